@@ -1,0 +1,1 @@
+"""Train a ConvNet once, get a family of small TFLite models."""

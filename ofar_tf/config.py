@@ -1,0 +1,281 @@
+"""What a run is: every setting of the commands, checked on construction, without TensorFlow.
+
+Each field is one flag: its name, its default, its help and its bounds stand here and nowhere else.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofar_tf.quantities import parse_quantity
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    free: bool = False,
+) -> Any:
+    """Declares one setting.
+
+    Args:
+        default: Its default.
+        text: Its help.
+        low: The least value allowed.
+        high: The largest value allowed.
+        choices: The values allowed.
+        free: Whether a run may be resumed with another value, because it changes no result.
+    """
+    metadata = {"help": text, "low": low, "high": high, "choices": choices, "free": free}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+
+def _check(field: Any, value: Any) -> None:
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    for entry in value if isinstance(value, tuple) else (value,):
+        if entry is None:
+            continue
+        if choices and entry not in choices:
+            raise ValueError(f"Expected --{field.name} of {', '.join(choices)}. Received: {entry!r}.")
+        if low is not None and not entry >= low:
+            raise ValueError(f"Expected --{field.name} of at least {low}. Received: {entry}.")
+        if high is not None and not entry <= high:
+            raise ValueError(f"Expected --{field.name} of at most {high}. Received: {entry}.")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Settings):
+    """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
+
+    run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
+
+    dataset: str = setting(
+        "fashion_mnist_mini",
+        "fashion_mnist_mini (ships with the package), image_folder, or any tensorflow-datasets image classification "
+        "set by name: cifar10, imagenette/160px-v2, imagenet2012.",
+    )
+    data_dir: str | None = setting(None, "Where the data set lies; for image_folder, the folder itself.", free=True)
+    download: bool = setting(False, "Let tensorflow-datasets download and prepare a missing data set.", free=True)
+    train_split: str = setting("train", "Split to train on, in tfds notation: train, train[:90%].")
+    eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
+    calibration_split: str | None = setting(
+        None, "Split to calibrate BatchNorm and quantization on; by default the training split."
+    )
+    augmentation: str = setting(
+        "random_resized_crop",
+        "How training images are varied.",
+        choices=("none", "pad_and_crop", "random_resized_crop"),
+    )
+    crop_scale_min: float = setting(0.25, "Least area share of a random resized crop.", low=0.01, high=1.0)
+    flip: bool = setting(True, "Mirror half of the training images.")
+    eval_resize: int | None = setting(
+        None,
+        "Pixels of the shorter side before the central crop at evaluation; by default 256/224 of the largest "
+        "resolution with random_resized_crop, else the largest resolution.",
+        low=1,
+    )
+
+    model: str = setting(
+        "mobilenet_v2",
+        "A built-in network (mobilenet_v1, mobilenet_v2, resnet20, resnet50, wide_resnet_28_10, vgg16, ...), a saved "
+        "functional Keras model (path.keras), or package.module:function that builds one.",
+    )
+    width_multiplier: float = setting(1.0, "Factor on the channels of a built-in network.", low=0.05, high=10.0)
+    small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
+    initial_weights: str | None = setting(None, "A .keras or .weights.h5 file whose weights the supernet starts from.")
+
+    pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")
+    macs_budgets: tuple[int, ...] = setting(
+        (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
+    )
+    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1)
+    search_resolutions: tuple[int, ...] = setting(
+        (), "Input sizes during the search; by default the largest only.", low=1
+    )
+    search_epochs: int = setting(10, "Most epochs the structure search may take.", low=0)
+    similarity_threshold: float = setting(0.95, "Mask similarity above which a structure is frozen.", low=1e-6, high=1)
+    similarity_patience: int = setting(1, "How many times in a row a mask must be unchanged.", low=1)
+    importance: str = setting(
+        "gamma",
+        "What ranks channels: the paper's gamma, or a variant or control.",
+        choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
+    )
+    min_channels: int = setting(8, "Least channels a group keeps.", low=1)
+    channel_round_to: int = setting(8, "Kept counts are multiples of this.", low=1)
+    prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
+    nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
+    gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    distillation_divergence: str = setting(
+        "forward", "KL(teacher, student) or its reverse.", choices=("forward", "reverse")
+    )
+
+    epochs: int = setting(90, "Epochs of the run, the search included.", low=1)
+    batch_size: int = setting(128, "Training images per step.", low=1)
+    learning_rate: float = setting(0.1, "Learning rate at which joint training starts.", low=1e-12)
+    search_learning_rate: float | None = setting(
+        None, "Learning rate of the search; by default --learning_rate.", low=1e-12
+    )
+    learning_rate_decay: str = setting(
+        "cosine", "How the learning rate falls to zero, per step.", choices=("cosine", "linear", "constant")
+    )
+    momentum: float = setting(0.9, "Nesterov momentum of SGD.", low=0.0, high=0.9999)
+    weight_decay: float = setting(1e-4, "L2 penalty on convolution and dense kernels.", low=0.0)
+    seed: int = setting(0, "Seed of weights, data order, augmentation and sandwich draws.", low=0, high=2**31 - 1)
+
+    eval_batch_size: int = setting(250, "Images per step of calibration and evaluation.", low=1, free=True)
+    calibration_images: int = setting(2000, "Images that calibrate BatchNorm for each structure and resolution.", low=1)
+    validation_every: int = setting(1, "Epochs between two rows of results.csv; 0 for never.", low=0, free=True)
+    validation_images: int | None = setting(
+        1000, "Evaluation images for results.csv while training; the evaluation split is used whole afterwards.", low=1
+    )
+    deterministic: bool = setting(False, "Use only operations that give the same bits every time; slower on GPUs.")
+    progress: bool = setting(True, "Show a progress bar.", free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.run_dir:
+            raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
+        if bool(self.pruning_rates) == bool(self.macs_budgets):
+            raise ValueError(
+                "Expected either --pruning_rates or --macs_budgets. "
+                f"Received: {list(self.pruning_rates)} and {list(self.macs_budgets)}."
+            )
+        wrong = [rate for rate in self.pruning_rates if not 0.0 <= rate < 1.0]
+        if wrong:
+            raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
+        if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
+            raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
+        if max(self.search_resolutions, default=0) > max(self.resolutions):
+            raise ValueError(
+                f"Expected --search_resolutions of at most {max(self.resolutions)}, the largest resolution. "
+                f"Received: {list(self.search_resolutions)}."
+            )
+        if self.search_epochs >= self.epochs:
+            raise ValueError(
+                "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
+                f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
+            )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(_Settings):
+    """The settings of `ofar_tf.evaluate`."""
+
+    run_dir: str = setting("", "Folder of a finished run.")
+    data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
+    eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_run_dir(self.run_dir)
+
+
+@dataclass(frozen=True)
+class ExportConfig(_Settings):
+    """The settings of `ofar_tf.export`."""
+
+    run_dir: str = setting("", "Folder of an evaluated run.")
+    export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")
+    data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
+    precisions: tuple[str, ...] = setting(
+        ("float32", "int8"), "Kinds of .tflite files: float32, float16, dynamic, int8, int8_float_io, int16x8."
+    )
+    only: tuple[str, ...] = setting(
+        ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
+    )
+    representative_images: int = setting(200, "Training images that set the ranges of quantized files.", low=1)
+    eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    workers: int | None = setting(None, "Conversions at once; by default one for each core.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_run_dir(self.run_dir)
+
+
+@dataclass(frozen=True)
+class SelectConfig(_Settings):
+    """The settings of `ofar_tf.select`."""
+
+    export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
+    max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
+    max_bytes: str | None = setting(None, "Largest file: 500K.")
+    min_top1: float | None = setting(None, "Least top-1 accuracy of the file, in [0, 1].", low=0.0, high=1.0)
+    max_latency_ms: float | None = setting(None, "Largest median latency, in milliseconds.", low=0.0)
+    quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.export_dir:
+            raise ValueError("Expected --export_dir, the folder of an export. Received: none.")
+
+
+def _require_run_dir(run_dir: str) -> None:
+    if not run_dir:
+        raise ValueError("Expected --run_dir, the folder of a finished run. Received: none.")
+
+
+def to_json(config: TrainConfig) -> str:
+    """Returns the text of `config.json`."""
+    return json.dumps(dataclasses.asdict(config), indent=1) + "\n"
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads `config.json`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is not the configuration of a run.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return TrainConfig(**values)
+    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}.") from error
+
+
+def to_flagfile(config: TrainConfig) -> str:
+    """Returns a flagfile that repeats a run exactly."""
+    lines = ["# Every setting of this run: python -m ofar_tf.train --flagfile=THIS_FILE --run_dir=NEW_DIR"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name == "run_dir" or value is None or value == ():
+            continue
+        if isinstance(value, bool):
+            lines.append(f"--{field.name}" if value else f"--no{field.name}")
+        else:
+            text = ",".join(str(entry) for entry in value) if isinstance(value, tuple) else str(value)
+            lines.append(f"--{field.name}={text}")
+    return "\n".join(lines) + "\n"
+
+
+def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
+    """Lists the settings in which two runs differ, as far as they change a result."""
+    return [
+        f"{field.name} was {getattr(first, field.name)!r}, now {getattr(second, field.name)!r}"
+        for field in dataclasses.fields(first)
+        if not field.metadata["free"] and getattr(first, field.name) != getattr(second, field.name)
+    ]
+
+
+def parse_value(kind: Any, value: Any) -> Any:
+    """Turns the texts of a list flag into a setting of type `tuple[...]`; other values stay as they are."""
+    if kind == tuple[int, ...]:
+        return tuple(parse_quantity(entry) for entry in value)
+    if kind == tuple[float, ...]:
+        return tuple(float(entry) for entry in value)
+    return tuple(value) if isinstance(value, list) else value

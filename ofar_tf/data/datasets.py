@@ -1,0 +1,41 @@
+"""Every data set by its name."""
+
+import os
+from pathlib import Path
+
+from ofar_tf.data.bundled import fashion_mnist_mini
+from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.data.image_folder import image_folder
+from ofar_tf.data.tfds_sets import tfds_set
+
+__all__ = ["ImageDataset", "load_dataset"]
+
+
+def load_dataset(name: str, *, data_dir: str | os.PathLike[str] | None = None, download: bool = False) -> ImageDataset:
+    """Opens a data set; nothing but its description is read, and the network is left alone unless asked.
+
+    Args:
+        name: `fashion_mnist_mini` (inside the package), `image_folder` (class sub-folders of `data_dir`) or any image
+            classification set of tensorflow-datasets, for instance `cifar10` or `imagenette/160px-v2`.
+        data_dir: The folder of images, or the directory where tensorflow-datasets keeps its sets (None for its own
+            default). The bundled set ignores it.
+        download: Whether a missing set of tensorflow-datasets may be downloaded.
+
+    Returns:
+        The data set.
+
+    Raises:
+        FileNotFoundError: The data is not there; the message says where it was searched and how to prepare it.
+        ValueError: There is no such set, or it cannot be used for image classification.
+    """
+    if name == "fashion_mnist_mini":
+        return fashion_mnist_mini()
+    if name == "image_folder":
+        if data_dir is None:
+            raise ValueError(
+                "Expected the folder with the images. Received: dataset='image_folder' with data_dir=None."
+            )
+        return image_folder(Path(data_dir).expanduser())
+    if data_dir is not None:
+        data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
+    return tfds_set(name, data_dir=data_dir, download=download)

@@ -1,0 +1,164 @@
+"""Batches for training and evaluation, the same on every run and on every machine."""
+
+import tensorflow as tf
+
+from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.data.preprocessing import augment, check_augmentation, check_view, evaluation_view
+
+# Up to here a split's records are cached and shuffled as a whole (CIFAR's are 120 MB). Beyond it, a buffer of 16,384
+# JPEGs of ImageNet's size is under 2 GB.
+_SMALL_SPLIT = 65_536
+_LARGE_SPLIT_BUFFER = 16_384
+
+
+def steps_per_epoch(dataset: ImageDataset, split: str, batch_size: int) -> int:
+    """Returns the number of whole batches in a split.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: Images in a batch, at least 1 and at most all of the split.
+
+    Raises:
+        ValueError: The batch is empty or larger than the split, or there is no such split.
+    """
+    size = dataset.num_examples(split)
+    if not 1 <= batch_size <= size:
+        raise ValueError(
+            f"Expected a batch size from 1 to the {size} examples of {split!r}. Received: batch_size={batch_size}."
+        )
+    return size // batch_size
+
+
+def training_batches(
+    dataset: ImageDataset,
+    split: str,
+    *,
+    batch_size: int,
+    resolution: int,
+    augmentation: str,
+    flip: bool,
+    crop_scale: tuple[float, float] = (0.25, 1.0),
+    seed: int,
+    start_epoch: int = 0,
+    shuffle_buffer: int | None = None,
+    cache: bool | None = None,
+) -> tf.data.Dataset:
+    """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
+
+    What an epoch holds, its order and its random views, depends on `seed` and the epoch's number only. So a run that is
+    resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no other random draw of
+    the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are left out of the
+    epoch; they are other ones each time.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: Images in a batch, B.
+        resolution: Side R of the images, in pixels.
+        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `augment`.
+        flip: Whether half of the images are mirrored.
+        crop_scale: See `augment`.
+        seed: Any 64-bit int.
+        start_epoch: Number of the first epoch.
+        shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
+            examples, 16,384 in larger ones.
+        cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
+            splits of up to 65,536 examples.
+
+    Returns:
+        An endless dataset of (images float32 [B, R, R, 3] in [0, 255], labels int64 [B]).
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split or augmentation.
+    """
+    kept = steps_per_epoch(dataset, split, batch_size) * batch_size
+    check_view(resolution)
+    check_augmentation(augmentation, crop_scale=crop_scale)
+    _check_at_least(0, start_epoch=start_epoch)
+    size = dataset.num_examples(split)
+    small = size <= _SMALL_SPLIT
+    if shuffle_buffer is None:
+        shuffle_buffer = size if small else _LARGE_SPLIT_BUFFER
+    _check_at_least(1, shuffle_buffer=shuffle_buffer)
+    records = dataset.records(split)
+    if small if cache is None else cache:
+        records = records.cache()
+
+    def view(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = augment(
+            dataset.decode(record),
+            draw,
+            resolution=resolution,
+            augmentation=augmentation,
+            flip=flip,
+            crop_scale=crop_scale,
+        )
+        return image, label
+
+    epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
+    ordered = epochs.flat_map(
+        lambda epoch: _epoch(records, epoch, size=size, kept=kept, buffer=shuffle_buffer, seed=seed)
+    )
+    views = ordered.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return views.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    dataset: ImageDataset,
+    split: str,
+    *,
+    batch_size: int,
+    resolution: int,
+    resize: int | None = None,
+    limit: int | None = None,
+) -> tf.data.Dataset:
+    """Returns the batches of one pass over a split, in its order; the last one may be smaller.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: Images in a batch, B; may be more than there are.
+        resolution: Side R of the images, in pixels.
+        resize: Length of the shorter side before the central crop, in pixels; see `evaluation_view`.
+        limit: Stop after this many images. Sets are stored with their classes mixed, so the first images are a fair
+            sample.
+
+    Returns:
+        A finite dataset of (images float32 [B, R, R, 3] in [0, 255], labels int64 [B]).
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split.
+    """
+    _check_at_least(1, batch_size=batch_size)
+    check_view(resolution, resize)
+    records = dataset.records(split)
+    if limit is not None:
+        _check_at_least(1, limit=limit)
+        records = records.take(limit)
+
+    def view(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
+
+    views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _epoch(
+    records: tf.data.Dataset, epoch: tf.Tensor, *, size: int, kept: int, buffer: int, seed: int
+) -> tf.data.Dataset:
+    """Returns one epoch's (record, label, seed of the random view), shuffled; runs inside a traced function."""
+    # `shuffle` mixes the global seed into its own. This pins it, for the function that is being traced and no other;
+    # any value does but 0, with which `shuffle` takes no tensor.
+    tf.random.set_seed(1)
+    order = tf.random.stateless_uniform([], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
+    shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False).enumerate()
+    # Not `take`: a cache counts only once it has been read to its end.
+    whole_batches = shuffled.filter(lambda position, _: position < kept)
+    return whole_batches.map(lambda position, example: (*example, tf.stack([seed, epoch * size + position])))
+
+
+def _check_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"Expected {name} of at least {least}. Received: {name}={value}.")

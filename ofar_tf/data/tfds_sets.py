@@ -1,0 +1,128 @@
+"""Image classification sets of tensorflow-datasets, read from disk; the network is used only when asked."""
+
+import contextlib
+import difflib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf.data.image_dataset import ImageDataset, decode_image_file
+
+
+def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bool) -> ImageDataset:
+    """Returns a prepared set of tensorflow-datasets.
+
+    Args:
+        name: As `tfds.load` takes it: `cifar10`, `imagenette/160px-v2`, `my_set:1.0.0`.
+        data_dir: Where sets are prepared; None for TFDS_DATA_DIR or ~/tensorflow_datasets.
+        download: Whether a missing set may be downloaded and prepared.
+
+    Returns:
+        The data set, in the order in which it is stored. Images stay encoded until they are used.
+
+    Raises:
+        FileNotFoundError: The set is not prepared in that directory (and could not be downloaded).
+        ValueError: There is no such set, or it is not a set of 8-bit images with one label each.
+    """
+    builder = _builder(name, data_dir)
+    if builder.info.supervised_keys != ("image", "label"):
+        raise ValueError(
+            "Expected an image classification set (with supervised keys 'image' and 'label'). Received: "
+            f"dataset={name!r} with supervised keys {builder.info.supervised_keys}."
+        )
+    if not builder.is_prepared():
+        _prepare(builder, name, download=download)
+    features = builder.info.features
+    _check_features(features, name)
+
+    def read(split: str, start: int, stop: int) -> tf.data.Dataset:
+        import tensorflow_datasets as tfds
+
+        return builder.as_dataset(
+            split=tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
+            as_supervised=True,
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
+
+    return ImageDataset(
+        name=name,
+        class_names=tuple(features["label"].names),
+        split_sizes={split: info.num_examples for split, info in builder.info.splits.items()},
+        read=read,
+        decode=lambda encoded: tf.ensure_shape(decode_image_file(encoded), (*features["image"].shape[:2], 3)),
+    )
+
+
+def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        parsed, _ = tfds.core.naming.parse_builder_name_kwargs(name)
+        # A name with a namespace ('huggingface:mnist') makes tfds ask the network, whatever it is told.
+        if parsed.namespace:
+            raise ValueError(f"no namespaces such as {parsed.namespace!r}")
+        with _quiet_about_absent_sets():
+            return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        similar = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False))
+        known = ", ".join(["fashion_mnist_mini", "image_folder", *similar])
+        raise ValueError(
+            f"Expected a data set that is bundled, a folder or known to tensorflow-datasets ({known}, ...). "
+            f"Received: dataset={name!r}."
+        ) from error
+    except (ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0].removesuffix(": ")
+        raise ValueError(f"Expected a name of tensorflow-datasets. Received: dataset={name!r} ({reason}).") from error
+
+
+def _prepare(builder: Any, name: str, *, download: bool) -> None:
+    import tensorflow_datasets as tfds
+
+    if download:
+        try:
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        except Exception as error:  # Anything can fail on the way: network, disk, checksums, a missing archive.
+            reason = (str(error).splitlines() or [""])[0]
+            raise FileNotFoundError(f"{_how_to_prepare(builder, name)} ({type(error).__name__}: {reason}).") from error
+    else:
+        raise FileNotFoundError(f"{_how_to_prepare(builder, name)}.")
+
+
+def _how_to_prepare(builder: Any, name: str) -> str:
+    root = str(builder.data_dir).removesuffix(builder.info.full_name).rstrip("/")
+    command = f"`tfds build {name} --data_dir={root}`"
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        way = (
+            f"fetch its archives by hand (see https://www.tensorflow.org/datasets/catalog/{builder.name}) into "
+            f"{root}/downloads/manual, then {command}"
+        )
+    else:
+        way = f"--download, or {command}"
+    return f"Expected {name} prepared in {builder.data_dir} (to prepare it: {way}). Received: no such data set there"
+
+
+def _check_features(features: Any, name: str) -> None:
+    import tensorflow_datasets as tfds
+
+    image, label = features["image"], features["label"]
+    if not (isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8):
+        raise ValueError(f"Expected encoded images of 8 bits a channel. Received: dataset={name!r} with image={image}.")
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise ValueError(f"Expected one class label for each image. Received: dataset={name!r} with label={label}.")
+
+
+@contextlib.contextmanager
+def _quiet_about_absent_sets() -> Iterator[None]:
+    # tfds logs a warning when a folder is missing; our own error says it better and is the only line to read.
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

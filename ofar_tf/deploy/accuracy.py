@@ -1,0 +1,109 @@
+"""Top-1 and top-5 accuracy of files and of Keras models, counted the same way."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ofar_tf.deploy.classifier import TFLiteClassifier
+
+if TYPE_CHECKING:
+    import keras
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+"""Pairs of images [B, r, r, 3], values in 0..255, and labels [B], class indices."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy of a classifier.
+
+    Attributes:
+        top1: Share of the images whose label has the highest score.
+        top5: Share of the images whose label is among the five highest scores; 1 by definition with at most five
+            classes.
+        images: How many images were counted.
+    """
+
+    top1: float
+    top5: float
+    images: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top1 <= self.top5 <= 1 or self.images < 1:
+            raise ValueError(f"Expected 0 <= top1 <= top5 <= 1 on at least one image. Received: {self}.")
+
+
+def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> Accuracy:
+    """Measures the accuracy of a TFLite file through LiteRT.
+
+    Args:
+        path: The file.
+        batches: Images and labels.
+        threads: How many images are run at once, each by an interpreter of its own (LiteRT releases Python's lock while
+            it runs).
+
+    Returns:
+        The accuracy. An image whose scores are not all finite counts as wrong.
+
+    Raises:
+        ValueError: If there are no images or `threads` is below 1.
+    """
+    if threads < 1:
+        raise ValueError(f"Expected at least one thread. Received: threads={threads}.")
+    classifiers = [TFLiteClassifier(path) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as executor:
+
+        def scores(images: np.ndarray) -> np.ndarray:
+            parts = np.array_split(images, threads)
+            return np.concatenate(
+                list(executor.map(lambda classifier, part: classifier.scores(part), classifiers, parts))
+            )
+
+        return _accuracy(scores, batches)
+
+
+def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
+    """Measures the accuracy of a Keras classifier in inference mode.
+
+    Args:
+        model: Images [batch, r, r, 3], values in 0..255, to scores [batch, K].
+        batches: Images and labels.
+
+    Returns:
+        The accuracy, counted as `tflite_accuracy` does.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    return _accuracy(lambda images: np.asarray(model.predict_on_batch(images)), batches)
+
+
+def _accuracy(scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> Accuracy:
+    ranks = [label_ranks(scores(np.asarray(images)), np.asarray(labels)) for images, labels in batches]
+    if not sum(map(len, ranks)):
+        raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
+    rank = np.concatenate(ranks)
+    return Accuracy(top1=float(np.mean(rank < 1)), top5=float(np.mean(rank < 5)), images=len(rank))
+
+
+def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts the classes that come before each label when classes are sorted by score.
+
+    Equal scores, which are frequent in 8-bit files, are sorted by class index, as argmax and Android's classifiers do.
+
+    Args:
+        scores: [B, K].
+        labels: [B], class indices below K.
+
+    Returns:
+        [B] ints from 0 (the label has the highest score) to K - 1; at least 5 and K where a score of the row is not
+        finite.
+    """
+    own = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
+    before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
+    ranks = np.sum((scores > own) | ((scores == own) & before), axis=1)
+    return np.where(np.isfinite(scores).all(axis=1), ranks, max(scores.shape[1], 5))

@@ -1,0 +1,241 @@
+"""The export of a whole family: one call, resumable, and no file unchecked."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ofar_tf import atomic_file
+from ofar_tf.deploy.accuracy import Batches
+from ofar_tf.deploy.classifier import TFLiteClassifier
+from ofar_tf.deploy.conversion import ConversionJob, ConversionResult, convert_files
+from ofar_tf.deploy.family_member import FamilyMember
+from ofar_tf.deploy.keras_file import save_once
+from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, write_manifest
+from ofar_tf.deploy.measurement import Measurer
+from ofar_tf.deploy.model_card import write_model_card
+from ofar_tf.deploy.pareto import pareto_front
+from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
+from ofar_tf.deploy.precision import precision_named
+
+_LABELS = "labels.txt"
+
+
+@dataclass(frozen=True)
+class FamilyExport:
+    """How an export ended.
+
+    Attributes:
+        manifest: The files that were written, those that failed a check included.
+        failures: What went wrong, one line for each file; empty where every file that was asked for is there and
+            passed.
+    """
+
+    manifest: Manifest
+    failures: tuple[str, ...]
+
+
+def export_family(
+    members: Sequence[FamilyMember],
+    *,
+    export_dir: str | Path,
+    labels: Sequence[str],
+    header: ManifestHeader,
+    evaluation_batches: Callable[[int], Batches],
+    representative_images: Callable[[int], np.ndarray] | None = None,
+    precisions: Sequence[str] = ("float32", "int8"),
+    workers: int = 2,
+    console: Console | None = None,
+) -> FamilyExport:
+    """Writes, converts, checks and measures every member in every precision.
+
+    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, `labels.txt`, `README.md`, `pareto.png` and,
+    last, `manifest.json`: a folder without it is unfinished. Hidden records beside the files say what is done, so the
+    same call continues an export that was killed and repeats nothing whose inputs are the same. Files of other names
+    are left alone.
+
+    Args:
+        members: The networks, with different ids.
+        export_dir: The folder, created where it is missing.
+        labels: The K class names, in the order of the outputs.
+        header: How the networks were made, for the manifest. If its dataset or versions change, all is measured again.
+        evaluation_batches: Gives the evaluation images and labels at a resolution, from the start each time.
+        representative_images: Gives real images [N, r, r, 3] at a resolution, values in 0..255, uint8 or float; for the
+            calibrated precisions.
+        precisions: Keys of `ofar_tf.deploy.precision.PRECISIONS`.
+        workers: How many conversions, and afterwards how many evaluation images, are run at once.
+        console: Where progress is shown; None for standard output.
+
+    Returns:
+        The manifest and what failed. A file that fails is a result, not an exception.
+
+    Raises:
+        ValueError: If members, labels or precisions make no sense, or a model is not of the shape its member promises.
+    """
+    _refuse_nonsense(members, labels=labels, precisions=precisions, has_images=representative_images is not None)
+    folder = Path(export_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    with _ProgressBar(total=len(members) * (1 + 2 * len(precisions)), console=console) as progress:
+        for member in members:
+            save_once(member.build(classes=len(labels)), _keras_path(folder, member))
+            progress.advance(f"saved {member.id}")
+        results = _convert(
+            members,
+            folder=folder,
+            precisions=precisions,
+            images=representative_images,
+            workers=workers,
+            on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
+        )
+        written = {result.job.tflite_path for result in results if not result.error}
+        entries: list[ModelEntry] = []
+        for member in members:
+            measurer = Measurer(
+                keras_path=_keras_path(folder, member),
+                batches=lambda resolution=member.resolution: evaluation_batches(resolution),  # type: ignore[misc]
+                evaluation={"dataset": header.dataset, "versions": header.versions},
+                threads=workers,
+            )
+            for precision in precisions:
+                path = _tflite_path(folder, member, precision)
+                if path in written:
+                    entries.append(_entry(member, path, precision=precision, measurer=measurer, folder=folder))
+                progress.advance(f"checked {path.stem}")
+    manifest = Manifest(**vars(header), models=_with_pareto(entries))
+    _write_documents(folder, manifest, labels=labels)
+    return FamilyExport(manifest, failures=(*_conversion_failures(results), *_check_failures(manifest)))
+
+
+def _refuse_nonsense(
+    members: Sequence[FamilyMember], *, labels: Sequence[str], precisions: Sequence[str], has_images: bool
+) -> None:
+    ids = [member.id for member in members]
+    if not ids or len(set(ids)) < len(ids):
+        raise ValueError(f"Expected at least one member and no id twice. Received: {ids}.")
+    if not labels or any(not label.strip() or len(label.splitlines()) != 1 for label in labels):
+        raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
+    if not precisions or len(set(precisions)) < len(precisions):
+        raise ValueError(f"Expected at least one precision and none twice. Received: {list(precisions)}.")
+    calibrated = [name for name in precisions if precision_named(name).calibrated]
+    if calibrated and not has_images:
+        raise ValueError(f"Expected representative images for the precisions {calibrated}. Received: none.")
+
+
+def _keras_path(folder: Path, member: FamilyMember) -> Path:
+    return folder / member.id / f"{member.id}.keras"
+
+
+def _tflite_path(folder: Path, member: FamilyMember, precision: str) -> Path:
+    return folder / member.id / f"{member.id}_{precision}.tflite"
+
+
+def _convert(
+    members: Sequence[FamilyMember],
+    *,
+    folder: Path,
+    precisions: Sequence[str],
+    images: Callable[[int], np.ndarray] | None,
+    workers: int,
+    on_done: Callable[[ConversionResult], None],
+) -> list[ConversionResult]:
+    with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
+        image_paths: dict[int, Path] = {}
+        if images and any(precision_named(name).calibrated for name in precisions):
+            for resolution in sorted({member.resolution for member in members}):
+                image_paths[resolution] = Path(scratch) / f"representative_r{resolution}.npy"
+                np.save(image_paths[resolution], images(resolution))
+        jobs = [
+            ConversionJob(
+                keras_path=_keras_path(folder, member),
+                tflite_path=_tflite_path(folder, member, name),
+                precision=name,
+                representative_path=image_paths[member.resolution] if precision_named(name).calibrated else None,
+            )
+            for member in members
+            for name in precisions
+        ]
+        return convert_files(jobs, workers=workers, on_done=on_done)
+
+
+def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measurer, folder: Path) -> ModelEntry:
+    interface = TFLiteClassifier(path, allocate=False)
+    measurement = measurer.measure(path, precision=precision)
+    return ModelEntry(
+        id=member.id,
+        path=path.relative_to(folder).as_posix(),
+        sha256=atomic_file.sha256_of(path),
+        bytes=path.stat().st_size,
+        structure=member.structure,
+        rate=member.rate,
+        resolution=member.resolution,
+        macs=member.macs,
+        params=member.params,
+        quantization=precision,
+        input=interface.input,
+        output=interface.output,
+        labels=_LABELS,
+        metrics=measurement.metrics,
+        checks=measurement.checks,
+    )
+
+
+def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
+    """Marks the front among the passing files of each precision and sorts the largest first."""
+    chosen: set[str] = set()
+    for precision in {entry.quantization for entry in entries}:
+        passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
+        front = zip(passed, pareto_front(passed), strict=True)
+        chosen.update(entry.path for entry, is_best in front if is_best)
+    marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
+    return tuple(sorted(marked, key=lambda entry: (-entry.macs, -entry.bytes)))
+
+
+def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str]) -> None:
+    atomic_file.write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
+    points = [
+        ParetoPoint(entry.structure, entry.resolution, entry.macs, entry.top1, variant=entry.quantization)
+        for entry in manifest.models
+        if entry.metrics
+    ]
+    if points:
+        plot_pareto(folder / "pareto.png", points, title="Exported files")
+    if manifest.models:
+        write_model_card(folder / "README.md", manifest)
+    write_manifest(folder / "manifest.json", manifest)
+
+
+def _conversion_failures(results: Sequence[ConversionResult]) -> list[str]:
+    return [f"{result.job.tflite_path.stem}: {result.error}" for result in results if result.error]
+
+
+def _check_failures(manifest: Manifest) -> list[str]:
+    failed = (entry for entry in manifest.models if not entry.checks.passed)
+    return [f"{Path(entry.path).stem}: {' '.join(entry.checks.reasons)}" for entry in failed]
+
+
+class _ProgressBar:
+    """One bar over all the steps of an export, with the last step beside it."""
+
+    def __init__(self, *, total: int, console: Console | None) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self._progress = Progress(*columns, console=console)
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, step: str) -> None:
+        self._progress.update(self._task, advance=1, description=step)

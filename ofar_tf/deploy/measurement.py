@@ -1,0 +1,126 @@
+"""The measurements of one exported file, each made once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf import atomic_file
+from ofar_tf.deploy import records
+from ofar_tf.deploy.accuracy import Accuracy, Batches, keras_accuracy, tflite_accuracy
+from ofar_tf.deploy.file_checks import FileChecks
+from ofar_tf.deploy.manifest import Metrics
+from ofar_tf.deploy.parity import check_file
+from ofar_tf.deploy.precision import MAX_TOP1_DROP, precision_named
+
+_PARITY_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of a file.
+
+    Attributes:
+        checks: The verdict, the accuracy included.
+        metrics: Its accuracy; None where it does not run.
+    """
+
+    checks: FileChecks
+    metrics: Metrics | None
+
+
+@dataclass(frozen=True)
+class Measurer:
+    """Measures a `.keras` file and the TFLite files made from it, and records the results beside them.
+
+    Attributes:
+        keras_path: The `.keras` file, the parent of the others.
+        batches: Gives the evaluation images and labels, from the start each time.
+        evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
+            measured again.
+        threads: How many images are run at once.
+    """
+
+    keras_path: Path
+    batches: Callable[[], Batches]
+    evaluation: Mapping[str, Any]
+    threads: int
+
+    def keras_accuracy(self) -> Accuracy:
+        """Measures the `.keras` file.
+
+        Returns:
+            Its accuracy.
+        """
+        return records.recall(
+            records.record_path(self.keras_path, "accuracy"),
+            Accuracy,
+            key=self._key,
+            compute=lambda: keras_accuracy(self._model, self.batches()),
+        )
+
+    def measure(self, tflite_path: Path, *, precision: str) -> Measurement:
+        """Checks and measures a TFLite file.
+
+        A file with a tolerance (float32) passes if its scores are as near to Keras's; any other if its top-1 accuracy
+        is at most `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same images. The parent is Keras
+        and not the float32 TFLite file, so that a broken float32 file cannot lower the bar.
+
+        Args:
+            tflite_path: The file.
+            precision: A key of `ofar_tf.deploy.precision.PRECISIONS`.
+
+        Returns:
+            The verdict and the accuracy.
+        """
+        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "precision": precision}
+        return records.recall(
+            records.record_path(tflite_path, "measurement"),
+            Measurement,
+            key=key,
+            compute=lambda: self._measure(tflite_path, precision=precision),
+        )
+
+    def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
+        tolerance = precision_named(precision).tolerance
+        checks = check_file(tflite_path, self._model, self._parity_images(), tolerance=tolerance)
+        if not checks.runs:
+            return Measurement(checks, metrics=None)
+        parent = self.keras_accuracy()
+        accuracy = tflite_accuracy(tflite_path, self.batches(), threads=self.threads)
+        if tolerance is None and drops_too_far(accuracy.top1, parent=parent.top1):
+            checks = checks.with_reason(
+                f"Its top-1 accuracy is {accuracy.top1:.4f}, more than {MAX_TOP1_DROP} below the {parent.top1:.4f} "
+                f"of its float32 parent on the same {accuracy.images} images."
+            )
+        return Measurement(checks, Metrics(**vars(accuracy), keras_top1=parent.top1))
+
+    def _parity_images(self) -> np.ndarray:
+        (first,) = islice(self.batches(), 1)
+        return np.asarray(first[0])[:_PARITY_IMAGES]
+
+    @cached_property
+    def _model(self) -> keras.Model:
+        return keras.saving.load_model(self.keras_path, compile=False)
+
+    @cached_property
+    def _key(self) -> dict[str, Any]:
+        return {"keras_sha256": atomic_file.sha256_of(self.keras_path), "evaluation": dict(self.evaluation)}
+
+
+def drops_too_far(top1: float, *, parent: float) -> bool:
+    """Tells whether an accuracy is more than `MAX_TOP1_DROP` below its parent's.
+
+    Args:
+        top1: Accuracy of the file, in 0..1.
+        parent: Accuracy of its parent, in 0..1.
+
+    Returns:
+        Whether it fails; a drop of exactly the limit passes.
+    """
+    return parent - top1 > MAX_TOP1_DROP + 1e-9

@@ -1,0 +1,27 @@
+"""Calibrates and measures every structure of a finished run at every resolution.
+
+python -m ofar_tf.evaluate --run_dir=RUN
+"""
+
+from ofar_tf import flags
+from ofar_tf.config import EvaluateConfig
+
+
+def main(config: EvaluateConfig) -> None:
+    """Runs the command."""
+    with flags.quiet_imports():
+        from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
+        from ofar_tf.deploy.subnet_table import print_subnets, write_subnets
+        from ofar_tf.finished_run import FinishedRun
+    with flags.one_line_errors():
+        run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
+    rows = run.evaluate()
+    write_subnets(run.run_dir.subnets, rows)
+    points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
+    plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
+    print_subnets(rows)
+    print(f"Next: python -m ofar_tf.export --run_dir={config.run_dir}")
+
+
+if __name__ == "__main__":
+    flags.run(main, EvaluateConfig)

@@ -1,0 +1,175 @@
+"""A configuration brought to life: its data, its supernet and its trainer."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf import data, models
+from ofar_tf.config import TrainConfig
+from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.schedules import SearchThenDecay
+
+
+class Experiment:
+    """Everything a command needs of a run's configuration. Nothing is built before it is asked for.
+
+    Args:
+        config: The settings of the run.
+        data_dir: Where the data set lies, if not where the configuration says.
+    """
+
+    def __init__(self, config: TrainConfig, *, data_dir: str | None = None):
+        self.config = config
+        self._data_dir = data_dir or config.data_dir
+
+    @cached_property
+    def dataset(self) -> data.ImageDataset:
+        """The data set."""
+        config = self.config
+        return data.load_dataset(config.dataset, data_dir=self._data_dir, download=config.download)
+
+    @property
+    def resolution(self) -> int:
+        """The largest resolution, at which images leave the pipeline."""
+        return max(self.config.resolutions)
+
+    @cached_property
+    def eval_split(self) -> str:
+        """The split that accuracy is measured on.
+
+        Raises:
+            ValueError: If none is configured and the data set has none of the usual names.
+        """
+        if self.config.eval_split:
+            return self.config.eval_split
+        for name in ("validation", "test", "val"):
+            if name in self.dataset.split_sizes:
+                return name
+        raise ValueError(
+            f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
+            f"{', '.join(self.dataset.split_sizes)} of {self.dataset.name}."
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many whole batches the training split holds."""
+        return data.steps_per_epoch(self.dataset, self.config.train_split, self.config.batch_size)
+
+    def build_supernet(self) -> keras.Model:
+        """Builds the supernet with its initial weights.
+
+        Raises:
+            ValueError: If the model or a resolution does not fit.
+            FileNotFoundError: If a file is missing.
+        """
+        config = self.config
+        supernet = models.load(
+            config.model,
+            classes=len(self.dataset.class_names),
+            width_multiplier=config.width_multiplier,
+            small_images=config.small_images,
+        )
+        self._check_resolutions(supernet)
+        if config.initial_weights:
+            _load_initial_weights(supernet, config.initial_weights)
+        return supernet
+
+    def _check_resolutions(self, supernet: keras.Model) -> None:
+        fixed = supernet.inputs[0].shape[1]
+        smallest = models.smallest_resolution(supernet)
+        wrong = [r for r in self.config.resolutions if (r != fixed if fixed is not None else r < smallest)]
+        if wrong:
+            allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
+            raise ValueError(f"Expected --resolutions for {supernet.name} {allowed}. Received: {wrong[0]}.")
+
+    def build_trainer(self, supernet: keras.Model) -> OnceForAll:
+        """Builds the compiled trainer of a supernet.
+
+        Raises:
+            ValueError: If a budget cannot be met.
+        """
+        config = self.config
+        trainer = OnceForAll(
+            supernet,
+            pruning_rates=config.pruning_rates,
+            macs_budgets=config.macs_budgets,
+            resolutions=config.resolutions,
+            search_resolutions=config.search_resolutions,
+            importance=config.importance,
+            rules=MaskRules(config.min_channels, config.channel_round_to),
+            prune_residual_stream=config.prune_residual_stream,
+            nested=config.nested,
+            gamma_l1=config.gamma_l1,
+            weight_decay=config.weight_decay,
+            divergence=config.distillation_divergence,
+            seed=config.seed,
+        )
+        schedule = SearchThenDecay(
+            config.learning_rate,
+            search=config.search_learning_rate or config.learning_rate,
+            search_steps=trainer.search_steps,
+            total_steps=config.epochs * self.steps_per_epoch,
+            decay=config.learning_rate_decay,
+        )
+        trainer.compile(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=config.momentum > 0.0))
+        return trainer
+
+    def training_batches(self, *, start_epoch: int) -> tf.data.Dataset:
+        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on."""
+        config = self.config
+        return data.training_batches(
+            self.dataset,
+            config.train_split,
+            batch_size=config.batch_size,
+            resolution=self.resolution,
+            augmentation=config.augmentation,
+            flip=config.flip,
+            crop_scale=(config.crop_scale_min, 1.0),
+            seed=config.seed,
+            start_epoch=start_epoch,
+        )
+
+    def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the evaluation split, or its first images, at the largest resolution."""
+        return self._plain_batches(self.eval_split, images=images)
+
+    def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
+        split = self.config.calibration_split or self.config.train_split
+        return self._plain_batches(split, images=images or self.config.calibration_images)
+
+    def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
+        config = self.config
+        default = self.resolution
+        if config.augmentation == "random_resized_crop":
+            default = round(self.resolution * 256 / 224)
+        return data.evaluation_batches(
+            self.dataset,
+            split,
+            batch_size=config.eval_batch_size,
+            resolution=self.resolution,
+            resize=config.eval_resize or default,
+            limit=images,
+        )
+
+    def images_at(self, resolution: int, *, images: int) -> np.ndarray:
+        """Returns calibration images, float32 `[N, resolution, resolution, 3]`."""
+        batches = self.calibration_batches(images=images)
+        return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
+
+
+def _load_initial_weights(supernet: keras.Model, path: str) -> None:
+    if path.endswith(".keras"):
+        source: Sequence[keras.Variable] = keras.models.load_model(path, compile=False).weights
+        shapes, expected = [tuple(w.shape) for w in source], [tuple(w.shape) for w in supernet.weights]
+        if shapes != expected:
+            raise ValueError(
+                f"Expected --initial_weights of the shape of {supernet.name}. Received: {path}, whose weights differ."
+            )
+        supernet.set_weights([np.asarray(weight) for weight in source])
+    else:
+        supernet.load_weights(path)

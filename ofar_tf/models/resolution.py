@@ -1,0 +1,59 @@
+"""The smallest images that a network can be trained on."""
+
+from typing import Any
+
+import keras
+
+# So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
+_PROBE = 2**15
+
+
+def smallest_resolution(model: keras.Model) -> int:
+    """Finds the total stride of a network: below it, its coarsest feature map would be less than one pixel.
+
+    With `same` padding smaller images would still run, on maps that are mostly padding.
+
+    Args:
+        model: A functional model with one input `[batch, height, width, channels]`.
+
+    Returns:
+        The largest ratio of input to feature map, in pixels: 32 for the ImageNet networks, 8 for most of them with
+        `small_images=True`. Maps of one pixel, which global pooling gives, do not count. Where `valid` padding asks for
+        more, the smallest size that runs. For a model with a fixed input size this size: it runs at no other.
+    """
+    _, height, width, channels = model.inputs[0].shape
+    if height is not None and width is not None:
+        return max(height, width)
+    shapes = _feature_maps(model, [(_PROBE, _PROBE, channels)])
+    coarsest = min(size for shape in shapes if len(shape) == 4 for size in shape[1:3] if size is not None and size > 1)
+    resolution = round(_PROBE / coarsest)
+    while not _runs(model, (None, resolution, resolution, channels)):
+        resolution += 1
+    return resolution
+
+
+def _runs(model: keras.Model, shape: tuple[int | None, ...]) -> bool:
+    try:
+        model.compute_output_shape(keras.tree.pack_sequence_as(model.input, [shape]))
+    except ValueError:
+        return False
+    return True
+
+
+def _feature_maps(model: keras.Model, input_shapes: list[tuple[int | None, ...]]) -> list[tuple[int | None, ...]]:
+    shapes = [(None, *shape) for shape in input_shapes]
+
+    def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, keras.Sequential) or hasattr(layer, "operations"):  # A functional model has these.
+            shapes.extend(_feature_maps(layer, [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(args)]))
+        outputs = layer(*args, **kwargs)
+        shapes.extend(tensor.shape for tensor in keras.tree.flatten(outputs))
+        return outputs
+
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs)
+    inputs = keras.tree.pack_sequence_as(model.input, [keras.Input(shape) for shape in input_shapes])
+    # Cloning is the public way to see every layer call; in this scope the clone's weights are never allocated.
+    with keras.StatelessScope(initialize_variables=False):
+        keras.models.clone_model(model, input_tensors=inputs, call_function=record)
+    return shapes

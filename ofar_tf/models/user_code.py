@@ -1,0 +1,87 @@
+"""Calling the function that builds a user's model."""
+
+import contextlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def call_function(reference: str, *, classes: int, width_multiplier: float, small_images: bool) -> Any:
+    """Imports a user's function, with the current directory searched first, and calls it.
+
+    Args:
+        reference: `package.module:function`.
+        classes: Number of classes, passed as `classes=`.
+        width_multiplier: Passed if it is not 1, to a function that must then have this parameter.
+        small_images: Passed to a function that has this parameter.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        ValueError: If the function cannot be imported, cannot take these arguments, or fails.
+    """
+    with _current_directory_importable():
+        function = _imported(reference)
+        parameters = inspect.signature(function).parameters
+        if not _takes("classes", parameters):
+            raise ValueError(
+                f"Expected {reference} to have a parameter classes. Received: {inspect.signature(function)}."
+            )
+        arguments: dict[str, Any] = {"classes": classes}
+        if width_multiplier != 1:
+            if not _takes("width_multiplier", parameters):
+                raise ValueError(
+                    f"Expected width_multiplier=1 for {reference}, which has no such parameter. "
+                    f"Received: width_multiplier={width_multiplier}."
+                )
+            arguments["width_multiplier"] = width_multiplier
+        if _takes("small_images", parameters):
+            arguments["small_images"] = small_images
+        try:
+            return function(**arguments)
+        except Exception as error:  # The user's code may raise anything; the cause stays chained.
+            raise ValueError(f"Expected {reference} to build a model. Received: {one_line(error)}") from error
+
+
+def _imported(reference: str) -> Any:
+    module_name, _, function_name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # Importing runs the user's code, which may raise anything.
+        raise ValueError(f"Expected {module_name!r} to be an importable module. Received: {one_line(error)}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ValueError(f"Expected a function {function_name!r} in {module_name}. Received: {reference}.")
+    return function
+
+
+def _takes(name: str, parameters: Any) -> bool:
+    return name in parameters or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+
+
+@contextlib.contextmanager
+def _current_directory_importable() -> Iterator[None]:
+    current = str(Path.cwd())
+    sys.path.insert(0, current)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # The user's code may have removed it.
+            sys.path.remove(current)
+
+
+def one_line(error: Exception) -> str:
+    """Shortens an exception to its type and the first line of its message.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        Text without line breaks, such as `KeyError: 'x'`.
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

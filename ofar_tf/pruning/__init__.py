@@ -1,0 +1,1 @@
+"""Channel groups, masks, costs, budgets and the compact networks they define."""

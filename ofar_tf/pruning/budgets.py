@@ -1,0 +1,144 @@
+"""From budgets to masks: the largest network that still fits, after floor and rounding (DESIGN D18).
+
+Algorithm 1 of the paper turns compute budgets into pruning rates once, roughly. Here the real cost of each candidate
+mask is counted, so a frozen structure meets its budget.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
+from ofar_tf.pruning.costs import Costs
+from ofar_tf.quantities import format_quantity
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one structure of the pool may cost: a share of channels to prune, or multiply-adds.
+
+    Attributes:
+        rate: The share of prunable channels removed, in [0, 1); `None` if `macs` is given.
+        macs: Multiply-adds of one image at the largest resolution; `None` if `rate` is given.
+
+    Raises:
+        ValueError: If neither or both are given, or one is out of range.
+    """
+
+    rate: float | None = None
+    macs: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rate is None) == (self.macs is None):
+            raise ValueError(f"Expected a rate or MACs. Received: rate={self.rate}, macs={self.macs}.")
+        if self.rate is not None and not 0.0 <= self.rate < 1.0:
+            raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={self.rate}.")
+        if self.macs is not None and self.macs < 1:
+            raise ValueError(f"Expected a positive number of MACs. Received: macs={self.macs}.")
+
+    @property
+    def name(self) -> str:
+        """The structure's name in files: `rate25`, `rate12_5`, `macs504m`."""
+        if self.rate is not None:
+            return "rate" + f"{100 * self.rate:.6g}".replace(".", "_").replace("-", "_")
+        return "macs" + format_quantity(self.macs or 0).lower().replace(".", "_")
+
+
+def parse_budgets(*, pruning_rates: Sequence[float] = (), macs_budgets: Sequence[int] = ()) -> tuple[Budget, ...]:
+    """Makes the budgets of a pool, largest network first.
+
+    Args:
+        pruning_rates: Shares of channels in [0, 1), at least two different ones; or
+        macs_budgets: multiply-adds at the largest resolution, at least two different ones. Exactly one is given.
+
+    Raises:
+        ValueError: If both or none are given, or fewer than two different ones.
+    """
+    if bool(pruning_rates) == bool(macs_budgets):
+        raise ValueError(
+            "Expected either pruning rates or MACs budgets. "
+            f"Received: pruning_rates={list(pruning_rates)}, macs_budgets={list(macs_budgets)}."
+        )
+    budgets = [Budget(rate=rate) for rate in sorted(set(pruning_rates))]
+    budgets += [Budget(macs=macs) for macs in sorted(set(macs_budgets), reverse=True)]
+    names = [budget.name for budget in budgets]
+    if len(budgets) < max(2, len(pruning_rates) + len(macs_budgets)) or len(set(names)) < len(names):
+        raise ValueError(
+            "Expected at least two budgets, all different. "
+            f"Received: {list(pruning_rates) or [format_quantity(macs) for macs in macs_budgets]}."
+        )
+    return tuple(budgets)
+
+
+def solve_masks(
+    groups: ChannelGroups,
+    scores: np.ndarray,
+    budgets: Sequence[Budget],
+    *,
+    resolution: int,
+    rules: MaskRules | None = None,
+    costs: Costs | None = None,
+) -> list[ChannelMask]:
+    """Finds, for each budget, the largest mask that fits it.
+
+    Args:
+        groups: The supernet's channel groups.
+        scores: float `[channels]` of `channel_importance`.
+        budgets: What each mask may cost.
+        resolution: The resolution at which MACs are counted, in pixels.
+        rules: Floor and rounding.
+        costs: Counter for `groups`, to reuse its shape inference over epochs.
+
+    Returns:
+        One mask per budget.
+
+    Raises:
+        ValueError: If a budget is above the supernet's cost or below what floor and rounding allow.
+    """
+    costs, rules = costs or Costs(groups), rules or MaskRules()
+    order = rank_channels(groups.groups, scores)
+
+    def mask(pruned: int) -> ChannelMask:
+        return mask_without(groups.groups, order, pruned, rules=rules)
+
+    return [_solve(mask, groups, budget, costs=costs, resolution=resolution) for budget in budgets]
+
+
+def _solve(
+    mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: int
+) -> ChannelMask:
+    if budget.macs is None:
+        limit = (1.0 - (budget.rate or 0.0)) * groups.size
+
+        def cost(pruned: int) -> float:
+            return float(mask(pruned).keep.sum())
+    else:
+        limit = budget.macs
+
+        def cost(pruned: int) -> float:
+            return costs.macs(mask(pruned), resolution)
+
+        if limit > cost(0):
+            raise ValueError(
+                f"Expected MACs budgets of at most the supernet's {format_quantity(int(cost(0)))} at {resolution} px. "
+                f"Received: {format_quantity(int(limit))}."
+            )
+    if cost(groups.size) > limit:
+        _refuse_below_floor(mask(groups.size), budget, costs.macs(mask(groups.size), resolution))
+    # Cost never rises with the number of pruned channels, so the first number that fits keeps the most.
+    return mask(bisect_left(range(groups.size + 1), True, key=lambda pruned: cost(pruned) <= limit))
+
+
+def _refuse_below_floor(smallest: ChannelMask, budget: Budget, macs: int) -> None:
+    if budget.macs is None:
+        raise ValueError(
+            f"Expected a pruning rate of at most {np.floor(1000 * smallest.rate) / 1000:g}, which min_channels and "
+            f"channel_round_to still allow. Received: rate={budget.rate}."
+        )
+    raise ValueError(
+        f"Expected MACs budgets of at least {format_quantity(macs)}, which min_channels and channel_round_to still "
+        f"allow. Received: {format_quantity(budget.macs)}."
+    )

@@ -1,0 +1,117 @@
+"""What a subnet costs, counted without building it.
+
+MACs are the multiply-adds of convolution and dense kernels; bias, BatchNorm and activations are not counted. What the
+paper calls FLOPs are these MACs (DESIGN D12: WRN-28-10 has 5,243,328,768 MACs, printed as '5243M').
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.pruning.channel_groups import ChannelGroups, LayerCall
+from ofar_tf.pruning.channel_mask import ChannelMask
+
+layers = keras.layers
+
+
+class Costs:
+    """Counts MACs and parameters of masks of one supernet.
+
+    Args:
+        groups: The supernet's channel groups.
+    """
+
+    def __init__(self, groups: ChannelGroups):
+        self._groups = groups
+        self._kernel_positions = cache(self._infer_kernel_positions)
+
+    def macs(self, mask: ChannelMask, resolution: int) -> int:
+        """Returns the multiply-adds of one image.
+
+        Args:
+            mask: The channels kept.
+            resolution: Height and width of the square input, in pixels.
+        """
+        sizes = self._sizes(mask)
+        return sum(positions * sizes[weight] for weight, positions in self._kernel_positions(resolution))
+
+    def params(self, mask: ChannelMask) -> int:
+        """Returns the number of weights, moving statistics included, as `keras.Model.count_params` counts them."""
+        return sum(self._sizes(mask))
+
+    def macs_per_channel(self, resolution: int) -> np.ndarray:
+        """Returns float `[channels]`: the multiply-adds that vanish when one channel alone is removed."""
+        saved = np.zeros(self._groups.size + 1)
+        for weight, positions in self._kernel_positions(resolution):
+            entry = self._groups.weights[weight]
+            for axis, channels in entry.axes.items():
+                np.add.at(saved, channels, positions * prod(entry.shape) / entry.shape[axis])
+        return saved[:-1]
+
+    def _sizes(self, mask: ChannelMask) -> list[int]:
+        keep = np.append(mask.keep, True)
+        return [
+            prod(int(keep[entry.axes[axis]].sum()) if axis in entry.axes else size for axis, size in shape)
+            for entry, shape in ((entry, enumerate(entry.shape)) for entry in self._groups.weights)
+        ]
+
+    def _infer_kernel_positions(self, resolution: int) -> tuple[tuple[int, int], ...]:
+        """Lists (position in `weights`, how often the kernel is applied to one image) at a resolution."""
+        index = self._groups.weight_index
+        found = []
+        for call, inputs, output in _replay(self._groups, resolution):
+            for kernel, shape in _kernels(call.operation, inputs, output):
+                found.append((index[id(kernel)], prod(shape[1:-1])))
+        return tuple(found)
+
+
+def spatial_sizes(groups: ChannelGroups, resolution: int) -> list[int]:
+    """Returns the heights of all feature maps at a resolution, in execution order.
+
+    Raises:
+        ValueError: If the network cannot take that resolution.
+    """
+    return [output[1] for _, _, output in _replay(groups, resolution) if len(output) == 4]
+
+
+def _kernels(layer: Any, inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> Iterator[tuple[Any, tuple]]:
+    """Yields each kernel of a layer with the shape of the tensor at whose positions it is applied."""
+    if isinstance(layer, layers.SeparableConv2D):
+        yield layer.depthwise_kernel, output
+        yield layer.pointwise_kernel, output
+    elif isinstance(layer, layers.Conv2DTranspose):
+        yield layer.kernel, inputs[0]
+    elif isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)):
+        yield layer.kernel, output
+
+
+def _replay(
+    groups: ChannelGroups, resolution: int
+) -> Iterator[tuple[LayerCall, list[tuple[int, ...]], tuple[int, ...]]]:
+    """Repeats the graph's shape inference for one image and yields each call with its input and output shapes."""
+    known: dict[int, keras.KerasTensor] = {}
+    for tensor in groups.inputs:
+        shape = (1, resolution, resolution, tensor.shape[-1]) if len(tensor.shape) == 4 else (1, *tensor.shape[1:])
+        known[id(tensor)] = keras.KerasTensor(shape, dtype=tensor.dtype)
+
+    def now(tree: Any) -> Any:
+        return keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), tree)
+
+    for call in groups.calls:
+        args, kwargs = now(call.args), now(dict(call.kwargs))
+        try:
+            outputs = call.operation.compute_output_spec(*args, **kwargs)
+        except ValueError as error:
+            raise ValueError(
+                f"Expected a resolution that the network can take. Received: resolution={resolution}, which fails at "
+                f"layer {call.operation.name!r}."
+            ) from error
+        flat = keras.tree.flatten(outputs)
+        for traced, inferred in zip(keras.tree.flatten(call.outputs), flat, strict=True):
+            known[id(traced)] = inferred
+        inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
+        yield call, inputs, flat[0].shape

@@ -1,0 +1,63 @@
+"""How important each channel is: the criterion that masks are cut by (DESIGN D13, D21)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.costs import Costs
+
+LEARNED = ("gamma", "gamma_per_layer", "gamma_per_mac")
+CRITERIA = (*LEARNED, "uniform", "random")
+
+
+def channel_importance(
+    groups: ChannelGroups,
+    weights: Sequence[np.ndarray],
+    *,
+    criterion: str = "gamma",
+    resolution: int | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Scores every prunable channel.
+
+    Args:
+        groups: The supernet's channel groups.
+        weights: The values of `model.weights`; only the BatchNorm scales that rank a group are read.
+        criterion: One of `CRITERIA`. `gamma` is the paper's (Network Slimming): the absolute BatchNorm gamma, the mean
+            where several BatchNorms rank a channel. `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by
+            the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
+            which no gain can be credited to the ranking.
+        resolution: Pixels; needed by `gamma_per_mac` only.
+        seed: Seed of `random`, which is the same at every epoch.
+
+    Returns:
+        float64 `[channels]`, larger is more important.
+
+    Raises:
+        ValueError: If the criterion is unknown.
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {criterion!r}.")
+    if criterion == "random":
+        return np.random.default_rng(seed).random(groups.size)
+    if criterion == "uniform":
+        return np.zeros(groups.size)
+    gamma = _mean_absolute_gamma(groups, weights)
+    if criterion == "gamma_per_mac":
+        if resolution is None:
+            raise ValueError("Expected a resolution for gamma_per_mac. Received: resolution=None.")
+        return gamma / np.maximum(Costs(groups).macs_per_channel(resolution), 1.0)
+    if criterion == "gamma_per_layer":
+        for group in groups.groups:
+            gamma[group.channels] /= max(gamma[group.channels].mean(), np.finfo(float).tiny)
+    return gamma
+
+
+def _mean_absolute_gamma(groups: ChannelGroups, weights: Sequence[np.ndarray]) -> np.ndarray:
+    total, count = np.zeros(groups.size + 1), np.zeros(groups.size + 1)
+    for index in sorted({gamma for group in groups.groups for gamma in group.gammas}):
+        channels = groups.weights[index].axes[0]
+        np.add.at(total, channels, np.abs(np.asarray(weights[index], float)))
+        np.add.at(count, channels, 1)
+    return (total / np.maximum(count, 1))[:-1]

@@ -1,0 +1,94 @@
+"""The small dense network that a mask cuts out of a supernet."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.pruning.channel_groups import ChannelGroups, flat_layers
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.slicing import kept_indices, slice_array
+
+# The entry of a layer's configuration that says how many channels it makes.
+_WIDTH = {
+    keras.layers.Conv1D: "filters",
+    keras.layers.Conv2D: "filters",
+    keras.layers.Conv2DTranspose: "filters",
+    keras.layers.SeparableConv2D: "filters",
+    keras.layers.Dense: "units",
+}
+
+
+def build_subnet(
+    supernet: keras.Model,
+    groups: ChannelGroups,
+    mask: ChannelMask,
+    *,
+    resolution: int | None = None,
+    trainable_copy: bool = False,
+) -> keras.Model:
+    """Builds the network that keeps only a mask's channels. Its weights are fresh: see `copy_weights`.
+
+    Args:
+        supernet: The functional model the groups were found in.
+        groups: Its channel groups.
+        mask: The channels kept.
+        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
+            for running, not for saving.
+
+    Returns:
+        A functional model of stock layers (but for the fused BatchNorm), with the supernet's layer names.
+    """
+    outputs = dict(zip((id(layer) for layer in flat_layers(supernet)), groups.layer_outputs, strict=True))
+    keep = np.append(mask.keep, True)
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        channels = outputs.get(id(layer))
+        config = layer.get_config()
+        if channels is not None:
+            _narrow(config, layer, int(keep[channels].sum()))
+        kind: Any = layer.__class__
+        if trainable_copy and kind is keras.layers.BatchNormalization:
+            kind = FusedBatchNormalization
+        return kind.from_config(config)
+
+    inputs = None
+    if resolution is not None:
+        inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
+    return keras.models.clone_model(supernet, input_tensors=inputs, clone_function=clone, recursive=True)
+
+
+def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> None:
+    if type(layer) in _WIDTH:
+        config[_WIDTH[type(layer)]] = width
+    elif isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
+        config["target_shape"] = (*layer.target_shape[:-1], width)
+
+
+def _square_input(tensor: Any, resolution: int) -> Any:
+    shape = (resolution, resolution, tensor.shape[-1]) if len(tensor.shape) == 4 else tensor.shape[1:]
+    return keras.Input(shape, dtype=tensor.dtype, name=tensor.name)
+
+
+def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGroups, mask: ChannelMask) -> None:
+    """Assigns to a subnet the kept entries of its supernet's weights, BatchNorm's moving statistics included.
+
+    Args:
+        supernet: The whole network.
+        subnet: What `build_subnet` made for the same mask.
+        groups: The supernet's channel groups.
+        mask: The channels kept.
+    """
+    for whole, narrow, indices in zip(supernet.weights, subnet.weights, kept_indices(groups, mask), strict=True):
+        narrow.assign(slice_array(np.asarray(whole), indices))
+
+
+def extract_subnet(
+    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: int | None = None
+) -> keras.Model:
+    """Builds the subnet of a mask and copies its weights: `build_subnet`, then `copy_weights`."""
+    subnet = build_subnet(supernet, groups, mask, resolution=resolution)
+    copy_weights(supernet, subnet, groups, mask)
+    return subnet

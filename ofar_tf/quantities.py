@@ -1,0 +1,41 @@
+"""Numbers as engineers write them: `504M` multiply-adds, `2.5G`, `750K` bytes."""
+
+import re
+
+_FACTORS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMG]?)", re.IGNORECASE)
+
+
+def parse_quantity(text: str | int) -> int:
+    """Reads a count such as `120M`, `2.5G`, `750K` or `1000000`.
+
+    Args:
+        text: A number with at most one suffix, K (1e3), M (1e6) or G (1e9), upper or lower case; or an int.
+
+    Returns:
+        The count, a positive int.
+
+    Raises:
+        ValueError: If the text is no such number or the count is zero.
+    """
+    match = _PATTERN.fullmatch(str(text).strip())
+    count = round(float(match[1]) * _FACTORS[match[2].upper()]) if match else 0
+    if count < 1:
+        raise ValueError(f"Expected a positive quantity such as 120M, 2.5G or 750K. Received: {text!r}.")
+    return count
+
+
+def format_quantity(count: int) -> str:
+    """Writes a count with three significant digits and a suffix, for instance `107M` or `2.84G`.
+
+    Args:
+        count: A count, at least zero.
+
+    Returns:
+        A text that `parse_quantity` reads back to within 0.5 %.
+    """
+    for suffix, factor in (("G", 1_000_000_000), ("M", 1_000_000), ("K", 1_000)):
+        if count >= 0.9995 * factor:
+            value = count / factor
+            return f"{value:.0f}{suffix}" if value >= 99.95 else f"{value:.3g}{suffix}"
+    return str(count)

@@ -1,0 +1,1 @@
+"""The structure search: mask similarity over epochs and the pruned network pool."""

@@ -1,0 +1,136 @@
+"""The structure search as a Keras callback (Algorithm 1, lines 3 to 8)."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf import atomic_file
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.search.mask_tracker import MaskTracker, SimilarityRow
+from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.search.similarity_figure import plot_similarity
+
+
+class MaskSearch(keras.callbacks.Callback):
+    """Searches the structures while an `OnceForAll` model trains.
+
+    At the end of each epoch it cuts one mask per budget from the current ranking, compares it with the epoch before,
+    and freezes the structures whose mask has stopped changing. When all are frozen, or the search's epochs are spent,
+    it hands the model its Pruned Network Pool, and joint training begins with the next epoch. Structures that had not
+    converged by then are frozen as they are, marked `converged: false`, and named in a warning.
+
+    Args:
+        similarity_threshold: tau of Algorithm 1, in (0, 1].
+        epochs: Most epochs the search may take, at least 0. With 0, or with a criterion that does not learn, the masks
+            of the untrained network are the structures.
+        patience: How many times in a row a mask must be unchanged, at least 1.
+        directory: Where `similarity.csv`, `similarity.png` and `pool.json` are written; nowhere by default.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        similarity_threshold: float = 0.95,
+        *,
+        epochs: int = 10,
+        patience: int = 1,
+        directory: str | Path | None = None,
+    ):
+        super().__init__()
+        if epochs < 0:
+            raise ValueError(f"Expected a number of search epochs of at least 0. Received: epochs={epochs}.")
+        MaskTracker((), threshold=similarity_threshold, patience=patience)
+        self.similarity_threshold = similarity_threshold
+        self.epochs = epochs
+        self.patience = patience
+        self.directory = Path(directory) if directory is not None else None
+        self.rows: list[SimilarityRow] = []
+        self._tracker: MaskTracker | None = None
+
+    @property
+    def tracker(self) -> MaskTracker:
+        """The masks of all epochs so far."""
+        if self._tracker is None:
+            names = [budget.name for budget in self.model.budgets]
+            self._tracker = MaskTracker(names, threshold=self.similarity_threshold, patience=self.patience)
+        return self._tracker
+
+    @property
+    def _learns(self) -> bool:
+        """Whether there is anything to search for: controls rank channels without looking at the network."""
+        return self.epochs > 0 and self.model.importance in LEARNED
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Skips the search where there is nothing to learn from it."""
+        if self.model.pool is None and not self._learns:
+            self._take(self.model.derive_masks())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Takes the masks of the epoch that has ended."""
+        if self.model.pool is None:
+            self._take(self.model.derive_masks(frozen=self.tracker.frozen_masks))
+            self._report()
+
+    def _take(self, masks: Sequence[ChannelMask]) -> None:
+        self.rows += self.tracker.update(masks)
+        self.model.set_masks(self.tracker.masks, frozen=[at is not None for at in self.tracker.frozen_at])
+        if self.tracker.all_frozen or len(self.tracker.history) >= self.epochs or not self._learns:
+            self._freeze()
+
+    def _freeze(self) -> None:
+        model, epochs = self.model, len(self.tracker.history) if self._learns else 0
+        networks = [
+            PrunedNetwork(
+                name=budget.name,
+                rate=mask.rate,
+                mask=mask,
+                macs=model.costs.macs(mask, model.resolutions[0]),
+                params=model.costs.params(mask),
+                frozen_at_epoch=at or epochs,
+                converged=at is not None or not self._learns,
+            )
+            for budget, mask, at in zip(model.budgets, self.tracker.masks, self.tracker.frozen_at, strict=True)
+        ]
+        # Structures frozen at different epochs may not cost what their rates suggest; the pool is ordered by cost.
+        pool = PrunedNetworkPool(tuple(sorted(networks, key=lambda network: -network.macs)))
+        changing = [network.name for network in pool if not network.converged]
+        if changing:
+            print(
+                f"\nWarning: the masks of {', '.join(changing)} were still changing when the search ended; "
+                "they are frozen as they are. More search epochs would let them converge."
+            )
+        model.freeze(pool)
+        if self.directory is not None:
+            atomic_file.write_text(self.directory / "pool.json", pool.to_json())
+
+    def _report(self) -> None:
+        if self.directory is None:
+            return
+        with (
+            atomic_file.replacing(self.directory / "similarity.csv") as path,
+            path.open("w", newline="") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(field.name for field in dataclasses.fields(SimilarityRow))
+            writer.writerows(dataclasses.astuple(row) for row in self.rows)
+        plot_similarity(self.directory / "similarity.png", self.tracker.names, self.tracker.history)
+
+    def state(self) -> np.ndarray:
+        """Returns bool `[epochs, structures, channels]`: all masks so far, which is all the search remembers."""
+        channels = self.model.groups.size
+        masks = [[mask.keep for mask in masks] for masks in self.tracker.history]
+        return np.array(masks, bool).reshape(-1, len(self.tracker.names), channels)
+
+    def restore(self, state: np.ndarray) -> None:
+        """Repeats the search from the masks of `state()`; the model ends as it was."""
+        groups = self.model.groups.groups
+        for masks in state:
+            self._take([ChannelMask(groups, keep.copy()) for keep in masks])

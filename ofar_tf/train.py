@@ -1,0 +1,24 @@
+"""Searches the structures of a supernet and trains them all at once.
+
+python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
+"""
+
+from ofar_tf import flags
+from ofar_tf.config import TrainConfig
+
+
+def main(config: TrainConfig) -> None:
+    """Runs the command."""
+    with flags.quiet_imports():
+        from ofar_tf.training_run import prepare
+    with flags.one_line_errors():
+        run = prepare(config)
+    if run is None:
+        print(f"The run in {config.run_dir} is finished; nothing was changed.")
+    else:
+        run.train()
+    print(f"Next: python -m ofar_tf.evaluate --run_dir={config.run_dir}")
+
+
+if __name__ == "__main__":
+    flags.run(main, TrainConfig)

@@ -1,0 +1,48 @@
+"""What happens after each epoch besides search and measurement: the run is saved, or stopped before it is spoiled."""
+
+import math
+from typing import Any
+
+import keras
+
+from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.training.checkpoints import Checkpoints, training_state
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Saves the run after every epoch. It must come last among the callbacks, so that it sees what they changed.
+
+    Args:
+        checkpoints: Where to.
+        search: The search callback of the same run.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, search: MaskSearch):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.search = search
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Saves."""
+        self.checkpoints.save(epoch + 1, training_state(self.model, self.search))
+
+
+class DivergenceError(RuntimeError):
+    """A loss is no longer a number."""
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Ends the run when a loss is NaN or infinite, before it is saved. It must come first among the callbacks."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Looks at the epoch's losses.
+
+        Raises:
+            DivergenceError: If one is not finite.
+        """
+        broken = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
+        if broken:
+            raise DivergenceError(
+                f"Expected finite losses. Received: {', '.join(broken)} not finite in epoch {epoch + 1}; the epoch "
+                "before is saved. Begin a new run with a lower learning rate."
+            )

@@ -1,0 +1,34 @@
+"""The loss of each network of the sandwich: labels teach the first, each network teaches the next."""
+
+import tensorflow as tf
+
+DIVERGENCES = ("forward", "reverse")
+
+
+def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns KL(target, student), the mean over the batch, in nats.
+
+    This is Equations 5 to 7 of the paper with their sign and argument order mended (DESIGN D3); its gradient with
+    respect to the logits is (student - target) / batch. For one-hot targets it is the cross-entropy, so the same
+    function is the teacher's loss (Equation 4, DESIGN D2).
+
+    Args:
+        target: float32 `[B, K]`, probabilities. No gradient flows into them.
+        logits: `[B, K]`, the student's.
+    """
+    target = tf.stop_gradient(target)
+    log_student = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    return tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(target, target) - target * log_student, axis=-1))
+
+
+def reverse_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns KL(student, target), the mean over the batch, in nats: the order the paper prints.
+
+    Args:
+        target: float32 `[B, K]`, probabilities. No gradient flows into them.
+        logits: `[B, K]`, the student's.
+    """
+    # Probabilities that underflowed to zero would make the divergence infinite.
+    log_target = tf.math.log(tf.maximum(tf.stop_gradient(target), 1e-12))
+    log_student = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    return tf.reduce_mean(tf.reduce_sum(tf.exp(log_student) * (log_student - log_target), axis=-1))

@@ -1,0 +1,244 @@
+"""The model that trains a whole family of networks at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf.pruning.budgets import parse_budgets, solve_masks
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.costs import Costs
+from ofar_tf.pruning.importance import CRITERIA, LEARNED, channel_importance
+from ofar_tf.pruning.slicing import gates_of
+from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
+from ofar_tf.training.distillation import DIVERGENCES, forward_kl, reverse_kl
+from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
+from ofar_tf.training.regularization import Regularization
+from ofar_tf.training.sandwich import SandwichRule
+
+_ROLES = ("teacher", "assistant_1", "assistant_2", "student")
+
+
+class OnceForAll(keras.Model):
+    """Trains a supernet so that every structure of a pool is a good network at every resolution.
+
+    Add `MaskSearch` to the callbacks of `fit`: until it has frozen the structures, each step runs masked networks at
+    the search resolutions; from then on it runs compact ones.
+
+    Args:
+        supernet: A functional Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables are trained in
+            place.
+        pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
+        macs_budgets: multiply-adds at the largest resolution, at least two. Exactly one of both.
+        resolutions: Input sizes in pixels, in any order.
+        search_resolutions: Input sizes during the search; the largest only by default (DESIGN D23).
+        importance: Criterion that ranks channels, see `channel_importance`.
+        rules: Floor and rounding of kept channels.
+        prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
+        nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
+        gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
+        weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
+        divergence: `forward` or `reverse` KL between teacher and student (DESIGN D3).
+        seed: Seed of all draws.
+
+    Raises:
+        ValueError: If an argument makes no sense for this supernet.
+    """
+
+    def __init__(
+        self,
+        supernet: keras.Model,
+        *,
+        pruning_rates: Sequence[float] = (),
+        macs_budgets: Sequence[int] = (),
+        resolutions: Sequence[int],
+        search_resolutions: Sequence[int] = (),
+        importance: str = "gamma",
+        rules: MaskRules | None = None,
+        prune_residual_stream: bool = False,
+        nested: bool = False,
+        gamma_l1: float = 1e-4,
+        weight_decay: float = 1e-4,
+        divergence: str = "forward",
+        seed: int = 0,
+    ):
+        super().__init__(name="once_for_all")
+        _check_choices(importance=importance, divergence=divergence, gamma_l1=gamma_l1, weight_decay=weight_decay)
+        self.supernet = supernet
+        self.budgets = parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
+        self.resolutions = tuple(sorted(resolutions, reverse=True))
+        self.importance = importance
+        self.nested = nested
+        self.seed = seed
+        self.rules = rules or MaskRules()
+        self.groups = find_channel_groups(supernet, prune_residual_stream=prune_residual_stream)
+        self.costs = Costs(self.groups)
+        self.pool: PrunedNetworkPool | None = None
+        search_sizes = tuple(sorted(search_resolutions, reverse=True)) or self.resolutions[:1]
+        self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed)
+        self._joint_rule = SandwichRule(len(self.budgets), self.resolutions, seed)
+        self._regularization = Regularization(
+            supernet, self.groups, weight_decay=weight_decay, gamma_l1=gamma_l1 if importance in LEARNED else 0.0
+        )
+        self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
+        self._masks = [ChannelMask.full(self.groups)] * len(self.budgets)
+        self._gates = keras.Variable(gates_of(self._masks), trainable=False, name="gates")
+        # The step at which joint training begins; a learning rate schedule may follow it.
+        self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
+        self._functions = NetworkFunctions(
+            supernet, self.groups, divergence=reverse_kl if divergence == "reverse" else forward_kl
+        )
+        self._functions.use_gates(self._gates)
+        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _ROLES]
+        self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.built = True
+
+    def compile(self, optimizer: Any = "sgd", *, jit_compile: bool = False, **kwargs: Any) -> None:
+        """Sets the optimizer. Losses are part of the method; XLA is off by default, because resolutions vary.
+
+        Args:
+            optimizer: A Keras optimizer. The four networks' gradients are summed (DESIGN D5), as the learning rates of
+                US-Net and MutualNet assume. Its own weight decay should be off: see `weight_decay`.
+            jit_compile: Whether XLA compiles the step; slower on CPUs.
+            **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
+        """
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self.optimizer.build(self.supernet.trainable_variables)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Runs the whole supernet."""
+        return self.supernet(inputs, training=training)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The means over an epoch: the loss of each role, and the teacher's training accuracy."""
+        return [*self._losses, self._accuracy]
+
+    @property
+    def searching(self) -> bool:
+        """Whether structures are still searched."""
+        return self.pool is None
+
+    @property
+    def masks(self) -> list[ChannelMask]:
+        """The masks in force: the pool's, or those of the last search epoch, or, before it, masks that keep all."""
+        return list(self.pool.masks) if self.pool is not None else self._masks
+
+    def derive_masks(self, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
+        """Cuts one mask per budget from the ranking of the channels as they are now.
+
+        Args:
+            frozen: Masks of structures that no longer change; only `nested` reads them.
+
+        Returns:
+            One mask per budget, in the order of `budgets`.
+        """
+        scores = channel_importance(
+            self.groups,
+            [np.asarray(weight) for weight in self.supernet.weights],
+            criterion=self.importance,
+            resolution=self.resolutions[0],
+            seed=self.seed,
+        )
+        masks = []
+        for index, budget in enumerate(self.budgets):
+            adjusted = _within(scores, frozen, index) if self.nested and frozen else scores
+            masks += solve_masks(
+                self.groups, adjusted, [budget], resolution=self.resolutions[0], rules=self.rules, costs=self.costs
+            )
+        return masks
+
+    def set_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> None:
+        """Gates the networks that the search trains.
+
+        The teacher stays whole until its own structure is frozen: channels that no network trained could never earn
+        their place back, and a mask that cannot change would count as converged.
+
+        Args:
+            masks: One per budget.
+            frozen: Which of them no longer change.
+        """
+        self._masks = list(masks)
+        gates = gates_of(masks)
+        gates[0] = gates[0] if frozen[0] else 1.0
+        self._gates.assign(gates)
+
+    def freeze(self, pool: PrunedNetworkPool) -> None:
+        """Ends the search: from the next step on, the pool's structures are trained jointly, on compact weights.
+
+        Args:
+            pool: The structures, as many as there are budgets.
+
+        Raises:
+            ValueError: If the number of structures differs from the number of budgets.
+        """
+        if len(pool) != len(self.budgets):
+            raise ValueError(f"Expected {len(self.budgets)} structures. Received: {len(pool)}.")
+        self.pool = pool
+        self._functions.use_slices(pool.masks)
+        if self.compiled:
+            self.search_steps.assign(self.optimizer.iterations)
+            # Keras has traced the step of the search; `fit` looks this attribute up at every step.
+            self.make_train_function(force=True)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Runs the sandwich: each of four networks learns from the one before, and one update sums what they learned.
+
+        Args:
+            data: Images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels, int `[B]` or
+                probabilities `[B, K]`.
+
+        Returns:
+            The running means of the losses and of the teacher's accuracy.
+        """
+        images, labels = data
+        step = self.optimizer.iterations.value
+        structures, resolutions = (self._search_rule if self.searching else self._joint_rule).draw(step)
+        target = self._probabilities(labels)
+        passes: list[NetworkPass] = []
+        for index, resolution in zip(structures, resolutions, strict=True):
+            passes.append(self._functions.run(index, step=step, images=images, resolution=resolution, target=target))
+            target = passes[-1].probabilities
+        gradients = [tf.add_n(parts) for parts in zip(*(network.gradients for network in passes), strict=True)]
+        variables = self.supernet.trainable_variables
+        gradients = self._regularization.add_to(gradients, variables, searching=self.searching)
+        self.optimizer.apply(gradients, variables)
+        return self._update_metrics(labels, passes)
+
+    def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
+        classes = self.supernet.output_shape[-1]
+        return tf.one_hot(labels, classes) if labels.shape.rank == 1 else tf.cast(labels, tf.float32)
+
+    def _update_metrics(self, labels: tf.Tensor, passes: Sequence[NetworkPass]) -> dict[str, Any]:
+        for metric, network in zip(self._losses, passes, strict=True):
+            metric.update_state(network.loss)
+        classes = labels if labels.shape.rank == 1 else tf.argmax(labels, axis=-1)
+        self._accuracy.update_state(classes, passes[0].probabilities)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _within(scores: np.ndarray, frozen: Sequence[ChannelMask | None], index: int) -> np.ndarray:
+    """Ranks below all others what a larger frozen structure dropped, above all others what a smaller one kept."""
+    spread = scores.max() - scores.min() + 1.0
+    scores = scores.copy()
+    for mask in frozen[:index]:
+        if mask is not None:
+            scores[~mask.keep] -= spread
+    for mask in frozen[index + 1 :]:
+        if mask is not None:
+            scores[mask.keep] += spread
+    return scores
+
+
+def _check_choices(*, importance: str, divergence: str, gamma_l1: float, weight_decay: float) -> None:
+    if importance not in CRITERIA:
+        raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {importance!r}.")
+    if divergence not in DIVERGENCES:
+        raise ValueError(f"Expected a divergence of {', '.join(DIVERGENCES)}. Received: {divergence!r}.")
+    if gamma_l1 < 0.0 or weight_decay < 0.0:
+        raise ValueError(
+            f"Expected penalties of at least 0. Received: gamma_l1={gamma_l1}, weight_decay={weight_decay}."
+        )

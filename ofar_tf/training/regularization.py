@@ -1,0 +1,57 @@
+"""Which weights are penalized, and how, once per step and not once per network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ofar_tf.pruning.channel_groups import ChannelGroups, flat_layers
+
+_DECAYED = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
+
+
+class Regularization:
+    """L2 on kernels, always, and L1 on the gammas that rank channels, while structures are searched.
+
+    Depthwise kernels, BatchNorm and biases are not decayed, as in US-Net's and MutualNet's recipes. Both penalties are
+    gradients, not losses: the decay passes through the momentum as in those recipes, unlike Keras' own decoupled one.
+
+    Args:
+        supernet: The functional model.
+        groups: Its channel groups.
+        weight_decay: L2 coefficient, at least 0.
+        gamma_l1: L1 coefficient, at least 0 (Network Slimming, DESIGN D14).
+    """
+
+    def __init__(self, supernet: keras.Model, groups: ChannelGroups, *, weight_decay: float, gamma_l1: float):
+        kernels = {id(kernel) for layer in flat_layers(supernet) for kernel in _decayed_kernels(layer)}
+        gammas = {id(supernet.weights[index]) for group in groups.groups for index in group.gammas}
+        variables = supernet.trainable_variables
+        self._decay = [weight_decay if id(variable) in kernels else 0.0 for variable in variables]
+        self._sparsity = [gamma_l1 if id(variable) in gammas else 0.0 for variable in variables]
+
+    def add_to(self, gradients: Sequence[Any], variables: Sequence[Any], *, searching: bool) -> list[Any]:
+        """Returns the gradients with those of the penalties added.
+
+        Args:
+            gradients: One tensor per trainable variable of the supernet.
+            variables: Those variables.
+            searching: Whether gammas are being ranked; if not, the L1 penalty rests.
+        """
+        added = []
+        for gradient, variable, decay, sparsity in zip(gradients, variables, self._decay, self._sparsity, strict=True):
+            if decay:
+                gradient += decay * tf.convert_to_tensor(variable)
+            if sparsity and searching:
+                gradient += sparsity * tf.sign(tf.convert_to_tensor(variable))
+            added.append(gradient)
+        return added
+
+
+def _decayed_kernels(layer: Any) -> list[Any]:
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return [layer.pointwise_kernel]
+    if isinstance(layer, keras.layers.DepthwiseConv2D) or not isinstance(layer, _DECAYED):
+        return []
+    return [layer.kernel]

@@ -1,0 +1,129 @@
+"""`results.csv`: what each subnet reached after each epoch, and its drawing."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ofar_tf import atomic_file
+
+
+@dataclass(frozen=True)
+class SubnetResult:
+    """The accuracy of one structure at one resolution.
+
+    Attributes:
+        structure: Its name.
+        rate: Its pruning rate.
+        resolution: Pixels.
+        macs: Multiply-adds of one image at that resolution.
+        params: Number of weights.
+        top1: Share of images whose first guess is right, in [0, 1].
+        top5: Share of images with a right guess among the first five.
+        images: How many images were measured.
+    """
+
+    structure: str
+    rate: float
+    resolution: int
+    macs: int
+    params: int
+    top1: float
+    top5: float
+    images: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    epoch: int
+    phase: str
+    learning_rate: float
+    teacher_loss: float
+    student_loss: float
+
+
+class ResultsLog(keras.callbacks.Callback):
+    """Measures every subnet after an epoch and appends a row for each to `results.csv`.
+
+    Args:
+        csv_path: The table. Rows of epochs that a resumed run repeats are removed first.
+        figure_path: The drawing of top-1 over the epochs.
+        measure: Measures the networks of an `OnceForAll` model.
+        every: Epochs between measurements, at least 1; the last epoch is always measured.
+        done: Epochs done before this start.
+    """
+
+    def __init__(
+        self,
+        csv_path: Path,
+        figure_path: Path,
+        *,
+        measure: Callable[[Any], Sequence[SubnetResult]],
+        every: int = 1,
+        done: int = 0,
+    ):
+        super().__init__()
+        self.csv_path = csv_path
+        self.figure_path = figure_path
+        self.measure = measure
+        self.every = every
+        self.rows = [row for row in _read(csv_path) if int(row["epoch"]) <= done]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measures, writes and draws."""
+        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+            return
+        logs = logs or {}
+        common = _Row(
+            epoch=epoch + 1,
+            phase="search" if self.model.searching else "joint",
+            learning_rate=float(self.model.optimizer.learning_rate),
+            teacher_loss=float(logs["teacher_loss"]),
+            student_loss=float(logs["student_loss"]),
+        )
+        results = self.measure(self.model)
+        self.rows += [{**dataclasses.asdict(common), **dataclasses.asdict(result)} for result in results]
+        with atomic_file.replacing(self.csv_path) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        plot_curves(self.figure_path, self.rows)
+        print("  ".join(f"{result.structure} {result.top1:.1%}" for result in results))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def plot_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Draws the top-1 accuracy of each structure over the epochs, and where the search ended.
+
+    Args:
+        path: The image to write.
+        rows: Rows of `results.csv`.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.add_subplot()
+    for structure in dict.fromkeys(row["structure"] for row in rows):
+        points = [(int(row["epoch"]), float(row["top1"])) for row in rows if row["structure"] == structure]
+        axis.plot(*np.array(points).T, marker=".", label=structure)
+    searched = max((int(row["epoch"]) for row in rows if row["phase"] == "search"), default=0)
+    if searched:
+        axis.axvspan(0, searched, color="0.93", label="search")
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("top-1 accuracy")
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.grid(alpha=0.3)
+    axis.legend()
+    with atomic_file.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)

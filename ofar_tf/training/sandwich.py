@@ -1,0 +1,64 @@
+"""The sandwich rule: which four networks one training step runs, and at which resolutions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+NETWORKS = 4
+
+
+@dataclass(frozen=True)
+class SandwichRule:
+    """Draws the four networks of a step: the largest, two assistants, the smallest (Section 3.3, Figure 3).
+
+    The draw depends on (seed, step) alone and is made of stateless TensorFlow operations: a resumed run and every
+    replica draw the same, and a traced function draws anew at each step.
+
+    Attributes:
+        structures: How many structures there are, at least 2.
+        resolutions: Input sizes in pixels, the largest first.
+        seed: Seed of the draws.
+    """
+
+    structures: int
+    resolutions: tuple[int, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.structures < 2:
+            raise ValueError(f"Expected at least two structures. Received: structures={self.structures}.")
+        if not self.resolutions or list(self.resolutions) != sorted(set(self.resolutions), reverse=True):
+            raise ValueError(f"Expected different resolutions, largest first. Received: {self.resolutions}.")
+
+    def draw(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
+        """Draws a step's networks.
+
+        Args:
+            step: Scalar int, the number of training steps so far.
+
+        Returns:
+            Four scalar int32 structure indices, from the largest network to the smallest so that capacity falls along
+            the chain of teachers (DESIGN D6), and four scalar int32 resolutions; the first is always the largest
+            (DESIGN D8).
+        """
+        seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
+        for_structures, for_resolutions = tf.unstack(tf.random.split(seed, 2))
+        first, second = self._assistants(for_structures)
+        structures = [tf.constant(0), first, second, tf.constant(self.structures - 1)]
+        choices = tf.random.stateless_uniform(
+            [NETWORKS - 1], seed=for_resolutions, maxval=len(self.resolutions), dtype=tf.int32
+        )
+        drawn = tf.unstack(tf.gather(tf.constant(self.resolutions), choices))
+        return structures, [tf.constant(self.resolutions[0]), *drawn]
+
+    def _assistants(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws two different middle structures, with replacement where there are too few (DESIGN D20)."""
+        if self.structures <= 3:
+            low, high = (1, 2) if self.structures == 3 else (0, 2)
+            drawn = tf.random.stateless_uniform([2], seed=seed, minval=low, maxval=high, dtype=tf.int32)
+        else:
+            order = tf.argsort(tf.random.stateless_uniform([self.structures - 2], seed=seed), stable=True)
+            drawn = order[:2] + 1
+        first, second = tf.unstack(tf.sort(drawn))
+        return first, second

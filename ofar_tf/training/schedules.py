@@ -1,0 +1,61 @@
+"""Learning rates over a run that first searches and then trains."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+DECAYS = ("cosine", "linear", "constant")
+
+
+class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A constant rate while structures are searched, then a decay from the initial rate to zero over what is left.
+
+    The search may end early; the decay starts when it does and reaches zero at the last step of the run. A large
+    learning rate during the search finds better structures (Table 5 of the paper).
+
+    Args:
+        initial: The learning rate at which joint training starts, positive.
+        search: The learning rate of the search, positive.
+        search_steps: Scalar int variable or number: at which step the search ended; a variable may change later.
+        total_steps: Steps of the whole run, search included, at least 1.
+        decay: `cosine`, `linear` or `constant`, per step.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(self, initial: float, *, search: float, search_steps: Any, total_steps: int, decay: str = "cosine"):
+        if initial <= 0.0 or search <= 0.0:
+            raise ValueError(f"Expected positive learning rates. Received: initial={initial}, search={search}.")
+        if total_steps < 1:
+            raise ValueError(f"Expected at least one training step. Received: total_steps={total_steps}.")
+        if decay not in DECAYS:
+            raise ValueError(f"Expected a decay of {', '.join(DECAYS)}. Received: decay={decay!r}.")
+        self.initial = initial
+        self.search = search
+        self.search_steps = search_steps
+        self.total_steps = total_steps
+        self.decay = decay
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Returns the float32 learning rate of a step."""
+        step = tf.cast(step, tf.float32)
+        start = tf.minimum(tf.cast(tf.convert_to_tensor(self.search_steps), tf.float32), float(self.total_steps))
+        progress = tf.clip_by_value((step - start) / tf.maximum(self.total_steps - start, 1.0), 0.0, 1.0)
+        factor = {
+            "cosine": 0.5 * (1.0 + tf.cos(3.141592653589793 * progress)),
+            "linear": 1.0 - progress,
+            "constant": tf.ones_like(progress),
+        }[self.decay]
+        return tf.where(step < start, self.search, self.initial * factor)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments, with `search_steps` as the number it has now."""
+        return {
+            "initial": self.initial,
+            "search": self.search,
+            "search_steps": int(tf.convert_to_tensor(self.search_steps)),
+            "total_steps": self.total_steps,
+            "decay": self.decay,
+        }

@@ -1,0 +1,216 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.data import ImageDataset, evaluation_batches, load_dataset, steps_per_epoch, training_batches
+
+SIZE = 22
+
+
+def counting_set(size: int = SIZE) -> tuple[ImageDataset, tf.Variable]:
+    """A data set of 4x4 images; image k has the value k and the label k % 2. The variable counts the records read."""
+    reads = tf.Variable(0)
+
+    def read(split, start, stop):
+        def counted(index):
+            reads.assign_add(1)
+            return index, index % 2
+
+        return tf.data.Dataset.range(start, stop).map(counted)
+
+    def decode(index):
+        return tf.fill([4, 4, 3], tf.cast(index, tf.uint8))
+
+    return ImageDataset("counting", ("even", "odd"), {"train": size, "test": 7}, read, decode), reads
+
+
+def batches(count, *, dataset=None, split="train", **arguments):
+    settings = {"batch_size": 4, "resolution": 4, "augmentation": "none", "flip": False, "seed": 1} | arguments
+    stream = training_batches(dataset or counting_set()[0], split, **settings)
+    return [(images.copy(), labels.copy()) for images, labels in itertools.islice(stream.as_numpy_iterator(), count)]
+
+
+def values(epoch):
+    return [int(value) for images, _ in epoch for value in images[:, 0, 0, 0]]
+
+
+def assert_equal_batches(left, right):
+    for (images, labels), (other_images, other_labels) in zip(left, right, strict=True):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_a_batch_holds_images_and_their_labels():
+    stream = training_batches(
+        counting_set()[0], "train", batch_size=4, resolution=6, augmentation="pad_and_crop", flip=True, seed=0
+    )
+    assert stream.element_spec == (tf.TensorSpec([4, 6, 6, 3], tf.float32), tf.TensorSpec([4], tf.int64))
+    for images, labels in batches(5):
+        np.testing.assert_array_equal(images[:, 0, 0, 0] % 2, labels)
+
+
+def test_an_epoch_shows_every_example_at_most_once_and_leaves_out_the_remainder():
+    assert steps_per_epoch(counting_set()[0], "train", 4) == 5
+    for epoch in range(3):
+        shown = values(batches(15)[5 * epoch : 5 * epoch + 5])
+        assert len(shown) == len(set(shown)) == 20
+
+
+def test_an_epoch_shows_every_example_once_where_batches_fill_the_split():
+    assert sorted(values(batches(2, batch_size=11))) == list(range(SIZE))
+
+
+def test_epochs_differ_in_order_and_in_what_they_leave_out():
+    stream = batches(50)
+    epochs = [tuple(values(stream[5 * epoch : 5 * epoch + 5])) for epoch in range(10)]
+    assert len(set(epochs)) == 10
+    assert len({frozenset(epoch) for epoch in epochs}) > 1
+
+
+@pytest.mark.parametrize("keywords", [{}, {"shuffle_buffer": 5, "cache": False}, {"shuffle_buffer": 5, "cache": True}])
+def test_a_run_resumed_at_epoch_3_sees_the_batches_of_one_never_interrupted(keywords):
+    keywords |= {"augmentation": "pad_and_crop", "flip": True}
+    assert_equal_batches(batches(25, **keywords)[15:], batches(10, start_epoch=3, **keywords))
+
+
+def test_a_resumed_run_draws_the_same_random_crops():
+    dataset = load_dataset("fashion_mnist_mini")
+    keywords = {"dataset": dataset, "split": "train[:64]", "batch_size": 16, "resolution": 20, "flip": True}
+    keywords |= {"augmentation": "random_resized_crop"}
+    whole = batches(20, **keywords)
+    assert_equal_batches(whole[16:], batches(4, start_epoch=4, **keywords))
+    assert not np.array_equal(whole[0][0], whole[4][0])
+
+
+def test_the_same_example_gets_another_view_in_another_epoch():
+    dataset = load_dataset("fashion_mnist_mini")
+    keywords = {
+        "dataset": dataset,
+        "split": "train[:1]",
+        "batch_size": 1,
+        "resolution": 28,
+        "augmentation": "pad_and_crop",
+    }
+    views = [images.tobytes() for images, _ in batches(6, **keywords)]
+    assert len(set(views)) > 3
+
+
+def test_no_seed_but_its_own_matters():
+    first = batches(10)
+    tf.random.set_seed(77)
+    tf.random.uniform([])
+    assert_equal_batches(first, batches(10))
+    tf.random.set_seed(0)
+    assert_equal_batches(first, batches(10))
+
+
+def test_the_global_seed_is_left_alone():
+    tf.random.set_seed(5)
+    expected = tf.random.uniform([]).numpy()
+    tf.random.set_seed(5)
+    batches(1)
+    assert tf.random.uniform([]).numpy() == expected
+
+
+@pytest.mark.parametrize("seed", [2, 0, -1, 2**40])
+def test_another_seed_gives_another_order(seed):
+    assert values(batches(5, seed=seed)) != values(batches(5))
+
+
+def test_a_small_split_is_read_from_its_source_once():
+    dataset, reads = counting_set()
+    batches(50, dataset=dataset)
+    assert reads.numpy() == SIZE
+
+
+def test_without_a_cache_every_epoch_reads_its_source():
+    dataset, reads = counting_set()
+    batches(20, dataset=dataset, cache=False)
+    assert reads.numpy() >= 4 * SIZE
+
+
+def test_a_cache_fills_even_with_a_small_shuffle_buffer():
+    dataset, reads = counting_set()
+    batches(5, dataset=dataset, batch_size=12, cache=True, shuffle_buffer=3)  # Ten of 22 are left out of each epoch.
+    assert reads.numpy() == SIZE
+
+
+def test_a_large_split_is_neither_cached_nor_shuffled_as_a_whole():
+    dataset, reads = counting_set(70_000)
+    batches(1, dataset=dataset)
+    assert 16_384 <= reads.numpy() < 40_000
+
+
+def test_a_shuffle_buffer_of_one_keeps_the_order():
+    assert values(batches(5, shuffle_buffer=1)) == list(range(20))
+
+
+def test_evaluation_shows_the_whole_split_in_order():
+    shown = list(evaluation_batches(counting_set()[0], "train", batch_size=8, resolution=4).as_numpy_iterator())
+    assert [len(labels) for _, labels in shown] == [8, 8, 6]
+    assert values(shown) == list(range(SIZE))
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in shown]), np.arange(SIZE) % 2)
+    assert (shown[0][0].dtype, shown[0][1].dtype) == (np.float32, np.int64)
+
+
+@pytest.mark.parametrize(("limit", "count"), [(1, 1), (10, 10), (100, SIZE)])
+def test_a_limit_takes_the_first_images(limit, count):
+    shown = evaluation_batches(counting_set()[0], "train", batch_size=8, resolution=4, limit=limit)
+    assert values(shown.as_numpy_iterator()) == list(range(count))
+
+
+def test_the_first_images_of_the_bundled_set_are_of_all_classes():
+    shown = evaluation_batches(load_dataset("fashion_mnist_mini"), "test", batch_size=100, resolution=28, limit=100)
+    ((_, labels),) = shown.as_numpy_iterator()
+    assert len(set(labels)) == 10
+
+
+def test_evaluation_resizes_and_crops():
+    dataset = load_dataset("fashion_mnist_mini")
+    ((images, _),) = evaluation_batches(dataset, "test[:2]", batch_size=2, resolution=20, resize=28).as_numpy_iterator()
+    originals = [image[4:24, 4:24] for image, _ in dataset.examples("test[:2]").as_numpy_iterator()]
+    np.testing.assert_array_equal(images, originals)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"batch_size": 23},
+            "Expected a batch size from 1 to the 22 examples of 'train'. Received: batch_size=23.",
+        ),
+        ({"batch_size": 0}, "Received: batch_size=0."),
+        ({"resolution": 0}, "Expected a resolution of at least 1 pixel. Received: resolution=0."),
+        ({"augmentation": "mixup"}, "Expected an augmentation out of none, .* Received: augmentation='mixup'."),
+        ({"crop_scale": (0.0, 1.0)}, r"Received: crop_scale=\(0.0, 1.0\)."),
+        ({"start_epoch": -1}, "Expected start_epoch of at least 0. Received: start_epoch=-1."),
+        ({"shuffle_buffer": 0}, "Expected shuffle_buffer of at least 1. Received: shuffle_buffer=0."),
+        ({"split": "valid"}, "Expected one of the splits train, test. Received: split='valid'."),
+    ],
+)
+def test_training_on_nonsense_is_refused_on_one_line(arguments, message):
+    with pytest.raises(ValueError, match=f"{message}$") as error:
+        batches(1, **arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "Expected batch_size of at least 1. Received: batch_size=0."),
+        ({"resolution": 0}, "Received: resolution=0."),
+        ({"resize": 3}, "Expected a resize of at least the resolution, 4 pixels. Received: resize=3."),
+        ({"limit": 0}, "Expected limit of at least 1. Received: limit=0."),
+        (
+            {"split": "train[:0]"},
+            r"Expected a split with at least one of the 22 examples. Received: split='train\[:0\]'.",
+        ),
+    ],
+)
+def test_evaluating_on_nonsense_is_refused_on_one_line(arguments, message):
+    settings = {"split": "train", "batch_size": 4, "resolution": 4} | arguments
+    with pytest.raises(ValueError, match=f"{message}$") as error:
+        evaluation_batches(counting_set()[0], settings.pop("split"), **settings)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,191 @@
+import keras
+import numpy as np
+import pytest
+
+from ofar_tf.models.user_model import as_classifier, read_file
+
+# Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+def network(*, classes: int = 10, activation: str | None = None, channels: int = 3) -> keras.Model:
+    inputs = keras.Input((None, None, channels))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation=activation)(x))
+
+
+def sequential(*layers: keras.Layer) -> keras.Sequential:
+    return keras.Sequential([*layers, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)])
+
+
+@keras.saving.register_keras_serializable("ofar_tf_tests")
+class Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.pool = keras.layers.GlobalAveragePooling2D()
+        self.logits = keras.layers.Dense(10)
+
+    def call(self, inputs):
+        return self.logits(self.pool(inputs))
+
+
+class OwnCall(keras.Model):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+def check(model, *, classes: int = 10) -> keras.Model:
+    return as_classifier(model, classes=classes, reference="my:net")
+
+
+def test_a_functional_model_is_taken_as_it_is():
+    model = network()
+    assert check(model) is model
+
+
+def test_a_sequential_model_becomes_functional_with_the_same_weights():
+    model = sequential(keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3))
+    functional = check(model)
+    assert not isinstance(functional, keras.Sequential)
+    assert functional.name == model.name
+    x = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(functional(x), model(x))
+    assert functional.trainable_variables[0] is model.trainable_variables[0]
+
+
+@pytest.mark.parametrize("wrap", [lambda tensor: [tensor], lambda tensor: {"only": tensor}])
+def test_a_model_of_lists_or_dicts_is_made_to_map_tensor_to_tensor(wrap):
+    inputs = keras.Input((None, None, 3), name="only")
+    logits = network()(inputs)
+    model = check(keras.Model(wrap(inputs), wrap(logits), name="wrapped"))
+    assert model.name == "wrapped"
+    assert model.input.shape == (None, None, None, 3)
+    assert model.output.shape == (None, 10)
+    assert model(np.ones((2, 8, 8, 3), "float32")).shape == (2, 10)
+
+
+def test_a_sequential_file_is_read_and_becomes_functional(tmp_path):
+    path = str(tmp_path / "net.keras")
+    sequential(keras.Input((None, None, 3))).save(path)
+    assert check(read_file(path)).output_shape == (None, 10)
+
+
+def test_a_subclassed_model_in_a_file_is_refused(tmp_path):
+    path = str(tmp_path / "net.keras")
+    model = Subclassed()
+    model(np.zeros((1, 4, 4, 3), "float32"))
+    model.save(path)
+    with pytest.raises(ValueError, match=r"Expected a functional Keras model.* Received: my:net, .*Subclassed\."):
+        check(read_file(path))
+
+
+def two_inputs() -> keras.Model:
+    first, second = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    return keras.Model([first, second], network()(first + second))
+
+
+def two_outputs() -> keras.Model:
+    model = network()
+    return keras.Model(model.input, [model.output, model.layers[-2].output])
+
+
+def own_call() -> keras.Model:
+    model = network()
+    return OwnCall(model.input, model.output)
+
+
+def channels_first() -> keras.Model:
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(keras.layers.Resizing(3, 3)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
+
+
+def nested_channels_first() -> keras.Model:
+    inputs = keras.Input((None, None, 3))
+    return keras.Model(inputs, channels_first()(inputs))
+
+
+def softmax_layer() -> keras.Model:
+    model = network()
+    return keras.Model(model.input, keras.layers.Softmax()(model.output))
+
+
+def softmax_activation() -> keras.Model:
+    model = network()
+    return keras.Model(model.input, keras.layers.Activation("softmax")(model.output))
+
+
+def softmax_operation() -> keras.Model:
+    model = network()
+    return keras.Model(model.input, keras.ops.softmax(model.output))
+
+
+def softmax_within() -> keras.Model:
+    inputs = keras.Input((None, None, 3))
+    return keras.Model(inputs, network(activation="softmax")(inputs))
+
+
+def softmax_within_sequential() -> keras.Model:
+    inputs = keras.Input((None, None, 3))
+    top = keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, "softmax")])
+    return keras.Model(inputs, top(inputs))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: "a string", r"Expected a functional Keras model.* Received: my:net, which gives a builtins\.str\."),
+        (Subclassed, r"Expected a functional Keras model.* Received: my:net, which gives a .*Subclassed\."),
+        (own_call, r"Expected a functional Keras model.* Received: my:net, which gives a .*OwnCall\."),
+        (sequential, r"Expected a Sequential model that starts with keras\.Input\. Received: my:net, "),
+        (channels_first, r"data_format channels_last\. Received: my:net with channels_first\."),
+        (nested_channels_first, r"data_format channels_last\. Received: my:net with channels_first\."),
+        (
+            two_inputs,
+            r"one input of RGB images.* with input shapes \[\(None, None, None, 3\), \(None, None, None, 3\)\]",
+        ),
+        (lambda: network(channels=1), r"one input of RGB images.* with input shapes \[\(None, None, None, 1\)\]\."),
+        (lambda: network(classes=1000), r"one output \[batch, 10\].* with output shapes \[\(None, 1000\)\]\."),
+        (two_outputs, r"one output \[batch, 10\].* with output shapes \[\(None, 10\), \(None, 4\)\]\."),
+        (lambda: network(activation="softmax"), r"remove the final softmax\. Received: my:net, "),
+        (softmax_layer, r"remove the final softmax\."),
+        (softmax_activation, r"remove the final softmax\."),
+        (softmax_operation, r"remove the final softmax\."),
+        (softmax_within, r"remove the final softmax\."),
+        (softmax_within_sequential, r"remove the final softmax\."),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(build, message):
+    with pytest.raises(ValueError, match=message) as error:
+        check(build())
+    assert "\n" not in str(error.value)
+
+
+def test_a_softmax_inside_the_model_is_no_obstacle():
+    inputs = keras.Input((None, None, 3))
+    attention = keras.layers.Softmax(axis=-1)(keras.layers.Conv2D(4, 1)(inputs))
+    outputs = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(attention))
+    assert check(keras.Model(inputs, outputs)).output_shape == (None, 10)
+
+
+def test_what_a_subclassed_model_at_the_end_does_is_not_guessed():
+    inputs = keras.Input((None, None, 3))
+    assert check(keras.Model(inputs, Subclassed()(inputs))).output_shape == (None, 10)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r"Expected a saved Keras model\. Received: nowhere/net\.keras, which"):
+        read_file("nowhere/net.keras")
+
+
+def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "net.keras"
+    path.write_text("no model")
+    with pytest.raises(
+        ValueError, match=r"Expected a \.keras file that Keras can read\. Received: .*net\.keras: "
+    ) as error:
+        read_file(str(path))
+    assert "\n" not in str(error.value)
