@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-FLOAT32_TOLERANCE = 1e-4
+FLOAT32_TOLERANCE = 1e-3
 """Largest accepted difference between a probability of a float32 file and Keras.
 
-Measured: 6e-8 on small nets, 1e-6 on MobileNetV2; files that lost their weights are off by 1e-1 or NaN.
+Measured: 6e-8 on a net of three convolutions; 3e-5, 4e-5 and 1.5e-4 on MobileNetV1, MobileNetV2 and ResNet-50 with
+random weights and logits stretched to a standard deviation of 4, a hard case. Files that lost their weights are off by
+1e-1 or not finite.
 """
 
 MAX_TOP1_DROP = 0.01

@@ -19,11 +19,12 @@ _STEM_CHANNELS = 32
 def mobilenet_v1(classes: int, *, width_multiplier: float = 1.0, small_images: bool = False) -> keras.Model:
     """Builds MobileNetV1.
 
-    Strides, `same` padding, ReLU6, BatchNorm epsilon 0.001 and the truncated normal initialisation of standard
-    deviation 0.09 are those of the authors' released code (TF-Slim, `mobilenet_v1.py`); the paper states none of the
-    last four. The same deviation serves depthwise kernels: a rule by fan would read their `[3, 3, channels, 1]` as 9
-    `channels` inputs instead of 9, and start wide layers at a variance near epsilon. The released BatchNorm momentum of
-    0.9997 remembers 3,300 steps, longer than a short training lasts; we take 0.997 from the same authors' MobileNetV2.
+    Strides are the paper's. `same` padding, ReLU6 (the paper says ReLU), BatchNorm epsilon 0.001 and the truncated
+    normal initialisation of standard deviation 0.09 are those of the authors' released code (TF-Slim,
+    `mobilenet_v1.py`). The same deviation serves depthwise kernels: a rule by fan would read `[3, 3, channels, 1]` as
+    9 `channels` inputs instead of 9, and start wide layers at a variance near epsilon. The released BatchNorm
+    momentum of 0.9997 remembers 3,300 steps, longer than a short training lasts; we take 0.997 from MobileNetV2's. All
+    gammas start at one.
 
     Args:
         classes: Number of classes, at least 2.

@@ -20,8 +20,9 @@ def mobilenet_v2(classes: int, *, width_multiplier: float = 1.0, small_images: b
     standard deviation 0.09 are those of the authors' released code (TF-Slim, `mobilenet/mobilenet.py`). The same
     deviation serves depthwise kernels: a rule by fan would read their `[3, 3, channels, 1]` as 9 `channels` inputs
     instead of 9, and start wide layers at a variance near epsilon. The head never has fewer than 1280 channels
-    (section 3.4 of that paper); at 1.5x it has 1920. All gammas start at one, also those that end a residual block:
-    zero, a usual trick there, would be ranked dead before training.
+    (section 4 of the paper); at 1.5x it has 1920. All gammas start at one, also those that end a residual block:
+    zero, a usual trick there, would be ranked dead before training. With this momentum the moving statistics mean
+    little before some thousand steps: measure calibrated subnets.
 
     Args:
         classes: Number of classes, at least 2.

@@ -101,7 +101,7 @@ def make_entry() -> Callable[..., ModelEntry]:
             images=32,
             max_difference=1e-7,
             argmax_agreement=1.0,
-            tolerance=1e-4,
+            tolerance=1e-3,
         )
         values: dict[str, Any] = {
             "id": name,

@@ -44,6 +44,13 @@ def test_a_file_is_measured_once_and_again_when_something_changes(measurer, copy
     assert len(measurer.asked) > asked
 
 
+def test_another_file_of_the_same_name_is_measured_again(measurer, copy, converted):
+    path = copy("float32")
+    assert measurer.measure(path, precision="float32").checks.passed
+    path.write_bytes(converted("int8").read_bytes())
+    assert "differ from Keras" in measurer.measure(path, precision="float32").checks.reasons[0]
+
+
 def test_an_int8_file_that_lost_more_than_a_point_is_marked(measurer, copy, monkeypatch):
     # The labels of two of 24 images are wrong for the file alone.
     true_accuracy = measurement.tflite_accuracy
