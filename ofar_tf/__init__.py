@@ -1,1 +1,36 @@
-"""Train a ConvNet once, get a family of small TFLite models."""
+"""Train a ConvNet once, get a family of small TFLite models.
+
+The names below are imported when they are first used: `import ofar_tf` alone imports neither TensorFlow nor Keras, so
+that the commands answer `--help` and mistakes at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ofar_tf import data, models
+    from ofar_tf.pruning.channel_groups import find_channel_groups
+    from ofar_tf.search.mask_search import MaskSearch
+    from ofar_tf.training.once_for_all import OnceForAll
+
+__version__ = "0.1.0"
+
+__all__ = ["MaskSearch", "OnceForAll", "__version__", "data", "find_channel_groups", "models"]
+
+_HOMES = {
+    "MaskSearch": "ofar_tf.search.mask_search",
+    "OnceForAll": "ofar_tf.training.once_for_all",
+    "find_channel_groups": "ofar_tf.pruning.channel_groups",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"ofar_tf.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

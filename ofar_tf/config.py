@@ -10,53 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ofar_tf.quantities import parse_quantity
-
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    free: bool = False,
-) -> Any:
-    """Declares one setting.
-
-    Args:
-        default: Its default.
-        text: Its help.
-        low: The least value allowed.
-        high: The largest value allowed.
-        choices: The values allowed.
-        free: Whether a run may be resumed with another value, because it changes no result.
-    """
-    metadata = {"help": text, "low": low, "high": high, "choices": choices, "free": free}
-    return dataclasses.field(default=default, metadata=metadata)
+from ofar_tf.settings import Settings, format_setting, setting
 
 
 @dataclass(frozen=True)
-class _Settings:
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
-
-
-def _check(field: Any, value: Any) -> None:
-    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
-    for entry in value if isinstance(value, tuple) else (value,):
-        if entry is None:
-            continue
-        if choices and entry not in choices:
-            raise ValueError(f"Expected --{field.name} of {', '.join(choices)}. Received: {entry!r}.")
-        if low is not None and not entry >= low:
-            raise ValueError(f"Expected --{field.name} of at least {low}. Received: {entry}.")
-        if high is not None and not entry <= high:
-            raise ValueError(f"Expected --{field.name} of at most {high}. Received: {entry}.")
-
-
-@dataclass(frozen=True)
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
 
     run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
@@ -157,6 +115,8 @@ class TrainConfig(_Settings):
             raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
             raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
+        if len(set(self.search_resolutions)) < len(self.search_resolutions):
+            raise ValueError(f"Expected different --search_resolutions. Received: {list(self.search_resolutions)}.")
         if max(self.search_resolutions, default=0) > max(self.resolutions):
             raise ValueError(
                 f"Expected --search_resolutions of at most {max(self.resolutions)}, the largest resolution. "
@@ -170,7 +130,7 @@ class TrainConfig(_Settings):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(_Settings):
+class EvaluateConfig(Settings):
     """The settings of `ofar_tf.evaluate`."""
 
     run_dir: str = setting("", "Folder of a finished run.")
@@ -183,14 +143,16 @@ class EvaluateConfig(_Settings):
 
 
 @dataclass(frozen=True)
-class ExportConfig(_Settings):
+class ExportConfig(Settings):
     """The settings of `ofar_tf.export`."""
 
     run_dir: str = setting("", "Folder of an evaluated run.")
     export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
     precisions: tuple[str, ...] = setting(
-        ("float32", "int8"), "Kinds of .tflite files: float32, float16, dynamic, int8, int8_float_io, int16x8."
+        ("float32", "int8"),
+        "Kinds of .tflite files.",
+        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8"),
     )
     only: tuple[str, ...] = setting(
         ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
@@ -202,10 +164,15 @@ class ExportConfig(_Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_run_dir(self.run_dir)
+        if not self.precisions or not self.only:
+            raise ValueError(
+                "Expected at least one entry in --precisions and in --only. "
+                f"Received: {list(self.precisions)} and {list(self.only)}."
+            )
 
 
 @dataclass(frozen=True)
-class SelectConfig(_Settings):
+class SelectConfig(Settings):
     """The settings of `ofar_tf.select`."""
 
     export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
@@ -219,6 +186,9 @@ class SelectConfig(_Settings):
         super().__post_init__()
         if not self.export_dir:
             raise ValueError("Expected --export_dir, the folder of an export. Received: none.")
+        for limit in (self.max_macs, self.max_bytes):
+            if limit is not None:
+                parse_quantity(limit)
 
 
 def _require_run_dir(run_dir: str) -> None:
@@ -241,25 +211,21 @@ def read_config(path: Path) -> TrainConfig:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
     try:
-        stored: dict[str, Any] = json.loads(path.read_text())
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return TrainConfig(**values)
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}.") from error
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return TrainConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()})
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}") from error
 
 
 def to_flagfile(config: TrainConfig) -> str:
-    """Returns a flagfile that repeats a run exactly."""
+    """Returns a flagfile that repeats a run exactly: every setting but the folder, which is the new run's own."""
     lines = ["# Every setting of this run: python -m ofar_tf.train --flagfile=THIS_FILE --run_dir=NEW_DIR"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name == "run_dir" or value is None or value == ():
-            continue
         if isinstance(value, bool):
             lines.append(f"--{field.name}" if value else f"--no{field.name}")
-        else:
-            text = ",".join(str(entry) for entry in value) if isinstance(value, tuple) else str(value)
-            lines.append(f"--{field.name}={text}")
+        elif field.name != "run_dir":
+            lines.append(f"--{field.name}={format_setting(value) or ''}")
     return "\n".join(lines) + "\n"
 
 
@@ -270,12 +236,3 @@ def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
         for field in dataclasses.fields(first)
         if not field.metadata["free"] and getattr(first, field.name) != getattr(second, field.name)
     ]
-
-
-def parse_value(kind: Any, value: Any) -> Any:
-    """Turns the texts of a list flag into a setting of type `tuple[...]`; other values stay as they are."""
-    if kind == tuple[int, ...]:
-        return tuple(parse_quantity(entry) for entry in value)
-    if kind == tuple[float, ...]:
-        return tuple(float(entry) for entry in value)
-    return tuple(value) if isinstance(value, list) else value

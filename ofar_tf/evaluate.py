@@ -15,7 +15,7 @@ def main(config: EvaluateConfig) -> None:
         from ofar_tf.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
-    rows = run.evaluate()
+    rows = run.trained_pool.evaluate()
     write_subnets(run.run_dir.subnets, rows)
     points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
     plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")

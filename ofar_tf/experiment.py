@@ -1,7 +1,7 @@
 """A configuration brought to life: its data, its supernet and its trainer."""
 
-from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.config import TrainConfig
+from ofar_tf.models.user_code import one_line
+from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
@@ -81,10 +83,11 @@ class Experiment:
     def _check_resolutions(self, supernet: keras.Model) -> None:
         fixed = supernet.inputs[0].shape[1]
         smallest = models.smallest_resolution(supernet)
-        wrong = [r for r in self.config.resolutions if (r != fixed if fixed is not None else r < smallest)]
-        if wrong:
-            allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
-            raise ValueError(f"Expected --resolutions for {supernet.name} {allowed}. Received: {wrong[0]}.")
+        allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
+        for flag in ("resolutions", "search_resolutions"):
+            for resolution in getattr(self.config, flag):
+                if resolution != fixed if fixed else resolution < smallest:
+                    raise ValueError(f"Expected --{flag} for {supernet.name} {allowed}. Received: {resolution}.")
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -164,12 +167,20 @@ class Experiment:
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:
     if path.endswith(".keras"):
-        source: Sequence[keras.Variable] = keras.models.load_model(path, compile=False).weights
-        shapes, expected = [tuple(w.shape) for w in source], [tuple(w.shape) for w in supernet.weights]
-        if shapes != expected:
+        source = read_file(path).weights
+        if [tuple(w.shape) for w in source] != [tuple(w.shape) for w in supernet.weights]:
             raise ValueError(
-                f"Expected --initial_weights of the shape of {supernet.name}. Received: {path}, whose weights differ."
+                f"Expected --initial_weights of the shapes of {supernet.name}. Received: {path}, whose weights differ."
             )
         supernet.set_weights([np.asarray(weight) for weight in source])
-    else:
+        return
+    if not path.endswith(".weights.h5") or not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Expected --initial_weights to be a .keras or .weights.h5 file that exists. Received: {path!r}."
+        )
+    try:
         supernet.load_weights(path)
+    except Exception as error:  # Keras raises many types; whatever it was, the file does not fit.
+        raise ValueError(
+            f"Expected --initial_weights that fit {supernet.name}. Received: {path}: {one_line(error)}"
+        ) from error

@@ -1,16 +1,21 @@
 """Flags of the commands, made from the settings in `config`. The only module that reads the command line."""
 
 import dataclasses
+import difflib
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 from absl import app, flags
 
-from ofar_tf.config import parse_value
+from ofar_tf.settings import describe_kind, format_setting, kind_of, parse_setting
+
+# absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
+_ERRORS_ONLY = -2
 
 
 def run(main: Callable[[Any], int | None], kind: type[Any]) -> None:
@@ -22,9 +27,82 @@ def run(main: Callable[[Any], int | None], kind: type[Any]) -> None:
     """
     # Before TensorFlow is imported: it greets every user with lines about oneDNN and CUDA.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # `--help` shows the flags of the module that runs, which is the command and not this one.
+    define(kind, flags.FLAGS, module=sys.argv[0])
+    app.run(main, flags_parser=partial(_parse_or_exit, kind))
+
+
+def define(kind: type[Any], values: flags.FlagValues, *, module: str) -> None:
+    """Defines one flag for each setting.
+
+    Args:
+        kind: The configuration's dataclass.
+        values: Where the flags are defined.
+        module: Whose flags they are.
+    """
     for field in dataclasses.fields(kind):
-        _define(field)
-    app.run(lambda arguments: main(_configuration(kind, arguments)), flags_parser=_parse)
+        common = {"help": field.metadata["help"], "flag_values": values, "module_name": module}
+        if kind_of(field) is bool:
+            flags.DEFINE_bool(field.name, field.default, **common)
+        else:
+            flags.DEFINE(_Text(describe_kind(field)), field.name, format_setting(field.default), **common)
+
+
+def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str]) -> Any:
+    """Turns a command line into a configuration.
+
+    Args:
+        kind: The configuration's dataclass.
+        values: The flags that `define` made of it.
+        arguments: The name of the program and the flags.
+
+    Returns:
+        An instance of `kind`.
+
+    Raises:
+        ValueError: If there is an unknown flag, a value that does not fit, or an argument that is no flag.
+        FileNotFoundError: If a flagfile is missing.
+    """
+    rest = _flags_read(values, arguments)
+    if len(rest) > 1:
+        raise ValueError(f"Expected flags only, as --name=value. Received: {rest[1]!r}.")
+    found = {field: values[field.name].value for field in dataclasses.fields(kind)}
+    return kind(
+        **{field.name: parse_setting(field, text) if isinstance(text, str) else text for field, text in found.items()}
+    )
+
+
+def _flags_read(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
+    try:
+        return values(list(arguments))
+    except flags.UnrecognizedFlagError as error:
+        close = difflib.get_close_matches(error.flagname, list(values), n=1)
+        hint = f" Did you mean --{close[0]}?" if close else ""
+        raise ValueError(f"Expected a flag that --help lists. Received: --{error.flagname}.{hint}") from error
+    except flags.CantOpenFlagFileError as error:
+        reason = str(error).rpartition("] ")[2]
+        raise FileNotFoundError(f"Expected a flagfile that can be read. Received: {reason}.") from error
+    except flags.Error as error:
+        raise ValueError(f"Expected flags as --help describes them. Received: {error}.") from error
+
+
+def _parse_or_exit(kind: type[Any], arguments: Sequence[str]) -> Any:
+    with one_line_errors():
+        try:
+            config = parse(kind, flags.FLAGS, arguments)
+        except SystemExit:
+            # absl ends `--help` with status 1, which scripts take for a failure.
+            raise SystemExit(0) from None
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = _ERRORS_ONLY
+    return config
+
+
+class _Text(flags.ArgumentParser):
+    """Leaves a flag's text as it is: `parse_setting` reads it, and names the flag in its errors."""
+
+    def __init__(self, syntactic_help: str):
+        self.syntactic_help = syntactic_help
 
 
 @contextmanager
@@ -35,7 +113,7 @@ def one_line_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError, flags.Error) as error:
+    except (ValueError, OSError) as error:
         message = " ".join(str(error).split())
         print(f"Error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -59,36 +137,3 @@ def quiet_imports() -> Iterator[None]:
         finally:
             os.dup2(screen, 2)
             os.close(screen)
-
-
-def _configuration(kind: type[Any], arguments: Sequence[str]) -> Any:
-    with one_line_errors():
-        if len(arguments) > 1:
-            raise ValueError(f"Expected flags only, as --name=value. Received: {arguments[1]!r}.")
-        values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(kind)}
-        return kind(**{field.name: parse_value(field.type, values[field.name]) for field in dataclasses.fields(kind)})
-
-
-def _parse(arguments: Sequence[str]) -> list[str]:
-    with one_line_errors():
-        return flags.FLAGS(list(arguments))
-
-
-def _define(field: Any) -> None:
-    members = get_args(field.type)
-    kind = members[0] if type(None) in members else field.type
-    choices = field.metadata["choices"]
-    # `--help` shows the flags of the module that runs, which is the command and not this one.
-    common = {"help": field.metadata["help"], "module_name": sys.argv[0]}
-    if kind is bool:
-        flags.DEFINE_bool(field.name, field.default, **common)
-    elif kind is int:
-        flags.DEFINE_integer(field.name, field.default, **common)
-    elif kind is float:
-        flags.DEFINE_float(field.name, field.default, **common)
-    elif kind is str and choices:
-        flags.DEFINE_enum(field.name, field.default, choices, **common)
-    elif kind is str:
-        flags.DEFINE_string(field.name, field.default, **common)
-    else:
-        flags.DEFINE_list(field.name, [str(entry) for entry in field.default], **common)

@@ -1,9 +1,10 @@
 """Numbers as engineers write them: `504M` multiply-adds, `2.5G`, `750K` bytes."""
 
 import re
+from fractions import Fraction
 
 _FACTORS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
-_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMG]?)", re.IGNORECASE)
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)([KMG]?)", re.IGNORECASE | re.ASCII)
 
 
 def parse_quantity(text: str | int) -> int:
@@ -13,16 +14,16 @@ def parse_quantity(text: str | int) -> int:
         text: A number with at most one suffix, K (1e3), M (1e6) or G (1e9), upper or lower case; or an int.
 
     Returns:
-        The count, a positive int.
+        The count, a positive int, exactly as written.
 
     Raises:
-        ValueError: If the text is no such number or the count is zero.
+        ValueError: If the text is no such number, or the count is zero or not whole.
     """
     match = _PATTERN.fullmatch(str(text).strip())
-    count = round(float(match[1]) * _FACTORS[match[2].upper()]) if match else 0
-    if count < 1:
+    count = Fraction(match[1]) * _FACTORS[match[2].upper()] if match else Fraction(0)
+    if count < 1 or count.denominator != 1:
         raise ValueError(f"Expected a positive quantity such as 120M, 2.5G or 750K. Received: {text!r}.")
-    return count
+    return int(count)
 
 
 def format_quantity(count: int) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofar_tf import atomic_file
 from ofar_tf.config import TrainConfig, differences, read_config, to_flagfile, to_json
 
 
@@ -93,12 +94,25 @@ class RunDir:
                     f"Expected the settings that the run in {self.path} began with, or another --run_dir. "
                     f"Received: {'; '.join(changed)}."
                 )
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self._holds_something_else():
             raise ValueError(
                 f"Expected a run, an empty folder or no folder yet. Received: --run_dir={self.path}, which holds "
                 "something else."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.flagfile.write_text(to_flagfile(config))
-        self.config.write_text(to_json(config))
+        else:
+            self._begin(config)
+
+    def _holds_something_else(self) -> bool:
+        if not self.path.exists():
+            return False
+        # What a run leaves that was killed while it took the folder is still its own.
+        return not self.path.is_dir() or any(
+            entry != self.flagfile and not entry.name.startswith(".partial_") for entry in self.path.iterdir()
+        )
+
+    def _begin(self, config: TrainConfig) -> None:
+        try:
+            atomic_file.write_text(self.flagfile, to_flagfile(config))
+            atomic_file.write_text(self.config, to_json(config))
+        except OSError as error:
+            raise OSError(f"Expected a --run_dir that can be written. Received: {self.path} ({error.strerror}).") from error

@@ -1,9 +1,5 @@
 """One training run, from its checks to its last epoch, in its run directory."""
 
-import importlib.metadata
-import json
-import platform
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +11,7 @@ import tensorflow as tf
 from ofar_tf import atomic_file
 from ofar_tf.config import TrainConfig
 from ofar_tf.deploy.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.environment import note_session
 from ofar_tf.experiment import Experiment
 from ofar_tf.run_dir import RunDir
 from ofar_tf.search.mask_search import MaskSearch
@@ -22,8 +19,6 @@ from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.results_log import ResultsLog, SubnetResult
-
-PACKAGES = ("ofar-tf", "tensorflow", "keras", "numpy", "tensorflow-datasets", "ai-edge-litert")
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class TrainingRun:
     def train(self) -> None:
         """Trains to the last epoch and saves the supernet."""
         config = self.experiment.config
-        _note_session(self.run_dir.environment)
+        note_session(self.run_dir.environment)
         self.run_dir.labels.write_text("\n".join(self.experiment.dataset.class_names) + "\n")
         self.model.fit(
             self.experiment.training_batches(start_epoch=self.epochs_done),
@@ -153,34 +148,3 @@ def prepare(config: TrainConfig) -> TrainingRun | None:
     if saved is not None:
         restore_training(model, search, saved[1])
     return TrainingRun(experiment, run_dir, model, search, epochs_done=saved[0] if saved else 0)
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of the packages that a result depends on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
-
-
-def git_commit() -> str | None:
-    """Returns the commit of the checkout this package runs from, `None` if it is installed otherwise."""
-    package = Path(__file__).parent
-    try:
-        arguments = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40"]
-        found = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return found.stdout.strip() or None
-
-
-def _note_session(path: Path) -> None:
-    """Adds to `environment.json` what this start of the run runs on."""
-    sessions = json.loads(path.read_text()) if path.exists() else []
-    sessions.append(
-        {
-            "command": sys.argv,
-            "versions": versions(),
-            "git": git_commit(),
-            "platform": platform.platform(),
-            "devices": [device.name for device in tf.config.list_physical_devices()],
-        }
-    )
-    atomic_file.write_text(path, json.dumps(sessions, indent=1) + "\n")

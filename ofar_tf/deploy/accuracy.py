@@ -79,7 +79,11 @@ def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
     Raises:
         ValueError: If there are no images.
     """
-    return _accuracy(lambda images: np.asarray(model.predict_on_batch(images)), batches)
+    import tensorflow as tf
+
+    # Not `predict_on_batch`, which traces anew for a last batch of another size.
+    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
+    return _accuracy(lambda images: np.asarray(forward(tf.cast(images, tf.float32))), batches)
 
 
 def _accuracy(scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> Accuracy:

@@ -74,7 +74,7 @@ class CalibratedNetwork:
         ]
         images, resolution = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)
         statistics = [(tf.TensorSpec([norm.moving_mean.shape[0]]),) * 2 for norm in self._norms]
-        self._moments = tf.function(self._batch_moments, input_signature=[images, resolution])
+        self._training = tf.function(self._run_in_training, input_signature=[images, resolution])
         self._logits = tf.function(self._inference, input_signature=[images, resolution, statistics])
         self._pooled: dict[int, PooledStatistics] = {}
         self.refresh()
@@ -100,7 +100,7 @@ class CalibratedNetwork:
             images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
             resolution: Pixels, at most R.
         """
-        moments = self._moments(images, tf.constant(resolution))
+        _, moments = self._training(images, tf.constant(resolution))
         self._pooled.setdefault(resolution, PooledStatistics()).add(moments, images=len(images))
 
     def logits(self, images: Any, *, resolution: int) -> np.ndarray:
@@ -110,6 +110,10 @@ class CalibratedNetwork:
             ValueError: If nothing was observed at that resolution.
         """
         return np.asarray(self._logits(images, tf.constant(resolution), self._statistics(resolution)), np.float32)
+
+    def logits_in_training(self, images: Any, *, resolution: int) -> np.ndarray:
+        """Returns float32 `[B, K]` for images `[B, R, R, 3]`, normalized by the statistics of these very images."""
+        return np.asarray(self._training(images, tf.constant(resolution))[0], np.float32)
 
     def copy_to(self, subnet: keras.Model, *, resolution: int) -> None:
         """Assigns the weights and the statistics of a resolution to a stock Keras copy of this network."""
@@ -128,17 +132,18 @@ class CalibratedNetwork:
             values[id(norm.moving_mean)], values[id(norm.moving_variance)] = mean, variance
         return [values.get(id(variable), variable.value) for variable in self._network.non_trainable_variables]
 
-    def _batch_moments(self, images: Any, resolution: Any) -> list[tuple[Any, Any]]:
+    def _run_in_training(self, images: Any, resolution: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         network = self._network
         values = [variable.value for variable in network.trainable_variables]
         states = [variable.value for variable in network.non_trainable_variables]
-        _, updated = network.stateless_call(values, states, resize_batch(images, resolution), training=True)
+        logits, updated = network.stateless_call(values, states, resize_batch(images, resolution), training=True)
         # The fused BatchNorm has momentum 0: its updated moving statistics are those of the batch.
         new = {id(variable): value for variable, value in zip(network.non_trainable_variables, updated, strict=True)}
-        return [
+        moments = [
             (new.get(id(norm.moving_mean), norm.moving_mean), new.get(id(norm.moving_variance), norm.moving_variance))
             for norm in self._norms
         ]
+        return logits, moments
 
     def _inference(self, images: Any, resolution: Any, statistics: Any) -> Any:
         values = [variable.value for variable in self._network.trainable_variables]

@@ -17,7 +17,7 @@ from ofar_tf.deploy.classifier import TFLiteClassifier
 from ofar_tf.deploy.conversion import ConversionJob, ConversionResult, convert_files
 from ofar_tf.deploy.family_member import FamilyMember
 from ofar_tf.deploy.keras_file import save_once
-from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, write_manifest
+from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest, write_manifest
 from ofar_tf.deploy.measurement import Measurer
 from ofar_tf.deploy.model_card import write_model_card
 from ofar_tf.deploy.pareto import pareto_front
@@ -25,6 +25,7 @@ from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
 from ofar_tf.deploy.precision import precision_named
 
 _LABELS = "labels.txt"
+_PREVIOUS = ".previous_manifest.json"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def export_family(
 
     The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, `labels.txt`, `README.md`, `pareto.png` and,
     last, `manifest.json`: a folder without it is unfinished. Hidden records beside the files say what is done, so the
-    same call continues an export that was killed and repeats nothing whose inputs are the same. Files of other names
-    are left alone.
+    same call continues an export that was killed and repeats nothing whose inputs are the same. Files of an earlier
+    export stay in the manifest while they are unchanged. Files of other names are left alone.
 
     Args:
         members: The networks, with different ids.
@@ -81,7 +82,7 @@ def export_family(
     _refuse_nonsense(members, labels=labels, precisions=precisions, has_images=representative_images is not None)
     folder = Path(export_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    previous = _take_previous(folder, header)
     with _ProgressBar(total=len(members) * (1 + 2 * len(precisions)), console=console) as progress:
         for member in members:
             save_once(member.build(classes=len(labels)), _keras_path(folder, member))
@@ -108,8 +109,11 @@ def export_family(
                 if path in written:
                     entries.append(_entry(member, path, precision=precision, measurer=measurer, folder=folder))
                 progress.advance(f"checked {path.stem}")
-    manifest = Manifest(**vars(header), models=_with_pareto(entries))
+    asked_for = {_tflite_path(folder, member, name) for member in members for name in precisions}
+    kept = [entry for entry in previous if folder / entry.path not in asked_for]
+    manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
     _write_documents(folder, manifest, labels=labels)
+    (folder / _PREVIOUS).unlink(missing_ok=True)
     return FamilyExport(manifest, failures=(*_conversion_failures(results), *_check_failures(manifest)))
 
 
@@ -126,6 +130,27 @@ def _refuse_nonsense(
     calibrated = [name for name in precisions if precision_named(name).calibrated]
     if calibrated and not has_images:
         raise ValueError(f"Expected representative images for the precisions {calibrated}. Received: none.")
+
+
+def _take_previous(folder: Path, header: ManifestHeader) -> list[ModelEntry]:
+    """Sets the manifest of an earlier export aside and returns what of it still holds.
+
+    A second export, of other structures or precisions, adds to the first. Files that were changed since, and files
+    measured in another way, are left out.
+    """
+    current, aside = folder / "manifest.json", folder / _PREVIOUS
+    if current.exists():
+        current.replace(aside)
+    if not aside.exists():
+        return []
+    try:
+        previous = read_manifest(aside)
+    except ValueError:
+        return []
+    if (previous.dataset, previous.seed) != (header.dataset, header.seed):
+        return []
+    paths = ((entry, folder / entry.path) for entry in previous.models)
+    return [entry for entry, path in paths if path.is_file() and atomic_file.sha256_of(path) == entry.sha256]
 
 
 def _keras_path(folder: Path, member: FamilyMember) -> Path:
@@ -167,6 +192,9 @@ def _convert(
 def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measurer, folder: Path) -> ModelEntry:
     interface = TFLiteClassifier(path, allocate=False)
     measurement = measurer.measure(path, precision=precision)
+    checks = measurement.checks
+    for reason in member.parity.reasons if member.parity else ():
+        checks = checks.with_reason(reason)
     return ModelEntry(
         id=member.id,
         path=path.relative_to(folder).as_posix(),
@@ -182,7 +210,8 @@ def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measur
         output=interface.output,
         labels=_LABELS,
         metrics=measurement.metrics,
-        checks=measurement.checks,
+        checks=checks,
+        parity=member.parity,
     )
 
 
@@ -194,7 +223,7 @@ def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
         front = zip(passed, pareto_front(passed), strict=True)
         chosen.update(entry.path for entry, is_best in front if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
-    return tuple(sorted(marked, key=lambda entry: (-entry.macs, -entry.bytes)))
+    return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))
 
 
 def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str]) -> None:

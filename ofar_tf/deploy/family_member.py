@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import keras
 
+from ofar_tf.deploy.network_parity import NetworkParity
+
 
 @dataclass(frozen=True)
 class FamilyMember:
@@ -20,6 +22,7 @@ class FamilyMember:
         params: Number of weights.
         model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to probabilities
             [batch, K].
+        parity: How far it agrees with the network that was trained; None where that was not measured.
     """
 
     id: str
@@ -29,6 +32,7 @@ class FamilyMember:
     macs: int
     params: int
     model: keras.Model | Callable[[], keras.Model]
+    parity: NetworkParity | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]+", self.id):

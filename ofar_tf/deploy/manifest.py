@@ -12,6 +12,7 @@ from ofar_tf.deploy.accuracy import Accuracy
 from ofar_tf.deploy.classifier import TensorInfo
 from ofar_tf.deploy.file_checks import FileChecks
 from ofar_tf.deploy.json_values import from_json
+from ofar_tf.deploy.network_parity import NetworkParity
 
 SCHEMA_VERSION = 1
 
@@ -78,6 +79,7 @@ class ModelEntry:
         labels: The label file, relative to the manifest: line i names class i.
         metrics: Accuracy on the evaluation split; None where the file does not run.
         checks: What the checks of the file found.
+        parity: How far the `.keras` file agrees with the network that was trained; None where that was not measured.
         latency: Measurements, one for each device and thread count; may be empty.
         pareto: Whether no other file of the same quantization that passed is as cheap in MACs and more accurate.
     """
@@ -97,6 +99,7 @@ class ModelEntry:
     labels: str
     metrics: Metrics | None
     checks: FileChecks
+    parity: NetworkParity | None = None
     latency: tuple[Latency, ...] = ()
     pareto: bool = False
 

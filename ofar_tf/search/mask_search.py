@@ -25,6 +25,9 @@ class MaskSearch(keras.callbacks.Callback):
     it hands the model its Pruned Network Pool, and joint training begins with the next epoch. Structures that had not
     converged by then are frozen as they are, marked `converged: false`, and named in a warning.
 
+    Callbacks listed after it see the masks of the epoch that has just ended, those before it the masks that the epoch
+    was trained with. A search that one `fit` did not finish goes on when `fit` is called again with the same instance.
+
     Args:
         similarity_threshold: tau of Algorithm 1, in (0, 1].
         epochs: Most epochs the search may take, at least 0. With 0, or with a criterion that does not learn, the masks
@@ -45,9 +48,10 @@ class MaskSearch(keras.callbacks.Callback):
         directory: str | Path | None = None,
     ):
         super().__init__()
+        # A tracker needs the model's budgets, but its numbers are checked now.
+        MaskTracker((), threshold=similarity_threshold, patience=patience)
         if epochs < 0:
             raise ValueError(f"Expected a number of search epochs of at least 0. Received: epochs={epochs}.")
-        MaskTracker((), threshold=similarity_threshold, patience=patience)
         self.similarity_threshold = similarity_threshold
         self.epochs = epochs
         self.patience = patience
@@ -72,12 +76,25 @@ class MaskSearch(keras.callbacks.Callback):
         """Skips the search where there is nothing to learn from it."""
         if self.model.pool is None and not self._learns:
             self._take(self.model.derive_masks())
+            self._write_pool()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Takes the masks of the epoch that has ended."""
+        if self.model.pool is not None:
+            return
+        self._take(self.model.derive_masks(frozen=self.tracker.frozen_masks))
+        self._write_similarity()
+        if self.model.pool is not None:
+            self._write_pool()
+            self._warn_of_changing_masks()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Warns if training ended before the search."""
         if self.model.pool is None:
-            self._take(self.model.derive_masks(frozen=self.tracker.frozen_masks))
-            self._report()
+            print(
+                f"\nWarning: training ended after {len(self.tracker.history)} of up to {self.epochs} search epochs, and "
+                "no structure is final. Call fit again with the same MaskSearch, or search for fewer epochs."
+            )
 
     def _take(self, masks: Sequence[ChannelMask]) -> None:
         self.rows += self.tracker.update(masks)
@@ -100,18 +117,21 @@ class MaskSearch(keras.callbacks.Callback):
             for budget, mask, at in zip(model.budgets, self.tracker.masks, self.tracker.frozen_at, strict=True)
         ]
         # Structures frozen at different epochs may not cost what their rates suggest; the pool is ordered by cost.
-        pool = PrunedNetworkPool(tuple(sorted(networks, key=lambda network: -network.macs)))
-        changing = [network.name for network in pool if not network.converged]
+        model.freeze(PrunedNetworkPool(tuple(sorted(networks, key=lambda network: -network.macs))))
+
+    def _warn_of_changing_masks(self) -> None:
+        changing = [network.name for network in self.model.pool if not network.converged]
         if changing:
             print(
                 f"\nWarning: the masks of {', '.join(changing)} were still changing when the search ended; "
                 "they are frozen as they are. More search epochs would let them converge."
             )
-        model.freeze(pool)
-        if self.directory is not None:
-            atomic_file.write_text(self.directory / "pool.json", pool.to_json())
 
-    def _report(self) -> None:
+    def _write_pool(self) -> None:
+        if self.directory is not None:
+            atomic_file.write_text(self.directory / "pool.json", self.model.pool.to_json())
+
+    def _write_similarity(self) -> None:
         if self.directory is None:
             return
         with (
@@ -130,7 +150,14 @@ class MaskSearch(keras.callbacks.Callback):
         return np.array(masks, bool).reshape(-1, len(self.tracker.names), channels)
 
     def restore(self, state: np.ndarray) -> None:
-        """Repeats the search from the masks of `state()`; the model ends as it was."""
+        """Repeats the search from earlier masks; the model ends as it was, and no file is written.
+
+        Args:
+            state: What `state()` returned.
+
+        Raises:
+            ValueError: If the masks are those of another model.
+        """
         groups = self.model.groups.groups
         for masks in state:
             self._take([ChannelMask(groups, keep.copy()) for keep in masks])

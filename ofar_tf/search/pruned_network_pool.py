@@ -99,20 +99,22 @@ def read_pool(path: Path, groups: ChannelGroups) -> PrunedNetworkPool:
         path: The file.
         groups: The channel groups of the supernet the pool was found in.
 
+    Returns:
+        The pool, equal to the one that was written.
+
     Raises:
         ValueError: If the file is no pool of this version, or belongs to another supernet.
         FileNotFoundError: If there is no such file.
     """
     try:
         content = json.loads(path.read_text())
-        structures = content["structures"]
         version = content["schema_version"]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"Expected {path} of schema version {SCHEMA_VERSION}. Received: {version!r}.")
+        networks = [
+            PrunedNetwork(mask=ChannelMask.from_kept(groups.groups, entry.pop("kept")), **entry)
+            for entry in content["structures"]
+        ]
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"Expected a pruned network pool in {path}. Received: {error!r}.") from error
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"Expected {path} of schema version {SCHEMA_VERSION}. Received: {version!r}.")
-    return PrunedNetworkPool(
-        tuple(
-            PrunedNetwork(mask=ChannelMask.from_kept(groups.groups, entry.pop("kept")), **entry) for entry in structures
-        )
-    )
+    return PrunedNetworkPool(tuple(networks))

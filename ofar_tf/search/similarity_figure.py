@@ -6,12 +6,20 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ofar_tf import atomic_file
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.mask_similarity import cosine_similarity
 
 
 def similarity_map(masks: Sequence[ChannelMask]) -> np.ndarray:
-    """Returns float `[epochs, epochs]`: the cosine similarity of the masks of each pair of epochs."""
+    """Compares the masks of each pair of epochs.
+
+    Args:
+        masks: The masks of one structure, one per epoch.
+
+    Returns:
+        float64 `[epochs, epochs]`: cosine similarities in [0, 1], with ones on the diagonal.
+    """
     return np.array([[cosine_similarity(first.keep, second.keep) for second in masks] for first in masks])
 
 
@@ -19,9 +27,9 @@ def plot_similarity(path: Path, names: Sequence[str], history: Sequence[Sequence
     """Draws one similarity map per structure, side by side.
 
     Args:
-        path: The PNG to write.
+        path: The PNG to write or replace.
         names: The structures' names.
-        history: For each epoch, one mask per structure.
+        history: For each of at least one epoch, one mask per structure.
     """
     figure = Figure(figsize=(2.6 * len(names) + 0.8, 3.0), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False)[0]
@@ -37,4 +45,5 @@ def plot_similarity(path: Path, names: Sequence[str], history: Sequence[Sequence
         axis.set_xlabel("epoch")
     axes[0].set_ylabel("epoch")
     figure.colorbar(image, ax=axes, label="cosine similarity of masks", shrink=0.8)
-    figure.savefig(path, dpi=120)
+    with atomic_file.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)

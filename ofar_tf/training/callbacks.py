@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.checkpoints import Checkpoints, training_state
@@ -28,21 +29,25 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
 
 class DivergenceError(RuntimeError):
-    """A loss is no longer a number."""
+    """A loss or a weight is no longer a finite number."""
 
 
 class StopOnDivergence(keras.callbacks.Callback):
-    """Ends the run when a loss is NaN or infinite, before it is saved. It must come first among the callbacks."""
+    """Ends the run when a loss or a weight is NaN or infinite, before it is saved. It must come first of the callbacks.
+
+    The weights are looked at too, because the update of an epoch's last step can spoil them after its last loss.
+    """
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Looks at the epoch's losses.
+        """Looks at the epoch's losses and at the weights it ended with.
 
         Raises:
             DivergenceError: If one is not finite.
         """
         broken = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
+        broken += [weight.path for weight in self.model.supernet.weights if not np.isfinite(np.asarray(weight)).all()]
         if broken:
             raise DivergenceError(
-                f"Expected finite losses. Received: {', '.join(broken)} not finite in epoch {epoch + 1}; the epoch "
-                "before is saved. Begin a new run with a lower learning rate."
+                f"Expected finite losses and weights. Received: {broken[0]} and {len(broken) - 1} others not finite in "
+                f"epoch {epoch + 1}, which is not saved. Begin a new run with a lower learning rate."
             )

@@ -1,7 +1,6 @@
 """What a killed run continues from: one file per epoch, whole or absent."""
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from ofar_tf import atomic_file
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.once_for_all import OnceForAll
 
-_NAME = re.compile(r"epoch_(\d{5})\.npz")
+_NAME = re.compile(r"epoch_(\d{5,})\.npz")
 
 
 class Checkpoints:
@@ -23,6 +22,9 @@ class Checkpoints:
     Args:
         directory: The folder, made when the first checkpoint is saved.
         keep: How many checkpoints to keep, at least 1; the older one is the way on if the newer is damaged.
+
+    Raises:
+        ValueError: If none were kept.
     """
 
     def __init__(self, directory: Path, *, keep: int = 2):
@@ -36,12 +38,13 @@ class Checkpoints:
 
         Args:
             epoch: How many epochs are done.
-            state: Arrays by name.
+            state: Arrays by name, of NumPy's own dtypes.
         """
         with atomic_file.replacing(self.directory / f"epoch_{epoch:05d}.npz") as path:
             np.savez(path, allow_pickle=False, **state)
-        for old in sorted(self._files())[: -self.keep]:
-            self._files()[old].unlink()
+        files = self._files()
+        for old in sorted(files)[: -self.keep]:
+            files[old].unlink()
 
     def latest(self) -> tuple[int, dict[str, np.ndarray]] | None:
         """Returns the newest undamaged checkpoint, as (epochs done, state); `None` if there was never any.
@@ -54,7 +57,7 @@ class Checkpoints:
             try:
                 with np.load(files[epoch]) as archive:
                     return epoch, dict(archive)
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
                 print(f"Warning: {files[epoch]} is damaged ({error}); trying the one before.")
         if files:
             raise ValueError(
@@ -72,12 +75,14 @@ def training_state(model: OnceForAll, search: MaskSearch) -> dict[str, np.ndarra
     """Gathers all that a run's future depends on, besides its configuration and the epoch.
 
     Args:
-        model: The trainer.
+        model: The trainer, compiled.
         search: Its search callback.
+
+    Returns:
+        Arrays by name, for `Checkpoints.save` and `restore_training`.
     """
-    weights = {f"weights/{index}": np.asarray(weight) for index, weight in enumerate(model.supernet.weights)}
-    slots = {f"optimizer/{index}": np.asarray(slot) for index, slot in enumerate(model.optimizer.variables)}
-    return {**weights, **slots, "search/masks": search.state(), "search/steps": np.asarray(model.search_steps)}
+    values = {name: np.asarray(variable) for name, variable in _variables(model).items()}
+    return {**values, "search/masks": search.state()}
 
 
 def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, np.ndarray]) -> None:
@@ -89,22 +94,23 @@ def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, 
         state: What `training_state` gathered.
 
     Raises:
-        ValueError: If the state is that of another model.
+        ValueError: If the state is that of another model; then nothing was changed.
     """
-    _assign("weights", model.supernet.weights, state)
-    _assign("optimizer", model.optimizer.variables, state)
-    search.set_model(model)
-    search.restore(state["search/masks"])
-    # Freezing again has set it to the present step.
-    model.search_steps.assign(state["search/steps"])
-
-
-def _assign(prefix: str, variables: Any, state: Mapping[str, np.ndarray]) -> None:
-    for index, variable in enumerate(variables):
-        value = state.get(f"{prefix}/{index}")
-        if value is None or value.shape != tuple(variable.shape):
+    variables = _variables(model)
+    for name, variable in variables.items():
+        if name not in state or state[name].shape != tuple(variable.shape):
             raise ValueError(
                 f"Expected a checkpoint of this model, with {variable.path} of shape {tuple(variable.shape)}. "
-                f"Received: {None if value is None else value.shape}."
+                f"Received: {state[name].shape if name in state else 'none'}."
             )
-        variable.assign(value)
+    search.set_model(model)
+    search.restore(state["search/masks"])
+    # Last, because freezing the structures again sets the step at which the search ended to the present one.
+    for name, variable in variables.items():
+        variable.assign(state[name])
+
+
+def _variables(model: OnceForAll) -> dict[str, Any]:
+    weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
+    slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}
+    return {**weights, **slots, "search/steps": model.search_steps}

@@ -43,12 +43,14 @@ class NetworkFunctions:
         supernet: The functional model whose variables are trained.
         groups: Its channel groups.
         divergence: Loss of (target probabilities, logits).
+        seed: Seed of dropout and other random layers.
     """
 
-    def __init__(self, supernet: keras.Model, groups: ChannelGroups, *, divergence: Divergence):
+    def __init__(self, supernet: keras.Model, groups: ChannelGroups, *, divergence: Divergence, seed: int = 0):
         self._supernet = supernet
         self._groups = groups
         self._divergence = divergence
+        self._seed = seed
         self._branches: list[Any] = []
         self._gates: Any = None
 
@@ -109,22 +111,24 @@ class NetworkFunctions:
             tape.watch(variables)
             narrowed = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
             logits, _ = network.stateless_call(
-                narrowed, _states(network, step), resize_batch(images, resolution), training=True
+                narrowed, self._states(network, step), resize_batch(images, resolution), training=True
             )
             loss = self._divergence(target, logits)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *gradients
 
+    def _states(self, network: keras.Model, step: Any) -> list[tf.Tensor]:
+        """The network's own non-trainable values: moving statistics, and the states of random layers.
 
-def _states(network: keras.Model, step: Any) -> list[tf.Tensor]:
-    """The network's own non-trainable values; random layers draw by step, so that a resumed run draws the same."""
-    moving = {id(variable) for variable in network.weights}
-    return [
-        variable.value if id(variable) in moving else _fold_in(tf.convert_to_tensor(variable.value), step)
-        for variable in network.non_trainable_variables
-    ]
+        Keras seeds a random layer from Python's generator when it is built, which is at another moment in a resumed
+        run. Here its state is a function of (seed, position of the layer, step).
+        """
+        moving = {id(variable) for variable in network.weights}
+        return [
+            variable.value if id(variable) in moving else self._random_state(position, step, variable.dtype)
+            for position, variable in enumerate(network.non_trainable_variables)
+        ]
 
-
-def _fold_in(seed: tf.Tensor, step: Any) -> tf.Tensor:
-    folded = tf.random.fold_in(tf.bitcast(seed, tf.int32), tf.cast(step, tf.int32))
-    return tf.cast(tf.bitcast(folded, tf.uint32), seed.dtype)
+    def _random_state(self, position: int, step: Any, dtype: str) -> tf.Tensor:
+        state = tf.random.fold_in(tf.constant([self._seed, position], tf.int32), tf.cast(step, tf.int32))
+        return tf.cast(tf.bitcast(state, tf.uint32), dtype)

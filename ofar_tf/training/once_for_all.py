@@ -13,6 +13,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.importance import CRITERIA, LEARNED, channel_importance
 from ofar_tf.pruning.slicing import gates_of
+from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.training.distillation import DIVERGENCES, forward_kl, reverse_kl
 from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
@@ -80,6 +81,11 @@ class OnceForAll(keras.Model):
         search_sizes = tuple(sorted(search_resolutions, reverse=True)) or self.resolutions[:1]
         self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed)
         self._joint_rule = SandwichRule(len(self.budgets), self.resolutions, seed)
+        if search_sizes[0] > self.resolutions[0]:
+            raise ValueError(
+                f"Expected search resolutions of at most {self.resolutions[0]}, the largest resolution. "
+                f"Received: {list(search_sizes)}."
+            )
         self._regularization = Regularization(
             supernet, self.groups, weight_decay=weight_decay, gamma_l1=gamma_l1 if importance in LEARNED else 0.0
         )
@@ -89,11 +95,11 @@ class OnceForAll(keras.Model):
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
         self._functions = NetworkFunctions(
-            supernet, self.groups, divergence=reverse_kl if divergence == "reverse" else forward_kl
+            supernet, self.groups, divergence=reverse_kl if divergence == "reverse" else forward_kl, seed=seed
         )
         self._functions.use_gates(self._gates)
         self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _ROLES]
-        self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self._accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         self.built = True
 
     def compile(self, optimizer: Any = "sgd", *, jit_compile: bool = False, **kwargs: Any) -> None:
@@ -104,12 +110,45 @@ class OnceForAll(keras.Model):
                 US-Net and MutualNet assume. Its own weight decay should be off: see `weight_decay`.
             jit_compile: Whether XLA compiles the step; slower on CPUs.
             **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: If the optimizer scales the loss, as Keras' does under the policy `mixed_float16`.
         """
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It would divide gradients by a factor that no loss was multiplied with.
+            raise ValueError("Expected an optimizer without loss scaling. Received: a LossScaleOptimizer.")
         self.optimizer.build(self.supernet.trainable_variables)
 
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
+
+        Args:
+            x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels).
+            y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
+            **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
+                BatchNorm are not trained, so each network is calibrated before it is measured.
+
+        Returns:
+            The history of the losses.
+
+        Raises:
+            ValueError: If nothing would ever search the structures, or validation data is given.
+        """
+        if self.searching and not any(isinstance(each, MaskSearch) for each in _flat(kwargs.get("callbacks"))):
+            raise ValueError(
+                "Expected MaskSearch among the callbacks of fit, or a pool given to freeze before it. Received: neither, "
+                "so no structure would ever be cut out."
+            )
+        if kwargs.get("validation_data") is not None or kwargs.get("validation_split"):
+            raise ValueError(
+                "Expected no validation data in fit: networks are measured after calibration, by "
+                "ofar_tf.deploy.pool_accuracy. Received: validation_data or validation_split."
+            )
+        return super().fit(x, y, **kwargs)
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Runs the whole supernet."""
+        """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
         return self.supernet(inputs, training=training)
 
     @property
@@ -179,8 +218,8 @@ class OnceForAll(keras.Model):
             raise ValueError(f"Expected {len(self.budgets)} structures. Received: {len(pool)}.")
         self.pool = pool
         self._functions.use_slices(pool.masks)
+        self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
         if self.compiled:
-            self.search_steps.assign(self.optimizer.iterations)
             # Keras has traced the step of the search; `fit` looks this attribute up at every step.
             self.make_train_function(force=True)
 
@@ -188,16 +227,19 @@ class OnceForAll(keras.Model):
         """Runs the sandwich: each of four networks learns from the one before, and one update sums what they learned.
 
         Args:
-            data: Images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels, int `[B]` or
+            data: Images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels, int `[B]` or `[B, 1]`, or
                 probabilities `[B, K]`.
 
         Returns:
             The running means of the losses and of the teacher's accuracy.
+
+        Raises:
+            ValueError: If the labels have another shape.
         """
         images, labels = data
         step = self.optimizer.iterations.value
         structures, resolutions = (self._search_rule if self.searching else self._joint_rule).draw(step)
-        target = self._probabilities(labels)
+        labels = target = self._probabilities(labels)
         passes: list[NetworkPass] = []
         for index, resolution in zip(structures, resolutions, strict=True):
             passes.append(self._functions.run(index, step=step, images=images, resolution=resolution, target=target))
@@ -210,14 +252,21 @@ class OnceForAll(keras.Model):
 
     def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
         classes = self.supernet.output_shape[-1]
-        return tf.one_hot(labels, classes) if labels.shape.rank == 1 else tf.cast(labels, tf.float32)
+        if labels.shape.rank == 1 or (labels.shape.rank == 2 and labels.shape[-1] == 1):
+            return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), classes)
+        if labels.shape.rank != 2 or labels.shape[-1] != classes:
+            raise ValueError(f"Expected labels of shape [B], [B, 1] or [B, {classes}]. Received: {labels.shape}.")
+        return tf.cast(labels, tf.float32)
 
     def _update_metrics(self, labels: tf.Tensor, passes: Sequence[NetworkPass]) -> dict[str, Any]:
         for metric, network in zip(self._losses, passes, strict=True):
             metric.update_state(network.loss)
-        classes = labels if labels.shape.rank == 1 else tf.argmax(labels, axis=-1)
-        self._accuracy.update_state(classes, passes[0].probabilities)
+        self._accuracy.update_state(labels, passes[0].probabilities)
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _flat(callbacks: Any) -> Sequence[Any]:
+    return callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else keras.tree.flatten(callbacks)
 
 
 def _within(scores: np.ndarray, frozen: Sequence[ChannelMask | None], index: int) -> np.ndarray:

@@ -52,12 +52,18 @@ class _Row:
 class ResultsLog(keras.callbacks.Callback):
     """Measures every subnet after an epoch and appends a row for each to `results.csv`.
 
+    Phase and learning rate are those that the epoch began with. The accuracies are also put into the epoch's logs, as
+    `val_<structure>_top1`: the progress bar shows them, TensorBoard draws them, and callbacks listed later can use them.
+
     Args:
         csv_path: The table. Rows of epochs that a resumed run repeats are removed first.
         figure_path: The drawing of top-1 over the epochs.
         measure: Measures the networks of an `OnceForAll` model.
         every: Epochs between measurements, at least 1; the last epoch is always measured.
         done: Epochs done before this start.
+
+    Raises:
+        ValueError: If `every` is less than 1, or the file that is there is no such table.
     """
 
     def __init__(
@@ -70,21 +76,30 @@ class ResultsLog(keras.callbacks.Callback):
         done: int = 0,
     ):
         super().__init__()
+        if every < 1:
+            raise ValueError(f"Expected at least one epoch between measurements. Received: every={every}.")
         self.csv_path = csv_path
         self.figure_path = figure_path
         self.measure = measure
         self.every = every
         self.rows = [row for row in _read(csv_path) if int(row["epoch"]) <= done]
+        self._phase = ""
+        self._learning_rate = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes what the epoch begins with."""
+        self._phase = "search" if self.model.searching else "joint"
+        self._learning_rate = float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measures, writes and draws."""
         if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
             return
-        logs = logs or {}
+        logs = {} if logs is None else logs
         common = _Row(
             epoch=epoch + 1,
-            phase="search" if self.model.searching else "joint",
-            learning_rate=float(self.model.optimizer.learning_rate),
+            phase=self._phase,
+            learning_rate=self._learning_rate,
             teacher_loss=float(logs["teacher_loss"]),
             student_loss=float(logs["student_loss"]),
         )
@@ -95,14 +110,18 @@ class ResultsLog(keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         plot_curves(self.figure_path, self.rows)
-        print("  ".join(f"{result.structure} {result.top1:.1%}" for result in results))
+        logs.update({f"val_{result.structure}_top1": result.top1 for result in results})
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    columns = [field.name for kind in (_Row, SubnetResult) for field in dataclasses.fields(kind)]
+    if any(list(row) != columns or None in row.values() for row in rows):
+        raise ValueError(f"Expected {path} with the columns {', '.join(columns)}. Received: another table.")
+    return rows
 
 
 def plot_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -17,8 +17,11 @@ class SandwichRule:
 
     Attributes:
         structures: How many structures there are, at least 2.
-        resolutions: Input sizes in pixels, the largest first.
-        seed: Seed of the draws.
+        resolutions: Input sizes in pixels, at least one, the largest first.
+        seed: Seed of the draws, an int32.
+
+    Raises:
+        ValueError: If a number is out of range or the resolutions are not in order.
     """
 
     structures: int
@@ -28,8 +31,11 @@ class SandwichRule:
     def __post_init__(self) -> None:
         if self.structures < 2:
             raise ValueError(f"Expected at least two structures. Received: structures={self.structures}.")
-        if not self.resolutions or list(self.resolutions) != sorted(set(self.resolutions), reverse=True):
-            raise ValueError(f"Expected different resolutions, largest first. Received: {self.resolutions}.")
+        if (
+            list(self.resolutions) != sorted(set(self.resolutions), reverse=True)
+            or min(self.resolutions, default=0) < 1
+        ):
+            raise ValueError(f"Expected different positive resolutions, largest first. Received: {self.resolutions}.")
 
     def draw(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
         """Draws a step's networks.

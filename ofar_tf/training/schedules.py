@@ -11,8 +11,8 @@ DECAYS = ("cosine", "linear", "constant")
 class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A constant rate while structures are searched, then a decay from the initial rate to zero over what is left.
 
-    The search may end early; the decay starts when it does and reaches zero at the last step of the run. A large
-    learning rate during the search finds better structures (Table 5 of the paper).
+    The search may end early; the decay starts when it does and has reached zero when the run's last step is done. A
+    large learning rate during the search finds better structures (Table 5 of the paper).
 
     Args:
         initial: The learning rate at which joint training starts, positive.
@@ -39,7 +39,14 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.decay = decay
 
     def __call__(self, step: Any) -> tf.Tensor:
-        """Returns the float32 learning rate of a step."""
+        """Returns the learning rate of a step.
+
+        Args:
+            step: Scalar int, the number of steps done before it.
+
+        Returns:
+            Scalar float32.
+        """
         step = tf.cast(step, tf.float32)
         start = tf.minimum(tf.cast(tf.convert_to_tensor(self.search_steps), tf.float32), float(self.total_steps))
         progress = tf.clip_by_value((step - start) / tf.maximum(self.total_steps - start, 1.0), 0.0, 1.0)

@@ -1,0 +1,32 @@
+"""Prints the path of the file to ship for a budget, and nothing else on standard output.
+
+python -m ofar_tf.select --export_dir=RUN/export --max_macs=120M
+"""
+
+from pathlib import Path
+
+from ofar_tf import flags
+from ofar_tf.config import SelectConfig
+
+
+def main(config: SelectConfig) -> None:
+    """Runs the command."""
+    from ofar_tf.deploy.manifest import read_manifest
+    from ofar_tf.deploy.selection import select
+    from ofar_tf.quantities import parse_quantity
+
+    with flags.one_line_errors():
+        folder = Path(config.export_dir)
+        chosen = select(
+            read_manifest(folder / "manifest.json"),
+            max_macs=parse_quantity(config.max_macs) if config.max_macs else None,
+            max_bytes=parse_quantity(config.max_bytes) if config.max_bytes else None,
+            min_top1=config.min_top1,
+            max_latency_ms=config.max_latency_ms,
+            quantization=config.quantization,
+        )
+    print(folder / chosen.path)
+
+
+if __name__ == "__main__":
+    flags.run(main, SelectConfig)
