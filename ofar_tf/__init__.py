@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
+    from ofar_tf.library import evaluate_pool, export_family
     from ofar_tf.pruning.channel_groups import find_channel_groups
     from ofar_tf.search.mask_search import MaskSearch
     from ofar_tf.training.once_for_all import OnceForAll
 
 __version__ = "0.1.0"
 
-__all__ = ["MaskSearch", "OnceForAll", "__version__", "data", "find_channel_groups", "models"]
+__all__ = [
+    "MaskSearch",
+    "OnceForAll",
+    "__version__",
+    "data",
+    "evaluate_pool",
+    "export_family",
+    "find_channel_groups",
+    "models",
+]
 
 _HOMES = {
     "MaskSearch": "ofar_tf.search.mask_search",
     "OnceForAll": "ofar_tf.training.once_for_all",
+    "evaluate_pool": "ofar_tf.library",
+    "export_family": "ofar_tf.library",
     "find_channel_groups": "ofar_tf.pruning.channel_groups",
 }
 

@@ -212,7 +212,8 @@ def read_config(path: Path) -> TrainConfig:
         raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return TrainConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return TrainConfig(**values)
     except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}") from error
 

@@ -115,4 +115,6 @@ class RunDir:
             atomic_file.write_text(self.flagfile, to_flagfile(config))
             atomic_file.write_text(self.config, to_json(config))
         except OSError as error:
-            raise OSError(f"Expected a --run_dir that can be written. Received: {self.path} ({error.strerror}).") from error
+            raise OSError(
+                f"Expected a --run_dir that can be written. Received: {self.path} ({error.strerror})."
+            ) from error

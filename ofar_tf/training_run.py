@@ -1,5 +1,6 @@
 """One training run, from its checks to its last epoch, in its run directory."""
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class TrainingRun:
         """Trains to the last epoch and saves the supernet."""
         config = self.experiment.config
         note_session(self.run_dir.environment)
-        self.run_dir.labels.write_text("\n".join(self.experiment.dataset.class_names) + "\n")
+        atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.dataset.class_names) + "\n")
         self.model.fit(
             self.experiment.training_batches(start_epoch=self.epochs_done),
             initial_epoch=self.epochs_done,
@@ -144,6 +145,9 @@ def prepare(config: TrainConfig) -> TrainingRun | None:
         directory=run_dir.path,
     )
     run_dir.claim(config)
+    for unfinished in list(run_dir.path.rglob(".partial_*")):
+        # What a killed start was writing, see `atomic_file`; half of a large checkpoint may be in it.
+        shutil.rmtree(unfinished)
     saved = Checkpoints(run_dir.checkpoints).latest()
     if saved is not None:
         restore_training(model, search, saved[1])

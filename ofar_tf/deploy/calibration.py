@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.accuracy import Accuracy, label_ranks
-from ofar_tf.pruning.channel_groups import ChannelGroups, flat_layers
+from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.slicing import kept_indices, mask_array, slice_array
 from ofar_tf.pruning.subnet import build_subnet
 

@@ -111,7 +111,8 @@ def _solve(
     mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: int
 ) -> ChannelMask:
     if budget.macs is None:
-        limit = (1.0 - (budget.rate or 0.0)) * groups.size
+        # A thousandth of a channel: 1.0 - 0.9 is a little less than a tenth.
+        limit = (1.0 - (budget.rate or 0.0)) * groups.size + 1e-3
 
         def cost(pruned: int) -> float:
             return float(mask(pruned).keep.sum())
@@ -123,8 +124,8 @@ def _solve(
 
         if limit > cost(0):
             raise ValueError(
-                f"Expected MACs budgets of at most the supernet's {format_quantity(int(cost(0)))} at {resolution} px. "
-                f"Received: {format_quantity(int(limit))}."
+                f"Expected MACs budgets of at most the supernet's {_round(int(cost(0)))} at {resolution} px. "
+                f"Received: {format_quantity(budget.macs)}."
             )
     if cost(groups.size) > limit:
         _refuse_below_floor(mask(groups.size), budget, costs.macs(mask(groups.size), resolution))
@@ -139,6 +140,12 @@ def _refuse_below_floor(smallest: ChannelMask, budget: Budget, macs: int) -> Non
             f"channel_round_to still allow. Received: rate={budget.rate}."
         )
     raise ValueError(
-        f"Expected MACs budgets of at least {format_quantity(macs)}, which min_channels and channel_round_to still "
+        f"Expected MACs budgets of at least {_round(macs, up=True)}, which min_channels and channel_round_to still "
         f"allow. Received: {format_quantity(budget.macs)}."
     )
+
+
+def _round(count: int, *, up: bool = False) -> str:
+    """Writes a bound with three digits, rounded so that the number printed is itself allowed."""
+    unit = 10 ** max(0, len(str(count)) - 3)
+    return format_quantity((count + (unit - 1) * up) // unit * unit)

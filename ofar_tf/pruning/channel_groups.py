@@ -5,8 +5,9 @@ depthwise convolution or a BatchNorm are one channel; channels that index exactl
 form one group. The result is plain data: everything later (ranking, masks, costs, slicing) reads only it.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.pruning.propagation import Channels, Propagation, is_activated, rule_for
+from ofar_tf.pruning.functional_model import check_functional
+from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
+from ofar_tf.pruning.propagation import Ids
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class ChannelGroup:
     Attributes:
         name: The layer that produces the channels first, unique among the groups of a model.
         start: Number of the group's first channel in the model-wide order of prunable channels.
-        size: How many channels the group has.
+        size: How many channels the group has. In a convolution of k groups, one channel stands for k of its filters.
         layers: Names of the layers whose weights the channels index.
         gammas: Positions in `model.weights` of the BatchNorm scales that rank the channels.
     """
@@ -56,7 +59,7 @@ class UnprunableChannels:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightChannels:
     """Which prunable channel each index of a weight belongs to.
 
@@ -72,24 +75,7 @@ class WeightChannels:
     axes: Mapping[int, np.ndarray]
 
 
-@dataclass(frozen=True)
-class LayerCall:
-    """One call of a layer in the traced graph, with what it takes to repeat its shape inference.
-
-    Attributes:
-        operation: The layer (of the traced copy of the model) or Keras operation.
-        args: Its positional arguments, Keras tensors included.
-        kwargs: Its keyword arguments.
-        outputs: What it returned.
-    """
-
-    operation: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    outputs: Any
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelGroups:
     """Everything the library knows about the channels of one supernet.
 
@@ -118,16 +104,10 @@ class ChannelGroups:
         return sum(group.size for group in self.groups)
 
 
-def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, nested models included and opened, in a fixed order."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from flat_layers(layer)
-
-
 def find_channel_groups(model: keras.Model, *, prune_residual_stream: bool = False) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
+
+    For every layer that it cannot follow, and that costs channels which a BatchNorm could rank, it logs one warning.
 
     Args:
         model: A functional Keras model, channels last. It is not changed.
@@ -140,212 +120,109 @@ def find_channel_groups(model: keras.Model, *, prune_residual_stream: bool = Fal
     Raises:
         ValueError: If the model is not functional, is channels-first, or has nothing that can be pruned.
     """
-    _check_model(model)
-    tracer = _Tracer(keras.models.clone_model(model))
-    tracer.run()
-    groups = tracer.result(prune_residual_stream=prune_residual_stream)
+    check_functional(model)
+    trace = trace_graph(model)
+    groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream)
     if not groups.groups:
-        reasons = "; ".join(sorted({f"{entry.name}: {entry.reason}" for entry in groups.unprunable})[:3])
+        reasons = Counter(entry.reason for entry in groups.unprunable)
         raise ValueError(
             "Expected a model with channels that a BatchNormalization with scale can rank. "
-            f"Received: {model.name!r}, which has none ({reasons})."
+            f"Received: {model.name!r}, which has none ({'; '.join(reason for reason, _ in reasons.most_common(3))})."
         )
+    for reason, channels in lost.items():
+        logging.getLogger(__name__).warning("%s: %d channels cannot be pruned.", reason, channels)
     return groups
 
 
-def _check_model(model: keras.Model) -> None:
-    functional = isinstance(model, keras.Model) and getattr(model, "inputs", None) and hasattr(model, "get_layer")
-    if not functional or isinstance(model, keras.Sequential) or type(model).__name__ != "Functional":
-        raise ValueError(
-            "Expected a functional Keras model, built as keras.Model(inputs, outputs). "
-            f"Received: {type(model).__name__}."
-        )
-    first = next((layer for layer in flat_layers(model) if _channels_first(layer)), None)
-    if first is not None:
-        raise ValueError(f"Expected layers with data_format='channels_last'. Received: {first.name!r}, channels_first.")
-
-
-def _channels_first(layer: keras.layers.Layer) -> bool:
-    return getattr(layer, "data_format", "channels_last") == "channels_first"
-
-
-class _Tracer:
-    """Runs the graph of a throw-away copy of the model and collects what the rules find."""
-
-    def __init__(self, model: keras.Model):
-        self.model = model
-        self.found = Propagation()
-        self.tensors: dict[int, Channels] = {}
-        self.calls: list[LayerCall] = []
-        self.outputs: dict[int, np.ndarray] = {}
-        self.producers: list[tuple[str, np.ndarray]] = []
-
-    def run(self) -> None:
-        inputs = keras.tree.flatten(self.model.inputs)
-        for tensor in inputs:
-            self._note(tensor, self.found.new(tensor.shape[-1]), activated=True)
-            self.found.fix(self.tensors[id(tensor)].ids, "it is an input of the model")
-        self.inputs = tuple(inputs)
-        outputs = self._trace(self.model, self.model.input)
-        for tensor in keras.tree.flatten(outputs):
-            self.found.fix(self.tensors[id(tensor)].ids, "it is an output of the model")
-
-    def _trace(self, model: keras.Model, inputs: Any) -> Any:
-        # The copy's layers are called as they are (identity clone_function): nobody else will ever use them.
-        traced = keras.models.clone_model(
-            keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model,
-            input_tensors=inputs,
-            clone_function=lambda layer: layer,
-            call_function=self._call,
-        )
-        return traced.output
-
-    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(operation, keras.Model):
-            return self._trace(operation, args[0])
-        outputs = operation(*args, **kwargs)
-        self.calls.append(LayerCall(operation, args, kwargs, outputs))
-        leaves = keras.tree.flatten((args, kwargs))
-        inputs = [self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors]
-        constants = [leaf for leaf in leaves if id(leaf) not in self.tensors and np.ndim(leaf) > 0]
-        ids = self._propagate(operation, inputs, outputs, constants)
-        for tensor in keras.tree.flatten(outputs):
-            self._note(tensor, ids, activated=is_activated(operation, inputs))
-        self.outputs.setdefault(id(operation), ids)
-        return outputs
-
-    def _propagate(
-        self, operation: Any, inputs: Sequence[Channels], outputs: Any, constants: Sequence[Any]
-    ) -> np.ndarray:
-        rule, flat = rule_for(operation), keras.tree.flatten(outputs)
-        first = self.found.count
-        try:
-            if rule is None or len(flat) != 1 or constants:
-                raise NotImplementedError("the library has no rule for this layer")
-            ids = rule(self.found, operation, inputs, flat[0].shape)
-        except NotImplementedError as error:
-            for tensor in inputs:
-                self.found.fix(tensor.ids, f"{type(operation).__name__} {operation.name!r} touches it: {error}")
-            ids = self.found.new(flat[0].shape[-1] or 1)
-            self.found.fix(ids, f"{type(operation).__name__} {operation.name!r} makes it: {error}")
-        if self.found.count > first:
-            self.producers.append((operation.name, np.arange(first, self.found.count)))
-        return ids
-
-    def _note(self, tensor: Any, ids: np.ndarray, *, activated: bool) -> None:
-        self.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), activated)
-
-    def result(self, *, prune_residual_stream: bool) -> ChannelGroups:
-        found = self.found
-        channel = _merge_ties(found)
-        weights = self.model.weights
-        weight_index = {id(variable): index for index, variable in enumerate(weights)}
-        reasons = _reasons(found, channel, prune_residual_stream=prune_residual_stream)
-        producer = _producers(self.producers, channel)
-        groups, unprunable, number = _number_groups(
-            _signatures(found, channel, weight_index),
-            weights=weights,
-            gammas={weight_index[gamma] for gamma in found.gammas},
-            reasons=reasons,
-            producer=producer,
-        )
-        size = sum(group.size for group in groups)
-        renumber = np.full(found.count, size)
-        for identity, index in number.items():
-            renumber[identity] = index
-        axes: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
-        for (variable, axis), ids in found.owners.items():
-            numbers = renumber[channel[ids]]
-            if (numbers < size).any():
-                axes[weight_index[variable]][axis] = numbers
-        return ChannelGroups(
-            groups=tuple(groups),
-            unprunable=tuple(unprunable),
-            weights=tuple(WeightChannels(w.path, tuple(w.shape), axes[i]) for i, w in enumerate(weights)),
-            layer_outputs=tuple(
-                renumber[channel[self.outputs[id(layer)]]] if id(layer) in self.outputs else None
-                for layer in flat_layers(self.model)
-            ),
-            calls=tuple(self.calls),
-            inputs=self.inputs,
-            weight_index=weight_index,
-        )
-
-
-def _merge_ties(found: Propagation) -> np.ndarray:
-    """Maps each identity to the smallest identity it is tied to."""
-    label = np.arange(found.count)
-    if not found.ties:
-        return label
-    first = np.concatenate([pair[0] for pair in found.ties])
-    second = np.concatenate([pair[1] for pair in found.ties])
-    while True:
-        previous = label.copy()
-        smallest = np.minimum(label[first], label[second])
-        np.minimum.at(label, first, smallest)
-        np.minimum.at(label, second, smallest)
-        label = label[label]
-        if (label == previous).all():
-            return label
-
-
-def _reasons(found: Propagation, channel: np.ndarray, *, prune_residual_stream: bool) -> dict[int, str]:
-    reasons: dict[int, str] = {}
-    fixed = found.fixed
-    if not prune_residual_stream:
-        fixed = [*fixed, *((ids, "it is part of the residual stream") for ids in found.stream)]
-    for ids, reason in fixed:
-        for identity in np.unique(channel[ids]):
-            reasons.setdefault(int(identity), reason)
-    return reasons
-
-
-def _producers(producers: Sequence[tuple[str, np.ndarray]], channel: np.ndarray) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for name, ids in producers:
-        for identity in np.unique(channel[ids]):
-            names.setdefault(int(identity), name)
-    return names
-
-
-def _signatures(
-    found: Propagation, channel: np.ndarray, weight_index: Mapping[int, int]
-) -> dict[frozenset[tuple[int, int]], list[int]]:
-    """Gathers the channels that index the same set of (weight, axis)."""
-    places: dict[int, set[tuple[int, int]]] = defaultdict(set)
+def _gather(trace: GraphTrace, *, prune_residual_stream: bool) -> tuple[ChannelGroups, Counter[str]]:
+    """Makes groups of what the trace found, and counts by reason the rankable channels that a layer's rule lost."""
+    found, weights = trace.found, trace.model.weights
+    merged = found.merged()
+    weight_index = {id(variable): index for index, variable in enumerate(weights)}
+    sorter = _Sorter(
+        reasons=found.reasons(merged, prune_residual_stream=prune_residual_stream),
+        names=_first_producers(trace, merged),
+        gammas={weight_index[gamma] for gamma in found.gammas},
+        weights=weights,
+        blocked={reason for _, reason in found.blocked},
+    )
+    for places, channels in _by_places(trace, merged, weight_index).items():
+        sorter.add(places, channels)
+    size = len(sorter.numbers)
+    numbers = np.full(found.count, size)
+    numbers[list(sorter.numbers)] = np.arange(size)
+    numbers = numbers[merged]
+    axes: list[dict[int, np.ndarray]] = [{} for _ in weights]
     for (variable, axis), ids in found.owners.items():
-        for identity in np.unique(channel[ids]):
-            places[int(identity)].add((weight_index[variable], axis))
-    gathered: dict[frozenset[tuple[int, int]], list[int]] = defaultdict(list)
-    for identity in sorted(places):
-        gathered[frozenset(places[identity])].append(identity)
+        if (numbers[ids] < size).any():
+            axes[weight_index[variable]][axis] = numbers[ids]
+    groups = ChannelGroups(
+        groups=tuple(sorter.groups),
+        unprunable=tuple(sorter.unprunable),
+        weights=tuple(WeightChannels(w.path, tuple(w.shape), axes[i]) for i, w in enumerate(weights)),
+        layer_outputs=tuple(None if ids is None else numbers[ids] for ids in trace.layer_outputs()),
+        calls=tuple(trace.calls),
+        inputs=trace.inputs,
+        weight_index=weight_index,
+    )
+    return groups, sorter.lost
+
+
+class _Sorter:
+    """Numbers prunable channels group by group, and puts the others aside."""
+
+    def __init__(
+        self,
+        *,
+        reasons: Mapping[int, str],
+        names: Mapping[int, str],
+        gammas: set[int],
+        weights: Sequence[keras.Variable],
+        blocked: set[str],
+    ):
+        self._reasons, self._names, self._gammas, self._weights = reasons, names, gammas, weights
+        self._blocked = blocked
+        self.groups: list[ChannelGroup] = []
+        self.unprunable: list[UnprunableChannels] = []
+        self.numbers: dict[int, int] = {}
+        self.lost: Counter[str] = Counter()
+
+    def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
+        """Takes the channels that index the same (weight, axis) pairs."""
+        name = self._names.get(channels[0], "input")
+        ranked = tuple(sorted(weight for weight, _ in places if weight in self._gammas))
+        reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
+        if reason or not ranked:
+            self.unprunable.append(UnprunableChannels(name, len(channels), reason or "no BatchNormalization ranks it"))
+            if ranked and reason in self._blocked:
+                self.lost[reason] += len(channels)
+            return
+        start = len(self.numbers)
+        self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
+        layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
+        self.groups.append(ChannelGroup(self._unique(name), start, len(channels), layers, ranked))
+
+    def _unique(self, name: str) -> str:
+        taken, unique, count = {group.name for group in self.groups}, name, 1
+        while unique in taken:
+            count += 1
+            unique = f"{name}_{count}"
+        return unique
+
+
+def _by_places(
+    trace: GraphTrace, merged: Ids, weight_index: Mapping[int, int]
+) -> dict[frozenset[tuple[int, int]], list[int]]:
+    gathered: dict[frozenset[tuple[int, int]], list[int]] = {}
+    for channel, places in sorted(trace.found.places(merged).items()):
+        key = frozenset((weight_index[variable], axis) for variable, axis in places)
+        gathered.setdefault(key, []).append(channel)
     return gathered
 
 
-def _number_groups(
-    signatures: Mapping[frozenset[tuple[int, int]], list[int]],
-    *,
-    weights: Sequence[keras.Variable],
-    gammas: set[int],
-    reasons: Mapping[int, str],
-    producer: Mapping[int, str],
-) -> tuple[list[ChannelGroup], list[UnprunableChannels], dict[int, int]]:
-    """Splits the gathered channels into prunable groups, numbered without gaps, and the rest."""
-    groups: list[ChannelGroup] = []
-    unprunable: list[UnprunableChannels] = []
-    number: dict[int, int] = {}
-    names: dict[str, int] = defaultdict(int)
-    for places, members in signatures.items():
-        name = producer.get(members[0], "input")
-        ranked = tuple(sorted(weight for weight, _ in places if weight in gammas))
-        reason = next((reasons[m] for m in members if m in reasons), "" if ranked else "no BatchNormalization ranks it")
-        if reason:
-            unprunable.append(UnprunableChannels(name, len(members), reason))
-            continue
-        names[name] += 1
-        layers = tuple(dict.fromkeys(weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
-        start = len(number)
-        number.update({identity: start + position for position, identity in enumerate(members)})
-        unique = name if names[name] == 1 else f"{name}_{names[name]}"
-        groups.append(ChannelGroup(unique, start, len(members), layers, ranked))
-    return groups, unprunable, number
+def _first_producers(trace: GraphTrace, merged: Ids) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for name, ids in trace.producers:
+        for channel in np.unique(merged[ids]):
+            names.setdefault(int(channel), name)
+    return names

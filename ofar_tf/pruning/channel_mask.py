@@ -14,7 +14,7 @@ class ChannelMask:
 
     Attributes:
         groups: The prunable groups of the supernet.
-        keep: bool `[channels]`, in the order of the groups; true where the channel is kept. Read-only.
+        keep: bool `[channels]`, in the order of the groups; true where the channel is kept. A read-only copy.
 
     Raises:
         ValueError: If `keep` has another shape or dtype, or keeps no channel of some group.
@@ -32,7 +32,9 @@ class ChannelMask:
         empty = next((group.name for group in self.groups if not self.keep[group.channels].any()), None)
         if empty is not None:
             raise ValueError(f"Expected a mask that keeps a channel of every group. Received: none kept of {empty!r}.")
-        self.keep.setflags(write=False)
+        keep = self.keep.copy()
+        keep.setflags(write=False)
+        object.__setattr__(self, "keep", keep)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ChannelMask) and self.groups == other.groups and bool((self.keep == other.keep).all())

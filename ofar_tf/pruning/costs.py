@@ -4,7 +4,7 @@ MACs are the multiply-adds of convolution and dense kernels; bias, BatchNorm and
 paper calls FLOPs are these MACs (DESIGN D12: WRN-28-10 has 5,243,328,768 MACs, printed as '5243M').
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from math import prod
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.pruning.channel_groups import ChannelGroups, LayerCall
+from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.graph_trace import LayerCall
 
 layers = keras.layers
+Shape = tuple[int, ...]
 
 
 class Costs:
@@ -35,6 +37,9 @@ class Costs:
         Args:
             mask: The channels kept.
             resolution: Height and width of the square input, in pixels.
+
+        Raises:
+            ValueError: If the network cannot take that resolution.
         """
         sizes = self._sizes(mask)
         return sum(positions * sizes[weight] for weight, positions in self._kernel_positions(resolution))
@@ -44,7 +49,15 @@ class Costs:
         return sum(self._sizes(mask))
 
     def macs_per_channel(self, resolution: int) -> np.ndarray:
-        """Returns float `[channels]`: the multiply-adds that vanish when one channel alone is removed."""
+        """Returns float `[channels]`: the multiply-adds that vanish when one channel alone is removed.
+
+        Args:
+            resolution: Height and width of the square input, in pixels.
+
+        Returns:
+            The MACs of each channel. In a kernel from a group to itself, which only a pruned residual stream has, the
+            one entry where the channel meets itself is counted twice.
+        """
         saved = np.zeros(self._groups.size + 1)
         for weight, positions in self._kernel_positions(resolution):
             entry = self._groups.weights[weight]
@@ -54,31 +67,24 @@ class Costs:
 
     def _sizes(self, mask: ChannelMask) -> list[int]:
         keep = np.append(mask.keep, True)
-        return [
-            prod(int(keep[entry.axes[axis]].sum()) if axis in entry.axes else size for axis, size in shape)
-            for entry, shape in ((entry, enumerate(entry.shape)) for entry in self._groups.weights)
-        ]
+        return [_size(entry, keep) for entry in self._groups.weights]
 
     def _infer_kernel_positions(self, resolution: int) -> tuple[tuple[int, int], ...]:
         """Lists (position in `weights`, how often the kernel is applied to one image) at a resolution."""
         index = self._groups.weight_index
-        found = []
-        for call, inputs, output in _replay(self._groups, resolution):
-            for kernel, shape in _kernels(call.operation, inputs, output):
-                found.append((index[id(kernel)], prod(shape[1:-1])))
-        return tuple(found)
+        return tuple(
+            (index[id(kernel)], prod(shape[1:-1]))
+            for call, inputs, output in _replay(self._groups, resolution)
+            for kernel, shape in _kernels(call.operation, inputs, output)
+        )
 
 
-def spatial_sizes(groups: ChannelGroups, resolution: int) -> list[int]:
-    """Returns the heights of all feature maps at a resolution, in execution order.
-
-    Raises:
-        ValueError: If the network cannot take that resolution.
-    """
-    return [output[1] for _, _, output in _replay(groups, resolution) if len(output) == 4]
+def _size(entry: WeightChannels, keep: np.ndarray) -> int:
+    kept = (int(keep[entry.axes[axis]].sum()) if axis in entry.axes else size for axis, size in enumerate(entry.shape))
+    return prod(kept)
 
 
-def _kernels(layer: Any, inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> Iterator[tuple[Any, tuple]]:
+def _kernels(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[tuple[Any, Shape]]:
     """Yields each kernel of a layer with the shape of the tensor at whose positions it is applied."""
     if isinstance(layer, layers.SeparableConv2D):
         yield layer.depthwise_kernel, output
@@ -89,9 +95,7 @@ def _kernels(layer: Any, inputs: list[tuple[int, ...]], output: tuple[int, ...])
         yield layer.kernel, output
 
 
-def _replay(
-    groups: ChannelGroups, resolution: int
-) -> Iterator[tuple[LayerCall, list[tuple[int, ...]], tuple[int, ...]]]:
+def _replay(groups: ChannelGroups, resolution: int) -> Iterator[tuple[LayerCall, list[Shape], Shape]]:
     """Repeats the graph's shape inference for one image and yields each call with its input and output shapes."""
     known: dict[int, keras.KerasTensor] = {}
     for tensor in groups.inputs:
@@ -104,14 +108,12 @@ def _replay(
     for call in groups.calls:
         args, kwargs = now(call.args), now(dict(call.kwargs))
         try:
-            outputs = call.operation.compute_output_spec(*args, **kwargs)
+            outputs = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))
         except ValueError as error:
             raise ValueError(
-                f"Expected a resolution that the network can take. Received: resolution={resolution}, which fails at "
-                f"layer {call.operation.name!r}."
+                "Expected a resolution that the network can take. "
+                f"Received: resolution={resolution}, which fails at layer {call.operation.name!r}."
             ) from error
-        flat = keras.tree.flatten(outputs)
-        for traced, inferred in zip(keras.tree.flatten(call.outputs), flat, strict=True):
-            known[id(traced)] = inferred
+        known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
         inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-        yield call, inputs, flat[0].shape
+        yield call, inputs, outputs[0].shape

@@ -23,7 +23,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalizes by the statistics of the batch if `training`, else by the moving ones."""
-        if len(inputs.shape) != 4 or self.axis not in (-1, 3) or self.renorm or self.synchronized or mask is not None:
+        if mask is not None or not self._fits_the_kernel(inputs):
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
         gamma = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones([channels])
@@ -44,3 +44,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             # The kernel reports the unbiased variance; networks are normalized by the biased one.
             self.moving_variance.assign(variance * (count - 1.0) / count)
         return outputs
+
+    def _fits_the_kernel(self, inputs: Any) -> bool:
+        image = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        single = self.variable_dtype == "float32" and inputs.dtype != tf.float64
+        return image and single and not self.renorm and not self.synchronized

@@ -35,7 +35,7 @@ def channel_importance(
         float64 `[channels]`, larger is more important.
 
     Raises:
-        ValueError: If the criterion is unknown.
+        ValueError: If the criterion is unknown, or `gamma_per_mac` has no resolution.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {criterion!r}.")

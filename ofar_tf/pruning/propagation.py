@@ -1,30 +1,28 @@
-"""How channels travel through each kind of layer.
+"""Channels as identities: what the rules of `layer_rules` find out about them.
 
 A *channel* here is an integer identity. Every tensor carries one identity per entry of its last axis, every axis of a
-weight that holds channels carries one per index. A rule says, for one kind of layer, which identities are the same
-channel (`tie`), which weights they index (`own`) and what identities leave the layer. The rules know nothing of
-pruning rates or masks: add a layer to the library by adding one rule to `RULES`.
+weight that holds channels carries one per index. Rules say which identities are the same channel (`tie`), which weights
+they index (`own`) and which can never be pruned (`fix`, `block`, `stream`).
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
-layers = keras.layers
 Ids = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Channels:
     """What is known of a tensor while the graph is traced.
 
     Attributes:
         ids: int64 `[C]`, the identity of each entry of the tensor's last axis.
         shape: The tensor's static shape, `None` where unknown.
-        activated: Whether a non-linearity was applied since the last convolution or dense layer.
+        activated: Whether a non-linearity was applied since the last kernel or sum.
     """
 
     ids: Ids
@@ -40,7 +38,9 @@ class Propagation:
         count: How many identities exist.
         ties: Pairs of equally long runs of identities that are the same channels.
         owners: The identities along an axis of a weight, by (id of the variable, axis).
+        widths: The identities that a layer's configuration counts, by id of the layer.
         fixed: Channels that must stay, each with the reason.
+        blocked: Channels that stay only because of a layer the library cannot follow, each with the reason.
         stream: Channels of the residual stream.
         gammas: The ids of the BatchNorm scales, which rank channels.
     """
@@ -48,7 +48,9 @@ class Propagation:
     count: int = 0
     ties: list[tuple[Ids, Ids]] = field(default_factory=list)
     owners: dict[tuple[int, int], Ids] = field(default_factory=dict)
+    widths: dict[int, Ids] = field(default_factory=dict)
     fixed: list[tuple[Ids, str]] = field(default_factory=list)
+    blocked: list[tuple[Ids, str]] = field(default_factory=list)
     stream: list[Ids] = field(default_factory=list)
     gammas: set[int] = field(default_factory=set)
 
@@ -59,6 +61,8 @@ class Propagation:
 
     def tie(self, first: Ids, second: Ids) -> None:
         """Declares two equally long runs of identities to be the same channels."""
+        if len(first) != len(second):
+            raise ValueError(f"Expected equally many channels to tie. Received: {len(first)} and {len(second)}.")
         self.ties.append((first, second))
 
     def own(self, variable: keras.Variable, axis: int, ids: Ids | None = None) -> Ids:
@@ -73,230 +77,47 @@ class Propagation:
             self.tie(self.owners[key], ids)
         return self.owners[key]
 
+    def set_width(self, layer: Any, ids: Ids) -> None:
+        """Declares that a weightless layer's configuration states the number of these channels, in all its calls."""
+        self.tie(self.widths.setdefault(id(layer), ids), ids)
+
     def fix(self, ids: Ids, reason: str) -> None:
-        """Declares channels that must never be pruned."""
+        """Declares channels that must never be pruned by the nature of the network."""
         self.fixed.append((ids, reason))
 
+    def block(self, ids: Ids, reason: str) -> None:
+        """Declares channels that could perhaps be pruned if the library understood more: a loss worth a warning."""
+        self.blocked.append((ids, reason))
 
-Rule = Callable[[Propagation, Any, Sequence[Channels], tuple[int | None, ...]], Ids]
+    def merged(self) -> Ids:
+        """Maps each identity to the smallest identity it is tied to."""
+        label = np.arange(self.count)
+        if not self.ties:
+            return label
+        first = np.concatenate([pair[0] for pair in self.ties])
+        second = np.concatenate([pair[1] for pair in self.ties])
+        while True:
+            previous = label.copy()
+            smallest = np.minimum(label[first], label[second])
+            np.minimum.at(label, first, smallest)
+            np.minimum.at(label, second, smallest)
+            label = label[label]
+            if (label == previous).all():
+                return label
 
+    def places(self, merged: Ids) -> dict[int, set[tuple[int, int]]]:
+        """Lists, for each merged channel that a weight holds, the (id of the variable, axis) it indexes."""
+        places: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for place, ids in self.owners.items():
+            for channel in np.unique(merged[ids]):
+                places[int(channel)].add(place)
+        return places
 
-def consume(found: Propagation, tensor: Channels) -> Ids:
-    """Marks the input of a convolution or dense layer; a linear one is what residual blocks hand to each other.
-
-    A tensor that reaches the next kernel without a non-linearity is a linear bottleneck (MobileNetV2): together with
-    the sums it forms the residual stream, which DESIGN D10 leaves whole by default.
-    """
-    if not tensor.activated:
-        found.stream.append(tensor.ids)
-    return tensor.ids
-
-
-def _bias(found: Propagation, layer: Any, ids: Ids) -> Ids:
-    if layer.use_bias:
-        found.own(layer.bias, 0, ids)
-    return ids
-
-
-def _conv(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    entering, leaving = consume(found, inputs[0]), found.own(layer.kernel, -1)
-    if layer.groups > 1:
-        # A kernel stores one input axis for all its groups, so the same positions must live or die in every group.
-        blocks = entering.reshape(layer.groups, -1)
-        leaving_blocks = leaving.reshape(layer.groups, -1)
-        for block, leaving_block in zip(blocks[1:], leaving_blocks[1:], strict=True):
-            found.tie(blocks[0], block)
-            found.tie(leaving_blocks[0], leaving_block)
-        entering = blocks[0]
-    found.own(layer.kernel, -2, entering)
-    return _bias(found, layer, leaving)
-
-
-def _conv_transpose(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    found.own(layer.kernel, -1, consume(found, inputs[0]))
-    return _bias(found, layer, found.own(layer.kernel, -2))
-
-
-def _depthwise(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    found.own(layer.kernel, 2, inputs[0].ids)
-    return _bias(found, layer, np.repeat(inputs[0].ids, layer.depth_multiplier))
-
-
-def _separable(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    found.own(layer.depthwise_kernel, 2, consume(found, inputs[0]))
-    found.own(layer.pointwise_kernel, 2, np.repeat(inputs[0].ids, layer.depth_multiplier))
-    return _bias(found, layer, found.own(layer.pointwise_kernel, 3))
-
-
-def _dense(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    found.own(layer.kernel, 0, consume(found, inputs[0]))
-    return _bias(found, layer, found.own(layer.kernel, 1))
-
-
-def _batch_norm(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    if layer.axis not in (-1, len(inputs[0].shape) - 1):
-        raise NotImplementedError("it normalizes an axis that is not the last")
-    for variable in layer.weights:
-        found.own(variable, 0, inputs[0].ids)
-    if layer.scale:
-        found.gammas.add(id(layer.gamma))
-    return inputs[0].ids
-
-
-def _normalization(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    # Its constants are not weights that could be narrowed; in practice it sits right behind the input.
-    found.fix(inputs[0].ids, "a Normalization layer holds constants for it")
-    return inputs[0].ids
-
-
-def _prelu(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    return found.own(layer.alpha, -1, inputs[0].ids)
-
-
-def _same(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    return inputs[0].ids
-
-
-def _activation(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    if layer.activation in (keras.activations.softmax, keras.activations.log_softmax):
-        raise NotImplementedError("a softmax couples its channels")
-    return inputs[0].ids
-
-
-def _broadcast(found: Propagation, inputs: Sequence[Channels]) -> Ids:
-    """Ties the inputs of an element-wise merge; one that is a single broadcast channel must stay."""
-    widest = max((tensor.ids for tensor in inputs), key=len)
-    for tensor in inputs:
-        if len(tensor.ids) == len(widest):
-            found.tie(widest, tensor.ids)
-        else:
-            found.fix(tensor.ids, "it is broadcast over all channels of a merge")
-    return widest
-
-
-def _multiply(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    return _broadcast(found, inputs)
-
-
-def _sum(found: Propagation, layer: Any, inputs: Sequence[Channels], _: tuple[int | None, ...]) -> Ids:
-    if len(inputs) < 2:
-        return inputs[0].ids  # `x + 1.0`: a constant, not a second branch.
-    ids = _broadcast(found, inputs)
-    found.stream.append(ids)
-    return ids
-
-
-def _concatenate(found: Propagation, layer: Any, inputs: Sequence[Channels], shape: tuple[int | None, ...]) -> Ids:
-    if layer.axis in (-1, len(shape) - 1):
-        return np.concatenate([tensor.ids for tensor in inputs])
-    return _broadcast(found, inputs)
-
-
-def _reshape(found: Propagation, layer: Any, inputs: Sequence[Channels], shape: tuple[int | None, ...]) -> Ids:
-    """Channels survive a reshape if every index of the new last axis still belongs to one channel."""
-    if inputs[0].shape[-1] == shape[-1]:
-        return inputs[0].ids
-    source = [size for size in inputs[0].shape[1:] if size is not None]
-    if len(source) < len(inputs[0].shape) - 1 or shape[-1] is None:
-        raise NotImplementedError("it mixes channels with positions of unknown extent")
-    rows = np.broadcast_to(inputs[0].ids, source).reshape(-1, shape[-1])
-    if (rows != rows[0]).any():
-        raise NotImplementedError("it spreads channels over several axes")
-    return rows[0]
-
-
-RULES: dict[type, Rule] = {
-    layers.Conv1D: _conv,
-    layers.Conv2D: _conv,
-    layers.Conv2DTranspose: _conv_transpose,
-    layers.DepthwiseConv2D: _depthwise,
-    layers.SeparableConv2D: _separable,
-    layers.Dense: _dense,
-    layers.BatchNormalization: _batch_norm,
-    layers.Normalization: _normalization,
-    layers.PReLU: _prelu,
-    layers.Activation: _activation,
-    layers.Multiply: _multiply,
-    layers.Add: _sum,
-    layers.Subtract: _sum,
-    layers.Average: _sum,
-    layers.Maximum: _sum,
-    layers.Minimum: _sum,
-    layers.Concatenate: _concatenate,
-    layers.Flatten: _reshape,
-    layers.Reshape: _reshape,
-    **dict.fromkeys(
-        (
-            layers.ReLU,
-            layers.LeakyReLU,
-            layers.ELU,
-            layers.Identity,
-            layers.Rescaling,
-            layers.Resizing,
-            layers.ZeroPadding2D,
-            layers.Cropping2D,
-            layers.UpSampling2D,
-            layers.MaxPooling2D,
-            layers.AveragePooling2D,
-            layers.GlobalMaxPooling2D,
-            layers.GlobalAveragePooling2D,
-            layers.Dropout,
-            layers.SpatialDropout2D,
-            layers.AlphaDropout,
-            layers.GaussianDropout,
-            layers.GaussianNoise,
-            layers.ActivityRegularization,
-        ),
-        _same,
-    ),
-}
-
-# `x + y` on Keras tensors records an operation, not a layer; Keras does not export these classes by a public name.
-OPERATIONS: dict[str, Rule] = {
-    "Add": _sum,
-    "Subtract": _sum,
-    "Maximum": _sum,
-    "Minimum": _sum,
-    "Multiply": _multiply,
-    "Divide": _multiply,
-    "TrueDivide": _multiply,
-    "Relu": _same,
-    "Relu6": _same,
-    "Sigmoid": _same,
-    "HardSigmoid": _same,
-    "HardSilu": _same,
-    "Silu": _same,
-    "Tanh": _same,
-}
-
-_LINEAR = (
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv2DTranspose,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-    layers.Dense,
-    layers.Add,
-    layers.Subtract,
-    layers.Average,
-)
-_NONLINEAR = (layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU)
-_NONLINEAR_OPERATIONS = {"Relu", "Relu6", "Sigmoid", "HardSigmoid", "HardSilu", "Silu", "Tanh"}
-
-
-def rule_for(operation: Any) -> Rule | None:
-    """Returns the rule for a layer or operation, `None` where the library knows none."""
-    if isinstance(operation, layers.Layer):
-        # A subclass may compute anything, so only the class itself counts as known.
-        return RULES.get(type(operation))
-    return OPERATIONS.get(type(operation).__name__)
-
-
-def is_activated(operation: Any, inputs: Sequence[Channels]) -> bool:
-    """Returns whether what leaves an operation has passed a non-linearity since the last kernel or sum."""
-    activation = getattr(operation, "activation", None)
-    if activation is not None:
-        return activation is not keras.activations.linear
-    if isinstance(operation, _NONLINEAR) or type(operation).__name__ in _NONLINEAR_OPERATIONS:
-        return True
-    return not isinstance(operation, _LINEAR) and all(tensor.activated for tensor in inputs)
+    def reasons(self, merged: Ids, *, prune_residual_stream: bool) -> dict[int, str]:
+        """Maps each merged channel that must stay to the reason; what the network itself asks for comes first."""
+        stream = [] if prune_residual_stream else [(ids, "it is part of the residual stream") for ids in self.stream]
+        reasons: dict[int, str] = {}
+        for ids, reason in [*self.fixed, *stream, *self.blocked]:
+            for channel in np.unique(merged[ids]):
+                reasons.setdefault(int(channel), reason)
+        return reasons

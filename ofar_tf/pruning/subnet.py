@@ -5,8 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.pruning.channel_groups import ChannelGroups, flat_layers
+from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 
@@ -39,7 +40,7 @@ def build_subnet(
             for running, not for saving.
 
     Returns:
-        A functional model of stock layers (but for the fused BatchNorm), with the supernet's layer names.
+        A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
     """
     outputs = dict(zip((id(layer) for layer in flat_layers(supernet)), groups.layer_outputs, strict=True))
     keep = np.append(mask.keep, True)
@@ -49,7 +50,7 @@ def build_subnet(
         config = layer.get_config()
         if channels is not None:
             _narrow(config, layer, int(keep[channels].sum()))
-        kind: Any = layer.__class__
+        kind: Any = type(layer)
         if trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization
         return kind.from_config(config)
@@ -57,14 +58,26 @@ def build_subnet(
     inputs = None
     if resolution is not None:
         inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
-    return keras.models.clone_model(supernet, input_tensors=inputs, clone_function=clone, recursive=True)
+    subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=clone, recursive=True)
+    _copy_normalization(supernet, subnet)
+    return subnet
 
 
 def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> None:
     if type(layer) in _WIDTH:
         config[_WIDTH[type(layer)]] = width
-    elif isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
+    if getattr(layer, "groups", 1) > 1 and layer.kernel.shape[-2] == 1:
+        config["groups"] = layer.groups * width // layer.filters  # As many as channels: a depthwise convolution.
+    if isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
         config["target_shape"] = (*layer.target_shape[:-1], width)
+
+
+def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
+    """Copies what Normalization layers were adapted to: they compute with constants made of it, not with weights."""
+    for whole, narrow in zip(flat_layers(supernet), flat_layers(subnet), strict=True):
+        if isinstance(whole, keras.layers.Normalization) and whole.weights:
+            narrow.set_weights(whole.get_weights())
+            narrow.finalize_state()
 
 
 def _square_input(tensor: Any, resolution: int) -> Any:
@@ -88,7 +101,17 @@ def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGrou
 def extract_subnet(
     supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: int | None = None
 ) -> keras.Model:
-    """Builds the subnet of a mask and copies its weights: `build_subnet`, then `copy_weights`."""
+    """Builds the subnet of a mask and copies its weights.
+
+    Args:
+        supernet: The functional model the groups were found in.
+        groups: Its channel groups.
+        mask: The channels kept.
+        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+
+    Returns:
+        A functional model with weights of its own.
+    """
     subnet = build_subnet(supernet, groups, mask, resolution=resolution)
     copy_weights(supernet, subnet, groups, mask)
     return subnet

@@ -74,26 +74,26 @@ class MaskSearch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Skips the search where there is nothing to learn from it."""
-        if self.model.pool is None and not self._learns:
+        if self.model.searching and not self._learns:
             self._take(self.model.derive_masks())
             self._write_pool()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Takes the masks of the epoch that has ended."""
-        if self.model.pool is not None:
+        if not self.model.searching:
             return
         self._take(self.model.derive_masks(frozen=self.tracker.frozen_masks))
         self._write_similarity()
-        if self.model.pool is not None:
+        if not self.model.searching:
             self._write_pool()
             self._warn_of_changing_masks()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Warns if training ended before the search."""
-        if self.model.pool is None:
+        if self.model.searching:
             print(
-                f"\nWarning: training ended after {len(self.tracker.history)} of up to {self.epochs} search epochs, and "
-                "no structure is final. Call fit again with the same MaskSearch, or search for fewer epochs."
+                f"\nWarning: training ended after {len(self.tracker.history)} of up to {self.epochs} search epochs, "
+                "and no structure is final. Call fit again with the same MaskSearch, or search for fewer epochs."
             )
 
     def _take(self, masks: Sequence[ChannelMask]) -> None:

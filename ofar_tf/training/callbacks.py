@@ -11,7 +11,7 @@ from ofar_tf.training.checkpoints import Checkpoints, training_state
 
 
 class SaveCheckpoint(keras.callbacks.Callback):
-    """Saves the run after every epoch. It must come last among the callbacks, so that it sees what they changed.
+    """Saves the run after every epoch. It must come last of the callbacks, so that it sees what they changed.
 
     Args:
         checkpoints: Where to.

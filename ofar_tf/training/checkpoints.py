@@ -55,7 +55,7 @@ class Checkpoints:
         files = self._files()
         for epoch in sorted(files, reverse=True):
             try:
-                with np.load(files[epoch]) as archive:
+                with files[epoch].open("rb") as file, np.load(file) as archive:
                     return epoch, dict(archive)
             except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
                 print(f"Warning: {files[epoch]} is damaged ({error}); trying the one before.")

@@ -6,7 +6,7 @@ DIVERGENCES = ("forward", "reverse")
 
 
 def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns KL(target, student), the mean over the batch, in nats.
+    """Computes KL(target, student).
 
     This is Equations 5 to 7 of the paper with their sign and argument order mended (DESIGN D3); its gradient with
     respect to the logits is (student - target) / batch. For one-hot targets it is the cross-entropy, so the same
@@ -14,7 +14,10 @@ def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
     Args:
         target: float32 `[B, K]`, probabilities. No gradient flows into them.
-        logits: `[B, K]`, the student's.
+        logits: float `[B, K]`, the student's.
+
+    Returns:
+        Scalar float32: the mean over the batch, in nats.
     """
     target = tf.stop_gradient(target)
     log_student = tf.nn.log_softmax(tf.cast(logits, tf.float32))
@@ -22,11 +25,14 @@ def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def reverse_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns KL(student, target), the mean over the batch, in nats: the order the paper prints.
+    """Computes KL(student, target), the order the paper prints.
 
     Args:
         target: float32 `[B, K]`, probabilities. No gradient flows into them.
-        logits: `[B, K]`, the student's.
+        logits: float `[B, K]`, the student's.
+
+    Returns:
+        Scalar float32: the mean over the batch, in nats.
     """
     # Probabilities that underflowed to zero would make the divergence infinite.
     log_target = tf.math.log(tf.maximum(tf.stop_gradient(target), 1e-12))

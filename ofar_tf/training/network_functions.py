@@ -53,9 +53,17 @@ class NetworkFunctions:
         self._seed = seed
         self._branches: list[Any] = []
         self._gates: Any = None
+        # Variables that symbolic runs of a model left without a value are made at the end of the next stateless scope.
+        # Here and now: inside the first traced network they would cost it a second trace.
+        with keras.StatelessScope():
+            pass
 
     def use_gates(self, gates: Any) -> None:
-        """Runs masked networks; `gates` is a float variable `[structures, channels + 1]`."""
+        """Runs masked networks.
+
+        Args:
+            gates: float variable `[structures, channels + 1]`, read at every run; see `mask_tensor`.
+        """
         network = build_subnet(self._supernet, self._groups, ChannelMask.full(self._groups), trainable_copy=True)
         entries = self._groups.weights
 
@@ -67,7 +75,11 @@ class NetworkFunctions:
         self._gates, self._branches = gates, [tf.function(run)]
 
     def use_slices(self, masks: Sequence[ChannelMask]) -> None:
-        """Runs compact networks, one traced function per mask."""
+        """Runs compact networks, one traced function per structure.
+
+        Args:
+            masks: The structures' masks, in the order of their indices.
+        """
         self._gates, self._branches = None, [tf.function(self._sliced(mask)) for mask in masks]
 
     def _sliced(self, mask: ChannelMask) -> Callable[..., tuple[Any, ...]]:
@@ -90,6 +102,9 @@ class NetworkFunctions:
             images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
             resolution: Scalar int32, what the images are resized to.
             target: float32 `[B, K]`, the probabilities to learn.
+
+        Returns:
+            The network's loss, probabilities and gradients.
         """
         arguments = (step, images, resolution, target)
         if self._gates is not None:

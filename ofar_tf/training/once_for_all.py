@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.pruning.budgets import parse_budgets, solve_masks
+from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import CRITERIA, LEARNED, channel_importance
+from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.search.mask_solver import MaskSolver
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.training.distillation import DIVERGENCES, forward_kl, reverse_kl
 from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
@@ -67,14 +68,14 @@ class OnceForAll(keras.Model):
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
-        _check_choices(importance=importance, divergence=divergence, gamma_l1=gamma_l1, weight_decay=weight_decay)
+        _check_choices(divergence=divergence, gamma_l1=gamma_l1, weight_decay=weight_decay)
         self.supernet = supernet
         self.budgets = parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
         self.resolutions = tuple(sorted(resolutions, reverse=True))
         self.importance = importance
         self.nested = nested
-        self.seed = seed
         self.rules = rules or MaskRules()
+        self.seed = seed
         self.groups = find_channel_groups(supernet, prune_residual_stream=prune_residual_stream)
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
@@ -88,6 +89,16 @@ class OnceForAll(keras.Model):
             )
         self._regularization = Regularization(
             supernet, self.groups, weight_decay=weight_decay, gamma_l1=gamma_l1 if importance in LEARNED else 0.0
+        )
+        self._solver = MaskSolver(
+            self.groups,
+            self.costs,
+            self.budgets,
+            resolution=self.resolutions[0],
+            importance=importance,
+            rules=self.rules,
+            nested=nested,
+            seed=seed,
         )
         self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
         self._masks = [ChannelMask.full(self.groups)] * len(self.budgets)
@@ -127,7 +138,7 @@ class OnceForAll(keras.Model):
             x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels).
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
-                BatchNorm are not trained, so each network is calibrated before it is measured.
+                BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
 
         Returns:
             The history of the losses.
@@ -137,13 +148,13 @@ class OnceForAll(keras.Model):
         """
         if self.searching and not any(isinstance(each, MaskSearch) for each in _flat(kwargs.get("callbacks"))):
             raise ValueError(
-                "Expected MaskSearch among the callbacks of fit, or a pool given to freeze before it. Received: neither, "
-                "so no structure would ever be cut out."
+                "Expected MaskSearch among the callbacks of fit, or a pool given to freeze before it. Received: "
+                "neither, so no structure would ever be cut out."
             )
         if kwargs.get("validation_data") is not None or kwargs.get("validation_split"):
             raise ValueError(
                 "Expected no validation data in fit: networks are measured after calibration, by "
-                "ofar_tf.deploy.pool_accuracy. Received: validation_data or validation_split."
+                "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
         return super().fit(x, y, **kwargs)
 
@@ -175,20 +186,7 @@ class OnceForAll(keras.Model):
         Returns:
             One mask per budget, in the order of `budgets`.
         """
-        scores = channel_importance(
-            self.groups,
-            [np.asarray(weight) for weight in self.supernet.weights],
-            criterion=self.importance,
-            resolution=self.resolutions[0],
-            seed=self.seed,
-        )
-        masks = []
-        for index, budget in enumerate(self.budgets):
-            adjusted = _within(scores, frozen, index) if self.nested and frozen else scores
-            masks += solve_masks(
-                self.groups, adjusted, [budget], resolution=self.resolutions[0], rules=self.rules, costs=self.costs
-            )
-        return masks
+        return self._solver.solve([np.asarray(weight) for weight in self.supernet.weights], frozen=frozen)
 
     def set_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> None:
         """Gates the networks that the search trains.
@@ -269,22 +267,7 @@ def _flat(callbacks: Any) -> Sequence[Any]:
     return callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else keras.tree.flatten(callbacks)
 
 
-def _within(scores: np.ndarray, frozen: Sequence[ChannelMask | None], index: int) -> np.ndarray:
-    """Ranks below all others what a larger frozen structure dropped, above all others what a smaller one kept."""
-    spread = scores.max() - scores.min() + 1.0
-    scores = scores.copy()
-    for mask in frozen[:index]:
-        if mask is not None:
-            scores[~mask.keep] -= spread
-    for mask in frozen[index + 1 :]:
-        if mask is not None:
-            scores[mask.keep] += spread
-    return scores
-
-
-def _check_choices(*, importance: str, divergence: str, gamma_l1: float, weight_decay: float) -> None:
-    if importance not in CRITERIA:
-        raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {importance!r}.")
+def _check_choices(*, divergence: str, gamma_l1: float, weight_decay: float) -> None:
     if divergence not in DIVERGENCES:
         raise ValueError(f"Expected a divergence of {', '.join(DIVERGENCES)}. Received: {divergence!r}.")
     if gamma_l1 < 0.0 or weight_decay < 0.0:

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.pruning.channel_groups import ChannelGroups, flat_layers
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.functional_model import flat_layers
 
 _DECAYED = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
 
@@ -32,12 +33,15 @@ class Regularization:
         self._sparsity = [gamma_l1 if id(variable) in gammas else 0.0 for variable in variables]
 
     def add_to(self, gradients: Sequence[Any], variables: Sequence[Any], *, searching: bool) -> list[Any]:
-        """Returns the gradients with those of the penalties added.
+        """Adds the gradients of the penalties.
 
         Args:
             gradients: One tensor per trainable variable of the supernet.
             variables: Those variables.
             searching: Whether gammas are being ranked; if not, the L1 penalty rests.
+
+        Returns:
+            One tensor per variable.
         """
         added = []
         for gradient, variable, decay, sparsity in zip(gradients, variables, self._decay, self._sparsity, strict=True):
@@ -52,6 +56,4 @@ class Regularization:
 def _decayed_kernels(layer: Any) -> list[Any]:
     if isinstance(layer, keras.layers.SeparableConv2D):
         return [layer.pointwise_kernel]
-    if isinstance(layer, keras.layers.DepthwiseConv2D) or not isinstance(layer, _DECAYED):
-        return []
-    return [layer.kernel]
+    return [layer.kernel] if isinstance(layer, _DECAYED) else []

@@ -53,7 +53,7 @@ class ResultsLog(keras.callbacks.Callback):
     """Measures every subnet after an epoch and appends a row for each to `results.csv`.
 
     Phase and learning rate are those that the epoch began with. The accuracies are also put into the epoch's logs, as
-    `val_<structure>_top1`: the progress bar shows them, TensorBoard draws them, and callbacks listed later can use them.
+    `val_<structure>_top1`: the progress bar shows them, TensorBoard draws them, and later callbacks can use them.
 
     Args:
         csv_path: The table. Rows of epochs that a resumed run repeats are removed first.

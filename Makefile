@@ -1,0 +1,48 @@
+# The commands of the project. Everything runs in .venv, which is made when it is missing.
+
+RUN = runs/quickstart
+BIN = .venv/bin
+# The first of these that is new enough; another one: make PYTHON=/path/to/python
+PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: quickstart test lint types format clean FORCE
+
+# Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
+quickstart: $(RUN)/subnets.csv
+	$(BIN)/python -m ofar_tf.export --run_dir=$(RUN) --only=all
+
+$(RUN)/subnets.csv: $(RUN)/supernet.keras
+	$(BIN)/python -m ofar_tf.evaluate --run_dir=$(RUN)
+
+# The command itself knows whether the run is finished, or was begun with other settings.
+$(RUN)/supernet.keras: .venv/installed FORCE
+	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_mini.flagfile --run_dir=$(RUN)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Runs and the data in them stay.
+clean:
+	rm -rf .venv build dist ofar_tf.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 as python3 (or make PYTHON=/path/to/python)." \
+		"Received: $$(python3 --version 2>&1 || echo none)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Expected $(PYTHON) with its venv module" \
+		"(on Debian and Ubuntu: apt install python3-venv). Received: a Python without it." >&2; exit 1; }
+	@echo "Installing ofar_tf and TensorFlow into .venv; this takes a minute or more."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,124 @@
+"""Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf.data import resize_batch
+from ofar_tf.deploy.family import FamilyExport
+from ofar_tf.deploy.family import export_family as export_members
+from ofar_tf.deploy.manifest import ManifestHeader
+from ofar_tf.deploy.pool_accuracy import PoolImages
+from ofar_tf.deploy.subnet_table import SubnetRow
+from ofar_tf.deploy.trained_pool import TrainedPool
+from ofar_tf.environment import git_commit, versions
+from ofar_tf.training.once_for_all import OnceForAll
+
+
+def evaluate_pool(
+    model: OnceForAll, validation: tf.data.Dataset, *, calibration: tf.data.Dataset, calibration_images: int = 2000
+) -> list[SubnetRow]:
+    """Calibrates and measures every structure of a pool at every resolution.
+
+    Args:
+        model: A model whose structures are frozen, by `MaskSearch`.
+        validation: Finite batches of images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels int
+            `[B]`.
+        calibration: Batches in the same form, normally of the training images; may be endless.
+        calibration_images: How many of its images are used, at least 1.
+
+    Returns:
+        One row per structure and resolution, largest structure first.
+
+    Raises:
+        ValueError: If the structures are not frozen yet.
+    """
+    return _trained_pool(model, validation, calibration, images=calibration_images).evaluate()
+
+
+def export_family(
+    model: OnceForAll,
+    export_dir: str | Path,
+    *,
+    validation: tf.data.Dataset,
+    calibration: tf.data.Dataset,
+    labels: Sequence[str],
+    precisions: Sequence[str] = ("float32", "int8"),
+    only: str = "pareto",
+    calibration_images: int = 2000,
+    representative_images: int = 200,
+    workers: int = 2,
+) -> FamilyExport:
+    """Writes the TFLite files of a trained pool, each one checked.
+
+    Args:
+        model: A model whose structures are frozen.
+        export_dir: The folder to write to.
+        validation: As in `evaluate_pool`.
+        calibration: As in `evaluate_pool`; also sets the ranges of quantized files.
+        labels: The class names, in the order of the logits.
+        precisions: Kinds of files, see `ofar_tf.deploy.precision.PRECISIONS`.
+        only: `pareto` for the networks that no other beats, or `all`.
+        calibration_images: Images that calibrate BatchNorm.
+        representative_images: Images that set the ranges of quantized files.
+        workers: Conversions at once.
+
+    Returns:
+        The manifest, and what failed.
+
+    Raises:
+        ValueError: If the structures are not frozen yet, or an argument makes no sense.
+    """
+    if only not in ("pareto", "all"):
+        raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
+    pool = _trained_pool(model, validation, calibration, images=calibration_images)
+    rows = [row for row in pool.evaluate() if row.pareto or only == "all"]
+
+    def evaluation_batches(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return ((np.asarray(resize_batch(images, resolution)), np.asarray(labels)) for images, labels in validation)
+
+    def representative(resolution: int) -> np.ndarray:
+        batches = _first(calibration, images=representative_images)
+        return np.concatenate([np.asarray(resize_batch(images, resolution)) for images, _ in batches])
+
+    header = ManifestHeader(
+        versions=versions(),
+        git=git_commit(),
+        dataset={"name": "given as tf.data", "images": rows[0].images},
+        seed=model.seed,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    return export_members(
+        pool.members(rows),
+        export_dir=export_dir,
+        labels=labels,
+        header=header,
+        evaluation_batches=evaluation_batches,
+        representative_images=representative,
+        precisions=precisions,
+        workers=workers,
+    )
+
+
+def _trained_pool(
+    model: OnceForAll, validation: tf.data.Dataset, calibration: tf.data.Dataset, *, images: int
+) -> TrainedPool:
+    if model.pool is None:
+        raise ValueError(
+            "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
+            "Received: a model without a pool."
+        )
+    pool_images = PoolImages(calibration=lambda: _first(calibration, images=images), evaluation=lambda: validation)
+    return TrainedPool(model.supernet, model.groups, model.pool, model.resolutions, pool_images)
+
+
+def _first(batches: tf.data.Dataset, *, images: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Yields batches until they hold so many images, the last one cut."""
+    for pictures, labels in batches:
+        yield pictures[:images], labels[:images]
+        images -= min(images, len(pictures))
+        if images == 0:
+            return

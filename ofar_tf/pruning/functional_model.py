@@ -1,0 +1,49 @@
+"""What this package asks of a model, and the one order in which it walks through a model's layers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def check_functional(model: Any) -> None:
+    """Refuses what is not a functional, channels-last Keras model.
+
+    Args:
+        model: What the user gave. A class derived from a functional model counts as one unless it has a `call` of its
+            own, which the graph would not show.
+
+    Raises:
+        ValueError: If it is a subclassed or Sequential model, no model at all, or has a channels-first layer.
+    """
+    if isinstance(model, keras.Sequential) or not is_functional(model):
+        kind = "a Sequential" if isinstance(model, keras.Sequential) else f"a {type(model).__name__}"
+        raise ValueError(f"Expected a functional Keras model, made by keras.Model(inputs, outputs). Received: {kind}.")
+    for layer in flat_layers(model):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                "Expected layers with data_format='channels_last'. "
+                f"Received: {type(layer).__name__} {layer.name!r} with 'channels_first'."
+            )
+
+
+def is_functional(layer: Any) -> bool:
+    """Returns whether a layer is a graph of layers; a Sequential model with a known input is one too."""
+    if isinstance(layer, keras.Sequential):
+        return layer.built
+    functional = _functional_class()
+    return isinstance(layer, functional) and type(layer).call is functional.call
+
+
+def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields the layers of a model, nested models included and opened, in an order that clones share."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from flat_layers(layer)
+
+
+def _functional_class() -> Any:
+    # Keras exports no name for the class.
+    tensor = keras.Input(())
+    return type(keras.Model(tensor, tensor))

@@ -1,0 +1,160 @@
+"""One symbolic run of a model's graph, during which the layer rules follow the channels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.pruning.functional_model import flat_layers, is_functional
+from ofar_tf.pruning.layer_rules import Call, is_activated, rule_for
+from ofar_tf.pruning.propagation import Channels, Ids, Propagation
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """One call of a layer in the traced graph, with what it takes to repeat its shape inference.
+
+    Attributes:
+        operation: The layer (of the traced copy of the model) or Keras operation.
+        args: Its positional arguments, Keras tensors included.
+        kwargs: Its keyword arguments.
+        outputs: What it returned.
+    """
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: Any
+
+
+@dataclass(eq=False)
+class GraphTrace:
+    """What one run found.
+
+    Attributes:
+        model: The traced copy; its weights hold no values.
+        found: What the rules found out about its channels.
+        calls: The layer calls in execution order. They keep the traced tensors alive, whose `id`s are keys.
+        tensors: What is known of each tensor, by `id`.
+        outputs: The channels that leave each layer or operation, by `id`; at its first call, if it is shared.
+        producers: The names of layers with the channels they are the first to have.
+    """
+
+    model: keras.Model
+    found: Propagation = field(default_factory=Propagation)
+    calls: list[LayerCall] = field(default_factory=list)
+    tensors: dict[int, Channels] = field(default_factory=dict)
+    outputs: dict[int, Ids] = field(default_factory=dict)
+    producers: list[tuple[str, Ids]] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The Keras tensors the graph starts from."""
+        return tuple(self.model.inputs)
+
+    def layer_outputs(self) -> list[Ids | None]:
+        """Returns the channels that leave each of `flat_layers`, `None` where that is not known."""
+        return [self.outputs.get(id(layer)) for layer in flat_layers(self.model)]
+
+    def run(self, model: keras.Model, inputs: Sequence[Any]) -> Sequence[Any]:
+        """Calls every layer of the copy, or of a model nested in it, and notes what comes out.
+
+        Args:
+            model: The copy, or a model in it.
+            inputs: Fresh Keras inputs, already known to the trace, in the order of `model.inputs`.
+
+        Returns:
+            The output tensors, in the order of `model.outputs`.
+        """
+        if isinstance(model, keras.Sequential):
+            model = keras.Model(model.inputs, model.outputs)
+        traced = keras.models.clone_model(
+            model,
+            input_tensors=keras.tree.pack_sequence_as(model.input, list(inputs)),
+            clone_function=lambda layer: layer,  # It is a copy already: its layers may be called as they are.
+            call_function=self._call,
+        )
+        return traced.outputs
+
+    def _run_nested(self, model: keras.Model, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Opens a nested model: its own run takes over the channels of the arguments and hands its own back."""
+        outer = keras.tree.flatten(args[0])
+        inner = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outer]
+        for source, target in zip(outer, inner, strict=True):
+            self._alias(source, target)
+        results = self.run(model, inner)
+        outputs = model(*args, **kwargs)
+        for source, target in zip(results, keras.tree.flatten(outputs), strict=True):
+            self._alias(source, target)
+        return outputs
+
+    def _alias(self, source: Any, target: Any) -> None:
+        self.tensors[id(target)] = self.tensors[id(source)]
+        self.calls.append(LayerCall(keras.layers.Identity(), (source,), {}, target))
+
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_functional(operation):
+            return self._run_nested(operation, args, kwargs)
+        outputs = operation(*args, **kwargs)
+        self.calls.append(LayerCall(operation, args, kwargs, outputs))
+        leaves = keras.tree.flatten((args, kwargs))
+        inputs = [self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors]
+        constants = any(np.ndim(leaf) > 0 for leaf in leaves if id(leaf) not in self.tensors)
+        known = self.found.count
+        flat = keras.tree.flatten(outputs)
+        try:
+            channels = [self._follow(operation, inputs, args, flat, constants=constants)]
+        except NotImplementedError as error:
+            channels = self._lose(inputs, flat, reason=f"{type(operation).__name__} {operation.name!r} {error}")
+        for tensor, ids in zip(flat, channels, strict=True):
+            self.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), is_activated(operation, inputs))
+        self.outputs.setdefault(id(operation), channels[0])
+        self.producers.append((operation.name, np.arange(known, self.found.count)))
+        return outputs
+
+    def _follow(
+        self, operation: Any, inputs: Sequence[Channels], args: Sequence[Any], outputs: Sequence[Any], *, constants: bool
+    ) -> Ids:
+        rule = rule_for(operation)
+        if rule is None or len(outputs) != 1 or constants or not inputs:
+            raise NotImplementedError("is unknown to the library")
+        ids = rule(self.found, Call(operation, inputs, args, tuple(outputs[0].shape)))
+        if len(ids) != outputs[0].shape[-1]:
+            raise NotImplementedError("changes the number of channels")
+        return ids
+
+    def _lose(self, inputs: Sequence[Channels], outputs: Sequence[Any], *, reason: str) -> list[Ids]:
+        """Gives up on a layer: its input stays, and so does whatever comes out of it."""
+        for tensor in inputs:
+            self.found.block(tensor.ids, reason)
+        channels = [self.found.new((tensor.shape[-1] if tensor.shape else None) or 1) for tensor in outputs]
+        for ids in channels:
+            self.found.block(ids, reason)
+        return channels
+
+
+def trace_graph(model: keras.Model) -> GraphTrace:
+    """Runs the graph of a throw-away copy of a functional model.
+
+    Args:
+        model: The model, which is not changed. Its layers must be known by their configuration, as for saving.
+
+    Returns:
+        What was found.
+    """
+    # In this scope neither the copy's weights nor those of anything in it are allocated.
+    with keras.StatelessScope(initialize_variables=False):
+        trace = GraphTrace(keras.models.clone_model(model, clone_function=_copy, recursive=True))
+        for tensor in trace.inputs:
+            ids = trace.found.new(tensor.shape[-1] or 1)
+            trace.found.fix(ids, "it is an input of the model")
+            trace.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), activated=True)
+        for tensor in trace.run(trace.model, trace.inputs):
+            trace.found.fix(trace.tensors[id(tensor)].ids, "it is an output of the model")
+    return trace
+
+
+def _copy(layer: Any) -> Any:
+    return type(layer).from_config(layer.get_config())

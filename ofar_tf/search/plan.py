@@ -1,0 +1,125 @@
+"""What a pool will cost, before anything is trained (Algorithm 1, line 1, on real MACs)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.costs import Costs
+from ofar_tf.quantities import format_quantity
+
+
+@dataclass(frozen=True)
+class PlannedStructure:
+    """One structure as it would be if all channels were equally important.
+
+    Attributes:
+        name: Its name in files.
+        nominal_rate: The pruning rate that was asked for; `None` for a budget in MACs.
+        channel_rate: The share of prunable channels removed after rounding and the floor.
+        macs_rate: The share of the supernet's MACs removed, at the largest resolution.
+        params: Number of weights.
+        macs: Multiply-adds of one image at each resolution, the largest resolution first.
+        rates: The channel rate at which the budget would be met at each resolution; 0 where the whole network meets it,
+            `None` where not even the smallest network does.
+    """
+
+    name: str
+    nominal_rate: float | None
+    channel_rate: float
+    macs_rate: float
+    params: int
+    macs: tuple[int, ...]
+    rates: tuple[float | None, ...]
+
+
+def plan_pool(
+    groups: ChannelGroups, budgets: Sequence[Budget], *, resolutions: Sequence[int], rules: MaskRules | None = None
+) -> list[PlannedStructure]:
+    """Counts what each structure of a pool will cost.
+
+    A frozen structure keeps other channels than those assumed here. If its budget is in MACs it meets the budget all
+    the same; if it is a rate, its MACs depend on which layers the search finds important.
+
+    Args:
+        groups: The supernet's channel groups.
+        budgets: The budgets, the largest network first.
+        resolutions: Pixels, the largest first.
+        rules: Floor and rounding.
+
+    Returns:
+        One entry per budget.
+
+    Raises:
+        ValueError: If a budget cannot be met at the largest resolution.
+    """
+    costs, equal = Costs(groups), np.zeros(groups.size)
+    whole = costs.macs(ChannelMask.full(groups), resolutions[0])
+
+    def mask(budget: Budget, resolution: int) -> ChannelMask:
+        return solve_masks(groups, equal, [budget], resolution=resolution, rules=rules, costs=costs)[0]
+
+    def rate_at(budget: Budget, resolution: int) -> float | None:
+        if budget.macs is not None and budget.macs >= costs.macs(ChannelMask.full(groups), resolution):
+            return 0.0
+        try:
+            return mask(budget, resolution).rate
+        except ValueError:
+            return None
+
+    planned = []
+    for budget in budgets:
+        largest = mask(budget, resolutions[0])
+        macs = tuple(costs.macs(largest, resolution) for resolution in resolutions)
+        planned.append(
+            PlannedStructure(
+                name=budget.name,
+                nominal_rate=budget.rate,
+                channel_rate=largest.rate,
+                macs_rate=1.0 - macs[0] / whole,
+                params=costs.params(largest),
+                macs=macs,
+                rates=tuple(rate_at(budget, resolution) for resolution in resolutions),
+            )
+        )
+    return planned
+
+
+def print_plan(
+    planned: Sequence[PlannedStructure], *, resolutions: Sequence[int], console: Console | None = None
+) -> None:
+    """Prints a plan: its rates side by side, and its MACs at each resolution.
+
+    Args:
+        planned: What `plan_pool` returned.
+        resolutions: The resolutions it was made for.
+        console: Where to; standard output by default.
+    """
+    caption = "Before training, all channels counted as equally important."
+    if any(structure.nominal_rate is None for structure in planned):
+        caption += " In brackets: the channel rate that would meet the budget at that resolution."
+    table = Table(caption=caption)
+    table.add_column("structure", no_wrap=True)
+    for name in ("nominal rate", "channel rate", "MACs rate", "params"):
+        table.add_column(name, justify="right")
+    for resolution in resolutions:
+        table.add_column(f"MACs at {resolution} px", justify="right")
+    for structure in planned:
+        nominal = "-" if structure.nominal_rate is None else f"{structure.nominal_rate:.1%}"
+        cells = (nominal, f"{structure.channel_rate:.1%}", f"{structure.macs_rate:.1%}")
+        at_resolutions = (_cell(structure, index) for index in range(len(resolutions)))
+        table.add_row(structure.name, *cells, format_quantity(structure.params), *at_resolutions)
+    (console or Console()).print(table)
+
+
+def _cell(structure: PlannedStructure, index: int) -> str:
+    macs = format_quantity(structure.macs[index])
+    if structure.nominal_rate is not None:
+        return macs
+    rate = structure.rates[index]
+    return f"{macs} ({'none' if rate is None else f'{rate:.0%}'})"

@@ -1,0 +1,310 @@
+"""Each kind of layer in a network of its own: what it prunes runs masked as it runs sliced, and costs what it says."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.costs import Costs
+
+SIZE = 6
+
+
+def _images(batch: int = 4) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(batch, SIZE, SIZE, 3))
+
+
+def _block(x: Any, filters: int, **arguments: Any) -> Any:
+    x = layers.Conv2D(filters, 3, padding="same", **arguments)(x)
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def _network(body: Callable[[Any], Any]) -> keras.Model:
+    """Eight ranked channels, the body, and a head; the body's channels reach the head through a ranked block."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = body(_block(inputs, 8))
+    x = _block(x, 6) if len(x.shape) == 4 else x
+    x = layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def _gate(x: Any) -> Any:
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(4, 1, activation="relu")(gate)
+    return layers.Multiply()([layers.Conv2D(x.shape[-1], 1, activation="sigmoid")(gate), x])
+
+
+def _dense_gate(x: Any) -> Any:
+    gate = layers.Dense(x.shape[-1], activation="hard_sigmoid")(layers.GlobalAveragePooling2D()(x))
+    return layers.Multiply()([x, layers.Reshape((1, 1, x.shape[-1]))(gate)])
+
+
+def _called_twice(x: Any) -> Any:
+    convolution, norm = layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization()
+    return layers.ReLU()(norm(convolution(layers.ReLU()(norm(convolution(x))))))
+
+
+def _reshaped_twice(x: Any) -> Any:
+    reshape = layers.Reshape((SIZE * SIZE, 8))
+    return layers.Flatten()(layers.Add()([reshape(x), reshape(_block(x, 8))]))
+
+
+def _nested(x: Any) -> Any:
+    inputs = keras.Input(x.shape[1:])
+    inner = keras.Model(inputs, [_block(inputs, 5), _block(inputs, 7)])
+    sequence = keras.Sequential([layers.Conv2D(9, 1), layers.BatchNormalization(), layers.ReLU()])
+    return layers.Concatenate()([sequence(x), *inner(x), *inner(layers.ReLU()(x))])
+
+
+def _nested_sharing_a_layer(x: Any) -> Any:
+    shared = layers.Conv2D(8, 1)
+    inputs = keras.Input(x.shape[1:])
+    inner = keras.Model(inputs, layers.ReLU()(layers.BatchNormalization()(shared(inputs))))
+    return inner(layers.ReLU()(layers.BatchNormalization()(shared(x))))
+
+
+# Name -> (body, how many channels can be pruned beside or of the 8 + 6 of the frame).
+PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "convolution": (lambda x: _block(x, 10), 24),
+    "dilated": (lambda x: _block(x, 10, dilation_rate=2), 24),
+    "without_bias": (lambda x: _block(x, 10, use_bias=False), 24),
+    # 8 input channels in 2 groups leave 4 decisions, 12 filters leave 6.
+    "grouped": (lambda x: _block(x, 12, groups=2), 4 + 6 + 6),
+    "grouped_as_depthwise": (lambda x: _block(x, 16, groups=8), 14),
+    "depthwise": (lambda x: layers.ReLU()(layers.DepthwiseConv2D(3)(x)), 14),
+    "depthwise_alone": (lambda x: layers.DepthwiseConv2D(3, use_bias=False)(x), 14),
+    "depthwise_multiplied": (
+        lambda x: layers.ReLU()(layers.BatchNormalization()(layers.DepthwiseConv2D(3, depth_multiplier=2)(x))),
+        14,
+    ),
+    "separable": (
+        lambda x: layers.ReLU()(layers.BatchNormalization()(layers.SeparableConv2D(10, 3, depth_multiplier=2)(x))),
+        24,
+    ),
+    "transposed": (
+        lambda x: layers.ReLU()(layers.BatchNormalization()(layers.Conv2DTranspose(10, 3, strides=2)(x))),
+        24,
+    ),
+    "dense_on_maps": (lambda x: layers.ReLU()(layers.BatchNormalization()(layers.Dense(10)(x))), 24),
+    "norm_without_scale": (lambda x: layers.ReLU()(layers.BatchNormalization(scale=False)(x)), 14),
+    "norm_without_centre": (lambda x: layers.ReLU()(layers.BatchNormalization(center=False)(x)), 14),
+    "prelu": (lambda x: layers.PReLU()(x), 14),
+    "prelu_per_channel": (lambda x: layers.PReLU(shared_axes=[1, 2])(x), 14),
+    "prelu_single": (lambda x: layers.PReLU(shared_axes=[1, 2, 3])(x), 14),
+    "activations_of_zero_that_are_not_zero": (lambda x: layers.Activation("softplus")(x), 14),
+    "activation_layers": (lambda x: layers.LeakyReLU()(layers.ELU()(x)), 14),
+    "add": (lambda x: layers.Add()([x, _block(x, 8)]), 14),
+    "subtract": (lambda x: layers.Subtract()([x, _block(x, 8)]), 14),
+    "average": (lambda x: layers.Average()([x, _block(x, 8)]), 14),
+    "maximum": (lambda x: layers.Maximum()([x, _block(x, 8)]), 14),
+    "minimum": (lambda x: layers.Minimum()([x, _block(x, 8)]), 14),
+    "multiply": (lambda x: layers.Multiply()([x, _block(x, 8)]), 14),
+    "squeeze_and_excitation": (_gate, 14),
+    "dense_gate": (_dense_gate, 14),
+    "concatenate": (lambda x: layers.Concatenate()([x, _block(x, 5), x]), 19),
+    "concatenate_rows": (lambda x: layers.Concatenate(axis=1)([x, _block(x, 8)]), 14),
+    "operators": (lambda x: (x + _block(x, 8)) * x / 2.0 - 0.5, 14),
+    "operations": (lambda x: keras.ops.relu(keras.ops.concatenate([x, _block(x, 5)], axis=-1)), 19),
+    "mean_operation": (lambda x: x * keras.ops.mean(x, axis=[1, 2], keepdims=True), 14),
+    "max_pooling": (lambda x: layers.MaxPooling2D()(x), 14),
+    "average_pooling": (lambda x: layers.AveragePooling2D(2)(x), 14),
+    "adaptive_pooling": (lambda x: layers.AdaptiveAveragePooling2D(2)(layers.AdaptiveMaxPooling2D(3)(x)), 14),
+    "global_pooling": (lambda x: layers.GlobalMaxPooling2D()(x), 8),
+    "flatten": (lambda x: layers.Flatten()(layers.MaxPooling2D(3)(x)), 8),
+    "reshape": (lambda x: layers.Reshape((SIZE, SIZE, 8))(layers.Reshape((SIZE * SIZE * 8,))(x)), 14),
+    "reshape_of_unstated_channels": (lambda x: layers.Reshape((SIZE * SIZE, 1, -1))(x), 14),
+    "reshape_called_twice": (_reshaped_twice, 8),
+    "borders": (lambda x: layers.Cropping2D(1)(layers.ZeroPadding2D(2)(x)), 14),
+    "sizes": (lambda x: layers.Resizing(4, 4)(layers.UpSampling2D()(x)), 14),
+    "rescaling": (lambda x: layers.Rescaling(0.5, offset=1.0)(x), 14),
+    "dropout": (lambda x: layers.SpatialDropout2D(0.1)(layers.Dropout(0.1, noise_shape=(None, 1, 1, None))(x)), 14),
+    "noise": (lambda x: layers.GaussianDropout(0.1)(layers.AlphaDropout(0.1)(x)), 14),
+    "nothing": (lambda x: layers.ActivityRegularization()(layers.Identity()(x)), 14),
+    "shared_layers": (_called_twice, 14),
+    "nested_models": (_nested, 8 + 5 + 7 + 9 + 6),
+    "nested_model_that_shares_a_layer": (_nested_sharing_a_layer, 14),
+}
+# On CPUs TensorFlow runs these convolutions as other operations.
+HIDDEN = ("dilated", "grouped", "grouped_as_depthwise")
+
+
+@pytest.mark.parametrize("name", PRUNABLE)
+def test_masked_and_sliced_runs_are_equal_through(
+    name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any, graph_macs: Any
+) -> None:
+    body, channels = PRUNABLE[name]
+    network = randomize(_network(body), _images())
+    groups = find_channel_groups(network, prune_residual_stream=True)
+    assert groups.size == channels
+    mask = random_mask(groups, 0.5, seed=1)
+    assert not mask.keep.all()
+    subnet = check_masked_is_sliced(network, groups, mask, images=_images())
+    costs = Costs(groups)
+    assert costs.params(mask) == subnet.count_params()
+    if name not in HIDDEN:
+        assert costs.macs(mask, SIZE) == graph_macs(subnet, SIZE)
+
+
+def test_grouped_and_dilated_convolutions_cost_their_kernels_at_every_position() -> None:
+    network = _network(lambda x: _block(_block(x, 12, groups=2), 5, dilation_rate=2))
+    groups = find_channel_groups(network)
+    # 3 x 3 kernels on 36 positions: 3 -> 8, each of 12 filters sees 4 of 8, 12 -> 5, 5 -> 6; then 6 -> 3.
+    macs = 36 * 9 * (3 * 8 + 4 * 12 + 12 * 5 + 5 * 6) + 6 * 3
+    assert Costs(groups).macs(ChannelMask.full(groups), SIZE) == macs
+
+
+class _Unknown(layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class _Halves(layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs[..., :4], inputs[..., 4:]
+
+
+# Name -> (body, the words of the warning, how many channels are lost).
+LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
+    "unknown": (lambda x: _Unknown(name="mine")(x), "_Unknown 'mine' is unknown to the library", 8),
+    "subclass": (lambda x: type("Mine", (layers.ReLU,), {})(name="mine")(x), "Mine 'mine' is unknown to the library", 8),
+    "several_outputs": (
+        lambda x: layers.Concatenate()(_Halves(name="halves")(x)),
+        "_Halves 'halves' is unknown to the library",
+        8,
+    ),
+    "normalized_layer": (
+        lambda x: layers.LayerNormalization(name="norm")(x),
+        "LayerNormalization 'norm' is unknown to the library",
+        8,
+    ),
+    "softmax": (lambda x: layers.Activation("softmax", name="soft")(x), "Activation 'soft' may couple channels", 8),
+    "kernel_with_softmax": (
+        lambda x: layers.BatchNormalization()(layers.Conv2D(4, 1, activation="softmax", name="soft")(x)),
+        "Conv2D 'soft' has an activation that may couple channels",
+        4,
+    ),
+    "norm_of_rows": (
+        lambda x: layers.BatchNormalization(axis=1, name="rows")(x),
+        "BatchNormalization 'rows' normalizes an axis that is not the last",
+        8,
+    ),
+    "spread": (lambda x: layers.Reshape((SIZE, SIZE, 2, 4), name="r")(x)[..., 0, :], "Reshape 'r' spreads channels", 8),
+    "constants": (
+        lambda x: layers.Rescaling([1.0] * 8, name="scale")(x),
+        "Rescaling 'scale' holds constants for it",
+        8,
+    ),
+    "adapted": (lambda x: layers.Normalization(name="n")(x), "Normalization 'n' holds constants for it", 8),
+    "noise_shape": (
+        lambda x: layers.Dropout(0.1, noise_shape=(None, 1, 1, 8), name="drop")(x),
+        "Dropout 'drop' has a noise_shape that states the number of channels",
+        8,
+    ),
+    "array": (lambda x: x * np.arange(8.0), "Multiply 'multiply' is unknown to the library", 8),
+    "division_by_channels": (
+        lambda x: x / layers.Activation("sigmoid")(_block(x, 8)),
+        "TrueDivide 'true_divide' divides by channels, which are zero once pruned",
+        16,
+    ),
+    "reduction": (lambda x: x * keras.ops.mean(x, axis=-1, keepdims=True), "Mean 'mean' reduces the channels", 8),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_cannot_be_followed_is_kept_with_one_warning_that_names_the_layer_and_the_loss(
+    name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any, caplog: Any
+) -> None:
+    body, words, lost = LOSSES[name]
+    network = randomize(_network(body), _images())
+    groups = find_channel_groups(network, prune_residual_stream=True)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(words)
+    assert record.getMessage().endswith(f": {lost} channels cannot be pruned.")
+    check_masked_is_sliced(network, groups, random_mask(groups, 0.5), images=_images())
+
+
+def test_an_unknown_layer_that_costs_nothing_is_not_worth_a_warning(caplog: Any) -> None:
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.GlobalAveragePooling2D()(_block(_Unknown()(inputs), 8))
+    assert find_channel_groups(keras.Model(inputs, _Unknown()(layers.Dense(3)(x)))).size == 8
+    assert not caplog.records
+
+
+class _RandomNetwork:
+    """Grows a network from choices: every tensor has the same height and width, so that any two can meet."""
+
+    def __init__(self, choose: Callable[[int], int]):
+        self._choose = choose
+        inputs = keras.Input((SIZE, SIZE, 3))
+        self._tensors = [_block(inputs, 4)]
+        self._shared = [layers.Conv2D(4, 1), layers.BatchNormalization()]
+        for _ in range(2 + choose(5)):
+            self._tensors.append(self._grow())
+        self._tensors.append(_block(self._pick(), 4))
+        ends = [layers.GlobalAveragePooling2D()(tensor) for tensor in self._tensors[-3:]]
+        outputs = [layers.Dense(2)(layers.Concatenate()(ends)), layers.Dense(2)(layers.Flatten()(self._tensors[-1]))]
+        self.model = keras.Model(inputs, outputs[: 1 + choose(2)])
+
+    def _pick(self) -> Any:
+        return self._tensors[self._choose(len(self._tensors))]
+
+    def _grow(self) -> Any:
+        x, other = self._pick(), self._pick()
+        kinds = [self._convolve, self._depthwise, self._merge, self._concatenate, self._gate, self._share, self._pool]
+        return kinds[self._choose(len(kinds))](x, other)
+
+    def _finish(self, x: Any) -> Any:
+        if self._choose(4):
+            x = layers.BatchNormalization(scale=bool(self._choose(4)), center=bool(self._choose(4)))(x)
+        return layers.Activation(["relu", "sigmoid", "linear", "tanh"][self._choose(4)])(x)
+
+    def _convolve(self, x: Any, _: Any) -> Any:
+        groups = 2 if x.shape[-1] % 2 == 0 and self._choose(3) == 0 else 1
+        return self._finish(layers.Conv2D([4, 6][self._choose(2)], 3, padding="same", groups=groups)(x))
+
+    def _depthwise(self, x: Any, _: Any) -> Any:
+        return self._finish(layers.DepthwiseConv2D(3, padding="same", depth_multiplier=1 + self._choose(2))(x))
+
+    def _merge(self, x: Any, other: Any) -> Any:
+        if x.shape[-1] != other.shape[-1]:
+            other = self._finish(layers.Conv2D(x.shape[-1], 1)(other))
+        kinds = [layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum]
+        return kinds[self._choose(len(kinds))]()([x, other])
+
+    def _concatenate(self, x: Any, other: Any) -> Any:
+        return layers.Concatenate()([x, other, x][: 2 + self._choose(2)])
+
+    def _gate(self, x: Any, other: Any) -> Any:
+        gate = layers.Dense(x.shape[-1], activation="sigmoid")(layers.GlobalAveragePooling2D()(other))
+        return layers.Multiply()([x, gate])
+
+    def _share(self, x: Any, _: Any) -> Any:
+        convolution, norm = self._shared
+        if convolution.built and convolution.kernel.shape[2] != x.shape[-1]:
+            x = self._finish(layers.Conv2D(convolution.kernel.shape[2], 1)(x))
+        return layers.ReLU()(norm(convolution(x)))
+
+    def _pool(self, x: Any, _: Any) -> Any:
+        return layers.MaxPooling2D(3, strides=1, padding="same")(x)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_masked_and_sliced_runs_of_random_networks_are_equal(
+    data: Any, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any
+) -> None:
+    choices = data.draw(st.lists(st.integers(0, 59), min_size=60, max_size=60), label="choices")
+    network = _RandomNetwork(lambda options: choices.pop() % options if choices else 0).model
+    randomize(network, _images())
+    groups = find_channel_groups(network, prune_residual_stream=data.draw(st.booleans(), label="prune stream"))
+    mask = random_mask(groups, data.draw(st.sampled_from([0.2, 0.5, 0.8]), label="rate"))
+    subnet = check_masked_is_sliced(network, groups, mask, images=_images())
+    assert Costs(groups).params(mask) == subnet.count_params()

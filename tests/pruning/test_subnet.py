@@ -1,0 +1,150 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ofar_tf import models
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.costs import Costs
+from ofar_tf.pruning.functional_model import flat_layers
+from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.subnet import build_subnet, extract_subnet
+
+OURS = {
+    "mobilenet_v1": {"width_multiplier": 0.25, "small_images": True},
+    "mobilenet_v2": {"width_multiplier": 0.25, "small_images": True},
+    "resnet20": {},
+    "resnet50": {"width_multiplier": 0.125, "small_images": True},
+    "vgg16": {"width_multiplier": 0.25, "small_images": True},
+    "wide_resnet_10_2": {},
+}
+MASKS = [
+    *(("mobilenet_v1", rate, False) for rate in (0.25, 0.6)),
+    *(("mobilenet_v2", rate, stream) for rate, stream in ((0.4, True), (0.8, False))),
+    *(("resnet20", rate, stream) for rate, stream in ((0.1, False), (0.5, True), (0.9, False))),
+    ("resnet50", 0.4, True),
+    *(("vgg16", rate, False) for rate in (0.2, 0.5)),
+    *(("wide_resnet_10_2", rate, stream) for rate, stream in ((0.3, True), (0.9, False))),
+]
+APPLICATIONS: dict[str, dict[str, Any]] = {
+    "DenseNet121": {},
+    "EfficientNetB0": {},
+    "EfficientNetV2B0": {},
+    "MobileNet": {"alpha": 0.25},
+    "MobileNetV2": {"alpha": 0.35},
+    "MobileNetV3Large": {"minimalistic": True},
+    "MobileNetV3Small": {},
+    "ResNet50": {},
+    "ResNet50V2": {},
+    "Xception": {},
+}
+
+
+def _images(resolution: int, batch: int = 3) -> np.ndarray:
+    random = np.random.default_rng(1)
+    colours = random.uniform(0.0, 255.0, (batch, 1, 1, 3))
+    return np.clip(colours + random.normal(0.0, 40.0, (batch, resolution, resolution, 3)), 0.0, 255.0)
+
+
+@pytest.mark.parametrize(("name", "rate", "stream"), MASKS)
+def test_masked_and_sliced_runs_of_our_networks_are_equal(
+    name: str, rate: float, stream: bool, double_precision: None, randomize: Any, random_mask: Any,
+    check_masked_is_sliced: Any, graph_macs: Any,
+) -> None:
+    supernet = randomize(models.build(name, classes=10, **OURS[name]), _images(16))
+    groups = find_channel_groups(supernet, prune_residual_stream=stream)
+    mask = random_mask(groups, rate)
+    # Our logits are float32 whatever the policy.
+    subnet = check_masked_is_sliced(supernet, groups, mask, images=_images(16), tolerance=1e-5)
+    _check_costs(supernet, subnet, Costs(groups), mask, resolution=16, graph_macs=graph_macs)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_masked_and_sliced_runs_of_keras_applications_are_equal(
+    name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any, graph_macs: Any
+) -> None:
+    resolution = 71 if name == "Xception" else 32
+    builder: Callable[..., keras.Model] = getattr(keras.applications, name)
+    arguments = {"weights": None, "input_shape": (resolution, resolution, 3), "classes": 10}
+    supernet = builder(**arguments, classifier_activation=None, **APPLICATIONS[name])
+    randomize(supernet, _images(resolution))
+    groups = find_channel_groups(supernet)
+    mask = random_mask(groups, 0.6)
+    subnet = check_masked_is_sliced(supernet, groups, mask, images=_images(resolution))
+    _check_costs(supernet, subnet, Costs(groups), mask, resolution=resolution, graph_macs=graph_macs)
+
+
+def _check_costs(
+    supernet: keras.Model, subnet: keras.Model, costs: Costs, mask: ChannelMask, *, resolution: int, graph_macs: Any
+) -> None:
+    assert costs.params(mask) == subnet.count_params() < supernet.count_params()
+    assert costs.macs(mask, resolution) == graph_macs(subnet, resolution)
+    assert all(type(layer).__module__.startswith("keras.") for layer in flat_layers(subnet))
+
+
+def test_the_trainable_copy_runs_as_its_masked_supernet_in_single_precision(
+    randomize: Any, random_mask: Any, check_masked_is_sliced: Any
+) -> None:
+    images = _images(16, batch=8).astype("float32")
+    supernet = randomize(models.build("wide_resnet_10_2", classes=10), images)
+    groups = find_channel_groups(supernet)
+    mask = random_mask(groups, 0.5)
+    subnet = check_masked_is_sliced(supernet, groups, mask, images=images, tolerance=1e-5, trainable_copy=True)
+    norms = [layer for layer in subnet.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms and all(type(norm) is FusedBatchNormalization for norm in norms)
+
+
+def test_a_resolution_fixes_the_input_and_changes_nothing_else(randomize: Any, random_mask: Any) -> None:
+    images = _images(20)
+    supernet = randomize(models.build("resnet8", classes=10), images)
+    groups = find_channel_groups(supernet)
+    mask = random_mask(groups, 0.5)
+    fixed = extract_subnet(supernet, groups, mask, resolution=20)
+    assert fixed.input_shape == (None, 20, 20, 3)
+    np.testing.assert_allclose(fixed(images), extract_subnet(supernet, groups, mask)(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_subnet_has_weights_of_its_own(randomize: Any, random_mask: Any) -> None:
+    supernet = randomize(models.build("resnet8", classes=10), _images(8))
+    groups = find_channel_groups(supernet)
+    subnet = extract_subnet(supernet, groups, ChannelMask.full(groups))
+    for weight in subnet.weights:
+        weight.assign(weight + 1)
+    assert not any(np.allclose(a, b) for a, b in zip(subnet.get_weights(), supernet.get_weights(), strict=True))
+
+
+def test_what_a_normalization_layer_was_adapted_to_reaches_fresh_subnets() -> None:
+    images = _images(8).astype("float32")
+    normalization = keras.layers.Normalization()
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3)(normalization(inputs))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    supernet = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    normalization.adapt(images)
+    groups = find_channel_groups(supernet)
+    subnet = build_subnet(supernet, groups, ChannelMask.full(groups), trainable_copy=True)
+    logits, _ = subnet.stateless_call(supernet.trainable_variables, supernet.non_trainable_variables, images)
+    np.testing.assert_allclose(logits, supernet(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_saved_subnet_loads_where_this_package_is_unknown(
+    randomize: Any, random_mask: Any, tmp_path: Path
+) -> None:
+    images = _images(16).astype("float32")
+    supernet = randomize(models.build("mobilenet_v2", classes=10, **OURS["mobilenet_v2"]), images)
+    groups = find_channel_groups(supernet)
+    subnet = extract_subnet(supernet, groups, random_mask(groups, 0.5), resolution=16)
+    subnet.save(tmp_path / "subnet.keras")
+    np.savez(tmp_path / "expected.npz", images=images, logits=subnet(images))
+    program = (
+        "import sys; sys.modules['ofar_tf'] = None; import keras, numpy\n"
+        "expected = numpy.load('expected.npz'); subnet = keras.models.load_model('subnet.keras')\n"
+        "numpy.testing.assert_allclose(subnet(expected['images']), expected['logits'], rtol=1e-5, atol=1e-5)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)

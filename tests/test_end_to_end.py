@@ -1,0 +1,176 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRAIN = (
+    "--dataset=fashion_mnist_mini",
+    "--train_split=train[:256]",
+    "--eval_split=test[:100]",
+    "--augmentation=pad_and_crop",
+    "--model=resnet8",
+    "--width_multiplier=0.5",
+    "--pruning_rates=0.0,0.5",
+    "--min_channels=4",
+    "--channel_round_to=4",
+    "--resolutions=20,16",
+    "--epochs=2",
+    "--search_epochs=1",
+    "--batch_size=64",
+    "--calibration_images=128",
+)
+
+
+def command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"ofar_tf.{name}", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("end_to_end") / "run"
+    trained = command("train", *TRAIN, f"--run_dir={path}")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.evaluate --run_dir={path}"
+    evaluated = command("evaluate", f"--run_dir={path}")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.export --run_dir={path}"
+    # With a hundred images, one point of int8 accuracy is one image: whether files pass is not the question here.
+    exported = command("export", f"--run_dir={path}", "--only=rate50@16", "--representative_images=64")
+    assert exported.returncode in (0, 1), exported.stderr
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def entries(run_dir: Path) -> list[dict]:
+    return json.loads((run_dir / "export" / "manifest.json").read_text())["models"]
+
+
+def test_a_run_directory_holds_everything_about_the_run_under_fixed_names(run_dir: Path) -> None:
+    names = {
+        "config.json",
+        "run.flagfile",
+        "environment.json",
+        "labels.txt",
+        "results.csv",
+        "curves.png",
+        "similarity.csv",
+        "similarity.png",
+        "pool.json",
+        "checkpoints",
+        "supernet.keras",
+        "subnets.csv",
+        "pareto.png",
+        "train",
+        "export",
+    }
+    assert names <= {path.name for path in run_dir.iterdir()}
+
+
+def test_results_have_a_row_per_epoch_and_subnet(run_dir: Path) -> None:
+    found = [(row["epoch"], row["phase"], row["structure"]) for row in rows(run_dir / "results.csv")]
+    assert found == [
+        ("1", "search", "rate0"),
+        ("1", "search", "rate50"),
+        ("2", "joint", "rate0"),
+        ("2", "joint", "rate50"),
+    ]
+
+
+def test_every_structure_is_measured_at_every_resolution_on_the_whole_evaluation_split(run_dir: Path) -> None:
+    table = rows(run_dir / "subnets.csv")
+    assert list(table[0]) == ["structure", "rate", "resolution", "macs", "params", "top1", "top5", "images", "pareto"]
+    assert [(row["structure"], row["resolution"]) for row in table] == [
+        ("rate0", "20"),
+        ("rate0", "16"),
+        ("rate50", "20"),
+        ("rate50", "16"),
+    ]
+    assert {row["images"] for row in table} == {"100"}
+
+
+def test_the_pool_costs_what_the_table_says(run_dir: Path) -> None:
+    pool = {entry["name"]: entry for entry in json.loads((run_dir / "pool.json").read_text())["structures"]}
+    for row in rows(run_dir / "subnets.csv"):
+        assert int(row["params"]) == pool[row["structure"]]["params"]
+        if row["resolution"] == "20":
+            assert int(row["macs"]) == pool[row["structure"]]["macs"]
+
+
+def test_the_exported_files_agree_with_the_network_that_was_trained(run_dir: Path) -> None:
+    float32, int8 = sorted(entries(run_dir), key=lambda entry: entry["quantization"])
+    assert (float32["quantization"], int8["quantization"]) == ("float32", "int8")
+    for entry in (float32, int8):
+        assert entry["parity"]["masked_sliced"] < 1e-4
+        assert entry["parity"]["sliced_keras"] < 1e-4
+        assert entry["input"]["shape"] == [1, 16, 16, 3]
+        assert entry["checks"]["builtin_only"] and entry["checks"]["static_shape"] and entry["checks"]["finite"]
+        assert (run_dir / "export" / entry["path"]).stat().st_size == entry["bytes"]
+    assert float32["checks"]["passed"] and float32["checks"]["max_difference"] < 1e-5
+    assert float32["metrics"]["top1"] == float32["metrics"]["keras_top1"]
+    assert int8["input"]["dtype"] == int8["output"]["dtype"] == "uint8"
+
+
+def test_the_accuracy_of_the_exported_keras_file_is_that_of_the_calibrated_subnet(run_dir: Path) -> None:
+    (row,) = [row for row in rows(run_dir / "subnets.csv") if (row["structure"], row["resolution"]) == ("rate50", "16")]
+    assert {entry["metrics"]["keras_top1"] for entry in entries(run_dir)} == {float(row["top1"])}
+
+
+def test_the_exported_keras_file_loads_where_this_library_does_not_exist(run_dir: Path, tmp_path: Path) -> None:
+    (path,) = run_dir.glob("export/*/*.keras")
+    program = (
+        "import sys; sys.modules['ofar_tf'] = None; import keras; "
+        f"model = keras.models.load_model({str(path)!r}); "
+        "assert all(type(layer).__module__.startswith('keras.') for layer in model.layers); "
+        "print(model.count_params())"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert int(loaded.stdout) == entries(run_dir)[0]["params"]
+
+
+def test_select_prints_one_path_that_exists_and_nothing_else(run_dir: Path) -> None:
+    selected = command("select", f"--export_dir={run_dir / 'export'}", "--max_macs=100M", "--quantization=float32")
+    assert selected.returncode == 0, selected.stderr
+    (path,) = selected.stdout.splitlines()
+    assert Path(path).is_file() and path.endswith("_r16_float32.tflite")
+
+
+def test_select_says_what_is_nearest_when_nothing_fits(run_dir: Path) -> None:
+    selected = command("select", f"--export_dir={run_dir / 'export'}", "--max_macs=1K")
+    assert selected.returncode == 2 and selected.stdout == ""
+    assert len(selected.stderr.splitlines()) == 1 and "nearest is" in selected.stderr
+
+
+def test_a_finished_run_is_neither_trained_again_nor_changed(run_dir: Path) -> None:
+    before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    again = command("train", *TRAIN, f"--run_dir={run_dir}")
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[0] == f"The run in {run_dir} is finished; nothing was changed."
+    assert before == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+
+
+def test_a_second_export_repeats_no_conversion_and_adds_to_the_first(run_dir: Path) -> None:
+    first = {path: path.stat().st_mtime_ns for path in run_dir.glob("export/*/*.tflite")}
+    assert command("export", f"--run_dir={run_dir}", "--only=rate50@16", "--precisions=float16").returncode in (0, 1)
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    assert [entry["quantization"] for entry in entries(run_dir)] == ["float32", "float16", "int8"]
+
+
+def test_export_of_a_structure_that_does_not_exist_is_refused_in_one_line(run_dir: Path) -> None:
+    refused = command("export", f"--run_dir={run_dir}", "--only=rate99")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "Error: Expected --only=pareto, all, or a list of STRUCTURE or STRUCTURE@RESOLUTION with rate0, rate50. "
+        "Received: 'rate99'.\n"
+    )

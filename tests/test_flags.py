@@ -1,0 +1,118 @@
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from absl import app
+from absl import flags as absl_flags
+
+from ofar_tf.config import EvaluateConfig, ExportConfig, SelectConfig, TrainConfig
+
+COMMANDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "export": ExportConfig, "select": SelectConfig}
+RATES = "--pruning_rates=0.1,0.5"
+Parse = Callable[..., Any]
+
+
+def test_flags_become_a_configuration(parse_command: Parse) -> None:
+    config = parse_command(
+        TrainConfig, "--run_dir=r", "--macs_budgets=504M,2.5K", "--noflip", "--resolutions=32, 24", "--epochs=20"
+    )
+    expected = TrainConfig(run_dir="r", macs_budgets=(504_000_000, 2_500), flip=False, resolutions=(32, 24), epochs=20)
+    assert config == expected
+
+
+def test_no_text_is_the_none_of_an_optional_setting(parse_command: Parse) -> None:
+    config = parse_command(TrainConfig, "--run_dir=r", RATES, "--validation_images=", "--macs_budgets=")
+    assert config.validation_images is None
+    assert config.macs_budgets == ()
+
+
+def test_the_command_line_wins_over_the_flagfile_before_it(parse_command: Parse, tmp_path: Path) -> None:
+    flagfile = tmp_path / "a.flagfile"
+    flagfile.write_text("# A comment.\n--epochs=20\n--pruning_rates=0.1,0.2,0.3\n--momentum=0.5\n")
+    config = parse_command(TrainConfig, f"--flagfile={flagfile}", "--run_dir=r", "--epochs=30", "--pruning_rates=0,0.5")
+    assert (config.epochs, config.pruning_rates, config.momentum) == (30, (0.0, 0.5), 0.5)
+
+
+def test_a_leading_tilde_is_the_home_directory(parse_command: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert parse_command(TrainConfig, "--run_dir=~/runs/one", RATES).run_dir == "/home/ada/runs/one"
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--epoch=1", "Expected a flag that --help lists. Received: --epoch. Did you mean --epochs?"),
+        ("--qwxz=1", "Expected a flag that --help lists. Received: --qwxz."),
+        ("resnet20", "Expected flags only, as --name=value. Received: 'resnet20'."),
+        ("--epochs=ten", "Expected --epochs to be a whole number. Received: 'ten'."),
+        ("--epochs=1.5", "Expected --epochs to be a whole number. Received: '1.5'."),
+        ("--momentum=high", "Expected --momentum to be a number. Received: 'high'."),
+        ("--learning_rate=inf", "Expected a finite --learning_rate. Received: inf."),
+        ("--learning_rate=nan", "Expected --learning_rate of at least 1e-12. Received: nan."),
+        ("--batch_size=0", "Expected --batch_size of at least 1. Received: 0."),
+        ("--crop_scale_min=2", "Expected --crop_scale_min of at most 1.0. Received: 2.0."),
+        ("--augmentation=mix", "Expected --augmentation to be one of none, pad_and_crop, random_resized_crop. "
+         "Received: 'mix'."),
+        ("--pruning_rates=abc", "Expected --pruning_rates to be numbers with commas between them. Received: 'abc'."),
+        ("--pruning_rates=0.1,,0.2", "Expected --pruning_rates to be numbers with commas between them. "
+         "Received: '0.1,,0.2'."),
+        ("--resolutions=28,big", "Expected --resolutions to be counts such as 224 or 504M, with commas between them. "
+         "Received: '28,big'."),
+        ("--epochs=20  # quick", "Expected no comment behind a value: flagfiles have them on lines of their own. "
+         "Received: --epochs=20  # quick"),
+        ("--flagfile=/nowhere/a.flagfile", "Expected a flagfile that can be read. "
+         "Received: No such file or directory: '/nowhere/a.flagfile'."),
+        ("--flip=maybe", "Expected flags as --help describes them. Received: flag --flip=maybe: "
+         "('Non-boolean argument to boolean flag', 'maybe')."),
+        ("--epochs", "Expected flags as --help describes them. Received: Missing value for flag --epochs."),
+    ],
+)  # fmt: skip
+def test_a_mistaken_flag_is_named(parse_command: Parse, argument: str, sentence: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        parse_command(TrainConfig, "--run_dir=r", RATES, argument)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("kind", COMMANDS.values())
+def test_every_setting_has_help_and_a_flag_name_of_its_own(kind: type[Any]) -> None:
+    app.define_help_flags()
+    taken = set(absl_flags.FLAGS)
+    for field in dataclasses.fields(kind):
+        assert field.metadata["help"].endswith((".", "...", "M")), field.name
+        assert field.name not in taken, field.name
+
+
+# Runs a module as a command does, then tells what it printed, how it ended and whether TensorFlow was imported.
+_PROBE = """
+import contextlib, io, json, runpy, sys
+name, how, *sys.argv[1:] = sys.argv[1:]
+printed = io.StringIO()
+try:
+    with contextlib.redirect_stdout(printed):
+        if how == "module":
+            runpy.run_module(f"ofar_tf.{name}", run_name="__main__", alter_sys=True)
+        else:
+            import ofar_tf.console
+            getattr(ofar_tf.console, name)()
+except SystemExit as end:
+    status = end.code
+heavy = sorted({"tensorflow", "keras", "numpy"} & set(sys.modules))
+print(json.dumps({"status": status, "printed": printed.getvalue(), "heavy": heavy}))
+"""
+
+
+@pytest.mark.parametrize("how", ["module", "console script"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_our_flags_without_importing_tensorflow(name: str, how: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", _PROBE, name, how, "--help"]
+    ended = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert ended["status"] == 0
+    assert ended["heavy"] == []
+    listed = ended["printed"].replace("--[no]", "--")
+    for field in dataclasses.fields(COMMANDS[name]):
+        assert f"  --{field.name}: {field.metadata['help'].split()[0]}" in listed

@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.training.regularization import Regularization
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Every kind of kernel, with a BatchNorm that ranks channels and one, on the residual stream, that does not."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(4, 1, name="stem")(image)
+    x = layers.ReLU()(layers.BatchNormalization(name="ranking")(layers.Conv2D(6, 3, padding="same", name="conv")(stem)))
+    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = layers.SeparableConv2D(4, 3, padding="same", name="separable")(x)
+    x = layers.Add()([stem, layers.BatchNormalization(name="stream")(x)])
+    model = keras.Model(image, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    random = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+    return model
+
+
+def added(network, *, searching, weight_decay=0.1, gamma_l1=0.01):
+    """What is added to zero gradients, by the path of the variable."""
+    regularization = Regularization(network, find_channel_groups(network), weight_decay=weight_decay, gamma_l1=gamma_l1)
+    variables = network.trainable_variables
+    gradients = [tf.zeros(variable.shape) for variable in variables]
+    gradients = regularization.add_to(gradients, variables, searching=searching)
+    return {v.path: (np.asarray(g), np.asarray(v)) for g, v in zip(gradients, variables, strict=True)}
+
+
+def test_only_kernels_of_full_convolutions_and_dense_layers_decay(network):
+    penalties = added(network, searching=False)
+    assert {path for path, (gradient, _) in penalties.items() if gradient.any()} == {
+        "stem/kernel",
+        "conv/kernel",
+        "separable/pointwise_kernel",
+        "logits/kernel",
+    }
+    gradient, value = penalties["conv/kernel"]
+    np.testing.assert_allclose(gradient, 0.1 * value, rtol=1e-6)
+
+
+def test_gammas_that_rank_channels_are_pulled_to_zero_while_structures_are_searched(network):
+    penalties = added(network, searching=True, weight_decay=0.0)
+    assert {path for path, (gradient, _) in penalties.items() if gradient.any()} == {"ranking/gamma"}
+    gradient, value = penalties["ranking/gamma"]
+    np.testing.assert_allclose(gradient, 0.01 * np.sign(value), rtol=1e-6)
+
+
+def test_the_penalties_are_added_to_the_gradients(network):
+    variables = network.trainable_variables
+    regularization = Regularization(network, find_channel_groups(network), weight_decay=0.5, gamma_l1=0.0)
+    ones = [tf.ones(variable.shape) for variable in variables]
+    both = regularization.add_to(ones, variables, searching=True)
+    np.testing.assert_allclose(both[0], 1.0 + 0.5 * np.asarray(variables[0]), rtol=1e-6)

@@ -1,0 +1,94 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.training.sandwich import SandwichRule
+
+
+def draw_many(rule, *, steps, start=0):
+    """Returns int `[steps, 4]` structures and resolutions, drawn inside one traced function."""
+
+    @tf.function
+    def draw(numbers):
+        return tf.map_fn(lambda step: tuple(map(tf.stack, rule.draw(step))), numbers, (tf.int32, tf.int32))
+
+    structures, resolutions = draw(tf.range(start, start + steps))
+    return structures.numpy(), resolutions.numpy()
+
+
+@pytest.fixture(scope="module")
+def many():
+    return draw_many(SandwichRule(5, (32, 28, 24, 20), seed=7), steps=6000)
+
+
+def test_the_largest_network_comes_first_at_the_largest_resolution_and_the_smallest_last(many):
+    structures, resolutions = many
+    assert (structures[:, 0] == 0).all()
+    assert (structures[:, 3] == 4).all()
+    assert (resolutions[:, 0] == 32).all()
+
+
+def test_assistants_are_different_middle_structures_in_falling_size(many):
+    structures, _ = many
+    assert (structures[:, 1] < structures[:, 2]).all()
+    assert structures[:, 1:3].min() == 1
+    assert structures[:, 1:3].max() == 3
+
+
+def test_every_pair_of_assistants_is_equally_likely(many):
+    pairs = Counter(map(tuple, many[0][:, 1:3].tolist()))
+    # Standard deviation of each share: sqrt(1/3 * 2/3 / 6000) = 0.006.
+    assert pairs.keys() == {(1, 2), (1, 3), (2, 3)}
+    assert all(abs(count / 6000 - 1 / 3) < 0.03 for count in pairs.values())
+
+
+def test_each_other_network_draws_every_resolution_equally_often_and_independently(many):
+    structures, resolutions = many
+    for position in (1, 2, 3):
+        shares = [(resolutions[:, position] == size).mean() for size in (32, 28, 24, 20)]
+        np.testing.assert_allclose(shares, 0.25, atol=0.03)
+    triples = Counter(map(tuple, resolutions[:, 1:].tolist()))
+    assert len(triples) == 4**3
+    # Not tied to the structures either: 12 combinations of pair and student resolution, each with share 1/12.
+    tied = Counter(zip(map(tuple, structures[:, 1:3].tolist()), resolutions[:, 3].tolist(), strict=True))
+    assert all(abs(count / 6000 - 1 / 12) < 0.02 for count in tied.values())
+    assert len(tied) == 12
+
+
+def test_the_draw_depends_on_seed_and_step_only(many):
+    structures, resolutions = many
+    tf.random.set_seed(123)
+    later, at = draw_many(SandwichRule(5, (32, 28, 24, 20), seed=7), start=100, steps=50)
+    np.testing.assert_array_equal(later, structures[100:150])
+    np.testing.assert_array_equal(at, resolutions[100:150])
+    eager = [SandwichRule(5, (32, 28, 24, 20), seed=7).draw(tf.constant(step, tf.int64)) for step in range(100, 103)]
+    np.testing.assert_array_equal([np.stack(drawn) for drawn, _ in eager], structures[100:103])
+    other, _ = draw_many(SandwichRule(5, (32, 28, 24, 20), seed=8), start=100, steps=50)
+    assert (other != later).any()
+
+
+@pytest.mark.parametrize(
+    ("structures", "assistants"),
+    [
+        (2, {(0, 0), (0, 1), (1, 1)}),
+        (3, {(1, 1)}),
+        (4, {(1, 2)}),
+    ],
+)
+def test_with_fewer_than_five_structures_there_are_still_four_networks(structures, assistants):
+    drawn, _ = draw_many(SandwichRule(structures, (16,), seed=0), steps=200)
+    assert set(map(tuple, drawn[:, 1:3].tolist())) == assistants
+    assert (drawn[:, 3] == structures - 1).all()
+
+
+def test_fewer_than_two_structures_are_refused():
+    with pytest.raises(ValueError, match="at least two structures"):
+        SandwichRule(1, (16,), seed=0)
+
+
+@pytest.mark.parametrize("resolutions", [(), (16, 24), (16, 16), (16, 0)])
+def test_resolutions_that_are_not_positive_different_and_in_order_are_refused(resolutions):
+    with pytest.raises(ValueError, match="different positive resolutions, largest first"):
+        SandwichRule(3, resolutions, seed=0)
