@@ -10,13 +10,17 @@ from ofar_tf.config import TrainConfig
 def main(config: TrainConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
+        from ofar_tf.training.callbacks import DivergenceError
         from ofar_tf.training_run import prepare
     with flags.one_line_errors():
         run = prepare(config)
     if run is None:
         print(f"The run in {config.run_dir} is finished; nothing was changed.")
     else:
-        run.train()
+        try:
+            run.train()
+        except DivergenceError as error:
+            raise SystemExit(f"Error: {error}") from None
     print(f"Next: python -m ofar_tf.evaluate --run_dir={config.run_dir}")
 
 

@@ -45,7 +45,7 @@ class ChannelMask:
     @property
     def rate(self) -> float:
         """The share of prunable channels that the mask removes, in [0, 1)."""
-        return 1.0 - float(self.keep.mean())
+        return float((~self.keep).mean())
 
     def kept(self) -> dict[str, list[int]]:
         """Returns the kept positions of each group, as stored in `pool.json`."""

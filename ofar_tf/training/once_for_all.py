@@ -19,7 +19,7 @@ from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.training.distillation import DIVERGENCES, forward_kl, reverse_kl
 from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
 from ofar_tf.training.regularization import Regularization
-from ofar_tf.training.sandwich import SandwichRule
+from ofar_tf.training.sandwich import NETWORKS, SandwichRule
 
 _ROLES = ("teacher", "assistant_1", "assistant_2", "student")
 
@@ -102,6 +102,7 @@ class OnceForAll(keras.Model):
         )
         self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
         self._masks = [ChannelMask.full(self.groups)] * len(self.budgets)
+        self._masked = False
         self._gates = keras.Variable(gates_of(self._masks), trainable=False, name="gates")
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
@@ -199,6 +200,9 @@ class OnceForAll(keras.Model):
             frozen: Which of them no longer change.
         """
         self._masks = list(masks)
+        if not self._masked:
+            self._masked = True
+            self._trace_again()
         gates = gates_of(masks)
         gates[0] = gates[0] if frozen[0] else 1.0
         self._gates.assign(gates)
@@ -217,12 +221,27 @@ class OnceForAll(keras.Model):
         self.pool = pool
         self._functions.use_slices(pool.masks)
         self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
+        self._trace_again()
+
+    def _trace_again(self) -> None:
+        """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""
         if self.compiled:
-            # Keras has traced the step of the search; `fit` looks this attribute up at every step.
             self.make_train_function(force=True)
+
+    @property
+    def _networks(self) -> int:
+        """How many networks a step runs: four, but where all would be the same one.
+
+        Before the first masks every network is the whole supernet, and at one resolution a student that learns from
+        itself has a gradient of zero.
+        """
+        alone = self.searching and not self._masked and len(self._search_rule.resolutions) == 1
+        return 1 if alone else NETWORKS
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Runs the sandwich: each of four networks learns from the one before, and one update sums what they learned.
+
+        In the first epoch of a search there are no masks yet, and the teacher runs alone.
 
         Args:
             data: Images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels, int `[B]` or `[B, 1]`, or
@@ -239,7 +258,7 @@ class OnceForAll(keras.Model):
         structures, resolutions = (self._search_rule if self.searching else self._joint_rule).draw(step)
         labels = target = self._probabilities(labels)
         passes: list[NetworkPass] = []
-        for index, resolution in zip(structures, resolutions, strict=True):
+        for index, resolution in zip(structures[: self._networks], resolutions, strict=False):
             passes.append(self._functions.run(index, step=step, images=images, resolution=resolution, target=target))
             target = passes[-1].probabilities
         gradients = [tf.add_n(parts) for parts in zip(*(network.gradients for network in passes), strict=True)]
@@ -257,7 +276,7 @@ class OnceForAll(keras.Model):
         return tf.cast(labels, tf.float32)
 
     def _update_metrics(self, labels: tf.Tensor, passes: Sequence[NetworkPass]) -> dict[str, Any]:
-        for metric, network in zip(self._losses, passes, strict=True):
+        for metric, network in zip(self._losses, passes, strict=False):
             metric.update_state(network.loss)
         self._accuracy.update_state(labels, passes[0].probabilities)
         return {metric.name: metric.result() for metric in self.metrics}

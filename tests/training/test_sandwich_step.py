@@ -164,3 +164,20 @@ def test_labels_of_another_shape_are_refused(trainer_builder, batch, shape):
     model = trainer_builder()
     with pytest.raises(ValueError, match=r"labels of shape \[B\], \[B, 1\] or \[B, 3\]"):
         one_step(model, (batch[0], np.zeros(shape)))
+
+
+def test_before_the_first_masks_the_teacher_runs_alone_which_gives_the_same_step_in_less_time(trainer_builder, batch):
+    alone, all_four = trainer_builder(seed=1), trainer_builder(seed=1)
+    all_four.set_masks([ChannelMask.full(all_four.groups)] * 4, frozen=[False] * 4)
+    given, _, after = one_step(alone, batch)
+    expected, _, expected_after = one_step(all_four, batch)
+    for actual, correct in zip([*given, *after], [*expected, *expected_after], strict=True):
+        np.testing.assert_allclose(actual, correct, rtol=1e-3, atol=1e-6)
+    assert [float(metric.count) for metric in alone.metrics[:4]] == [1, 0, 0, 0]
+    assert [float(metric.count) for metric in all_four.metrics[:4]] == [1, 1, 1, 1]
+
+
+def test_several_search_resolutions_run_all_four_networks_from_the_first_step(trainer_builder, batch):
+    model = trainer_builder(search_resolutions=[8, 12])
+    one_step(model, batch)
+    assert [float(metric.count) for metric in model.metrics[:4]] == [1, 1, 1, 1]
