@@ -132,9 +132,7 @@ def test_the_exported_keras_file_loads_where_this_library_does_not_exist(run_dir
         "assert all(type(layer).__module__.startswith('keras.') for layer in model.layers); "
         "print(model.count_params())"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert loaded.returncode == 0, loaded.stderr
     assert int(loaded.stdout) == entries(run_dir)[0]["params"]
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ofar_tf.deploy.manifest import Manifest, ModelEntry
 from ofar_tf.quantities import format_quantity
+from ofar_tf.tables import table_console
 
 
 def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
@@ -35,9 +36,7 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
             keras_top1,
             *(_cell(files, precision) for precision in precisions),
         )
-    # A log file or a narrow terminal gets whole rows too, rather than ids folded over three lines.
-    console = console or Console()
-    console.print(table, width=max(console.width, 110), crop=False, soft_wrap=True)
+    (console or table_console()).print(table)
 
 
 def _cell(files: Sequence[ModelEntry], precision: str) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ofar_tf import atomic_file
 from ofar_tf.quantities import format_quantity
+from ofar_tf.tables import table_console
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,4 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
             f"{row.top5:.2%}",
             "*" if row.pareto else "",
         )
-    (console or Console()).print(table)
+    (console or table_console()).print(table)

@@ -102,6 +102,8 @@ class MaskRules:
     def allowed(self, count: int, *, size: int) -> int:
         """Returns the nearest allowed number of kept channels, given how many the ranking would keep."""
         rounded = int(np.floor(count / self.channel_round_to + 0.5)) * self.channel_round_to
+        if size - count <= count - rounded:
+            return size
         floor = -(-self.min_channels // self.channel_round_to) * self.channel_round_to
         return min(max(rounded, floor), size)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.quantities import format_quantity
+from ofar_tf.tables import table_console
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def print_explanation(groups: ChannelGroups, *, resolution: int, console: Consol
         resolution: Where MACs are counted, in pixels.
         console: Where to; standard output by default.
     """
-    console = console or Console()
+    console = console or table_console()
     table = Table(title=f"{groups.size} prunable channels in {len(groups.groups)} groups")
     for name in ("group", "channels", "MACs", "layers", "ranked by"):
         table.add_column(name, justify="right" if name in ("channels", "MACs") else "left")

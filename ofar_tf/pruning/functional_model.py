@@ -43,6 +43,12 @@ def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from flat_layers(layer)
 
 
+def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
+    """Returns the input layers of a functional model, in the order of `model.inputs`."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
+    return [next(layer for layer in layers if layer.output is tensor) for tensor in model.inputs]
+
+
 def _functional_class() -> Any:
     # Keras exports no name for the class.
     tensor = keras.Input(())

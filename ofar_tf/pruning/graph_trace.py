@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.pruning.functional_model import flat_layers, is_functional
-from ofar_tf.pruning.layer_rules import Call, is_activated, rule_for
+from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
+from ofar_tf.pruning.layer_rules import Call, is_activated, is_sum, rule_for
 from ofar_tf.pruning.propagation import Channels, Ids, Propagation
 
 
@@ -84,6 +84,11 @@ class GraphTrace:
         inner = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outer]
         for source, target in zip(outer, inner, strict=True):
             self._alias(source, target)
+        if not isinstance(model, keras.Sequential):
+            for layer, tensor in zip(input_layers(model), inner, strict=True):
+                ids = self.tensors[id(tensor)].ids
+                self.found.set_width(layer, ids)
+                self.outputs.setdefault(id(layer), ids)
         results = self.run(model, inner)
         outputs = model(*args, **kwargs)
         for source, target in zip(results, keras.tree.flatten(outputs), strict=True):
@@ -102,20 +107,33 @@ class GraphTrace:
         leaves = keras.tree.flatten((args, kwargs))
         inputs = [self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors]
         constants = any(np.ndim(leaf) > 0 for leaf in leaves if id(leaf) not in self.tensors)
-        known = self.found.count
+        count = self.found.count
         flat = keras.tree.flatten(outputs)
         try:
             channels = [self._follow(operation, inputs, args, flat, constants=constants)]
         except NotImplementedError as error:
             channels = self._lose(inputs, flat, reason=f"{type(operation).__name__} {operation.name!r} {error}")
         for tensor, ids in zip(flat, channels, strict=True):
-            self.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), is_activated(operation, inputs))
+            self.tensors[id(tensor)] = Channels(
+                ids,
+                tuple(tensor.shape),
+                activated=is_activated(operation, inputs),
+                path={}
+                if is_sum(operation, inputs)
+                else {key: run for known in inputs for key, run in known.path.items()},
+            )
         self.outputs.setdefault(id(operation), channels[0])
-        self.producers.append((operation.name, np.arange(known, self.found.count)))
+        self.producers.append((operation.name, np.arange(count, self.found.count)))
         return outputs
 
     def _follow(
-        self, operation: Any, inputs: Sequence[Channels], args: Sequence[Any], outputs: Sequence[Any], *, constants: bool
+        self,
+        operation: Any,
+        inputs: Sequence[Channels],
+        args: Sequence[Any],
+        outputs: Sequence[Any],
+        *,
+        constants: bool,
     ) -> Ids:
         rule = rule_for(operation)
         if rule is None or len(outputs) != 1 or constants or not inputs:
@@ -150,6 +168,7 @@ def trace_graph(model: keras.Model) -> GraphTrace:
         for tensor in trace.inputs:
             ids = trace.found.new(tensor.shape[-1] or 1)
             trace.found.fix(ids, "it is an input of the model")
+            trace.producers.append(("input", ids))
             trace.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), activated=True)
         for tensor in trace.run(trace.model, trace.inputs):
             trace.found.fix(trace.tensors[id(tensor)].ids, "it is an output of the model")

@@ -76,6 +76,11 @@ def is_activated(operation: Any, inputs: Sequence[Channels]) -> bool:
     return not isinstance(operation, _LINEAR) and all(tensor.activated for tensor in inputs)
 
 
+def is_sum(operation: Any, inputs: Sequence[Channels]) -> bool:
+    """Returns whether an operation joins branches of a residual network; `x + 1.0` has no second branch."""
+    return rule_for(operation) is _sum and len(inputs) > 1
+
+
 def _enter(found: Propagation, call: Call) -> Ids:
     """Returns what enters a kernel; if it is linear, it is what residual blocks hand to each other.
 
@@ -207,8 +212,12 @@ def _divide(found: Propagation, call: Call) -> Ids:
 
 def _sum(found: Propagation, call: Call) -> Ids:
     ids = _multiply(found, call)
-    if len(call.inputs) > 1:  # `x + 1.0` is no second branch.
+    if is_sum(call.layer, call.inputs):
         found.stream.append(ids)
+        # Where the branches part, the stream begins, even if a projection shortcut changes its channels on the way.
+        common = set.intersection(*(set(tensor.path) for tensor in call.inputs))
+        if common:
+            found.stream.append(call.inputs[0].path[max(common)])
     return ids
 
 

@@ -23,11 +23,16 @@ class Channels:
         ids: int64 `[C]`, the identity of each entry of the tensor's last axis.
         shape: The tensor's static shape, `None` where unknown.
         activated: Whether a non-linearity was applied since the last kernel or sum.
+        path: The channels the tensor was made from since the last sum, its own included, by (first, how many).
     """
 
     ids: Ids
     shape: tuple[int | None, ...]
     activated: bool
+    path: dict[tuple[int, int], Ids] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", {**self.path, (int(self.ids[0]), len(self.ids)): self.ids})
 
 
 @dataclass

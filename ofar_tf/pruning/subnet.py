@@ -1,5 +1,6 @@
 """The small dense network that a mask cuts out of a supernet."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers
+from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 
@@ -42,25 +43,50 @@ def build_subnet(
     Returns:
         A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
     """
-    outputs = dict(zip((id(layer) for layer in flat_layers(supernet)), groups.layer_outputs, strict=True))
     keep = np.append(mask.keep, True)
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        channels = outputs.get(id(layer))
-        config = layer.get_config()
-        if channels is not None:
-            _narrow(config, layer, int(keep[channels].sum()))
-        kind: Any = type(layer)
-        if trainable_copy and kind is keras.layers.BatchNormalization:
-            kind = FusedBatchNormalization
-        return kind.from_config(config)
-
+    layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
+    widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
     inputs = None
     if resolution is not None:
         inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
-    subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=clone, recursive=True)
+    narrower = _Narrower(widths, trainable_copy=trainable_copy)
+    subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
     _copy_normalization(supernet, subnet)
     return subnet
+
+
+class _Narrower:
+    """Makes the narrow copy of each layer, once for layers that are shared, also between nested models."""
+
+    def __init__(self, widths: Mapping[int, int], *, trainable_copy: bool):
+        self._widths = widths
+        self._trainable_copy = trainable_copy
+        self._clones: dict[int, Any] = {}
+
+    def clone(self, layer: Any) -> Any:
+        if id(layer) not in self._clones:
+            self._clones[id(layer)] = self._nested(layer) if is_functional(layer) else self._layer(layer)
+        return self._clones[id(layer)]
+
+    def _layer(self, layer: Any) -> Any:
+        config = layer.get_config()
+        if id(layer) in self._widths:
+            _narrow(config, layer, self._widths[id(layer)])
+        kind: Any = type(layer)
+        if self._trainable_copy and kind is keras.layers.BatchNormalization:
+            kind = FusedBatchNormalization
+        return kind.from_config(config)
+
+    def _nested(self, model: keras.Model) -> keras.Model:
+        if isinstance(model, keras.Sequential):
+            return keras.Sequential([self.clone(layer) for layer in model.layers], name=model.name)
+        inputs = [self._input(layer, tensor) for layer, tensor in zip(input_layers(model), model.inputs, strict=True)]
+        inputs = keras.tree.pack_sequence_as(model.input, inputs)
+        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone)
+
+    def _input(self, layer: Any, tensor: Any) -> Any:
+        width = self._widths.get(id(layer), tensor.shape[-1])
+        return keras.Input(batch_shape=(*tensor.shape[:-1], width), dtype=tensor.dtype, name=layer.name)
 
 
 def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> None:

@@ -12,6 +12,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.quantities import format_quantity
+from ofar_tf.tables import table_console
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def print_plan(
         cells = (nominal, f"{structure.channel_rate:.1%}", f"{structure.macs_rate:.1%}")
         at_resolutions = (_cell(structure, index) for index in range(len(resolutions)))
         table.add_row(structure.name, *cells, format_quantity(structure.params), *at_resolutions)
-    (console or Console()).print(table)
+    (console or table_console()).print(table)
 
 
 def _cell(structure: PlannedStructure, index: int) -> str:

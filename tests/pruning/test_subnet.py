@@ -54,8 +54,14 @@ def _images(resolution: int, batch: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "rate", "stream"), MASKS)
 def test_masked_and_sliced_runs_of_our_networks_are_equal(
-    name: str, rate: float, stream: bool, double_precision: None, randomize: Any, random_mask: Any,
-    check_masked_is_sliced: Any, graph_macs: Any,
+    name: str,
+    rate: float,
+    stream: bool,
+    double_precision: None,
+    randomize: Any,
+    random_mask: Any,
+    check_masked_is_sliced: Any,
+    graph_macs: Any,
 ) -> None:
     supernet = randomize(models.build(name, classes=10, **OURS[name]), _images(16))
     groups = find_channel_groups(supernet, prune_residual_stream=stream)
@@ -133,9 +139,7 @@ def test_what_a_normalization_layer_was_adapted_to_reaches_fresh_subnets() -> No
     np.testing.assert_allclose(logits, supernet(images), rtol=1e-5, atol=1e-5)
 
 
-def test_a_saved_subnet_loads_where_this_package_is_unknown(
-    randomize: Any, random_mask: Any, tmp_path: Path
-) -> None:
+def test_a_saved_subnet_loads_where_this_package_is_unknown(randomize: Any, random_mask: Any, tmp_path: Path) -> None:
     images = _images(16).astype("float32")
     supernet = randomize(models.build("mobilenet_v2", classes=10, **OURS["mobilenet_v2"]), images)
     groups = find_channel_groups(supernet)

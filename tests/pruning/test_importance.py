@@ -1,0 +1,83 @@
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
+from ofar_tf.pruning.channel_mask import rank_channels
+from ofar_tf.pruning.importance import channel_importance
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[keras.Model, ChannelGroups]:
+    """Two ranked groups: 2 channels ranked by two norms, 3 by one."""
+    inputs = keras.Input((4, 4, 1))
+    x = layers.ReLU()(layers.BatchNormalization(name="a")(layers.Conv2D(2, 1, use_bias=False)(inputs)))
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization(name="b")(x))
+    x = layers.ReLU()(layers.BatchNormalization(name="c")(layers.Conv2D(3, 1, use_bias=False)(x)))
+    model = keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+    for name, gamma in {"a": [1.0, -2.0], "b": [-3.0, 0.5], "c": [0.5, -4.0, 1.5]}.items():
+        model.get_layer(name).gamma.assign(gamma)
+    return model, find_channel_groups(model)
+
+
+def _scores(network: tuple[keras.Model, ChannelGroups], **arguments: Any) -> list[float]:
+    model, groups = network
+    return channel_importance(groups, model.get_weights(), **arguments).tolist()
+
+
+def test_gamma_is_the_mean_of_the_absolute_scales_that_rank_a_channel(network: Any) -> None:
+    assert _scores(network) == [2.0, 1.25, 0.5, 4.0, 1.5]
+
+
+def test_gamma_per_layer_divides_by_the_mean_of_the_group(network: Any) -> None:
+    expected = [2.0 / 1.625, 1.25 / 1.625, 0.25, 2.0, 0.75]
+    np.testing.assert_allclose(_scores(network, criterion="gamma_per_layer"), expected)
+
+
+def test_gamma_per_mac_divides_by_what_the_channel_costs(network: Any) -> None:
+    # On 16 positions a channel of the first group costs 1 + 9 + 3, one of the second 2, and 5 in the dense layer.
+    first, second = 16 * 13, 16 * 2 + 5
+    expected = [2.0 / first, 1.25 / first, 0.5 / second, 4.0 / second, 1.5 / second]
+    np.testing.assert_allclose(_scores(network, criterion="gamma_per_mac", resolution=4), expected)
+
+
+def test_uniform_knows_no_difference_so_that_position_decides(network: Any) -> None:
+    scores = _scores(network, criterion="uniform")
+    assert scores == [0.0] * 5
+    # Relative positions 0, 1/2 | 0, 1/3, 2/3.
+    assert rank_channels(network[1].groups, np.array(scores)).tolist() == [4, 1, 3, 0, 2]
+
+
+def test_random_depends_on_the_seed_alone(network: Any) -> None:
+    first = _scores(network, criterion="random", seed=1)
+    assert first == _scores(network, criterion="random", seed=1) != _scores(network, criterion="random", seed=2)
+    assert len(set(first)) == 5
+
+
+def test_a_group_whose_scales_are_all_zero_scores_zero(network: Any) -> None:
+    model, groups = network
+    weights = [np.zeros_like(weight) for weight in model.get_weights()]
+    assert channel_importance(groups, weights, criterion="gamma_per_layer").tolist() == [0.0] * 5
+
+
+def test_an_unknown_criterion_is_refused(network: Any) -> None:
+    expected = "Expected an importance of gamma, gamma_per_layer, gamma_per_mac, uniform, random. Received: 'taylor'."
+    with pytest.raises(ValueError, match=expected):
+        _scores(network, criterion="taylor")
+
+
+def test_gamma_per_mac_without_a_resolution_is_refused(network: Any) -> None:
+    with pytest.raises(ValueError, match=r"Expected a resolution for gamma_per_mac. Received: resolution=None."):
+        _scores(network, criterion="gamma_per_mac")
+
+
+@pytest.mark.parametrize("criterion", ["gamma", "gamma_per_layer"])
+def test_a_scale_that_is_not_a_number_is_refused_when_channels_are_ranked(network: Any, criterion: str) -> None:
+    model, groups = network
+    weights = [np.full_like(weight, np.nan) for weight in model.get_weights()]
+    with pytest.raises(ValueError, match="the training has diverged"):
+        rank_channels(groups.groups, channel_importance(groups, weights, criterion=criterion))
