@@ -40,7 +40,7 @@ def _randomize(model: keras.Model, images: Any, seed: int = 0) -> keras.Model:
         elif weight.name in ("beta", "bias", "moving_mean", "mean", "alpha"):
             value = random.normal(0.0, 0.5, weight.shape)
         else:
-            depthwise = len(weight.shape) == 4 and weight.shape[-1] <= 2 or "depthwise" in weight.path
+            depthwise = (len(weight.shape) == 4 and weight.shape[-1] <= 2) or "depthwise" in weight.path
             fan_in = math.prod(weight.shape[:2] if depthwise else weight.shape[:-1])
             value = random.normal(0.0, 1.5 / math.sqrt(fan_in), weight.shape)
         weight.assign(value)

@@ -99,7 +99,7 @@ def test_equal_scores_prune_all_groups_alike_from_the_end() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="Expected finite importance scores. Received: NaN or infinity; the training"):
+    with pytest.raises(ValueError, match=r"Expected finite importance scores. Received: NaN or infinity; the training"):
         rank_channels(_groups(2), np.array([1.0, bad]))
 
 
