@@ -126,21 +126,23 @@ class NetworkFunctions:
             tape.watch(variables)
             narrowed = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
             logits, _ = network.stateless_call(
-                narrowed, self._states(network, step), resize_batch(images, resolution), training=True
+                narrowed, self._states(network, narrow, step), resize_batch(images, resolution), training=True
             )
             loss = self._divergence(target, logits)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *gradients
 
-    def _states(self, network: keras.Model, step: Any) -> list[tf.Tensor]:
-        """The network's own non-trainable values: moving statistics, and the states of random layers.
+    def _states(self, network: keras.Model, narrow: Narrow, step: Any) -> list[tf.Tensor]:
+        """The non-trainable values: frozen weights and moving statistics, and the states of random layers.
 
         Keras seeds a random layer from Python's generator when it is built, which is at another moment in a resumed
         run. Here its state is a function of (seed, position of the layer, step).
         """
-        moving = {id(variable) for variable in network.weights}
+        index = {id(variable): weight for weight, variable in enumerate(network.weights)}
         return [
-            variable.value if id(variable) in moving else self._random_state(position, step, variable.dtype)
+            narrow(index[id(variable)], self._supernet.weights[index[id(variable)]].value)
+            if id(variable) in index
+            else self._random_state(position, step, variable.dtype)
             for position, variable in enumerate(network.non_trainable_variables)
         ]
 

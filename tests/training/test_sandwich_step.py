@@ -181,3 +181,22 @@ def test_several_search_resolutions_run_all_four_networks_from_the_first_step(tr
     model = trainer_builder(search_resolutions=[8, 12])
     one_step(model, batch)
     assert [float(metric.count) for metric in model.metrics[:4]] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("mode", ["masked", "sliced"])
+def test_layers_that_the_user_froze_run_on_the_supernets_own_values(
+    trainer_builder, supernet_builder, mask_drawer, pool_maker, batch, mode
+):
+    supernet = supernet_builder()
+    for name in ("stem", "stem_bn"):
+        supernet.get_layer(name).trainable = False
+    model = trainer_builder(supernet, search_resolutions=[8, 12])
+    masks, plan = mask_drawer(model), drawn(model)
+    if mode == "masked":
+        model.set_masks(masks, frozen=[True] * 4)
+    else:
+        model.freeze(pool_maker(model, masks))
+    gradients = expected_gradients(model, masks, images=batch[0], target=tf.one_hot(batch[1], 3), **plan)
+    given, *_ = one_step(model, batch)
+    for actual, expected in zip(given, gradients, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=2e-5)
