@@ -70,6 +70,9 @@ class TrainConfig(Settings):
         "What ranks channels: the paper's gamma, or a variant or control.",
         choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
     )
+    groups: str | None = setting(
+        None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
+    )
     min_channels: int = setting(8, "Least channels a group keeps.", low=1)
     channel_round_to: int = setting(8, "Kept counts are multiples of this.", low=1)
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
@@ -101,9 +104,20 @@ class TrainConfig(Settings):
     deterministic: bool = setting(False, "Use only operations that give the same bits every time; slower on GPUs.")
     progress: bool = setting(True, "Show a progress bar.", free=True)
 
+    explain: bool = setting(
+        False, "Print the channel groups of the model and what cannot be pruned; no run.", free=True
+    )
+    plan: bool = setting(False, "Print what each structure will cost at each resolution; no run.", free=True)
+    write_groups: str | None = setting(None, "Write the channel groups to this new JSON file; no run.", free=True)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether the command only prints or writes what it found, and begins no run."""
+        return self.explain or self.plan or self.write_groups is not None
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.run_dir:
+        if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
         if bool(self.pruning_rates) == bool(self.macs_budgets):
             raise ValueError(

@@ -12,6 +12,7 @@ from ofar_tf.config import TrainConfig
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
 
@@ -22,11 +23,13 @@ class Experiment:
     Args:
         config: The settings of the run.
         data_dir: Where the data set lies, if not where the configuration says.
+        groups: The file of channel groups, if not where the configuration says.
     """
 
-    def __init__(self, config: TrainConfig, *, data_dir: str | None = None):
+    def __init__(self, config: TrainConfig, *, data_dir: str | None = None, groups: Path | None = None):
         self.config = config
         self._data_dir = data_dir or config.data_dir
+        self._groups = groups or (Path(config.groups) if config.groups else None)
 
     @cached_property
     def dataset(self) -> data.ImageDataset:
@@ -55,6 +58,16 @@ class Experiment:
             f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
             f"{', '.join(self.dataset.split_sizes)} of {self.dataset.name}."
         )
+
+    @cached_property
+    def group_choices(self) -> GroupChoices:
+        """What the user decided about channel groups.
+
+        Raises:
+            FileNotFoundError: If the file that is configured is missing.
+            ValueError: If it makes no sense.
+        """
+        return read_group_choices(self._groups) if self._groups else GroupChoices()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -103,8 +116,9 @@ class Experiment:
             resolutions=config.resolutions,
             search_resolutions=config.search_resolutions,
             importance=config.importance,
-            rules=MaskRules(config.min_channels, config.channel_round_to),
+            rules=MaskRules(config.min_channels, config.channel_round_to, self.group_choices.floors),
             prune_residual_stream=config.prune_residual_stream,
+            excluded_groups=self.group_choices.excluded,
             nested=config.nested,
             gamma_l1=config.gamma_l1,
             weight_decay=config.weight_decay,

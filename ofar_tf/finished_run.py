@@ -1,5 +1,6 @@
 """A finished run, read back from its directory: what evaluation and export start from."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -38,10 +39,13 @@ class FinishedRun:
                 f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
                 f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
             )
-        self.experiment = Experiment(self.config, data_dir=data_dir)
+        groups = self.run_dir.groups if self.config.groups else None
+        self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups)
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
         self.groups: ChannelGroups = find_channel_groups(
-            self.supernet, prune_residual_stream=self.config.prune_residual_stream
+            self.supernet,
+            prune_residual_stream=self.config.prune_residual_stream,
+            excluded=self.experiment.group_choices.excluded,
         )
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         self._eval_images = eval_images
@@ -58,7 +62,7 @@ class FinishedRun:
         resolutions = tuple(sorted(self.config.resolutions, reverse=True))
         return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images)
 
-    def evaluation_batches(self, resolution: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Returns the evaluation images at a resolution, as the networks of the run saw them."""
-        batches = self.experiment.evaluation_batches(images=self._eval_images)
-        return [(np.asarray(resize_batch(images, resolution)), np.asarray(labels)) for images, labels in batches]
+    def evaluation_batches(self, resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the evaluation images at a resolution, as the networks of the run saw them."""
+        for images, labels in self.experiment.evaluation_batches(images=self._eval_images):
+            yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)

@@ -53,6 +53,11 @@ class RunDir:
         return self.path / "pool.json"
 
     @property
+    def groups(self) -> Path:
+        """The user's choices about channel groups, if there are any."""
+        return self.path / "groups.json"
+
+    @property
     def checkpoints(self) -> Path:
         """What a killed run continues from."""
         return self.path / "checkpoints"
@@ -101,6 +106,24 @@ class RunDir:
             )
         else:
             self._begin(config)
+
+    def keep_groups(self, source: Path) -> None:
+        """Copies the user's file of channel groups into the run, or checks that it is still the same.
+
+        Args:
+            source: The file.
+
+        Raises:
+            ValueError: If the run began with another one.
+        """
+        content = source.read_text(encoding="utf-8")
+        if not self.groups.exists():
+            atomic_file.write_text(self.groups, content)
+        elif self.groups.read_text(encoding="utf-8") != content:
+            raise ValueError(
+                f"Expected the channel groups of {self.groups}, with which the run began. Received: {source}, which "
+                "differs."
+            )
 
     def _holds_something_else(self) -> bool:
         if not self.path.exists():

@@ -10,9 +10,13 @@ from ofar_tf.config import TrainConfig
 def main(config: TrainConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
+        from ofar_tf.look_ahead import look_ahead
         from ofar_tf.training.callbacks import DivergenceError
         from ofar_tf.training_run import prepare
     with flags.one_line_errors():
+        if config.only_looks:
+            look_ahead(config)
+            return
         run = prepare(config)
     if run is None:
         print(f"The run in {config.run_dir} is finished; nothing was changed.")

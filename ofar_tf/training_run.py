@@ -145,6 +145,8 @@ def prepare(config: TrainConfig) -> TrainingRun | None:
         directory=run_dir.path,
     )
     run_dir.claim(config)
+    if config.groups:
+        run_dir.keep_groups(Path(config.groups))
     for unfinished in list(run_dir.path.rglob(".partial_*")):
         # What a killed start was writing, see `atomic_file`; half of a large checkpoint may be in it.
         shutil.rmtree(unfinished)

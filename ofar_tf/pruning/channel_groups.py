@@ -7,7 +7,7 @@ form one group. The result is plain data: everything later (ranking, masks, cost
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -104,7 +104,9 @@ class ChannelGroups:
         return sum(group.size for group in self.groups)
 
 
-def find_channel_groups(model: keras.Model, *, prune_residual_stream: bool = False) -> ChannelGroups:
+def find_channel_groups(
+    model: keras.Model, *, prune_residual_stream: bool = False, excluded: Collection[str] = ()
+) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
 
     For every layer that it cannot follow, and that costs channels which a BatchNorm could rank, it logs one warning.
@@ -113,16 +115,18 @@ def find_channel_groups(model: keras.Model, *, prune_residual_stream: bool = Fal
         model: A functional Keras model, channels last. It is not changed.
         prune_residual_stream: Whether channels of sums and linear bottlenecks may be pruned too. Off by default: it is
             the reading that reproduces the paper's MACs (DESIGN D10).
+        excluded: Names of groups that must not be pruned.
 
     Returns:
         The groups, and what cannot be pruned with reasons.
 
     Raises:
-        ValueError: If the model is not functional, is channels-first, or has nothing that can be pruned.
+        ValueError: If the model is not functional, is channels-first, or has nothing that can be pruned, or if a group
+            to exclude does not exist.
     """
     check_functional(model)
     trace = trace_graph(model)
-    groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream)
+    groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream, excluded=excluded)
     if not groups.groups:
         reasons = Counter(entry.reason for entry in groups.unprunable)
         raise ValueError(
@@ -134,7 +138,9 @@ def find_channel_groups(model: keras.Model, *, prune_residual_stream: bool = Fal
     return groups
 
 
-def _gather(trace: GraphTrace, *, prune_residual_stream: bool) -> tuple[ChannelGroups, Counter[str]]:
+def _gather(
+    trace: GraphTrace, *, prune_residual_stream: bool, excluded: Collection[str]
+) -> tuple[ChannelGroups, Counter[str]]:
     """Makes groups of what the trace found, and counts by reason the rankable channels that a layer's rule lost."""
     found, weights = trace.found, trace.model.weights
     merged = found.merged()
@@ -145,9 +151,13 @@ def _gather(trace: GraphTrace, *, prune_residual_stream: bool) -> tuple[ChannelG
         gammas={weight_index[gamma] for gamma in found.gammas},
         weights=weights,
         blocked={reason for _, reason in found.blocked},
+        excluded=frozenset(excluded),
     )
     for places, channels in _by_places(trace, merged, weight_index).items():
         sorter.add(places, channels)
+    unknown = sorted(set(excluded) - sorter.taken)
+    if unknown:
+        raise ValueError(f"Expected names of channel groups to exclude. Received: {unknown}, which do not exist.")
     size = len(sorter.numbers)
     numbers = np.full(found.count, size)
     numbers[list(sorter.numbers)] = np.arange(size)
@@ -179,9 +189,11 @@ class _Sorter:
         gammas: set[int],
         weights: Sequence[keras.Variable],
         blocked: set[str],
+        excluded: frozenset[str],
     ):
         self._reasons, self._names, self._gammas, self._weights = reasons, names, gammas, weights
-        self._blocked = blocked
+        self._blocked, self._excluded = blocked, excluded
+        self.taken: set[str] = set()
         self.groups: list[ChannelGroup] = []
         self.unprunable: list[UnprunableChannels] = []
         self.numbers: dict[int, int] = {}
@@ -197,16 +209,21 @@ class _Sorter:
             if ranked and reason in self._blocked:
                 self.lost[reason] += len(channels)
             return
+        unique = self._unique(name)
+        if unique in self._excluded:
+            self.unprunable.append(UnprunableChannels(unique, len(channels), "it was excluded by hand"))
+            return
         start = len(self.numbers)
         self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
         layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
-        self.groups.append(ChannelGroup(self._unique(name), start, len(channels), layers, ranked))
+        self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked))
 
     def _unique(self, name: str) -> str:
-        taken, unique, count = {group.name for group in self.groups}, name, 1
-        while unique in taken:
+        unique, count = name, 1
+        while unique in self.taken:
             count += 1
             unique = f"{name}_{count}"
+        self.taken.add(unique)
         return unique
 
 

@@ -1,7 +1,7 @@
 """A channel mask says, for every prunable channel of a supernet, whether it is kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -89,22 +89,25 @@ class MaskRules:
         min_channels: Least number of channels a group keeps (or all it has), at least 1. An emptied layer would crash.
         channel_round_to: Kept counts are rounded to a multiple of this, at least 1; a whole group is always allowed.
             Odd counts cost milliseconds on phones (DESIGN D13).
+        floors: Groups with a `min_channels` of their own, by name.
     """
 
     min_channels: int = 8
     channel_round_to: int = 8
+    floors: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("min_channels", "channel_round_to"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Expected {name} of at least 1. Received: {name}={getattr(self, name)}.")
 
-    def allowed(self, count: int, *, size: int) -> int:
-        """Returns the nearest allowed number of kept channels, given how many the ranking would keep."""
+    def allowed(self, count: int, group: ChannelGroup) -> int:
+        """Returns the nearest number of channels that a group may keep, given how many the ranking would keep."""
+        size, least = group.size, self.floors.get(group.name, self.min_channels)
         rounded = int(np.floor(count / self.channel_round_to + 0.5)) * self.channel_round_to
         if size - count <= count - rounded:
             return size
-        floor = -(-self.min_channels // self.channel_round_to) * self.channel_round_to
+        floor = -(-least // self.channel_round_to) * self.channel_round_to
         return min(max(rounded, floor), size)
 
 
@@ -151,6 +154,6 @@ def mask_without(
     keep = np.zeros(len(order), bool)
     for group in groups:
         ranks = importance[group.channels]
-        count = rules.allowed(int((ranks >= pruned).sum()), size=group.size)
+        count = rules.allowed(int((ranks >= pruned).sum()), group)
         keep[group.channels][np.argsort(-ranks)[:count]] = True
     return ChannelMask(tuple(groups), keep)

@@ -1,6 +1,6 @@
 """The model that trains a whole family of networks at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -40,6 +40,7 @@ class OnceForAll(keras.Model):
         importance: Criterion that ranks channels, see `channel_importance`.
         rules: Floor and rounding of kept channels.
         prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
+        excluded_groups: Names of channel groups that must not be pruned.
         nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
         gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
         weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
@@ -61,6 +62,7 @@ class OnceForAll(keras.Model):
         importance: str = "gamma",
         rules: MaskRules | None = None,
         prune_residual_stream: bool = False,
+        excluded_groups: Collection[str] = (),
         nested: bool = False,
         gamma_l1: float = 1e-4,
         weight_decay: float = 1e-4,
@@ -76,7 +78,9 @@ class OnceForAll(keras.Model):
         self.nested = nested
         self.rules = rules or MaskRules()
         self.seed = seed
-        self.groups = find_channel_groups(supernet, prune_residual_stream=prune_residual_stream)
+        self.groups = find_channel_groups(
+            supernet, prune_residual_stream=prune_residual_stream, excluded=excluded_groups
+        )
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
         search_sizes = tuple(sorted(search_resolutions, reverse=True)) or self.resolutions[:1]

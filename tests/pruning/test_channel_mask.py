@@ -82,7 +82,8 @@ def test_kept_positions_of_another_supernet_are_refused(kept: dict[str, list[int
 def test_counts_are_rounded_to_multiples_of_8_above_a_floor_of_12_or_the_whole_group(
     count: int, size: int, allowed: int
 ) -> None:
-    assert MaskRules(12, 8).allowed(count, size=size) == allowed
+    (group,) = _groups(size)
+    assert MaskRules(12, 8).allowed(count, group) == allowed
 
 
 @pytest.mark.parametrize("name", ["min_channels", "channel_round_to"])
