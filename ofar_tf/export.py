@@ -34,7 +34,7 @@ def main(config: ExportConfig) -> int:
             precision_named(precision)
     export_dir = Path(config.export_dir) if config.export_dir else run.run_dir.export
     result = export_family(
-        run.trained_pool.members(chosen),
+        run.trained_pool.members(chosen, origin=run.origin),
         export_dir=export_dir,
         labels=run.experiment.dataset.class_names,
         header=_header(run, config),

@@ -1,5 +1,6 @@
 """A finished run, read back from its directory: what evaluation and export start from."""
 
+import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ofar_tf import __version__, atomic_file
 from ofar_tf.config import TrainConfig, read_config
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.pool_accuracy import PoolImages
@@ -61,6 +63,19 @@ class FinishedRun:
         )
         resolutions = tuple(sorted(self.config.resolutions, reverse=True))
         return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images)
+
+    @property
+    def origin(self) -> str:
+        """A digest of everything the run's calibrated networks are made from."""
+        config = self.config
+        split = config.calibration_split or config.train_split
+        parts = (
+            __version__,
+            atomic_file.sha256_of(self.run_dir.supernet),
+            atomic_file.sha256_of(self.run_dir.pool),
+            f"{config.dataset} {split} {config.calibration_images} {config.resolutions} {config.eval_resize}",
+        )
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def evaluation_batches(self, resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the evaluation images at a resolution, as the networks of the run saw them."""

@@ -20,6 +20,7 @@ from ofar_tf.deploy.keras_file import save_once
 from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest, write_manifest
 from ofar_tf.deploy.measurement import Measurer
 from ofar_tf.deploy.model_card import write_model_card
+from ofar_tf.deploy.network_parity import NetworkParity
 from ofar_tf.deploy.pareto import pareto_front
 from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
 from ofar_tf.deploy.precision import precision_named
@@ -84,8 +85,9 @@ def export_family(
     folder.mkdir(parents=True, exist_ok=True)
     previous = _take_previous(folder, header)
     with _ProgressBar(total=len(members) * (1 + 2 * len(precisions)), console=console) as progress:
+        parities: dict[str, NetworkParity | None] = {}
         for member in members:
-            save_once(member.build(classes=len(labels)), _keras_path(folder, member))
+            parities[member.id] = save_once(member, _keras_path(folder, member), classes=len(labels))
             progress.advance(f"saved {member.id}")
         results = _convert(
             members,
@@ -107,7 +109,8 @@ def export_family(
             for precision in precisions:
                 path = _tflite_path(folder, member, precision)
                 if path in written:
-                    entries.append(_entry(member, path, precision=precision, measurer=measurer, folder=folder))
+                    entry = _entry(member, path, precision=precision, measurer=measurer, folder=folder)
+                    entries.append(_with_parity(entry, parities[member.id]))
                 progress.advance(f"checked {path.stem}")
     asked_for = {_tflite_path(folder, member, name) for member in members for name in precisions}
     kept = [entry for entry in previous if folder / entry.path not in asked_for]
@@ -192,9 +195,6 @@ def _convert(
 def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measurer, folder: Path) -> ModelEntry:
     interface = TFLiteClassifier(path, allocate=False)
     measurement = measurer.measure(path, precision=precision)
-    checks = measurement.checks
-    for reason in member.parity.reasons if member.parity else ():
-        checks = checks.with_reason(reason)
     return ModelEntry(
         id=member.id,
         path=path.relative_to(folder).as_posix(),
@@ -210,9 +210,16 @@ def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measur
         output=interface.output,
         labels=_LABELS,
         metrics=measurement.metrics,
-        checks=checks,
-        parity=member.parity,
+        checks=measurement.checks,
     )
+
+
+def _with_parity(entry: ModelEntry, parity: NetworkParity | None) -> ModelEntry:
+    """Adds how far the file's parent is from the network that was trained; too far fails the file."""
+    checks = entry.checks
+    for reason in parity.reasons if parity else ():
+        checks = checks.with_reason(reason)
+    return replace(entry, checks=checks, parity=parity)
 
 
 def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:

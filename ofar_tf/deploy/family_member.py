@@ -22,7 +22,10 @@ class FamilyMember:
         params: Number of weights.
         model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to probabilities
             [batch, K].
-        parity: How far it agrees with the network that was trained; None where that was not measured.
+        measure_parity: Says how far the built model agrees with the network that was trained; None where that is not
+            measured.
+        origin: A digest of everything the model is made from, so that one that was written is not built again; None to
+            go by the model itself.
     """
 
     id: str
@@ -32,7 +35,8 @@ class FamilyMember:
     macs: int
     params: int
     model: keras.Model | Callable[[], keras.Model]
-    parity: NetworkParity | None = None
+    measure_parity: Callable[[keras.Model], NetworkParity] | None = None
+    origin: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]+", self.id):

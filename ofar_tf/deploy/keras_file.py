@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -9,6 +10,9 @@ import numpy as np
 
 from ofar_tf import atomic_file
 from ofar_tf.deploy import records
+from ofar_tf.deploy.family_member import FamilyMember
+from ofar_tf.deploy.json_values import from_json
+from ofar_tf.deploy.network_parity import NetworkParity
 
 
 def model_digest(model: keras.Model) -> str:
@@ -29,18 +33,39 @@ def model_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def save_once(model: keras.Model, path: Path) -> None:
-    """Writes a model atomically, unless the very same model is there already.
+@dataclass(frozen=True)
+class _Saved:
+    sha256: str
+    parity: NetworkParity | None
+
+
+def save_once(member: FamilyMember, path: Path, *, classes: int) -> NetworkParity | None:
+    """Writes a member's model atomically, unless the very same model is there already.
+
+    A member that knows its origin is not even built then: on a GPU no two calibrations give the same bits, and at
+    ImageNet's scale one takes minutes.
 
     Args:
-        model: A built model.
+        member: What to build.
         path: The `.keras` file.
+        classes: The number of classes the model must have.
+
+    Returns:
+        How far the model agrees with the network that was trained; None where the member does not measure it.
+
+    Raises:
+        ValueError: If the model is not of the shape that the member promises.
     """
-    key = {"digest": model_digest(model), "keras": importlib.metadata.version("keras")}
+    model = None if member.origin else member.build(classes=classes)
+    digest = member.origin if model is None else model_digest(model)
+    key = {"digest": digest, "keras": importlib.metadata.version("keras")}
     record = records.record_path(path, "saved")
-    saved = records.read_record(record, key=key)
-    if saved is not None and path.is_file() and atomic_file.sha256_of(path) == saved["sha256"]:
-        return
+    recorded = records.read_record(record, key=key)
+    if recorded is not None and path.is_file() and atomic_file.sha256_of(path) == recorded["sha256"]:
+        return from_json(_Saved, recorded, where=str(record)).parity
+    model = model or member.build(classes=classes)
     with atomic_file.replacing(path) as temporary:
         model.save(temporary)
-    records.write_record(record, key=key, value={"sha256": atomic_file.sha256_of(path)})
+    parity = member.measure_parity(model) if member.measure_parity else None
+    records.write_record(record, key=key, value=asdict(_Saved(atomic_file.sha256_of(path), parity)))
+    return parity

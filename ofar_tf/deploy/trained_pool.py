@@ -1,8 +1,9 @@
 """A supernet and the pool it was trained with: measured as a whole, taken apart into networks to ship."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -77,56 +78,78 @@ class TrainedPool:
             pareto=False,
         )
 
-    def members(self, chosen: Sequence[SubnetRow]) -> list[FamilyMember]:
+    def members(self, chosen: Sequence[SubnetRow], *, origin: str | None = None) -> list[FamilyMember]:
         """Turns rows of `evaluate` into networks to export, each calibrated and compared with what was trained.
+
+        Nothing is calibrated before the first of them is built.
 
         Args:
             chosen: The structures and resolutions wanted.
+            origin: A digest of everything the pool was made from and is calibrated with; None where there is none.
 
         Returns:
             One member per row, in order.
         """
-        structures = {network.name: network for network in self.pool}
-        names = list(dict.fromkeys(row.structure for row in chosen))
-        networks = self._accuracy.calibrated(
-            [structures[name].mask for name in names],
-            resolutions=sorted({row.resolution for row in chosen}, reverse=True),
-        )
-        calibrated = dict(zip(names, networks, strict=True))
-        whole = CalibratedNetwork(self.supernet, self.groups, ChannelMask.full(self.groups))
-        images = _first_images(self.images.calibration())
+        workshop = _Workshop(self, self._accuracy, chosen)
         return [
-            self._member(row, structures[row.structure].mask, calibrated[row.structure], whole=whole, images=images)
+            FamilyMember(
+                id=file_id(self.supernet.name, row.structure, row.resolution),
+                structure=row.structure,
+                rate=row.rate,
+                resolution=row.resolution,
+                macs=row.macs,
+                params=row.params,
+                model=partial(workshop.build, row),
+                measure_parity=partial(workshop.measure_parity, row),
+                origin=origin and hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
+            )
             for row in chosen
         ]
 
-    def _member(
-        self, row: SubnetRow, mask: ChannelMask, network: CalibratedNetwork, *, whole: CalibratedNetwork, images: Any
-    ) -> FamilyMember:
-        identity = file_id(self.supernet.name, row.structure, row.resolution)
-        model = self._build(identity, mask, network, resolution=row.resolution)
-        resized = np.asarray(resize_batch(images, row.resolution))
-        parity = NetworkParity(
-            masked_sliced=masked_sliced_difference(whole, network, mask, images, resolution=row.resolution),
-            sliced_keras=sliced_keras_difference(network, model, images, resized, resolution=row.resolution),
-        )
-        return FamilyMember(
-            id=identity,
-            structure=row.structure,
-            rate=row.rate,
-            resolution=row.resolution,
-            macs=row.macs,
-            params=row.params,
-            model=model,
-            parity=parity,
-        )
 
-    def _build(self, name: str, mask: ChannelMask, network: CalibratedNetwork, *, resolution: int) -> keras.Model:
+class _Workshop:
+    """Builds the models of a family, on networks that are calibrated together when the first is asked for."""
+
+    def __init__(self, trained: TrainedPool, accuracy: PoolAccuracy, chosen: Sequence[SubnetRow]):
+        self._trained = trained
+        self._accuracy = accuracy
+        self._masks = {network.name: network.mask for network in trained.pool}
+        self._names = list(dict.fromkeys(row.structure for row in chosen))
+        self._resolutions = sorted({row.resolution for row in chosen}, reverse=True)
+
+    @cached_property
+    def _networks(self) -> dict[str, CalibratedNetwork]:
+        masks = [self._masks[name] for name in self._names]
+        networks = self._accuracy.calibrated(masks, resolutions=self._resolutions)
+        return dict(zip(self._names, networks, strict=True))
+
+    @cached_property
+    def _whole(self) -> CalibratedNetwork:
+        trained = self._trained
+        return CalibratedNetwork(trained.supernet, trained.groups, ChannelMask.full(trained.groups))
+
+    @cached_property
+    def _images(self) -> np.ndarray:
+        return _first_images(self._trained.images.calibration())
+
+    def build(self, row: SubnetRow) -> keras.Model:
         """Builds the stock Keras model to ship: fixed input size, probabilities out."""
-        subnet = build_subnet(self.supernet, self.groups, mask, resolution=resolution)
-        network.copy_to(subnet, resolution=resolution)
+        trained = self._trained
+        mask = self._masks[row.structure]
+        subnet = build_subnet(trained.supernet, trained.groups, mask, resolution=row.resolution)
+        self._networks[row.structure].copy_to(subnet, resolution=row.resolution)
         probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(subnet.output)
+        name = file_id(trained.supernet.name, row.structure, row.resolution)
         return keras.Model(subnet.input, probabilities, name=name)
+
+    def measure_parity(self, row: SubnetRow, model: keras.Model) -> NetworkParity:
+        """Compares the forms of a network: masked, sliced, exported."""
+        mask, network, resolution = self._masks[row.structure], self._networks[row.structure], row.resolution
+        resized = np.asarray(resize_batch(self._images, resolution))
+        return NetworkParity(
+            masked_sliced=masked_sliced_difference(self._whole, network, mask, self._images, resolution=resolution),
+            sliced_keras=sliced_keras_difference(network, model, self._images, resized, resolution=resolution),
+        )
 
 
 def _first_images(batches: Iterable[Any]) -> np.ndarray:
