@@ -58,6 +58,13 @@ class TrainConfig(Settings):
     macs_budgets: tuple[int, ...] = setting(
         (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
     )
+    budgets: tuple[int, ...] = setting((), "Like --macs_budgets, but in --budget_unit. Instead of the two above.")
+    budget_unit: str = setting(
+        "macs",
+        "What --budgets count: multiply-adds at the largest resolution, parameters, or bytes of the int8 .tflite file "
+        "(predicted from three conversions, to a few per cent).",
+        choices=("macs", "params", "bytes"),
+    )
     resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1)
     search_resolutions: tuple[int, ...] = setting(
         (), "Input sizes during the search; by default the largest only.", low=1
@@ -119,10 +126,11 @@ class TrainConfig(Settings):
         super().__post_init__()
         if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
-        if bool(self.pruning_rates) == bool(self.macs_budgets):
+        given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
+        if len(given) != 1:
             raise ValueError(
-                "Expected either --pruning_rates or --macs_budgets. "
-                f"Received: {list(self.pruning_rates)} and {list(self.macs_budgets)}."
+                "Expected one of --pruning_rates, --macs_budgets and --budgets. "
+                f"Received: {' and '.join(map(str, given)) or 'none'}."
             )
         wrong = [rate for rate in self.pruning_rates if not 0.0 <= rate < 1.0]
         if wrong:

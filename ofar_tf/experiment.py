@@ -9,8 +9,11 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.config import TrainConfig
+from ofar_tf.deploy.file_size import measure_file_size
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
+from ofar_tf.pruning.budgets import Budget
+from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.training.once_for_all import OnceForAll
@@ -113,10 +116,11 @@ class Experiment:
             supernet,
             pruning_rates=config.pruning_rates,
             macs_budgets=config.macs_budgets,
+            budgets=self._budgets(supernet),
             resolutions=config.resolutions,
             search_resolutions=config.search_resolutions,
             importance=config.importance,
-            rules=MaskRules(config.min_channels, config.channel_round_to, self.group_choices.floors),
+            rules=self._rules,
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
             nested=config.nested,
@@ -134,6 +138,25 @@ class Experiment:
         )
         trainer.compile(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=config.momentum > 0.0))
         return trainer
+
+    @property
+    def _rules(self) -> MaskRules:
+        return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
+
+    def _budgets(self, supernet: keras.Model) -> list[Budget]:
+        """The budgets of `--budgets`, in their unit."""
+        config = self.config
+        if config.budget_unit == "macs" or not config.budgets:
+            return [Budget(macs=count) for count in config.budgets]
+        if config.budget_unit == "params":
+            return [Budget(params=count) for count in config.budgets]
+        groups = find_channel_groups(
+            supernet,
+            prune_residual_stream=config.prune_residual_stream,
+            excluded=self.group_choices.excluded,
+        )
+        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
+        return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
     def training_batches(self, *, start_epoch: int) -> tf.data.Dataset:
         """Returns the endless, shuffled, augmented batches of joint training, from an epoch on."""

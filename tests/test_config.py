@@ -30,9 +30,9 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"pruning_rates": (0.1, 1.0)}, "Expected --pruning_rates in [0, 1). Received: 1.0."),
         ({"pruning_rates": (-0.1, 0.5)}, "Expected --pruning_rates in [0, 1). Received: -0.1."),
         ({"pruning_rates": (float("nan"), 0.5)}, "Expected a finite --pruning_rates. Received: nan."),
-        ({"pruning_rates": ()}, "Expected either --pruning_rates or --macs_budgets. Received: [] and []."),
-        ({"macs_budgets": (5, 3)}, "Expected either --pruning_rates or --macs_budgets. Received: [0.1, 0.5] and "
-         "[5, 3]."),
+        ({"pruning_rates": ()}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: none."),
+        ({"macs_budgets": (5, 3)}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: "
+         "[0.1, 0.5] and [5, 3]."),
         ({"resolutions": ()}, "Expected different --resolutions, at least one. Received: []."),
         ({"resolutions": (32, 32)}, "Expected different --resolutions, at least one. Received: [32, 32]."),
         ({"resolutions": (0,)}, "Expected --resolutions of at least 1. Received: 0."),
@@ -118,6 +118,7 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         "epochs": st.integers(10, 1000),
         "pruning_rates": st.just(()),
         "macs_budgets": st.just(()),
+        "budgets": st.just(()),
     }
     strategies = {field.name: _values(field) for field in dataclasses.fields(TrainConfig) if field.name not in special}
     values = {name: draw(strategy) for name, strategy in {**strategies, **special}.items()}

@@ -18,33 +18,44 @@ from ofar_tf.quantities import format_quantity
 
 @dataclass(frozen=True)
 class Budget:
-    """What one structure of the pool may cost: a share of channels to prune, or multiply-adds.
+    """What one structure of the pool may cost. Exactly one of `rate`, `macs` and `params` is given.
 
     Attributes:
-        rate: The share of prunable channels removed, in [0, 1); `None` if `macs` is given.
-        macs: Multiply-adds of one image at the largest resolution; `None` if `rate` is given.
+        rate: The share of prunable channels removed, in [0, 1).
+        macs: Multiply-adds of one image at the largest resolution.
+        params: Number of weights, moving statistics included.
+        file_bytes: The size of a file that `params` was derived from; it only names the structure.
 
     Raises:
-        ValueError: If neither or both are given, or one is out of range.
+        ValueError: If none or several are given, or one is out of range.
     """
 
     rate: float | None = None
     macs: int | None = None
+    params: int | None = None
+    file_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.rate is None) == (self.macs is None):
-            raise ValueError(f"Expected a rate or MACs. Received: rate={self.rate}, macs={self.macs}.")
+        if [self.rate, self.macs, self.params].count(None) != 2:
+            raise ValueError(
+                "Expected a rate, MACs or parameters. "
+                f"Received: rate={self.rate}, macs={self.macs}, params={self.params}."
+            )
         if self.rate is not None and not 0.0 <= self.rate < 1.0:
             raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={self.rate}.")
         if self.macs is not None and self.macs < 1:
             raise ValueError(f"Expected a positive number of MACs. Received: macs={self.macs}.")
+        if self.params is not None and self.params < 1:
+            raise ValueError(f"Expected a positive number of parameters. Received: params={self.params}.")
 
     @property
     def name(self) -> str:
-        """The structure's name in files: `rate25`, `rate12_5`, `macs504m`."""
+        """The structure's name in files: `rate25`, `rate12_5`, `macs504m`, `params1_2m`, `bytes250k`."""
         if self.rate is not None:
             return "rate" + f"{100 * self.rate:.6g}".replace(".", "_").replace("-", "_")
-        return "macs" + format_quantity(self.macs or 0).lower().replace(".", "_")
+        units = (("bytes", self.file_bytes), ("params", self.params), ("macs", self.macs))
+        unit, count = next((unit, count) for unit, count in units if count is not None)
+        return unit + format_quantity(count).lower().replace(".", "_")
 
 
 def parse_budgets(*, pruning_rates: Sequence[float] = (), macs_budgets: Sequence[int] = ()) -> tuple[Budget, ...]:
@@ -62,15 +73,26 @@ def parse_budgets(*, pruning_rates: Sequence[float] = (), macs_budgets: Sequence
             "Expected either pruning rates or MACs budgets. "
             f"Received: pruning_rates={list(pruning_rates)}, macs_budgets={list(macs_budgets)}."
         )
-    budgets = [Budget(rate=rate) for rate in sorted(set(pruning_rates))]
-    budgets += [Budget(macs=macs) for macs in sorted(set(macs_budgets), reverse=True)]
+    return check_budgets(
+        [*(Budget(rate=rate) for rate in pruning_rates), *(Budget(macs=macs) for macs in macs_budgets)]
+    )
+
+
+def check_budgets(budgets: Sequence[Budget]) -> tuple[Budget, ...]:
+    """Orders the budgets of a pool, largest network first.
+
+    Args:
+        budgets: At least two, all of one kind and with different names.
+
+    Raises:
+        ValueError: If there are fewer, or two would have the same name, or kinds are mixed.
+    """
     names = [budget.name for budget in budgets]
-    if len(budgets) < max(2, len(pruning_rates) + len(macs_budgets)) or len(set(names)) < len(names):
-        raise ValueError(
-            "Expected at least two budgets, all different. "
-            f"Received: {list(pruning_rates) or [format_quantity(macs) for macs in macs_budgets]}."
-        )
-    return tuple(budgets)
+    if len(budgets) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"Expected at least two budgets, all different. Received: {', '.join(names)}.")
+    if len({(budget.rate is None, budget.macs is None) for budget in budgets}) > 1:
+        raise ValueError(f"Expected budgets of one kind. Received: {', '.join(names)}.")
+    return tuple(sorted(budgets, key=lambda budget: budget.rate or -(budget.macs or budget.params or 0)))
 
 
 def solve_masks(
@@ -110,38 +132,38 @@ def solve_masks(
 def _solve(
     mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: int
 ) -> ChannelMask:
-    if budget.macs is None:
-        # A thousandth of a channel: 1.0 - 0.9 is a little less than a tenth.
-        limit = (1.0 - (budget.rate or 0.0)) * groups.size + 1e-3
-
-        def cost(pruned: int) -> float:
-            return float(mask(pruned).keep.sum())
-    else:
-        limit = budget.macs
-
-        def cost(pruned: int) -> float:
+    def cost(pruned: int) -> float:
+        if budget.macs is not None:
             return costs.macs(mask(pruned), resolution)
+        return costs.params(mask(pruned)) if budget.params is not None else float(mask(pruned).keep.sum())
 
-        if limit > cost(0):
-            raise ValueError(
-                f"Expected MACs budgets of at most the supernet's {_round(int(cost(0)))} at {resolution} px. "
-                f"Received: {format_quantity(budget.macs)}."
-            )
+    # A thousandth of a channel: 1.0 - 0.9 is a little less than a tenth.
+    limit = budget.macs or budget.params or (1.0 - (budget.rate or 0.0)) * groups.size + 1e-3
+    if limit > cost(0) and budget.rate is None:
+        where = f" at {resolution} px" if budget.macs else ""
+        raise ValueError(
+            f"Expected {_noun(budget)} budgets of at most the supernet's {_round(int(cost(0)))}{where}. "
+            f"Received: {format_quantity(int(limit))}."
+        )
     if cost(groups.size) > limit:
-        _refuse_below_floor(mask(groups.size), budget, costs.macs(mask(groups.size), resolution))
+        _refuse_below_floor(mask(groups.size), budget, int(cost(groups.size)))
     # Cost never rises with the number of pruned channels, so the first number that fits keeps the most.
     return mask(bisect_left(range(groups.size + 1), True, key=lambda pruned: cost(pruned) <= limit))
 
 
-def _refuse_below_floor(smallest: ChannelMask, budget: Budget, macs: int) -> None:
-    if budget.macs is None:
+def _noun(budget: Budget) -> str:
+    return "MACs" if budget.macs else "parameter"
+
+
+def _refuse_below_floor(smallest: ChannelMask, budget: Budget, cost: int) -> None:
+    if budget.rate is not None:
         raise ValueError(
             f"Expected a pruning rate of at most {np.floor(1000 * smallest.rate) / 1000:g}, which min_channels and "
             f"channel_round_to still allow. Received: rate={budget.rate}."
         )
     raise ValueError(
-        f"Expected MACs budgets of at least {_round(macs, up=True)}, which min_channels and channel_round_to still "
-        f"allow. Received: {format_quantity(budget.macs)}."
+        f"Expected {_noun(budget)} budgets of at least {_round(cost, up=True)}, which min_channels and "
+        f"channel_round_to still allow. Received: {format_quantity(budget.macs or budget.params or 0)}."
     )
 
 

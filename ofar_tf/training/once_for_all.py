@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.pruning.budgets import parse_budgets
+from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -34,7 +34,8 @@ class OnceForAll(keras.Model):
         supernet: A functional Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables are trained in
             place.
         pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
-        macs_budgets: multiply-adds at the largest resolution, at least two. Exactly one of both.
+        macs_budgets: multiply-adds at the largest resolution, at least two; or
+        budgets: budgets of any kind, at least two. Exactly one of the three.
         resolutions: Input sizes in pixels, in any order.
         search_resolutions: Input sizes during the search; the largest only by default (DESIGN D23).
         importance: Criterion that ranks channels, see `channel_importance`.
@@ -57,6 +58,7 @@ class OnceForAll(keras.Model):
         *,
         pruning_rates: Sequence[float] = (),
         macs_budgets: Sequence[int] = (),
+        budgets: Sequence[Budget] = (),
         resolutions: Sequence[int],
         search_resolutions: Sequence[int] = (),
         importance: str = "gamma",
@@ -72,7 +74,9 @@ class OnceForAll(keras.Model):
         super().__init__(name="once_for_all")
         _check_choices(divergence=divergence, gamma_l1=gamma_l1, weight_decay=weight_decay)
         self.supernet = supernet
-        self.budgets = parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
+        self.budgets = (
+            check_budgets(budgets) if budgets else parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
+        )
         self.resolutions = tuple(sorted(resolutions, reverse=True))
         self.importance = importance
         self.nested = nested

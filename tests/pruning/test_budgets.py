@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from ofar_tf import models
-from ofar_tf.pruning.budgets import Budget, parse_budgets, solve_masks
+from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
 from ofar_tf.pruning.costs import Costs
@@ -117,8 +117,8 @@ def test_rates_above_the_floor_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "Expected a rate or MACs. Received: rate=None, macs=None."),
-        ({"rate": 0.5, "macs": 7}, "Expected a rate or MACs. Received: rate=0.5, macs=7."),
+        ({}, "Expected a rate, MACs or parameters. Received: rate=None, macs=None, params=None."),
+        ({"rate": 0.5, "macs": 7}, "Expected a rate, MACs or parameters. Received: rate=0.5, macs=7, params=None."),
         ({"rate": 1.0}, r"Expected a pruning rate in \[0, 1\). Received: rate=1.0."),
         ({"rate": -0.1}, r"Expected a pruning rate in \[0, 1\). Received: rate=-0.1."),
         ({"macs": 0}, "Expected a positive number of MACs. Received: macs=0."),
@@ -144,12 +144,12 @@ def test_budgets_are_ordered_from_the_largest_network_and_named_for_files() -> N
             {"pruning_rates": [0.1], "macs_budgets": [9]},
             r"Expected either pruning rates or MACs budgets. Received: pruning_rates=\[0.1\], macs_budgets=\[9\].",
         ),
-        ({"pruning_rates": [0.1]}, r"Expected at least two budgets, all different. Received: \[0.1\]."),
+        ({"pruning_rates": [0.1]}, "Expected at least two budgets, all different. Received: rate10."),
         (
             {"pruning_rates": [0.1, 0.1, 0.2]},
-            r"Expected at least two budgets, all different. Received: \[0.1, 0.1, 0.2\].",
+            "Expected at least two budgets, all different. Received: rate10, rate10, rate20.",
         ),
-        ({"macs_budgets": [9000, 9001]}, r"Expected at least two budgets, all different. Received: \['9K', '9K'\]."),
+        ({"macs_budgets": [9000, 9001]}, "Expected at least two budgets, all different. Received: macs9k, macs9k."),
     ],
 )
 def test_lists_of_budgets_that_make_no_sense_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -171,3 +171,33 @@ def test_a_quarter_of_the_inner_channels_less_is_what_the_paper_reports(
     (mask,) = solve_masks(groups, np.zeros(groups.size), [Budget(rate=0.25)], resolution=224, rules=MaskRules(1, 1))
     assert Costs(groups).macs(ChannelMask.full(groups), 224) == whole
     assert Costs(groups).macs(mask, 224) == pytest.approx(pruned, abs=5e5 if name == "mobilenet_v2" else 5e6)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.3])
+def test_a_budget_of_parameters_is_the_largest_network_that_has_no_more(share: float) -> None:
+    scores, rules = np.random.default_rng(1).random(GROUPS.size), MaskRules(1, 1)
+    order = rank_channels(GROUPS.groups, scores)
+    candidates = [mask_without(GROUPS.groups, order, pruned, rules=rules) for pruned in range(GROUPS.size + 1)]
+    limit = int(share * COSTS.params(candidates[0]))
+    (mask,) = _solve(scores, Budget(params=limit), rules=rules)
+    assert COSTS.params(mask) == max(count for each in candidates if (count := COSTS.params(each)) <= limit)
+
+
+def test_a_budget_of_parameters_above_the_supernet_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Expected parameter budgets of at most the supernet's .* Received: 1G\.$"):
+        _solve(np.zeros(25), Budget(params=10**9), rules=MaskRules())
+
+
+def test_budgets_of_different_kinds_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match=r"^Expected budgets of one kind\. Received: rate50, params9k\.$"):
+        check_budgets([Budget(rate=0.5), Budget(params=9_000)])
+
+
+def test_a_budget_that_came_from_a_file_size_is_named_by_it() -> None:
+    assert [Budget(params=9_000).name, Budget(params=9_000, file_bytes=250_000).name] == ["params9k", "bytes250k"]
+
+
+def test_a_pool_of_sixteen_structures_has_falling_costs() -> None:
+    budgets = parse_budgets(pruning_rates=[index / 20 for index in range(16)])
+    macs = [COSTS.macs(mask, RESOLUTION) for mask in _solve(np.zeros(25), *budgets, rules=MaskRules(1, 1))]
+    assert len(macs) == 16 and macs == sorted(macs, reverse=True)
