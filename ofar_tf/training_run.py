@@ -50,7 +50,6 @@ class TrainingRun:
             initial_epoch=self.epochs_done,
             epochs=config.epochs,
             steps_per_epoch=self.experiment.steps_per_epoch,
-            shuffle=False,
             callbacks=self._callbacks(),
             verbose=(1 if sys.stdout.isatty() else 2) if config.progress else 0,
         )

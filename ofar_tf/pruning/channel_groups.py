@@ -128,10 +128,13 @@ def find_channel_groups(
     trace = trace_graph(model)
     groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream, excluded=excluded)
     if not groups.groups:
-        reasons = Counter(entry.reason for entry in groups.unprunable)
+        counted = Counter(entry.reason for entry in groups.unprunable)
+        reasons = [reason for reason, _ in counted.most_common(3)]
+        if not prune_residual_stream:
+            reasons.append("prune_residual_stream would give more")
         raise ValueError(
             "Expected a model with channels that a BatchNormalization with scale can rank. "
-            f"Received: {model.name!r}, which has none ({'; '.join(reason for reason, _ in reasons.most_common(3))})."
+            f"Received: {model.name!r}, which has none ({'; '.join(reasons)})."
         )
     for reason, channels in lost.items():
         logging.getLogger(__name__).warning("%s: %d channels cannot be pruned.", reason, channels)

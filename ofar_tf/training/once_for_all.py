@@ -165,6 +165,8 @@ class OnceForAll(keras.Model):
                 "Expected no validation data in fit: networks are measured after calibration, by "
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
+        # Keras warns of every data set that it cannot shuffle itself.
+        kwargs.setdefault("shuffle", not isinstance(x, tf.data.Dataset))
         return super().fit(x, y, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

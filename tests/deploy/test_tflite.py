@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from ofar_tf.deploy.classifier import TFLiteClassifier
 from ofar_tf.deploy.precision import PRECISIONS
 from ofar_tf.deploy.tflite import convert
 
@@ -69,6 +70,14 @@ def test_a_network_of_any_resolution_is_refused():
 def test_representative_images_that_do_not_fit_are_refused(network, images, message):
     with pytest.raises(ValueError, match=message):
         convert(network, precision="int8", representative_images=images)
+
+
+def test_images_that_resizing_took_a_hair_out_of_range_leave_the_input_scale_at_one(network, tmp_path):
+    images = np.full((2, 16, 16, 3), 255.00003, np.float32)
+    images[0] = -1e-4
+    (tmp_path / "net.tflite").write_bytes(convert(network, precision="int8", representative_images=images))
+    image = TFLiteClassifier(tmp_path / "net.tflite", allocate=False).input
+    assert (image.scale, image.zero_point) == (1.0, 0)
 
 
 def test_an_unknown_precision_is_refused(network):
