@@ -76,6 +76,7 @@ def _header(run: "FinishedRun", config: ExportConfig) -> "ManifestHeader":
         "name": run.config.dataset,
         "train_split": run.config.train_split,
         "eval_split": run.experiment.eval_split,
+        "origin": run.origin,
         "eval_images": config.eval_images or run.experiment.dataset.num_examples(run.experiment.eval_split),
     }
     return ManifestHeader(

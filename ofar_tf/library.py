@@ -10,6 +10,7 @@ import tensorflow as tf
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.family import FamilyExport
 from ofar_tf.deploy.family import export_family as export_members
+from ofar_tf.deploy.keras_file import model_digest
 from ofar_tf.deploy.manifest import ManifestHeader
 from ofar_tf.deploy.pool_accuracy import PoolImages
 from ofar_tf.deploy.subnet_table import SubnetRow
@@ -87,7 +88,7 @@ def export_family(
     header = ManifestHeader(
         versions=versions(),
         git=git_commit(),
-        dataset={"name": "given as tf.data", "images": rows[0].images},
+        dataset={"name": "given as tf.data", "images": rows[0].images, "origin": model_digest(model.supernet)},
         seed=model.seed,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,7 +103,7 @@ def export_family(
         for member in members:
             measurer = Measurer(
                 keras_path=_keras_path(folder, member),
-                batches=lambda resolution=member.resolution: evaluation_batches(resolution),  # type: ignore[misc]
+                batches=partial(evaluation_batches, member.resolution),
                 evaluation={"dataset": header.dataset, "versions": header.versions},
                 threads=workers,
             )
@@ -112,12 +113,25 @@ def export_family(
                     entry = _entry(member, path, precision=precision, measurer=measurer, folder=folder)
                     entries.append(_with_parity(entry, parities[member.id]))
                 progress.advance(f"checked {path.stem}")
-    asked_for = {_tflite_path(folder, member, name) for member in members for name in precisions}
-    kept = [entry for entry in previous if folder / entry.path not in asked_for]
+    manifest = _finish(folder, entries, previous, header=header, labels=labels)
+    return FamilyExport(manifest, failures=(*_conversion_failures(results), *_check_failures(manifest)))
+
+
+def _finish(
+    folder: Path,
+    entries: Sequence[ModelEntry],
+    previous: Sequence[ModelEntry],
+    *,
+    header: ManifestHeader,
+    labels: Sequence[str],
+) -> Manifest:
+    """Writes the documents about the new files and what still holds of an earlier export; the manifest is the last."""
+    new = {entry.path for entry in entries}
+    kept = [entry for entry in previous if entry.path not in new]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
     _write_documents(folder, manifest, labels=labels)
     (folder / _PREVIOUS).unlink(missing_ok=True)
-    return FamilyExport(manifest, failures=(*_conversion_failures(results), *_check_failures(manifest)))
+    return manifest
 
 
 def _refuse_nonsense(
@@ -138,8 +152,8 @@ def _refuse_nonsense(
 def _take_previous(folder: Path, header: ManifestHeader) -> list[ModelEntry]:
     """Sets the manifest of an earlier export aside and returns what of it still holds.
 
-    A second export, of other structures or precisions, adds to the first. Files that were changed since, and files
-    measured in another way, are left out.
+    A second export, of other structures or precisions, adds to the first. Files that were changed since, and files of
+    another training or measured on other images (the header's dataset tells), are left out.
     """
     current, aside = folder / "manifest.json", folder / _PREVIOUS
     if current.exists():

@@ -130,7 +130,7 @@ def find_channel_groups(
     if not groups.groups:
         counted = Counter(entry.reason for entry in groups.unprunable)
         reasons = [reason for reason, _ in counted.most_common(3)]
-        if not prune_residual_stream:
+        if any("residual stream" in reason for reason in reasons):
             reasons.append("prune_residual_stream would give more")
         raise ValueError(
             "Expected a model with channels that a BatchNormalization with scale can rank. "

@@ -202,3 +202,23 @@ def test_what_makes_no_sense_is_refused(changes, message, members, settings, tmp
 def test_a_member_that_makes_no_sense_is_refused(changes, message, members):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(members[0], **changes)
+
+
+def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(
+    members, settings, header, tmp_path
+):
+    options = {**settings, "export_dir": tmp_path, "precisions": ["float32"], "console": Console(file=io.StringIO())}
+    export_family(members[:1], **options)
+    same = export_family(members[1:], **options)
+    assert {entry.id for entry in same.manifest.models} == {member.id for member in members}
+    other = dataclasses.replace(header, dataset={**header.dataset, "origin": "another training"})
+    result = export_family(members[1:], **{**options, "header": other})
+    assert [entry.id for entry in result.manifest.models] == [members[1].id]
+
+
+def test_a_file_that_was_changed_since_leaves_the_manifest(members, settings, tmp_path):
+    options = {**settings, "export_dir": tmp_path, "precisions": ["float32"], "console": Console(file=io.StringIO())}
+    first = export_family(members[:1], **options)
+    (tmp_path / first.manifest.models[0].path).write_bytes(b"changed")
+    second = export_family(members[1:], **options)
+    assert [entry.id for entry in second.manifest.models] == [members[1].id]

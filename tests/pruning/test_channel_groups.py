@@ -114,6 +114,17 @@ def test_finding_groups_neither_changes_nor_copies_the_model() -> None:
     assert kernels and all(kernel._value is None for kernel in kernels)
 
 
+def test_a_model_that_is_all_residual_stream_is_refused_with_the_way_on():
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, padding="same")(image)
+    x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization()(x))])
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    with pytest.raises(
+        ValueError, match=r"it is part of the residual stream.*; prune_residual_stream would give more\)"
+    ):
+        find_channel_groups(model)
+
+
 def test_a_model_that_nothing_ranks_is_refused_with_the_reasons() -> None:
     inputs = keras.Input((8, 8, 3))
     x = layers.BatchNormalization(scale=False)(layers.Conv2D(4, 3)(inputs))
