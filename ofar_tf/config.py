@@ -127,7 +127,7 @@ class TrainConfig(Settings):
         if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
         given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
-        if len(given) != 1:
+        if len(given) > 1 or (not given and (self.plan or not self.only_looks)):
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."

@@ -13,7 +13,7 @@ from ofar_tf.deploy.file_size import measure_file_size
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.budgets import Budget
-from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.training.once_for_all import OnceForAll
@@ -139,6 +139,18 @@ class Experiment:
         trainer.compile(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=config.momentum > 0.0))
         return trainer
 
+    def find_groups(self, supernet: keras.Model) -> ChannelGroups:
+        """Finds the channel groups of a supernet, less those that the user excluded.
+
+        Raises:
+            ValueError: If nothing can be pruned, or a group to exclude does not exist.
+        """
+        return find_channel_groups(
+            supernet,
+            prune_residual_stream=self.config.prune_residual_stream,
+            excluded=self.group_choices.excluded,
+        )
+
     @property
     def _rules(self) -> MaskRules:
         return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
@@ -150,11 +162,7 @@ class Experiment:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
-        groups = find_channel_groups(
-            supernet,
-            prune_residual_stream=config.prune_residual_stream,
-            excluded=self.group_choices.excluded,
-        )
+        groups = self.find_groups(supernet)
         size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 

@@ -15,7 +15,7 @@ from ofar_tf.deploy.pool_accuracy import PoolImages
 from ofar_tf.deploy.trained_pool import TrainedPool
 from ofar_tf.experiment import Experiment
 from ofar_tf.models.user_model import read_file
-from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
+from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.run_dir import RunDir
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 
@@ -44,11 +44,7 @@ class FinishedRun:
         groups = self.run_dir.groups if self.config.groups else None
         self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups)
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
-        self.groups: ChannelGroups = find_channel_groups(
-            self.supernet,
-            prune_residual_stream=self.config.prune_residual_stream,
-            excluded=self.experiment.group_choices.excluded,
-        )
+        self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         self._eval_images = eval_images
         # Touched here so that a missing data set is found before any work.

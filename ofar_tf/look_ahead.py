@@ -20,12 +20,13 @@ def look_ahead(config: TrainConfig) -> None:
         OSError: If a file is missing or cannot be written.
     """
     experiment = Experiment(config)
-    model = experiment.build_trainer(experiment.build_supernet())
+    supernet = experiment.build_supernet()
     if config.explain:
-        print_explanation(model.groups, resolution=model.resolutions[0])
+        print_explanation(experiment.find_groups(supernet), resolution=experiment.resolution)
     if config.plan:
+        model = experiment.build_trainer(supernet)
         planned = plan_pool(model.groups, model.budgets, resolutions=model.resolutions, rules=model.rules)
         print_plan(planned, resolutions=model.resolutions)
     if config.write_groups:
-        write_group_choices(Path(config.write_groups), model.groups)
+        write_group_choices(Path(config.write_groups), experiment.find_groups(supernet))
         print(f"Edit {config.write_groups}, then train with --groups={config.write_groups}")

@@ -44,3 +44,13 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_printed(capsy
     with pytest.raises(ValueError, match="Expected MACs budgets of at most the supernet's"):
         look_ahead(TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": (), "macs_budgets": (10**9, 10**6)}))
     assert capsys.readouterr().out == ""
+
+
+def test_an_explanation_needs_no_budgets(capsys):
+    look_ahead(TrainConfig(explain=True, **{**SETTINGS, "pruning_rates": ()}))
+    assert "56 prunable channels in 3 groups" in capsys.readouterr().out
+
+
+def test_a_plan_needs_budgets():
+    with pytest.raises(ValueError, match=r"^Expected one of --pruning_rates, --macs_budgets and --budgets\."):
+        TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": ()})
