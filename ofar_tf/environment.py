@@ -1,13 +1,17 @@
 """What a result was made with: versions, commit, machine."""
 
+import datetime
 import importlib.metadata
 import json
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ofar_tf import atomic_file
+from ofar_tf.deploy.manifest import ManifestHeader
 
 PACKAGES = ("ofar-tf", "tensorflow", "keras", "numpy", "tensorflow-datasets", "ai-edge-litert")
 
@@ -26,6 +30,22 @@ def git_commit() -> str | None:
     except OSError:
         return None
     return found.stdout.strip() or None
+
+
+def manifest_header(*, dataset: Mapping[str, Any], seed: int) -> ManifestHeader:
+    """Returns the head of a manifest that is written now, by this code.
+
+    Args:
+        dataset: What the networks were trained and measured on, as JSON values.
+        seed: The seed of the training run.
+    """
+    return ManifestHeader(
+        versions=versions(),
+        git=git_commit(),
+        dataset=dataset,
+        seed=seed,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
 
 
 def note_session(path: Path) -> None:

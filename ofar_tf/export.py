@@ -3,18 +3,16 @@
 python -m ofar_tf.export --run_dir=RUN [--flagfile=export/int8.flagfile]
 """
 
-import datetime
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ofar_tf import flags
 from ofar_tf.config import ExportConfig
 
 if TYPE_CHECKING:
-    from ofar_tf.deploy.manifest import ManifestHeader
     from ofar_tf.deploy.subnet_table import SubnetRow
     from ofar_tf.finished_run import FinishedRun
 
@@ -26,6 +24,7 @@ def main(config: ExportConfig) -> int:
         from ofar_tf.deploy.family_table import print_family
         from ofar_tf.deploy.precision import precision_named
         from ofar_tf.deploy.subnet_table import read_subnets
+        from ofar_tf.environment import manifest_header
         from ofar_tf.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
@@ -37,7 +36,7 @@ def main(config: ExportConfig) -> int:
         run.trained_pool.members(chosen, origin=run.origin),
         export_dir=export_dir,
         labels=run.experiment.dataset.class_names,
-        header=_header(run, config),
+        header=manifest_header(dataset=_dataset(run, config), seed=run.config.seed),
         evaluation_batches=run.evaluation_batches,
         representative_images=lambda r: run.experiment.images_at(r, images=config.representative_images),
         precisions=config.precisions,
@@ -68,24 +67,15 @@ def _choose(rows: "Sequence[SubnetRow]", only: Sequence[str]) -> "list[SubnetRow
     return [row for row in rows if row.structure in only or f"{row.structure}@{row.resolution}" in only]
 
 
-def _header(run: "FinishedRun", config: ExportConfig) -> "ManifestHeader":
-    from ofar_tf.deploy.manifest import ManifestHeader
-    from ofar_tf.environment import git_commit, versions
-
-    dataset = {
+def _dataset(run: "FinishedRun", config: ExportConfig) -> dict[str, Any]:
+    """Says what the networks were trained and measured on."""
+    return {
         "name": run.config.dataset,
         "train_split": run.config.train_split,
         "eval_split": run.experiment.eval_split,
         "origin": run.origin,
         "eval_images": config.eval_images or run.experiment.dataset.num_examples(run.experiment.eval_split),
     }
-    return ManifestHeader(
-        versions=versions(),
-        git=git_commit(),
-        dataset=dataset,
-        seed=run.config.seed,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
 
 
 if __name__ == "__main__":

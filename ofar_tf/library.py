@@ -1,6 +1,5 @@
 """Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
 
-import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,11 +10,10 @@ from ofar_tf.data import resize_batch
 from ofar_tf.deploy.family import FamilyExport
 from ofar_tf.deploy.family import export_family as export_members
 from ofar_tf.deploy.keras_file import model_digest
-from ofar_tf.deploy.manifest import ManifestHeader
 from ofar_tf.deploy.pool_accuracy import PoolImages
 from ofar_tf.deploy.subnet_table import SubnetRow
 from ofar_tf.deploy.trained_pool import TrainedPool
-from ofar_tf.environment import git_commit, versions
+from ofar_tf.environment import manifest_header
 from ofar_tf.training.once_for_all import OnceForAll
 
 
@@ -79,24 +77,20 @@ def export_family(
     rows = [row for row in pool.evaluate() if row.pareto or only == "all"]
 
     def evaluation_batches(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return ((np.asarray(resize_batch(images, resolution)), np.asarray(labels)) for images, labels in validation)
+        return ((np.asarray(resize_batch(images, resolution)), np.asarray(truth)) for images, truth in validation)
 
     def representative(resolution: int) -> np.ndarray:
         batches = _first(calibration, images=representative_images)
         return np.concatenate([np.asarray(resize_batch(images, resolution)) for images, _ in batches])
 
-    header = ManifestHeader(
-        versions=versions(),
-        git=git_commit(),
-        dataset={"name": "given as tf.data", "images": rows[0].images, "origin": model_digest(model.supernet)},
-        seed=model.seed,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
+    origin = model_digest(model.supernet)
     return export_members(
         pool.members(rows),
         export_dir=export_dir,
         labels=labels,
-        header=header,
+        header=manifest_header(
+            dataset={"name": "given as tf.data", "images": rows[0].images, "origin": origin}, seed=model.seed
+        ),
         evaluation_batches=evaluation_batches,
         representative_images=representative,
         precisions=precisions,
