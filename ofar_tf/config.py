@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.methods import METHODS
 from ofar_tf.quantities import parse_quantity
 from ofar_tf.settings import Settings, format_setting, setting
 
@@ -38,6 +39,23 @@ class TrainConfig(Settings):
     )
     crop_scale_min: float = setting(0.25, "Least area share of a random resized crop.", low=0.01, high=1.0)
     flip: bool = setting(True, "Mirror half of the training images.")
+    color_jitter: float = setting(
+        0.0, "Strength of random brightness, contrast, saturation and hue; 0 for none, 0.4 is usual.", low=0.0, high=1.0
+    )
+    rand_augment_layers: int = setting(0, "Random operations on each image (RandAugment); 2 is usual.", low=0, high=16)
+    rand_augment_magnitude: float = setting(9.0, "Strength of RandAugment's operations.", low=0.0, high=10.0)
+    mixup_alpha: float = setting(
+        0.0, "Blend pairs of images and their labels: parameter of the Beta distribution; 0 for none.", low=0.0
+    )
+    cutmix_alpha: float = setting(
+        0.0, "Paste a window of one image into another, and blend their labels by area; 0 for none.", low=0.0
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of each label spread evenly over all classes; only the teacher learns from labels.",
+        low=0.0,
+        high=0.9,
+    )
     eval_resize: int | None = setting(
         None,
         "Pixels of the shorter side before the central crop at evaluation; by default 256/224 of the largest "
@@ -54,6 +72,12 @@ class TrainConfig(Settings):
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
     initial_weights: str | None = setting(None, "A .keras or .weights.h5 file whose weights the supernet starts from.")
 
+    method: str = setting(
+        "ofar",
+        "What is trained: sets --importance, --distillation, --batch_norm, --networks_per_step, --weights and "
+        "--training_resolutions, as far as they are not given.",
+        choices=tuple(METHODS),
+    )
     pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")
     macs_budgets: tuple[int, ...] = setting(
         (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
@@ -69,12 +93,17 @@ class TrainConfig(Settings):
     search_resolutions: tuple[int, ...] = setting(
         (), "Input sizes during the search; by default the largest only.", low=1
     )
+    training_resolutions: tuple[int, ...] = setting(
+        (),
+        "Input sizes that joint training draws from; by default all or the largest only, as the method has it.",
+        low=1,
+    )
     search_epochs: int = setting(10, "Most epochs the structure search may take.", low=0)
     similarity_threshold: float = setting(0.95, "Mask similarity above which a structure is frozen.", low=1e-6, high=1)
     similarity_patience: int = setting(1, "How many times in a row a mask must be unchanged.", low=1)
-    importance: str = setting(
-        "gamma",
-        "What ranks channels: the paper's gamma, or a variant or control.",
+    importance: str | None = setting(
+        None,
+        "What ranks channels: the paper's gamma, or a variant or control; by default as the method has it.",
         choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
     )
     groups: str | None = setting(
@@ -85,6 +114,30 @@ class TrainConfig(Settings):
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
     nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
     gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    after_search: str = setting(
+        "continue",
+        "Train the structures on from the weights that the search ends with, or from the initial ones.",
+        choices=("continue", "reinitialize"),
+    )
+    networks_per_step: str | None = setting(
+        None,
+        "Which networks a step trains: the sandwich of four (largest, two drawn, smallest) or all of the pool.",
+        choices=("sandwich", "all"),
+    )
+    weights: str | None = setting(
+        None, "Whether structures share their weights or each has its own.", choices=("shared", "separate")
+    )
+    batch_norm: str | None = setting(
+        None,
+        "calibrated: structures share gamma and beta; switchable: each has its own. Statistics are calibrated for each "
+        "structure and resolution with both.",
+        choices=("calibrated", "switchable"),
+    )
+    distillation: str | None = setting(
+        None,
+        "What a network learns: the output of the one before it (chain), of the largest (star), or the labels (none).",
+        choices=("chain", "star", "none"),
+    )
     distillation_divergence: str = setting(
         "forward", "KL(teacher, student) or its reverse.", choices=("forward", "reverse")
     )
@@ -100,6 +153,32 @@ class TrainConfig(Settings):
     )
     momentum: float = setting(0.9, "Nesterov momentum of SGD.", low=0.0, high=0.9999)
     weight_decay: float = setting(1e-4, "L2 penalty on convolution and dense kernels.", low=0.0)
+    clip_norm: float | None = setting(
+        None, "Largest norm of a step's gradient, all weights taken together; by default there is none.", low=1e-12
+    )
+    ema_momentum: float | None = setting(
+        None,
+        "Keep moving averages of the weights, measure and ship them: 0.9999 is usual; by default there are none.",
+        low=0.0,
+        high=0.999999,
+    )
+    gradient_accumulation: int = setting(
+        1,
+        "Parts that a batch is split into, one run after the other, where memory is short; BatchNorm sees each part.",
+        low=1,
+    )
+    dtype_policy: str = setting(
+        "float32",
+        "Number formats of the training step; weights stay float32.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool = setting(False, "Compile networks with XLA, one for each structure and resolution; for GPUs.")
+    distribution: str = setting(
+        "none",
+        "Devices that share a step: none (one), mirrored (all GPUs of this machine), multi_worker (TF_CONFIG), tpu.",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+        free=True,
+    )
     seed: int = setting(0, "Seed of weights, data order, augmentation and sandwich draws.", low=0, high=2**31 - 1)
 
     eval_batch_size: int = setting(250, "Images per step of calibration and evaluation.", low=1, free=True)
@@ -116,6 +195,11 @@ class TrainConfig(Settings):
     )
     plan: bool = setting(False, "Print what each structure will cost at each resolution; no run.", free=True)
     write_groups: str | None = setting(None, "Write the channel groups to this new JSON file; no run.", free=True)
+
+    @property
+    def uses_mixed_labels(self) -> bool:
+        """Whether labels leave the data pipeline as probabilities."""
+        return self.mixup_alpha > 0.0 or self.cutmix_alpha > 0.0
 
     @property
     def only_looks(self) -> bool:
@@ -137,18 +221,39 @@ class TrainConfig(Settings):
             raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
             raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
-        if len(set(self.search_resolutions)) < len(self.search_resolutions):
-            raise ValueError(f"Expected different --search_resolutions. Received: {list(self.search_resolutions)}.")
-        if max(self.search_resolutions, default=0) > max(self.resolutions):
-            raise ValueError(
-                f"Expected --search_resolutions of at most {max(self.resolutions)}, the largest resolution. "
-                f"Received: {list(self.search_resolutions)}."
-            )
+        for name in ("search_resolutions", "training_resolutions"):
+            sizes = getattr(self, name)
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"Expected different --{name}. Received: {list(sizes)}.")
+            if max(sizes, default=0) > max(self.resolutions):
+                raise ValueError(
+                    f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
+                    f"Received: {list(sizes)}."
+                )
         if self.search_epochs >= self.epochs:
             raise ValueError(
                 "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
                 f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
             )
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                "Expected a --batch_size that --gradient_accumulation divides. "
+                f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
+            )
+
+    def resolved(self) -> "TrainConfig":
+        """Returns the same configuration with every setting that was left to the method as the method has it."""
+        method = METHODS[self.method]
+        largest = tuple(sorted(self.resolutions, reverse=True)[:1])
+        return dataclasses.replace(
+            self,
+            importance=self.importance or method.importance,
+            distillation=self.distillation or method.distillation,
+            batch_norm=self.batch_norm or method.batch_norm,
+            networks_per_step=self.networks_per_step or method.networks_per_step,
+            weights=self.weights or method.weights,
+            training_resolutions=self.training_resolutions or (self.resolutions if method.all_resolutions else largest),
+        )
 
 
 @dataclass(frozen=True)
@@ -174,13 +279,22 @@ class ExportConfig(Settings):
     precisions: tuple[str, ...] = setting(
         ("float32", "int8"),
         "Kinds of .tflite files.",
-        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8"),
+        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8", "qat"),
     )
     only: tuple[str, ...] = setting(
         ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
     )
     representative_images: int = setting(200, "Training images that set the ranges of quantized files.", low=1)
+    qat_images: int = setting(2000, "Training images that qat files are fine-tuned on.", low=1)
+    qat_epochs: int = setting(5, "Passes over them; 0 measures the ranges and learns nothing.", low=0)
+    qat_learning_rate: float = setting(
+        1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
+    )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")
+    model_version: str = setting("1", "Your version of the files; each file holds it.")
+    license: str = setting("Not stated", "The terms under which others may use the files; each file holds them.")
+    author: str = setting("", "Who made the files; each file holds it.")
     workers: int | None = setting(None, "Conversions at once; by default one for each core.", low=1)
 
     def __post_init__(self) -> None:
@@ -254,8 +368,11 @@ def to_flagfile(config: TrainConfig) -> str:
 
 def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
     """Lists the settings in which two runs differ, as far as they change a result."""
+    # A setting that is given as the method has it anyway is no difference.
+    resolved = first.resolved(), second.resolved()
     return [
         f"{field.name} was {getattr(first, field.name)!r}, now {getattr(second, field.name)!r}"
         for field in dataclasses.fields(first)
-        if not field.metadata["free"] and getattr(first, field.name) != getattr(second, field.name)
+        if not field.metadata["free"]
+        and all(getattr(one, field.name) != getattr(other, field.name) for one, other in ((first, second), resolved))
     ]

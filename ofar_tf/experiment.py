@@ -24,13 +24,13 @@ class Experiment:
     """Everything a command needs of a run's configuration. Nothing is built before it is asked for.
 
     Args:
-        config: The settings of the run.
+        config: The settings of the run; what it leaves to the method is looked up.
         data_dir: Where the data set lies, if not where the configuration says.
         groups: The file of channel groups, if not where the configuration says.
     """
 
     def __init__(self, config: TrainConfig, *, data_dir: str | None = None, groups: Path | None = None):
-        self.config = config
+        self.config = config.resolved()
         self._data_dir = data_dir or config.data_dir
         self._groups = groups or (Path(config.groups) if config.groups else None)
 
@@ -119,14 +119,25 @@ class Experiment:
             budgets=self._budgets(supernet),
             resolutions=config.resolutions,
             search_resolutions=config.search_resolutions,
-            importance=config.importance,
+            training_resolutions=config.training_resolutions,
+            importance=str(config.importance),
             rules=self._rules,
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
             nested=config.nested,
             gamma_l1=config.gamma_l1,
             weight_decay=config.weight_decay,
+            after_search=config.after_search,
+            networks_per_step=str(config.networks_per_step),
+            weights=str(config.weights),
+            batch_norm=str(config.batch_norm),
+            distillation=str(config.distillation),
             divergence=config.distillation_divergence,
+            label_smoothing=config.label_smoothing,
+            clip_norm=config.clip_norm,
+            gradient_accumulation=config.gradient_accumulation,
+            dtype_policy=config.dtype_policy,
+            jit_compile=config.jit_compile,
             seed=config.seed,
         )
         schedule = SearchThenDecay(
@@ -136,7 +147,15 @@ class Experiment:
             total_steps=config.epochs * self.steps_per_epoch,
             decay=config.learning_rate_decay,
         )
-        trainer.compile(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=config.momentum > 0.0))
+        trainer.compile(
+            keras.optimizers.SGD(
+                schedule,
+                momentum=config.momentum,
+                nesterov=config.momentum > 0.0,
+                use_ema=config.ema_momentum is not None,
+                ema_momentum=config.ema_momentum or 0.0,
+            )
+        )
         return trainer
 
     def find_groups(self, supernet: keras.Model) -> ChannelGroups:

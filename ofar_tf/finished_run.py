@@ -17,6 +17,7 @@ from ofar_tf.experiment import Experiment
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.run_dir import RunDir
+from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 
 
@@ -41,11 +42,19 @@ class FinishedRun:
                 f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
                 f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
             )
+        self.run_dir.check_seal()
         groups = self.run_dir.groups if self.config.groups else None
         self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups)
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
+        config = self.experiment.config
+        self.weights = PoolWeights(
+            self.supernet,
+            structures=len(self.pool),
+            owned=ownership(weights=str(config.weights), batch_norm=str(config.batch_norm)),
+        )
+        self.weights.load(self.run_dir.own_weights)
         self._eval_images = eval_images
         # Touched here so that a missing data set is found before any work.
         self.experiment.eval_split  # noqa: B018
@@ -58,7 +67,7 @@ class FinishedRun:
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
         )
         resolutions = tuple(sorted(self.config.resolutions, reverse=True))
-        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images)
+        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights)
 
     @property
     def origin(self) -> str:
@@ -69,6 +78,7 @@ class FinishedRun:
             __version__,
             atomic_file.sha256_of(self.run_dir.supernet),
             atomic_file.sha256_of(self.run_dir.pool),
+            *(atomic_file.sha256_of(path) for path in [self.run_dir.own_weights] if path.exists()),
             f"{config.dataset} {split} {config.calibration_images} {config.resolutions} {config.eval_resize}",
         )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()

@@ -107,7 +107,7 @@ def _trained_pool(
             "Received: a model without a pool."
         )
     pool_images = PoolImages(calibration=lambda: _first(calibration, images=images), evaluation=lambda: validation)
-    return TrainedPool(model.supernet, model.groups, model.pool, model.resolutions, pool_images)
+    return TrainedPool(model.supernet, model.groups, model.pool, model.resolutions, pool_images, model.pool_weights)
 
 
 def _first(batches: tf.data.Dataset, *, images: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

@@ -1,9 +1,9 @@
 """The names of the files in a run directory. Commands meet here and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ofar_tf import atomic_file
+from ofar_tf import atomic_file, folder_lock
 from ofar_tf.config import TrainConfig, differences, read_config, to_flagfile, to_json
 
 
@@ -16,6 +16,7 @@ class RunDir:
     """
 
     path: Path
+    _locks: list[folder_lock.FolderLock] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def config(self) -> Path:
@@ -68,6 +69,11 @@ class RunDir:
         return self.path / "supernet.keras"
 
     @property
+    def own_weights(self) -> Path:
+        """The weights that structures do not share, if there are any."""
+        return self.path / "own_weights.npz"
+
+    @property
     def subnets(self) -> Path:
         """The accuracy of every structure at every resolution."""
         return self.path / "subnets.csv"
@@ -82,30 +88,38 @@ class RunDir:
         """The exported family."""
         return self.path / "export"
 
+    @property
+    def checksums(self) -> Path:
+        """What the files that training ended with must hash to; `sha256sum -c` reads it."""
+        return self.path / "SHA256SUMS"
+
     def claim(self, config: TrainConfig) -> None:
         """Takes the folder for a run: a new one, or one that the same command began.
+
+        Until the run is finished, nobody else can take it as long as this object and this process live. Of several
+        processes that train one run together, only the one that writes may claim it.
 
         Args:
             config: The settings of the run.
 
         Raises:
-            ValueError: If another run, or something that is no run, is in the folder.
+            ValueError: If another run, or something that is no run, is in the folder, or another process trains there.
             OSError: If the folder cannot be written.
         """
-        if self.config.exists():
-            changed = differences(read_config(self.config), config)
-            if changed:
-                raise ValueError(
-                    f"Expected the settings that the run in {self.path} began with, or another --run_dir. "
-                    f"Received: {'; '.join(changed)}."
-                )
-        elif self._holds_something_else():
+        if not self.config.exists() and self._holds_something_else():
             raise ValueError(
                 f"Expected a run, an empty folder or no folder yet. Received: --run_dir={self.path}, which holds "
                 "something else."
             )
-        else:
+        if not self.supernet.exists():
             self._begin(config)
+        changed = differences(read_config(self.config), config)
+        if changed:
+            self._locks.clear()
+            raise ValueError(
+                f"Expected the settings that the run in {self.path} began with, or another --run_dir. "
+                f"Received: {'; '.join(changed)}."
+            )
 
     def keep_groups(self, source: Path) -> None:
         """Copies the user's file of channel groups into the run, or checks that it is still the same.
@@ -125,19 +139,54 @@ class RunDir:
                 "differs."
             )
 
+    def seal(self) -> None:
+        """Notes the checksums of a finished run, so that a damaged file is never taken for what was trained."""
+        atomic_file.write_text(self.checksums, "".join(f"{_checksum_line(path)}\n" for path in self._sealed))
+
+    def check_seal(self) -> None:
+        """Compares a finished run with its checksums, if it has any.
+
+        Raises:
+            ValueError: If a file has changed since training ended.
+        """
+        if not self.checksums.exists():
+            return
+        noted = self.checksums.read_text(encoding="utf-8", errors="replace").splitlines()
+        changed = [path for path in self._sealed if not path.is_file() or _checksum_line(path) not in noted]
+        if changed:
+            raise ValueError(
+                f"Expected {changed[0]} as training left it, see {self.checksums.name}. Received: other content. "
+                f"Restore it from a copy; if the change is meant, remove {self.checksums}."
+            )
+
+    @property
+    def _sealed(self) -> tuple[Path, ...]:
+        return self.config, self.pool, self.supernet
+
     def _holds_something_else(self) -> bool:
         if not self.path.exists():
             return False
         # What a run leaves that was killed while it took the folder is still its own.
+        own = {self.flagfile.name, folder_lock.NAME}
         return not self.path.is_dir() or any(
-            entry != self.flagfile and not entry.name.startswith(".partial_") for entry in self.path.iterdir()
+            entry.name not in own and not atomic_file.is_unfinished(entry) for entry in self.path.iterdir()
         )
 
     def _begin(self, config: TrainConfig) -> None:
         try:
-            atomic_file.write_text(self.flagfile, to_flagfile(config))
-            atomic_file.write_text(self.config, to_json(config))
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not self._locks:
+                self._locks.append(folder_lock.FolderLock(self.path))
+            if not self.config.exists():
+                atomic_file.write_text(self.flagfile, to_flagfile(config))
+                atomic_file.write_text(self.config, to_json(config))
+        except atomic_file.NoRoomError:
+            raise
         except OSError as error:
             raise OSError(
                 f"Expected a --run_dir that can be written. Received: {self.path} ({error.strerror})."
             ) from error
+
+
+def _checksum_line(path: Path) -> str:
+    return f"{atomic_file.sha256_of(path)}  {path.name}"

@@ -53,6 +53,7 @@ class TrainingRun:
             callbacks=self._callbacks(),
             verbose=(1 if sys.stdout.isatty() else 2) if config.progress else 0,
         )
+        self.model.pool_weights.save(self.run_dir.own_weights)
         with atomic_file.replacing(self.run_dir.supernet) as path:
             self.model.supernet.save(path)
 
@@ -87,16 +88,18 @@ class _Validation:
                 ),
                 evaluation=lambda: experiment.evaluation_batches(images=images),
             ),
+            weights_of=model.weights_of,
         )
 
     def __call__(self, model: OnceForAll) -> list[SubnetResult]:
         resolution = model.resolutions[0]
-        if model.pool is None:
-            names = [budget.name for budget in model.budgets]
-            accuracies = self._accuracy.measure_masked(model.masks, resolution=resolution)
-        else:
-            names = [network.name for network in model.pool]
-            accuracies = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
+        with model.averaged_weights():
+            if model.pool is None:
+                names = [budget.name for budget in model.budgets]
+                accuracies = self._accuracy.measure_masked(model.masks, resolution=resolution)
+            else:
+                names = [network.name for network in model.pool]
+                accuracies = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
         return [
             SubnetResult(
                 structure=name,

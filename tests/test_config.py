@@ -83,7 +83,7 @@ def test_choices_are_those_of_the_modules_that_read_them() -> None:
     from ofar_tf.data import AUGMENTATIONS
     from ofar_tf.deploy.precision import PRECISIONS
     from ofar_tf.pruning.importance import CRITERIA
-    from ofar_tf.training.distillation import DIVERGENCES
+    from ofar_tf.training.distillation import DISTILLATIONS, DIVERGENCES
     from ofar_tf.training.schedules import DECAYS
 
     fields = {field.name: field.metadata["choices"] for kind in (TrainConfig, ExportConfig)
@@ -91,6 +91,7 @@ def test_choices_are_those_of_the_modules_that_read_them() -> None:
     assert set(fields["augmentation"]) == set(AUGMENTATIONS)
     assert set(fields["importance"]) == set(CRITERIA)
     assert set(fields["distillation_divergence"]) == set(DIVERGENCES)
+    assert set(fields["distillation"]) == set(DISTILLATIONS)
     assert set(fields["learning_rate_decay"]) == set(DECAYS)
     assert set(fields["precisions"]) == set(PRECISIONS)
 
@@ -114,6 +115,8 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
     special = {
         "resolutions": st.lists(st.integers(1, 512), min_size=1, max_size=4, unique=True).map(tuple),
         "search_resolutions": st.just(()),
+        "training_resolutions": st.just(()),
+        "gradient_accumulation": st.just(1),
         "search_epochs": st.integers(0, 9),
         "epochs": st.integers(10, 1000),
         "pruning_rates": st.just(()),

@@ -59,14 +59,24 @@ class PooledStatistics:
 class CalibratedNetwork:
     """One network of the pool, run on compact weights at any resolution with statistics of its own for each.
 
+    Weights are read when `refresh` is called.
+
     Args:
-        supernet: The whole network; its weights are read when `refresh` is called.
+        supernet: The whole network.
         groups: Its channel groups.
         mask: The channels this network keeps.
+        weights: The variables it is cut out of, if not the supernet's, in their order (`PoolWeights.of`).
     """
 
-    def __init__(self, supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask):
-        self._supernet = supernet
+    def __init__(
+        self,
+        supernet: keras.Model,
+        groups: ChannelGroups,
+        mask: ChannelMask,
+        *,
+        weights: Sequence[Any] | None = None,
+    ):
+        self._weights = supernet.weights if weights is None else weights
         self._groups = groups
         self._indices = kept_indices(groups, mask)
         self._network = _without_noise(build_subnet(supernet, groups, mask, trainable_copy=True))
@@ -81,12 +91,12 @@ class CalibratedNetwork:
         self.refresh()
 
     def refresh(self, masked_by: ChannelMask | None = None) -> None:
-        """Takes over the supernet's present weights and forgets all statistics.
+        """Takes over the present weights and forgets all statistics.
 
         Args:
             masked_by: Zeroes the channels that this mask drops: how networks run while their masks still change.
         """
-        entries = zip(self._supernet.weights, self._network.weights, self._indices, self._groups.weights, strict=True)
+        entries = zip(self._weights, self._network.weights, self._indices, self._groups.weights, strict=True)
         for whole, narrow, indices, entry in entries:
             value = np.asarray(whole)
             if masked_by is not None:

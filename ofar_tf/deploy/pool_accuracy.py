@@ -34,10 +34,20 @@ class PoolAccuracy:
         supernet: The network that is trained.
         groups: Its channel groups.
         images: What to measure with.
+        weights_of: Returns the variables that the structure of a mask is cut out of, in the order of the supernet's;
+            by default they are the supernet's own.
     """
 
-    def __init__(self, supernet: keras.Model, groups: ChannelGroups, images: PoolImages):
+    def __init__(
+        self,
+        supernet: keras.Model,
+        groups: ChannelGroups,
+        images: PoolImages,
+        *,
+        weights_of: Callable[[ChannelMask], Sequence[Any]] | None = None,
+    ):
         self._supernet = supernet
+        self._weights_of = weights_of or (lambda mask: supernet.weights)
         self._groups = groups
         self._images = images
         self._compact: dict[ChannelMask, CalibratedNetwork] = {}
@@ -59,12 +69,14 @@ class PoolAccuracy:
         return evaluate(networks, self._images.evaluation(), resolutions=resolutions)
 
     def calibrated(self, masks: Sequence[ChannelMask], *, resolutions: Sequence[int]) -> list[CalibratedNetwork]:
-        """Returns compact networks with the supernet's present weights, calibrated at the resolutions."""
+        """Returns compact networks with the present weights, calibrated at the resolutions."""
         for mask in masks:
             if mask in self._compact:
                 self._compact[mask].refresh()
             else:
-                self._compact[mask] = CalibratedNetwork(self._supernet, self._groups, mask)
+                self._compact[mask] = CalibratedNetwork(
+                    self._supernet, self._groups, mask, weights=self._weights_of(mask)
+                )
         networks = [self._compact[mask] for mask in masks]
         calibrate(networks, self._images.calibration(), resolutions=resolutions)
         return networks

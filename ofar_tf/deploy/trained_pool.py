@@ -24,6 +24,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
 
 _PARITY_IMAGES = 32
@@ -39,6 +40,7 @@ class TrainedPool:
         pool: The structures.
         resolutions: Input sizes in pixels, largest first.
         images: What to calibrate and to measure with.
+        weights: The weights that each structure is cut out of; the supernet's if `None`.
     """
 
     supernet: keras.Model
@@ -46,10 +48,17 @@ class TrainedPool:
     pool: PrunedNetworkPool
     resolutions: tuple[int, ...]
     images: PoolImages
+    weights: PoolWeights | None = None
 
     @cached_property
     def _accuracy(self) -> PoolAccuracy:
-        return PoolAccuracy(self.supernet, self.groups, self.images)
+        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of)
+
+    def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
+        """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
+        if self.weights is None:
+            return self.supernet.weights
+        return self.weights.of(list(self.pool.masks).index(mask))
 
     @cached_property
     def _costs(self) -> Costs:
@@ -114,6 +123,7 @@ class _Workshop:
         self._trained = trained
         self._accuracy = accuracy
         self._masks = {network.name: network.mask for network in trained.pool}
+        self._wholes: dict[tuple[int, ...], CalibratedNetwork] = {}
         self._names = list(dict.fromkeys(row.structure for row in chosen))
         self._resolutions = sorted({row.resolution for row in chosen}, reverse=True)
 
@@ -123,10 +133,15 @@ class _Workshop:
         networks = self._accuracy.calibrated(masks, resolutions=self._resolutions)
         return dict(zip(self._names, networks, strict=True))
 
-    @cached_property
-    def _whole(self) -> CalibratedNetwork:
+    def _whole(self, mask: ChannelMask) -> CalibratedNetwork:
+        """Returns the whole network that a structure is cut out of: one for all that share it, another for each else."""
         trained = self._trained
-        return CalibratedNetwork(trained.supernet, trained.groups, ChannelMask.full(trained.groups))
+        weights = trained.weights_of(mask)
+        key = tuple(map(id, weights))
+        if key not in self._wholes:
+            full = ChannelMask.full(trained.groups)
+            self._wholes[key] = CalibratedNetwork(trained.supernet, trained.groups, full, weights=weights)
+        return self._wholes[key]
 
     @cached_property
     def _images(self) -> np.ndarray:
@@ -147,7 +162,9 @@ class _Workshop:
         mask, network, resolution = self._masks[row.structure], self._networks[row.structure], row.resolution
         resized = np.asarray(resize_batch(self._images, resolution))
         return NetworkParity(
-            masked_sliced=masked_sliced_difference(self._whole, network, mask, self._images, resolution=resolution),
+            masked_sliced=masked_sliced_difference(
+                self._whole(mask), network, mask, self._images, resolution=resolution
+            ),
             sliced_keras=sliced_keras_difference(network, model, self._images, resized, resolution=resolution),
         )
 

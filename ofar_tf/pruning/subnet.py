@@ -21,6 +21,9 @@ _WIDTH = {
     keras.layers.Dense: "units",
 }
 
+# They see pixels of up to 255, which 16-bit formats round.
+_EXACT = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
+
 
 def build_subnet(
     supernet: keras.Model,
@@ -29,6 +32,7 @@ def build_subnet(
     *,
     resolution: int | None = None,
     trainable_copy: bool = False,
+    dtype_policy: str = "float32",
 ) -> keras.Model:
     """Builds the network that keeps only a mask's channels. Its weights are fresh: see `copy_weights`.
 
@@ -39,6 +43,8 @@ def build_subnet(
         resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
+        dtype_policy: Number formats that float32 layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
+            what scales pixels stays float32.
 
     Returns:
         A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
@@ -49,7 +55,7 @@ def build_subnet(
     inputs = None
     if resolution is not None:
         inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
-    narrower = _Narrower(widths, trainable_copy=trainable_copy)
+    narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
     subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
     _copy_normalization(supernet, subnet)
     return subnet
@@ -58,8 +64,9 @@ def build_subnet(
 class _Narrower:
     """Makes the narrow copy of each layer, once for layers that are shared, also between nested models."""
 
-    def __init__(self, widths: Mapping[int, int], *, trainable_copy: bool):
+    def __init__(self, widths: Mapping[int, int], *, trainable_copy: bool, dtype_policy: str):
         self._widths = widths
+        self._dtype_policy = dtype_policy
         self._trainable_copy = trainable_copy
         self._clones: dict[int, Any] = {}
 
@@ -72,6 +79,8 @@ class _Narrower:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
+        if layer.dtype_policy.name == "float32" and not isinstance(layer, _EXACT):
+            config["dtype"] = self._dtype_policy
         kind: Any = type(layer)
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization

@@ -1,5 +1,6 @@
 """What a killed run continues from: one file per epoch, whole or absent."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,14 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.once_for_all import OnceForAll
 
 _NAME = re.compile(r"epoch_(\d{5,})\.npz")
+_DIGEST = "sha256"
 
 
 class Checkpoints:
     """Keeps the last checkpoints of a run in a folder.
 
-    A checkpoint is a NumPy archive: it can be read without this library, and its checksums tell a damaged one.
+    A checkpoint is a NumPy archive: it can be read without this library. Its array `sha256` is the digest of all others
+    and their names, because the archive's own checksums do not cover its table of contents.
 
     Args:
         directory: The folder, made when the first checkpoint is saved.
@@ -39,9 +42,12 @@ class Checkpoints:
         Args:
             epoch: How many epochs are done.
             state: Arrays by name, of NumPy's own dtypes.
+
+        Raises:
+            NoRoomError: If there is no room for it; the older checkpoints are kept.
         """
         with atomic_file.replacing(self.directory / f"epoch_{epoch:05d}.npz") as path:
-            np.savez(path, allow_pickle=False, **state)
+            np.savez(path, allow_pickle=False, **state, **{_DIGEST: _digest(state)})
         files = self._files()
         for old in sorted(files)[: -self.keep]:
             files[old].unlink()
@@ -55,8 +61,7 @@ class Checkpoints:
         files = self._files()
         for epoch in sorted(files, reverse=True):
             try:
-                with files[epoch].open("rb") as file, np.load(file) as archive:
-                    return epoch, dict(archive)
+                return epoch, _read(files[epoch])
             except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
                 print(f"Warning: {files[epoch]} is damaged ({error}); trying the one before.")
         if files:
@@ -69,6 +74,24 @@ class Checkpoints:
     def _files(self) -> dict[int, Path]:
         paths = self.directory.glob("epoch_*.npz") if self.directory.is_dir() else ()
         return {int(match[1]): path for path in paths if (match := _NAME.fullmatch(path.name))}
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as file, np.load(file) as archive:
+        state = dict(archive)
+    if not np.array_equal(state.pop(_DIGEST), _digest(state)):
+        raise ValueError(f"its {_DIGEST} differs")
+    return state
+
+
+def _digest(state: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Computes the SHA-256 of names, types, shapes and values; uint8 `[32]`."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        array = np.asarray(value)
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array))
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def training_state(model: OnceForAll, search: MaskSearch) -> dict[str, np.ndarray]:
@@ -112,5 +135,6 @@ def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, 
 
 def _variables(model: OnceForAll) -> dict[str, Any]:
     weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
+    own = {f"own_weights/{index}": weight for index, weight in enumerate(model.pool_weights.own)}
     slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}
-    return {**weights, **slots, "search/steps": model.search_steps}
+    return {**weights, **own, **slots, "search/steps": model.search_steps}

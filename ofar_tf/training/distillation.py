@@ -1,8 +1,49 @@
-"""The loss of each network of the sandwich: labels teach the first, each network teaches the next."""
+"""The loss of each network of the sandwich, and who teaches it."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 DIVERGENCES = ("forward", "reverse")
+DISTILLATIONS = ("chain", "star", "none")
+
+Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def teacher_of(network: int, *, distillation: str) -> int | None:
+    """Returns which network of a step teaches another.
+
+    Args:
+        network: Its position, 0 for the largest.
+        distillation: `chain`, the network before it (the paper, Equations 5 to 7); `star`, the largest (US-Net,
+            MutualNet); `none`, no network (Slimmable Networks).
+
+    Returns:
+        The teacher's position; `None` where the network learns from the labels.
+    """
+    if network == 0 or distillation == "none":
+        return None
+    return network - 1 if distillation == "chain" else 0
+
+
+def network_loss(divergence: str) -> Loss:
+    """Returns the loss of a network, a function of (target, logits, whether the target are labels).
+
+    Labels are learned by cross-entropy whatever the divergence between networks is (Equation 4, DESIGN D2).
+
+    Args:
+        divergence: `forward` or `reverse`, between teacher and student (DESIGN D3).
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if divergence not in DIVERGENCES:
+        raise ValueError(f"Expected a divergence of {', '.join(DIVERGENCES)}. Received: {divergence!r}.")
+    if divergence == "forward":
+        return lambda target, logits, from_labels: forward_kl(target, logits)
+    return lambda target, logits, from_labels: tf.where(
+        from_labels, forward_kl(target, logits), reverse_kl(target, logits)
+    )
 
 
 def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -12,8 +12,9 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.slicing import kept_indices, mask_tensor, slice_tensor
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.training.distillation import Loss
 
-Divergence = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Narrow = Callable[[int, Any], tf.Tensor]
 
 
@@ -23,8 +24,8 @@ class NetworkPass:
 
     Attributes:
         loss: Scalar float32.
-        probabilities: float32 `[B, K]`, what the next network learns from.
-        gradients: One tensor per trainable variable of the supernet, of its full shape.
+        probabilities: float32 `[B, K]`, what another network may learn from.
+        gradients: One tensor per trainable variable of the supernet, of its full shape; times the loss scale.
     """
 
     loss: tf.Tensor
@@ -37,20 +38,34 @@ class NetworkFunctions:
 
     Two ways give the same numbers. *Masked*: one trace of the whole supernet serves every mask, whatever the gates say;
     right while masks change every epoch. *Sliced*: one trace per structure, on compact weights gathered from the
-    supernet; compute falls with the MACs. Resolution is a tensor in both, so it never causes a trace.
+    structure's own or the supernet's; compute falls with the MACs. Resolution is a tensor in both, so it never causes a
+    trace, but with XLA, which compiles each network for each resolution.
 
     Args:
         supernet: The functional model whose variables are trained.
         groups: Its channel groups.
-        divergence: Loss of (target probabilities, logits).
+        loss: Loss of (target probabilities, logits, whether the target are labels).
         seed: Seed of dropout and other random layers.
+        dtype_policy: Number formats of the passes, see `build_subnet`. Losses and gradients are float32.
+        compiled_for: The resolutions that XLA compiles networks for; none to leave it to TensorFlow.
     """
 
-    def __init__(self, supernet: keras.Model, groups: ChannelGroups, *, divergence: Divergence, seed: int = 0):
+    def __init__(
+        self,
+        supernet: keras.Model,
+        groups: ChannelGroups,
+        *,
+        loss: Loss,
+        seed: int = 0,
+        dtype_policy: str = "float32",
+        compiled_for: Sequence[int] = (),
+    ):
         self._supernet = supernet
         self._groups = groups
-        self._divergence = divergence
+        self._loss = loss
         self._seed = seed
+        self._dtype_policy = dtype_policy
+        self._compiled_for = tuple(compiled_for)
         self._branches: list[Any] = []
         self._gates: Any = None
         # Variables that symbolic runs of a model left without a value are made at the end of the next stateless scope.
@@ -59,80 +74,124 @@ class NetworkFunctions:
             pass
 
     def use_gates(self, gates: Any) -> None:
-        """Runs masked networks.
+        """Runs masked networks, all of them on the supernet's weights.
 
         Args:
             gates: float variable `[structures, channels + 1]`, read at every run; see `mask_tensor`.
         """
-        network = build_subnet(self._supernet, self._groups, ChannelMask.full(self._groups), trainable_copy=True)
+        network = self._network(ChannelMask.full(self._groups))
         entries = self._groups.weights
 
-        def run(index: Any, step: Any, images: Any, resolution: Any, target: Any) -> tuple[Any, ...]:
+        def run(index: Any, *arguments: Any) -> tuple[Any, ...]:
             gate = tf.convert_to_tensor(gates)[index]
             narrow: Narrow = lambda weight, value: mask_tensor(value, entries[weight], gate)  # noqa: E731
-            return self._pass(network, narrow, step, images, resolution, target)
+            return self._pass(network, self._supernet.weights, narrow, *arguments)
 
-        self._gates, self._branches = gates, [tf.function(run)]
+        self._gates, self._branches = gates, [self._traced(run, tf.TensorSpec([], tf.int32))]
 
-    def use_slices(self, masks: Sequence[ChannelMask]) -> None:
+    def use_slices(self, masks: Sequence[ChannelMask], weights: PoolWeights) -> None:
         """Runs compact networks, one traced function per structure.
 
         Args:
             masks: The structures' masks, in the order of their indices.
+            weights: The weights that each is cut out of.
         """
-        self._gates, self._branches = None, [tf.function(self._sliced(mask)) for mask in masks]
+        self._gates = None
+        self._branches = [self._traced(self._sliced(mask, weights.of(index))) for index, mask in enumerate(masks)]
 
-    def _sliced(self, mask: ChannelMask) -> Callable[..., tuple[Any, ...]]:
-        network = build_subnet(self._supernet, self._groups, mask, trainable_copy=True)
+    def _network(self, mask: ChannelMask) -> keras.Model:
+        return build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)
+
+    def _traced(self, run: Callable[..., Any], *index: tf.TensorSpec) -> Any:
+        if self._compiled_for:
+            return tf.function(run, jit_compile=True)
+        # Or else the largest resolution, which is known when a step is traced, would have a trace of its own.
+        images = tf.TensorSpec([None, None, None, self._supernet.input_shape[-1]], tf.float32)
+        target = tf.TensorSpec([None, self._supernet.output_shape[-1]], tf.float32)
+        from_labels, loss_scale = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
+        noise = tf.TensorSpec([], tf.int32)
+        return tf.function(run, input_signature=[*index, noise, images, target, from_labels, loss_scale])
+
+    def _sliced(self, mask: ChannelMask, weights: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+        network = self._network(mask)
         indices = kept_indices(self._groups, mask)
 
-        def run(step: Any, images: Any, resolution: Any, target: Any) -> tuple[Any, ...]:
-            return self._pass(
-                network, lambda weight, value: slice_tensor(value, indices[weight]), step, images, resolution, target
-            )
+        def run(*arguments: Any) -> tuple[Any, ...]:
+            return self._pass(network, weights, lambda weight, value: slice_tensor(value, indices[weight]), *arguments)
 
         return run
 
-    def run(self, index: Any, *, step: Any, images: Any, resolution: Any, target: Any) -> NetworkPass:
+    def run(
+        self,
+        index: Any,
+        *,
+        noise: Any,
+        images: Any,
+        resolution: Any,
+        target: Any,
+        from_labels: bool = True,
+        loss_scale: Any = None,
+    ) -> NetworkPass:
         """Runs one network forward and backward.
 
         Args:
-            index: Scalar int32, which structure; a Python int selects the branch when traced.
-            step: Scalar int, feeds the seeds of dropout.
+            index: Scalar int32, which structure; a constant selects its branch when traced.
+            noise: Scalar int, feeds the seeds of dropout: the number of the step, or of the part of it.
             images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
             resolution: Scalar int32, what the images are resized to.
             target: float32 `[B, K]`, the probabilities to learn.
+            from_labels: Whether they are the labels, and not another network's output.
+            loss_scale: Scalar float32, factor of the gradients; 1 if `None`.
 
         Returns:
             The network's loss, probabilities and gradients.
         """
-        arguments = (step, images, resolution, target)
-        if self._gates is not None:
-            results = self._branches[0](index, *arguments)
-        elif tf.get_static_value(index) is not None:
-            results = self._branches[int(tf.get_static_value(index))](*arguments)
+        noise = tf.cast(noise, tf.int32)
+        rest = (target, tf.constant(from_labels), tf.convert_to_tensor(1.0 if loss_scale is None else loss_scale))
+
+        def run_at(size: Any) -> tuple[Any, ...]:
+            return self._choose(index, noise, resize_batch(images, size), *rest)
+
+        if self._compiled_for and tf.get_static_value(resolution) is None:
+            at = tf.argmax(tf.cast(tf.equal(self._compiled_for, resolution), tf.int32), output_type=tf.int32)
+            results = tf.switch_case(at, [lambda size=size: run_at(size) for size in self._compiled_for])
         else:
-            results = tf.switch_case(index, [lambda branch=branch: branch(*arguments) for branch in self._branches])
+            results = run_at(int(tf.get_static_value(resolution)) if self._compiled_for else resolution)
         loss, probabilities, *gradients = results
         return NetworkPass(loss, probabilities, gradients)
 
+    def _choose(self, index: Any, *arguments: Any) -> tuple[Any, ...]:
+        if self._gates is not None:
+            return self._branches[0](index, *arguments)
+        if tf.get_static_value(index) is not None:
+            return self._branches[int(tf.get_static_value(index))](*arguments)
+        return tf.switch_case(index, [lambda branch=branch: branch(*arguments) for branch in self._branches])
+
     def _pass(
-        self, network: keras.Model, narrow: Narrow, step: Any, images: Any, resolution: Any, target: Any
+        self,
+        network: keras.Model,
+        weights: Sequence[Any],
+        narrow: Narrow,
+        noise: Any,
+        images: Any,
+        target: Any,
+        from_labels: Any,
+        loss_scale: Any,
     ) -> tuple[Any, ...]:
-        variables = [variable.value for variable in self._supernet.trainable_variables]
         position = {id(variable): index for index, variable in enumerate(self._supernet.weights)}
-        weights = [position[id(variable)] for variable in self._supernet.trainable_variables]
+        trained = [position[id(variable)] for variable in self._supernet.trainable_variables]
+        values = [weights[index].value for index in trained]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            narrowed = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
-            logits, _ = network.stateless_call(
-                narrowed, self._states(network, narrow, step), resize_batch(images, resolution), training=True
-            )
-            loss = self._divergence(target, logits)
-        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            tape.watch(values)
+            narrowed = [narrow(index, value) for index, value in zip(trained, values, strict=True)]
+            states = self._states(network, weights, narrow, noise)
+            logits, _ = network.stateless_call(narrowed, states, images, training=True)
+            loss = self._loss(target, logits, from_labels)
+            scaled = loss * loss_scale
+        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *gradients
 
-    def _states(self, network: keras.Model, narrow: Narrow, step: Any) -> list[tf.Tensor]:
+    def _states(self, network: keras.Model, weights: Sequence[Any], narrow: Narrow, noise: Any) -> list[tf.Tensor]:
         """The non-trainable values: frozen weights and moving statistics, and the states of random layers.
 
         Keras seeds a random layer from Python's generator when it is built, which is at another moment in a resumed
@@ -140,12 +199,12 @@ class NetworkFunctions:
         """
         index = {id(variable): weight for weight, variable in enumerate(network.weights)}
         return [
-            narrow(index[id(variable)], self._supernet.weights[index[id(variable)]].value)
+            narrow(index[id(variable)], weights[index[id(variable)]].value)
             if id(variable) in index
-            else self._random_state(position, step, variable.dtype)
+            else self._random_state(position, noise, variable.dtype)
             for position, variable in enumerate(network.non_trainable_variables)
         ]
 
-    def _random_state(self, position: int, step: Any, dtype: str) -> tf.Tensor:
-        state = tf.random.fold_in(tf.constant([self._seed, position], tf.int32), tf.cast(step, tf.int32))
+    def _random_state(self, position: int, noise: Any, dtype: str) -> tf.Tensor:
+        state = tf.random.fold_in(tf.constant([self._seed, position], tf.int32), tf.cast(noise, tf.int32))
         return tf.cast(tf.bitcast(state, tf.uint32), dtype)

@@ -1,7 +1,8 @@
 """The model that trains a whole family of networks at once."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,13 +16,15 @@ from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
+from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
-from ofar_tf.training.distillation import DIVERGENCES, forward_kl, reverse_kl
+from ofar_tf.training.distillation import DISTILLATIONS, network_loss, teacher_of
+from ofar_tf.training.gradient_accumulation import mean_over_parts
 from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
+from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, loss_scale, restart_averages
 from ofar_tf.training.regularization import Regularization
-from ofar_tf.training.sandwich import NETWORKS, SandwichRule
-
-_ROLES = ("teacher", "assistant_1", "assistant_2", "student")
+from ofar_tf.training.sandwich import SandwichRule
+from ofar_tf.training.weight_update import WeightUpdate
 
 
 class OnceForAll(keras.Model):
@@ -38,6 +41,7 @@ class OnceForAll(keras.Model):
         budgets: budgets of any kind, at least two. Exactly one of the three.
         resolutions: Input sizes in pixels, in any order.
         search_resolutions: Input sizes during the search; the largest only by default (DESIGN D23).
+        training_resolutions: Input sizes that joint training draws from; all by default.
         importance: Criterion that ranks channels, see `channel_importance`.
         rules: Floor and rounding of kept channels.
         prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
@@ -45,7 +49,22 @@ class OnceForAll(keras.Model):
         nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
         gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
         weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
+        after_search: `continue` trains the structures on from the weights that the search ends with, `reinitialize`
+            from the initial ones (DESIGN D15).
+        networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
+        weights: `shared`, or `separate`: each structure has weights of its own, as if trained alone. The search then
+            trains the whole network alone, as Network Slimming does.
+        batch_norm: `calibrated`, structures share gamma and beta; `switchable`, each has its own from the end of the
+            search on (DESIGN D17). Statistics are calibrated for each structure and resolution with both.
+        distillation: Who teaches: `chain`, `star` or `none`, see `teacher_of`.
         divergence: `forward` or `reverse` KL between teacher and student (DESIGN D3).
+        label_smoothing: Share of each label that is spread over all classes, in [0, 1).
+        clip_norm: Largest norm of a step's gradient; none by default.
+        gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
+            its own, and all of them train the networks drawn for the step.
+        dtype_policy: `float32`, `mixed_bfloat16` or `mixed_float16`: what networks compute in. Weights, losses and the
+            supernet that is saved stay float32. `mixed_float16` scales the loss.
+        jit_compile: Whether XLA compiles each network for each resolution; slower on CPUs.
         seed: Seed of all draws.
 
     Raises:
@@ -61,6 +80,7 @@ class OnceForAll(keras.Model):
         budgets: Sequence[Budget] = (),
         resolutions: Sequence[int],
         search_resolutions: Sequence[int] = (),
+        training_resolutions: Sequence[int] = (),
         importance: str = "gamma",
         rules: MaskRules | None = None,
         prune_residual_stream: bool = False,
@@ -68,11 +88,30 @@ class OnceForAll(keras.Model):
         nested: bool = False,
         gamma_l1: float = 1e-4,
         weight_decay: float = 1e-4,
+        after_search: str = "continue",
+        networks_per_step: str = "sandwich",
+        weights: str = "shared",
+        batch_norm: str = "calibrated",
+        distillation: str = "chain",
         divergence: str = "forward",
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        gradient_accumulation: int = 1,
+        dtype_policy: str = "float32",
+        jit_compile: bool = False,
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
-        _check_choices(divergence=divergence, gamma_l1=gamma_l1, weight_decay=weight_decay)
+        _check_choices(
+            after_search=(after_search, ("continue", "reinitialize")),
+            networks_per_step=(networks_per_step, ("sandwich", "all")),
+            distillation=(distillation, DISTILLATIONS),
+        )
+        if not 0.0 <= label_smoothing < 1.0 or gradient_accumulation < 1:
+            raise ValueError(
+                "Expected label_smoothing in [0, 1) and at least one part of a batch. "
+                f"Received: label_smoothing={label_smoothing}, gradient_accumulation={gradient_accumulation}."
+            )
         self.supernet = supernet
         self.budgets = (
             check_budgets(budgets) if budgets else parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
@@ -87,17 +126,27 @@ class OnceForAll(keras.Model):
         )
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
-        search_sizes = tuple(sorted(search_resolutions, reverse=True)) or self.resolutions[:1]
-        self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed)
-        self._joint_rule = SandwichRule(len(self.budgets), self.resolutions, seed)
-        if search_sizes[0] > self.resolutions[0]:
-            raise ValueError(
-                f"Expected search resolutions of at most {self.resolutions[0]}, the largest resolution. "
-                f"Received: {list(search_sizes)}."
-            )
-        self._regularization = Regularization(
-            supernet, self.groups, weight_decay=weight_decay, gamma_l1=gamma_l1 if importance in LEARNED else 0.0
+        self.distillation = distillation
+        self.label_smoothing = label_smoothing
+        self._compute_policy = dtype_policy
+        self._parts = gradient_accumulation
+        every = networks_per_step == "all"
+        search_sizes = self._sizes(search_resolutions, default=self.resolutions[:1])
+        training_sizes = self._sizes(training_resolutions, default=self.resolutions)
+        self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed, every)
+        self._joint_rule = SandwichRule(len(self.budgets), training_sizes, seed, every)
+        self.pool_weights = PoolWeights(
+            supernet, structures=len(self.budgets), owned=ownership(weights=weights, batch_norm=batch_norm)
         )
+        self._initial_weights = supernet.get_weights() if after_search == "reinitialize" else None
+        regularization = Regularization(
+            supernet,
+            self.groups,
+            weight_decay=weight_decay,
+            gamma_l1=gamma_l1 if importance in LEARNED else 0.0,
+            originals=self.pool_weights.originals(),
+        )
+        self._update = WeightUpdate(supernet, self.pool_weights, regularization, clip_norm=clip_norm)
         self._solver = MaskSolver(
             self.groups,
             self.costs,
@@ -115,30 +164,68 @@ class OnceForAll(keras.Model):
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
         self._functions = NetworkFunctions(
-            supernet, self.groups, divergence=reverse_kl if divergence == "reverse" else forward_kl, seed=seed
+            supernet,
+            self.groups,
+            loss=network_loss(divergence),
+            seed=seed,
+            dtype_policy=dtype_policy,
+            compiled_for=sorted({*search_sizes, *training_sizes}) if jit_compile else (),
         )
         self._functions.use_gates(self._gates)
-        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _ROLES]
-        self._accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _roles(self._joint_rule.networks)]
+        self._accuracy = keras.metrics.Mean(name="accuracy")
         self.built = True
 
+    def _sizes(self, given: Sequence[int], *, default: Sequence[int]) -> tuple[int, ...]:
+        sizes = tuple(sorted(given, reverse=True)) or tuple(default)
+        if sizes and sizes[0] > self.resolutions[0]:
+            raise ValueError(
+                f"Expected resolutions to search and train at of at most {self.resolutions[0]}, the largest resolution. "
+                f"Received: {list(sizes)}."
+            )
+        return sizes
+
     def compile(self, optimizer: Any = "sgd", *, jit_compile: bool = False, **kwargs: Any) -> None:
-        """Sets the optimizer. Losses are part of the method; XLA is off by default, because resolutions vary.
+        """Sets the optimizer; losses are part of the method.
 
         Args:
-            optimizer: A Keras optimizer. The four networks' gradients are summed (DESIGN D5), as the learning rates of
-                US-Net and MutualNet assume. Its own weight decay should be off: see `weight_decay`.
-            jit_compile: Whether XLA compiles the step; slower on CPUs.
+            optimizer: A Keras optimizer. The networks' gradients are summed (DESIGN D5), as the learning rates of
+                US-Net and MutualNet assume. Its own weight decay and gradient accumulation should be off: see
+                `weight_decay` and `gradient_accumulation`. With `use_ema`, measure inside of `averaged_weights`.
+            jit_compile: Refused: see `jit_compile` of the constructor.
             **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
-            ValueError: If the optimizer scales the loss, as Keras' does under the policy `mixed_float16`.
+            ValueError: If XLA is asked for here, or the optimizer accumulates gradients itself.
         """
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It would divide gradients by a factor that no loss was multiplied with.
-            raise ValueError("Expected an optimizer without loss scaling. Received: a LossScaleOptimizer.")
-        self.optimizer.build(self.supernet.trainable_variables)
+        if jit_compile:
+            # XLA needs the resolution when it compiles, and the step draws it when it runs.
+            raise ValueError("Expected jit_compile as an argument of OnceForAll. Received: compile(jit_compile=True).")
+        if self._compute_policy == "mixed_float16":
+            optimizer = keras.optimizers.get(optimizer)
+            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        if getattr(self.optimizer, "gradient_accumulation_steps", None):
+            raise ValueError(
+                "Expected gradient_accumulation as an argument of OnceForAll, so that all parts of a batch train the "
+                f"same networks. Received: gradient_accumulation_steps={self.optimizer.gradient_accumulation_steps}."
+            )
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The supernet's trainable variables, and those that structures own."""
+        return [*self.supernet.trainable_variables, *self.pool_weights.own]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The same as `trainable_variables`."""
+        return self.trainable_variables
+
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """Puts the moving averages of the weights in their place while it is entered, if the optimizer keeps any."""
+        return averaged_weights(self.optimizer, self.trainable_variables)
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
@@ -179,6 +266,10 @@ class OnceForAll(keras.Model):
         return [*self._losses, self._accuracy]
 
     @property
+    def _rule(self) -> SandwichRule:
+        return self._search_rule if self.searching else self._joint_rule
+
+    @property
     def searching(self) -> bool:
         """Whether structures are still searched."""
         return self.pool is None
@@ -187,6 +278,12 @@ class OnceForAll(keras.Model):
     def masks(self) -> list[ChannelMask]:
         """The masks in force: the pool's, or those of the last search epoch, or, before it, masks that keep all."""
         return list(self.pool.masks) if self.pool is not None else self._masks
+
+    def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
+        """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
+        if self.pool is None:
+            return self.supernet.weights
+        return self.pool_weights.of(list(self.pool.masks).index(mask))
 
     def derive_masks(self, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
         """Cuts one mask per budget from the ranking of the channels as they are now.
@@ -214,7 +311,7 @@ class OnceForAll(keras.Model):
             self._masked = True
             self._trace_again()
         gates = gates_of(masks)
-        gates[0] = gates[0] if frozen[0] else 1.0
+        gates[0] = gates[0] if frozen[0] and not self.pool_weights.separate else 1.0
         self._gates.assign(gates)
 
     def freeze(self, pool: PrunedNetworkPool) -> None:
@@ -229,7 +326,14 @@ class OnceForAll(keras.Model):
         if len(pool) != len(self.budgets):
             raise ValueError(f"Expected {len(self.budgets)} structures. Received: {len(pool)}.")
         self.pool = pool
-        self._functions.use_slices(pool.masks)
+        if self._initial_weights is not None:
+            self.supernet.set_weights(self._initial_weights)
+        self.pool_weights.take_over()
+        if self.compiled:
+            restart_averages(self.optimizer, self.trainable_variables)
+            if self._initial_weights is not None:
+                forget_momenta(self.optimizer)
+        self._functions.use_slices(pool.masks, self.pool_weights)
         self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
         self._trace_again()
 
@@ -240,16 +344,17 @@ class OnceForAll(keras.Model):
 
     @property
     def _networks(self) -> int:
-        """How many networks a step runs: four, but where all would be the same one.
+        """How many networks a step runs: those of its rule, but where fewer give the same.
 
         Before the first masks every network is the whole supernet, and at one resolution a student that learns from
-        itself has a gradient of zero.
+        itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
         """
-        alone = self.searching and not self._masked and len(self._search_rule.resolutions) == 1
-        return 1 if alone else NETWORKS
+        same = not self._masked and len(self._search_rule.resolutions) == 1 and self.distillation != "none"
+        alone = self.searching and (same or self.pool_weights.separate)
+        return 1 if alone else self._rule.networks
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Runs the sandwich: each of four networks learns from the one before, and one update sums what they learned.
+        """Runs the sandwich: each network learns from its teacher, and one update sums what they learned.
 
         In the first epoch of a search there are no masks yet, and the teacher runs alone.
 
@@ -264,18 +369,46 @@ class OnceForAll(keras.Model):
             ValueError: If the labels have another shape.
         """
         images, labels = data
+        outcome = mean_over_parts(
+            self._run_networks, [images, self._probabilities(labels)], parts=self._parts, like=self._nothing
+        )
+        self._update.apply(self.optimizer, outcome.gradients, searching=self.searching)
+        return self._update_metrics(outcome)
+
+    def _run_networks(self, part: Any, images: Any, labels: Any) -> "_Outcome":
+        """Runs the networks of a step, on all of a batch or on a part of it."""
         step = self.optimizer.iterations.value
-        structures, resolutions = (self._search_rule if self.searching else self._joint_rule).draw(step)
-        labels = target = self._probabilities(labels)
+        structures, resolutions = self._rule.draw(step)
+        structures, resolutions = structures[: self._networks], resolutions[: self._networks]
+        smooth = (1.0 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
+        noise = tf.cast(step, tf.int32) * self._parts + part
         passes: list[NetworkPass] = []
-        for index, resolution in zip(structures[: self._networks], resolutions, strict=False):
-            passes.append(self._functions.run(index, step=step, images=images, resolution=resolution, target=target))
-            target = passes[-1].probabilities
-        gradients = [tf.add_n(parts) for parts in zip(*(network.gradients for network in passes), strict=True)]
-        variables = self.supernet.trainable_variables
-        gradients = self._regularization.add_to(gradients, variables, searching=self.searching)
-        self.optimizer.apply(gradients, variables)
-        return self._update_metrics(labels, passes)
+        for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
+            teacher = teacher_of(network, distillation=self.distillation)
+            passes.append(
+                self._functions.run(
+                    index,
+                    noise=noise,
+                    images=images,
+                    resolution=resolution,
+                    target=smooth if teacher is None else passes[teacher].probabilities,
+                    from_labels=teacher is None,
+                    loss_scale=loss_scale(self.optimizer),
+                )
+            )
+        return _Outcome(
+            losses=[network.loss for network in passes],
+            accuracy=keras.ops.mean(keras.metrics.categorical_accuracy(labels, passes[0].probabilities)),
+            gradients=self._update.sum([network.gradients for network in passes], structures, searching=self.searching),
+        )
+
+    def _nothing(self) -> "_Outcome":
+        variables = self._update.variables(searching=self.searching)
+        return _Outcome(
+            losses=[tf.zeros([])] * self._networks,
+            accuracy=tf.zeros([]),
+            gradients=[tf.zeros(variable.shape) for variable in variables],
+        )
 
     def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
         classes = self.supernet.output_shape[-1]
@@ -285,21 +418,31 @@ class OnceForAll(keras.Model):
             raise ValueError(f"Expected labels of shape [B], [B, 1] or [B, {classes}]. Received: {labels.shape}.")
         return tf.cast(labels, tf.float32)
 
-    def _update_metrics(self, labels: tf.Tensor, passes: Sequence[NetworkPass]) -> dict[str, Any]:
-        for metric, network in zip(self._losses, passes, strict=False):
-            metric.update_state(network.loss)
-        self._accuracy.update_state(labels, passes[0].probabilities)
+    def _update_metrics(self, outcome: "_Outcome") -> dict[str, Any]:
+        for metric, loss in zip(self._losses, outcome.losses, strict=False):
+            metric.update_state(loss)
+        self._accuracy.update_state(outcome.accuracy)
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+class _Outcome(NamedTuple):
+    """What a step, or a part of it, computed."""
+
+    losses: list[Any]
+    accuracy: Any
+    gradients: list[Any]
+
+
+def _roles(networks: int) -> list[str]:
+    """Names the networks of a step, largest first."""
+    return ["teacher", *(f"assistant_{index}" for index in range(1, networks - 1)), "student"]
 
 
 def _flat(callbacks: Any) -> Sequence[Any]:
     return callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else keras.tree.flatten(callbacks)
 
 
-def _check_choices(*, divergence: str, gamma_l1: float, weight_decay: float) -> None:
-    if divergence not in DIVERGENCES:
-        raise ValueError(f"Expected a divergence of {', '.join(DIVERGENCES)}. Received: {divergence!r}.")
-    if gamma_l1 < 0.0 or weight_decay < 0.0:
-        raise ValueError(
-            f"Expected penalties of at least 0. Received: gamma_l1={gamma_l1}, weight_decay={weight_decay}."
-        )
+def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"Expected {name} to be one of {', '.join(allowed)}. Received: {value!r}.")

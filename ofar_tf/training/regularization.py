@@ -1,6 +1,6 @@
 """Which weights are penalized, and how, once per step and not once per network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,34 +23,55 @@ class Regularization:
         groups: Its channel groups.
         weight_decay: L2 coefficient, at least 0.
         gamma_l1: L1 coefficient, at least 0 (Network Slimming, DESIGN D14).
+        originals: Maps the id of a variable that stands for one of the supernet's to that one: it is penalized alike.
+
+    Raises:
+        ValueError: If a coefficient is negative.
     """
 
-    def __init__(self, supernet: keras.Model, groups: ChannelGroups, *, weight_decay: float, gamma_l1: float):
+    def __init__(
+        self,
+        supernet: keras.Model,
+        groups: ChannelGroups,
+        *,
+        weight_decay: float,
+        gamma_l1: float,
+        originals: Mapping[int, Any] | None = None,
+    ):
+        if weight_decay < 0.0 or gamma_l1 < 0.0:
+            raise ValueError(
+                f"Expected penalties of at least 0. Received: gamma_l1={gamma_l1}, weight_decay={weight_decay}."
+            )
         kernels = {id(kernel) for layer in flat_layers(supernet) for kernel in _decayed_kernels(layer)}
         gammas = {id(supernet.weights[index]) for group in groups.groups for index in group.gammas}
-        variables = supernet.trainable_variables
-        self._decay = [weight_decay if id(variable) in kernels else 0.0 for variable in variables]
-        self._sparsity = [gamma_l1 if id(variable) in gammas else 0.0 for variable in variables]
+        originals = originals or {}
+        self._decay = dict.fromkeys(_with_copies(kernels, originals), weight_decay)
+        self._sparsity = dict.fromkeys(_with_copies(gammas, originals), gamma_l1)
 
     def add_to(self, gradients: Sequence[Any], variables: Sequence[Any], *, searching: bool) -> list[Any]:
         """Adds the gradients of the penalties.
 
         Args:
-            gradients: One tensor per trainable variable of the supernet.
-            variables: Those variables.
+            gradients: One tensor per variable.
+            variables: Trainable variables of the supernet, or what stands for them.
             searching: Whether gammas are being ranked; if not, the L1 penalty rests.
 
         Returns:
             One tensor per variable.
         """
         added = []
-        for gradient, variable, decay, sparsity in zip(gradients, variables, self._decay, self._sparsity, strict=True):
+        for gradient, variable in zip(gradients, variables, strict=True):
+            decay, sparsity = self._decay.get(id(variable), 0.0), self._sparsity.get(id(variable), 0.0)
             if decay:
                 gradient += decay * tf.convert_to_tensor(variable)
             if sparsity and searching:
                 gradient += sparsity * tf.sign(tf.convert_to_tensor(variable))
             added.append(gradient)
         return added
+
+
+def _with_copies(keys: set[int], originals: Mapping[int, Any]) -> set[int]:
+    return keys | {copy for copy, original in originals.items() if id(original) in keys}
 
 
 def _decayed_kernels(layer: Any) -> list[Any]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-NETWORKS = 4
+_SANDWICH = 4
 
 
 @dataclass(frozen=True)
 class SandwichRule:
-    """Draws the four networks of a step: the largest, two assistants, the smallest (Section 3.3, Figure 3).
+    """Draws the networks of a step: the largest, two assistants, the smallest (Section 3.3, Figure 3), or all.
 
     The draw depends on (seed, step) alone and is made of stateless TensorFlow operations: a resumed run and every
     replica draw the same, and a traced function draws anew at each step.
@@ -19,6 +19,7 @@ class SandwichRule:
         structures: How many structures there are, at least 2.
         resolutions: Input sizes in pixels, at least one, the largest first.
         seed: Seed of the draws, an int32.
+        every_structure: Whether a step trains every structure once (Slimmable Networks) instead of the sandwich.
 
     Raises:
         ValueError: If a number is out of range or the resolutions are not in order.
@@ -27,6 +28,7 @@ class SandwichRule:
     structures: int
     resolutions: tuple[int, ...]
     seed: int
+    every_structure: bool = False
 
     def __post_init__(self) -> None:
         if self.structures < 2:
@@ -37,6 +39,11 @@ class SandwichRule:
         ):
             raise ValueError(f"Expected different positive resolutions, largest first. Received: {self.resolutions}.")
 
+    @property
+    def networks(self) -> int:
+        """How many networks a step trains."""
+        return self.structures if self.every_structure else _SANDWICH
+
     def draw(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
         """Draws a step's networks.
 
@@ -44,16 +51,18 @@ class SandwichRule:
             step: Scalar int, the number of training steps so far.
 
         Returns:
-            Four scalar int32 structure indices, from the largest network to the smallest so that capacity falls along
-            the chain of teachers (DESIGN D6), and four scalar int32 resolutions; the first is always the largest
-            (DESIGN D8).
+            As many scalar int32 structure indices as there are networks, from the largest network to the smallest so
+            that capacity falls along the chain of teachers (DESIGN D6), and as many scalar int32 resolutions; the first
+            is always the largest (DESIGN D8).
         """
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
         for_structures, for_resolutions = tf.unstack(tf.random.split(seed, 2))
-        first, second = self._assistants(for_structures)
-        structures = [tf.constant(0), first, second, tf.constant(self.structures - 1)]
+        if self.every_structure:
+            structures = [tf.constant(index) for index in range(self.structures)]
+        else:
+            structures = [tf.constant(0), *self._assistants(for_structures), tf.constant(self.structures - 1)]
         choices = tf.random.stateless_uniform(
-            [NETWORKS - 1], seed=for_resolutions, maxval=len(self.resolutions), dtype=tf.int32
+            [self.networks - 1], seed=for_resolutions, maxval=len(self.resolutions), dtype=tf.int32
         )
         drawn = tf.unstack(tf.gather(tf.constant(self.resolutions), choices))
         return structures, [tf.constant(self.resolutions[0]), *drawn]

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.slicing import gates_of
-from ofar_tf.training.distillation import forward_kl
+from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.training.distillation import forward_kl, network_loss
 from ofar_tf.training.network_functions import NetworkFunctions
 
 
@@ -17,7 +18,7 @@ class CountingDivergence:
     def __init__(self):
         self.traces = 0
 
-    def __call__(self, target, logits):
+    def __call__(self, target, logits, from_labels):
         self.traces += 1
         return forward_kl(target, logits)
 
@@ -25,7 +26,7 @@ class CountingDivergence:
 def run(functions, batch, *, index=0, step=0, resolution=12):
     return functions.run(
         tf.constant(index),
-        step=tf.constant(step, tf.int64),
+        noise=tf.constant(step, tf.int64),
         images=tf.constant(batch[0]),
         resolution=tf.constant(resolution),
         target=tf.one_hot(batch[1], 3),
@@ -44,11 +45,11 @@ def masks(trainer_builder, mask_drawer, supernet):
 
 def make(supernet, masks, mode, *, seed=0):
     divergence = CountingDivergence()
-    functions = NetworkFunctions(supernet, find_channel_groups(supernet), divergence=divergence, seed=seed)
+    functions = NetworkFunctions(supernet, find_channel_groups(supernet), loss=divergence, seed=seed)
     if mode == "masked":
         functions.use_gates(tf.Variable(gates_of(masks)))
     else:
-        functions.use_slices(masks)
+        functions.use_slices(masks, PoolWeights(supernet, structures=len(masks)))
     return functions, divergence
 
 
@@ -58,7 +59,7 @@ def test_each_structure_is_traced_once_whatever_the_resolutions(supernet, masks,
 
     @tf.function
     def two_networks(first, second, step, resolution, images, target):
-        arguments = {"step": step, "images": images, "resolution": resolution, "target": target}
+        arguments = {"noise": step, "images": images, "resolution": resolution, "target": target}
         chained = functions.run(first, **arguments)
         arguments["target"] = chained.probabilities
         return functions.run(second, **arguments).loss
@@ -89,7 +90,7 @@ def test_weights_of_channels_that_a_network_drops_get_no_gradient(supernet, mask
 
 def test_gates_are_read_at_every_run(supernet, masks, batch):
     gates = tf.Variable(gates_of(masks))
-    functions = NetworkFunctions(supernet, find_channel_groups(supernet), divergence=forward_kl)
+    functions = NetworkFunctions(supernet, find_channel_groups(supernet), loss=network_loss("forward"))
     functions.use_gates(gates)
     before = [run(functions, batch, index=index).loss for index in range(4)]
     gates.assign(tf.reverse(gates, axis=[0]))
@@ -101,7 +102,7 @@ def test_a_python_index_and_a_tensor_choose_the_same_network(supernet, masks, ba
     functions, _ = make(supernet, masks, "sliced")
     chosen = tf.function(lambda index: functions.run(index, **arguments).loss)
     arguments = {
-        "step": tf.constant(0),
+        "noise": tf.constant(0),
         "images": tf.constant(batch[0]),
         "resolution": tf.constant(12),
         "target": tf.one_hot(batch[1], 3),

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.mask_search import MaskSearch
-from ofar_tf.training import once_for_all
+from ofar_tf.training import distillation
 from ofar_tf.training.distillation import forward_kl
 from ofar_tf.training.schedules import SearchThenDecay
 
@@ -30,7 +30,7 @@ def fit(model, batch, *callbacks, epochs, **arguments):
 
 def test_fit_searches_then_trains_the_pool_and_traces_each_structure_once(trainer_builder, batch, monkeypatch):
     traces = []
-    monkeypatch.setattr(once_for_all, "forward_kl", lambda *arguments: traces.append(1) or forward_kl(*arguments))
+    monkeypatch.setattr(distillation, "forward_kl", lambda *arguments: traces.append(1) or forward_kl(*arguments))
     model = trainer_builder(gamma_l1=0.01)
     schedule = SearchThenDecay(0.1, search=0.05, search_steps=model.search_steps, total_steps=12, decay="linear")
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9))
@@ -122,11 +122,6 @@ def test_a_pool_of_another_number_of_structures_is_refused(trainer_builder, mask
         model.freeze(pool_maker(other, mask_drawer(other)))
 
 
-def test_loss_scaling_is_refused(trainer_builder):
-    with pytest.raises(ValueError, match="without loss scaling"):
-        trainer_builder().compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -138,7 +133,16 @@ def test_loss_scaling_is_refused(trainer_builder):
         ({"pruning_rates": [0.1, 0.99]}, "pruning rate of at most"),
         ({"resolutions": []}, "different positive resolutions"),
         ({"resolutions": [8, 8]}, "different positive resolutions"),
-        ({"search_resolutions": [16]}, "search resolutions of at most 12"),
+        ({"search_resolutions": [16]}, "to search and train at of at most 12"),
+        ({"training_resolutions": [12, 16]}, "to search and train at of at most 12"),
+        ({"distillation": "ring"}, "distillation to be one of chain, star, none"),
+        ({"after_search": "stop"}, "after_search to be one of continue, reinitialize"),
+        ({"networks_per_step": "five"}, "networks_per_step to be one of sandwich, all"),
+        ({"weights": "mine"}, "weights that are shared or separate"),
+        ({"batch_norm": "frozen"}, "batch_norm calibrated or switchable"),
+        ({"label_smoothing": 1.0}, r"label_smoothing in \[0, 1\)"),
+        ({"gradient_accumulation": 0}, "at least one part of a batch"),
+        ({"clip_norm": 0.0}, "positive clip_norm"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(trainer_builder, arguments, message):

@@ -36,13 +36,13 @@ def expected_gradients(model, masks, *, images, target, resolutions, structures,
     """Sums over the four networks the gradients of stock Keras subnets, put back where they were cut out."""
     supernet, groups = model.supernet, model.groups
     total = [np.zeros(variable.shape) for variable in supernet.weights]
-    for index, resolution in zip(structures, resolutions, strict=True):
+    for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
         mask = masks[index]
         subnet = extract_subnet(supernet, groups, mask)
         with tf.GradientTape() as tape:
             resized = tf.image.resize(images, [resolution, resolution], method="bilinear", antialias=False)
             logits = subnet(resized, training=True)
-            loss = divergence_of(divergence, target, logits)
+            loss = divergence_of("forward" if network == 0 else divergence, target, logits)
         gradients = tape.gradient(loss, subnet.trainable_variables)
         positions = {id(variable): position for position, variable in enumerate(subnet.weights)}
         for variable, gradient in zip(subnet.trainable_variables, gradients, strict=True):

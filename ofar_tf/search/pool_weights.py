@@ -1,0 +1,162 @@
+"""Which weights each structure of a pool runs on: the supernet's, but for those that it owns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf import atomic_file
+from ofar_tf.pruning.functional_model import flat_layers
+
+OWNERSHIPS = ("nothing", "batch_norm", "everything")
+
+
+def ownership(*, weights: str, batch_norm: str) -> str:
+    """Says in one word what each structure has of its own.
+
+    Args:
+        weights: `shared` or `separate`.
+        batch_norm: `calibrated` or `switchable`.
+
+    Returns:
+        One of `OWNERSHIPS`.
+
+    Raises:
+        ValueError: If an argument is neither of its two.
+    """
+    if weights not in ("shared", "separate") or batch_norm not in ("calibrated", "switchable"):
+        raise ValueError(
+            "Expected weights that are shared or separate, and batch_norm calibrated or switchable. "
+            f"Received: weights={weights!r}, batch_norm={batch_norm!r}."
+        )
+    if weights == "separate":
+        return "everything"
+    return "batch_norm" if batch_norm == "switchable" else "nothing"
+
+
+class PoolWeights:
+    """The weights of every structure, each of the supernet's full shape: a structure is cut out of its own ones.
+
+    Shared weights are the supernet's own variables. What a structure owns is a copy, from the end of the search on.
+
+    Args:
+        supernet: The functional model.
+        structures: How many structures there are.
+        owned: What each structure has of its own: `nothing` (the paper, US-Net), `batch_norm`, gamma and beta
+            (Slimmable Networks' switchable BatchNorm, DESIGN D17), or `everything`, as if trained alone.
+
+    Attributes:
+        structures: How many structures there are.
+        separate: Whether structures share nothing that is trained.
+
+    Raises:
+        ValueError: If `owned` is none of these.
+    """
+
+    def __init__(self, supernet: keras.Model, *, structures: int, owned: str = "nothing"):
+        if owned not in OWNERSHIPS:
+            raise ValueError(f"Expected owned weights out of {', '.join(OWNERSHIPS)}. Received: owned={owned!r}.")
+        self.structures = structures
+        self.separate = owned == "everything"
+        self._supernet = supernet
+        self._own = [_copies(supernet, owned, name=f"structure_{index}") for index in range(structures)]
+
+    def of(self, structure: int) -> list[Any]:
+        """Returns a structure's variables, in the order of the supernet's weights."""
+        own = self._own[structure]
+        return [own.get(position, weight) for position, weight in enumerate(self._supernet.weights)]
+
+    @property
+    def own(self) -> list[Any]:
+        """All variables that belong to one structure only."""
+        return [variable for copies in self._own for variable in copies.values()]
+
+    @property
+    def trained_together(self) -> list[list[Any]]:
+        """The variables that joint training updates, as the sets that are trained independently of each other."""
+        if self.separate:
+            return [list(copies.values()) for copies in self._own]
+        stood_for = {position for copies in self._own for position in copies}
+        owned = {id(self._supernet.weights[position]) for position in stood_for}
+        shared = [variable for variable in self._supernet.trainable_variables if id(variable) not in owned]
+        return [[*shared, *self.own]]
+
+    def originals(self) -> dict[int, Any]:
+        """Maps the id of every structure's own variable to the supernet's variable that it stands for."""
+        weights = self._supernet.weights
+        return {id(copy): weights[position] for copies in self._own for position, copy in copies.items()}
+
+    def take_over(self) -> None:
+        """Gives every structure the present values of the supernet."""
+        for copies in self._own:
+            for position, variable in copies.items():
+                variable.assign(np.asarray(self._supernet.weights[position]))
+
+    def save(self, path: Path) -> None:
+        """Writes what the structures own to a NumPy archive; no file if that is nothing.
+
+        Args:
+            path: The file.
+        """
+        arrays = {name: np.asarray(variable) for name, variable in self._named().items()}
+        if arrays:
+            with atomic_file.replacing(path) as temporary:
+                np.savez(temporary, allow_pickle=False, **arrays)
+
+    def load(self, path: Path) -> None:
+        """Reads what `save` wrote.
+
+        Args:
+            path: The file; not looked at if structures own nothing.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged or belongs to another pool.
+        """
+        named = self._named()
+        if not named:
+            return
+        if not path.is_file():
+            raise FileNotFoundError(f"Expected the weights that structures own in {path}. Received: no such file.")
+        for name, value in _read(path, named).items():
+            named[name].assign(value)
+
+    def _named(self) -> Mapping[str, Any]:
+        return {
+            f"{index}/{position}": variable
+            for index, copies in enumerate(self._own)
+            for position, variable in copies.items()
+        }
+
+
+def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
+    """Copies the owned variables: position in the supernet's weights -> variable."""
+    if owned == "nothing":
+        return {}
+    norms = [layer for layer in flat_layers(supernet) if isinstance(layer, keras.layers.BatchNormalization)]
+    chosen = (
+        supernet.trainable_variables
+        if owned == "everything"
+        else [variable for norm in norms for variable in norm.trainable_variables]
+    )
+    wanted = {id(variable) for variable in chosen}
+    return {
+        position: keras.Variable(np.asarray(weight), name=f"{name}_{weight.path.replace('/', '_')}")
+        for position, weight in enumerate(supernet.weights)
+        if id(weight) in wanted
+    }
+
+
+def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            arrays = dict(archive)
+    except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
+        raise ValueError(f"Expected a readable archive in {path}. Received: {error}.") from error
+    expected: Sequence[Any] = sorted((name, tuple(variable.shape)) for name, variable in named.items())
+    received = sorted((name, value.shape) for name, value in arrays.items())
+    if expected != received:
+        raise ValueError(f"Expected the weights of this pool in {path}. Received: those of another.")
+    return arrays

@@ -1,0 +1,59 @@
+"""What a Keras optimizer remembers of the weights: momenta, moving averages and the scale of the loss."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def loss_scale(optimizer: Any) -> Any:
+    """Returns the present factor of the loss, a scalar float32 variable; `None` if losses are not scaled."""
+    return optimizer.dynamic_scale if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else None
+
+
+@contextmanager
+def averaged_weights(optimizer: Any, variables: Sequence[Any]) -> Iterator[None]:
+    """Puts moving averages in the place of the weights for as long as asked, if the optimizer keeps any.
+
+    Args:
+        optimizer: A built Keras optimizer, with `use_ema` or without. Nothing may train meanwhile.
+        variables: Those that it was built for, in that order.
+    """
+    inner = _inner(optimizer)
+    # Before the first step the averages are zeros.
+    if not inner.use_ema or int(inner.iterations) == 0:
+        yield
+        return
+    present = [np.asarray(variable) for variable in variables]
+    inner.finalize_variable_values(list(variables))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, present, strict=True):
+            variable.assign(value)
+
+
+def restart_averages(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Makes the moving averages begin again with the present weights, if the optimizer keeps any.
+
+    Args:
+        optimizer: A built Keras optimizer.
+        variables: Those that it was built for, in that order.
+    """
+    if _inner(optimizer).use_ema:
+        averages = [slot for slot in _inner(optimizer).variables if slot.name.endswith("_average")]
+        for average, variable in zip(averages, variables, strict=True):
+            average.assign(variable)
+
+
+def forget_momenta(optimizer: Any) -> None:
+    """Sets to zero all that the optimizer remembers of earlier gradients."""
+    for slot in _inner(optimizer).variables:
+        if len(slot.shape) and not slot.name.endswith("_average"):
+            slot.assign(np.zeros(slot.shape))
+
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)

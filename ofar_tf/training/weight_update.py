@@ -1,0 +1,118 @@
+"""From the gradients of a step's networks to one update of the weights."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.training.optimizer_state import loss_scale
+from ofar_tf.training.regularization import Regularization
+
+
+class WeightUpdate:
+    """Sums the networks' gradients (DESIGN D5), clips, penalizes and applies them.
+
+    While structures are searched the supernet's weights are trained; after it those that the pool runs on.
+
+    Args:
+        supernet: The functional model.
+        weights: The weights of the structures.
+        regularization: The penalties.
+        clip_norm: Largest norm of the summed gradient, before penalties; none by default. Structures that share nothing
+            are clipped each for itself.
+
+    Raises:
+        ValueError: If `clip_norm` is not positive.
+    """
+
+    def __init__(
+        self,
+        supernet: keras.Model,
+        weights: PoolWeights,
+        regularization: Regularization,
+        *,
+        clip_norm: float | None = None,
+    ):
+        if clip_norm is not None and clip_norm <= 0.0:
+            raise ValueError(f"Expected a positive clip_norm. Received: {clip_norm}.")
+        self._supernet = supernet
+        self._weights = weights
+        self._regularization = regularization
+        self._clip_norm = clip_norm
+
+    def variables(self, *, searching: bool) -> list[Any]:
+        """Returns what is trained now."""
+        return [variable for together in self._sets(searching) for variable in together]
+
+    def _sets(self, searching: bool) -> list[list[Any]]:
+        return [self._supernet.trainable_variables] if searching else self._weights.trained_together
+
+    def sum(self, gradients: Sequence[Sequence[tf.Tensor]], indices: Sequence[Any], *, searching: bool) -> list[Any]:
+        """Adds up what the networks of a step contribute to each variable.
+
+        Args:
+            gradients: For each network, one tensor per trainable variable of the supernet.
+            indices: Which structure each network is, scalar int32.
+            searching: Whether structures are still searched.
+
+        Returns:
+            One tensor for each of `variables`.
+        """
+        parts: dict[int, list[Any]] = defaultdict(list)
+        for index, contribution in zip(indices, gradients, strict=True):
+            for variable, part in self._shares(index, contribution, searching=searching):
+                parts[id(variable)].append(part)
+        return [
+            tf.add_n(parts[id(variable)]) if id(variable) in parts else tf.zeros(variable.shape)
+            for variable in self.variables(searching=searching)
+        ]
+
+    def _shares(self, index: Any, contribution: Sequence[tf.Tensor], *, searching: bool) -> list[tuple[Any, Any]]:
+        """Pairs a network's gradients with the variables they belong to."""
+        supernet = self._supernet.trainable_variables
+        if searching or not self._weights.own:
+            return list(zip(supernet, contribution, strict=True))
+        position = {id(variable): place for place, variable in enumerate(self._supernet.weights)}
+        static, shares = tf.get_static_value(index), []
+        for variable, gradient in zip(supernet, contribution, strict=True):
+            place = position[id(variable)]
+            runs_on = [self._weights.of(structure)[place] for structure in range(self._weights.structures)]
+            if runs_on[0] is variable:
+                shares.append((variable, gradient))
+            elif static is not None:
+                shares.append((runs_on[int(static)], gradient))
+            else:
+                # Which structure was drawn is known only when the step runs.
+                drawn = [tf.cast(tf.equal(index, structure), gradient.dtype) for structure in range(len(runs_on))]
+                shares += [(own, factor * gradient) for own, factor in zip(runs_on, drawn, strict=True)]
+        return shares
+
+    def apply(self, optimizer: Any, gradients: Sequence[Any], *, searching: bool) -> None:
+        """Updates the weights once.
+
+        Args:
+            optimizer: A built Keras optimizer.
+            gradients: What `sum` returned, times the optimizer's loss scale.
+            searching: Whether structures are still searched.
+        """
+        variables, scale = self.variables(searching=searching), loss_scale(optimizer)
+        if scale is not None:
+            gradients = [gradient / scale for gradient in gradients]
+        gradients = self._clip(gradients, searching=searching)
+        gradients = self._regularization.add_to(gradients, variables, searching=searching)
+        if scale is not None:
+            # The optimizer itself looks for overflows, and divides once more.
+            gradients = [gradient * scale for gradient in gradients]
+        optimizer.apply(gradients, variables)
+
+    def _clip(self, gradients: Sequence[Any], *, searching: bool) -> list[Any]:
+        if self._clip_norm is None:
+            return list(gradients)
+        clipped, rest = [], list(gradients)
+        for together in self._sets(searching):
+            clipped += tf.clip_by_global_norm(rest[: len(together)], self._clip_norm)[0]
+            rest = rest[len(together) :]
+        return clipped
