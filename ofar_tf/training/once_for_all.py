@@ -180,7 +180,7 @@ class OnceForAll(keras.Model):
         sizes = tuple(sorted(given, reverse=True)) or tuple(default)
         if sizes and sizes[0] > self.resolutions[0]:
             raise ValueError(
-                f"Expected resolutions to search and train at of at most {self.resolutions[0]}, the largest resolution. "
+                f"Expected resolutions to search and train at of at most {self.resolutions[0]}, the largest. "
                 f"Received: {list(sizes)}."
             )
         return sizes

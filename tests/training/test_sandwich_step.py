@@ -32,17 +32,20 @@ def divergence_of(name, target, logits):
     return tf.reduce_sum(terms) / len(logits)
 
 
-def expected_gradients(model, masks, *, images, target, resolutions, structures, divergence="forward"):
+def expected_gradients(
+    model, masks, *, images, target, resolutions, structures, divergence="forward", distillation="chain"
+):
     """Sums over the four networks the gradients of stock Keras subnets, put back where they were cut out."""
     supernet, groups = model.supernet, model.groups
+    labels = target
     total = [np.zeros(variable.shape) for variable in supernet.weights]
-    for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
+    for index, resolution in zip(structures, resolutions, strict=True):
         mask = masks[index]
         subnet = extract_subnet(supernet, groups, mask)
         with tf.GradientTape() as tape:
             resized = tf.image.resize(images, [resolution, resolution], method="bilinear", antialias=False)
             logits = subnet(resized, training=True)
-            loss = divergence_of("forward" if network == 0 else divergence, target, logits)
+            loss = divergence_of("forward" if target is labels else divergence, target, logits)
         gradients = tape.gradient(loss, subnet.trainable_variables)
         positions = {id(variable): position for position, variable in enumerate(subnet.weights)}
         for variable, gradient in zip(subnet.trainable_variables, gradients, strict=True):
@@ -51,7 +54,8 @@ def expected_gradients(model, masks, *, images, target, resolutions, structures,
             shape = supernet.weights[position].shape
             where = np.ix_(*(axes.get(axis, np.arange(size)) for axis, size in enumerate(shape)))
             total[position][where] += gradient
-        target = tf.nn.softmax(logits)
+        if distillation == "chain" or (distillation == "star" and target is labels):
+            target = tf.nn.softmax(logits)
     trainable = {id(variable) for variable in supernet.trainable_variables}
     return [t for t, variable in zip(total, supernet.weights, strict=True) if id(variable) in trainable]
 
@@ -97,6 +101,27 @@ def test_the_gradient_of_a_step_is_the_sum_of_the_four_networks_gradients(
         sparsity = 0.003 * np.sign(old) if variable.path in RANKING and mode == "masked" else 0.0
         np.testing.assert_allclose(actual, expected + decay + sparsity, rtol=1e-3, atol=2e-5, err_msg=variable.path)
         np.testing.assert_allclose(new, old - 0.1 * actual, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("distillation", ["star", "none"])
+def test_networks_may_all_learn_from_the_largest_or_from_the_labels(
+    trainer_builder, mask_drawer, pool_maker, batch, distillation
+):
+    model = trainer_builder(distillation=distillation, divergence="reverse", seed=5)
+    masks, plan = mask_drawer(model), drawn(model)
+    model.freeze(pool_maker(model, masks))
+    gradients = expected_gradients(
+        model,
+        masks,
+        images=batch[0],
+        target=tf.one_hot(batch[1], 3),
+        divergence="reverse",
+        distillation=distillation,
+        **plan,
+    )
+    given, *_ = one_step(model, batch)
+    for actual, expected in zip(given, gradients, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=2e-5)
 
 
 def test_while_structures_are_searched_the_teacher_is_whole_until_its_own_structure_is_frozen(

@@ -1,0 +1,180 @@
+"""Each option changes what it should, against numbers computed another way."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.training.optimizer_state import averaged_weights
+
+
+class RecordingSGD(keras.optimizers.SGD):
+    """Keeps the gradients it was given."""
+
+    def apply(self, grads, trainable_variables=None):
+        self.given = [np.asarray(gradient) for gradient in grads]
+        super().apply(grads, trainable_variables)
+
+
+@pytest.fixture
+def frozen(trainer_builder, supernet_builder, mask_drawer, pool_maker):
+    """Builds a trainer of four frozen structures, always with the same weights."""
+
+    def build(**arguments):
+        model = trainer_builder(supernet_builder(), **{"seed": 5, **arguments})
+        model.freeze(pool_maker(model, mask_drawer(model)))
+        return model
+
+    return build
+
+
+def gradients_of(model, images, labels):
+    model.compile(RecordingSGD(0.0))
+    model.train_step((tf.constant(images), tf.constant(labels)))
+    return model.optimizer.given
+
+
+def assert_close(actual, expected, *, rtol=1e-3, atol=1e-5):
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
+
+
+def test_a_batch_in_parts_gives_the_mean_of_the_parts_gradients(frozen, batch):
+    images, labels = batch
+    halves = [gradients_of(frozen(), images[part], labels[part]) for part in (slice(0, 5), slice(5, 10))]
+    accumulated = gradients_of(frozen(gradient_accumulation=2), images, labels)
+    assert_close(accumulated, [(a + b) / 2 for a, b in zip(*halves, strict=True)])
+
+
+def test_losses_and_accuracy_of_parts_are_those_of_the_batch(frozen, batch):
+    logs = {}
+    for parts, (images, labels) in ((1, batch), (2, [np.concatenate([part, part]) for part in batch])):
+        # Both halves are the same batch, so that BatchNorm sees the same statistics.
+        model = frozen(gradient_accumulation=parts)
+        model.compile(keras.optimizers.SGD(0.0))
+        logs[parts] = tf.function(model.train_step)((tf.constant(images), tf.constant(labels)))
+    for name, value in logs[1].items():
+        assert float(logs[2][name]) == pytest.approx(float(value), rel=1e-4)
+
+
+def test_a_batch_that_the_parts_do_not_divide_is_refused(frozen, batch):
+    with pytest.raises(ValueError, match="a batch that 3 parts divide"):
+        gradients_of(frozen(gradient_accumulation=3), *batch)
+
+
+def test_clipping_shortens_the_gradient_and_leaves_the_penalty_alone(frozen, batch):
+    free = gradients_of(frozen(), *batch)
+    norm = np.sqrt(sum(np.sum(gradient**2) for gradient in free))
+    clipped = gradients_of(frozen(clip_norm=norm / 4), *batch)
+    assert_close(clipped, [gradient / 4 for gradient in free])
+    assert_close(gradients_of(frozen(clip_norm=norm * 2), *batch), free)
+    model = frozen(clip_norm=norm / 4, weight_decay=0.5)
+    decayed = {"stem/kernel", "last/kernel", "logits/kernel"}
+    decay = [0.5 * np.asarray(v) if v.path in decayed else 0.0 for v in model.supernet.trainable_variables]
+    assert_close(gradients_of(model, *batch), [c + d for c, d in zip(clipped, decay, strict=True)])
+
+
+def test_label_smoothing_mixes_the_labels_with_the_uniform_distribution(frozen, batch):
+    images, labels = batch
+    smooth = 0.7 * np.eye(3, dtype=np.float32)[labels] + 0.1
+    smoothed = gradients_of(frozen(label_smoothing=0.3), images, labels)
+    assert_close(smoothed, gradients_of(frozen(), images, smooth))
+
+
+def test_xla_gives_the_same_step(frozen, batch):
+    after = []
+    for jit_compile in (False, True):
+        model = frozen(jit_compile=jit_compile)
+        model.compile(keras.optimizers.SGD(1.0))
+        before = model.supernet.get_weights()
+        tf.function(model.train_step)((tf.constant(batch[0]), tf.constant(batch[1])))
+        after.append(model.supernet.get_weights())
+    assert_close(*after)
+    assert not np.allclose(after[0][0], before[0])
+    with pytest.raises(ValueError, match="jit_compile as an argument of OnceForAll"):
+        model.compile("sgd", jit_compile=True)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_gives_nearly_the_same_gradients_and_leaves_weights_float32(frozen, batch, policy):
+    exact = np.concatenate([gradient.ravel() for gradient in gradients_of(frozen(), *batch)])
+    model = frozen(dtype_policy=policy)
+    model.compile(keras.optimizers.SGD(1.0))
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+    before = [np.asarray(variable) for variable in model.supernet.trainable_variables]
+    tf.function(model.train_step)((tf.constant(batch[0]), tf.constant(batch[1])))
+    after = [np.asarray(variable) for variable in model.supernet.trainable_variables]
+    mixed = np.concatenate([(old - new).ravel() for old, new in zip(before, after, strict=True)])
+    cosine = mixed @ exact / np.linalg.norm(mixed) / np.linalg.norm(exact)
+    assert 0.99 < cosine < 1.0 - 1e-9  # Not exact: it was computed in another format.
+    assert np.linalg.norm(mixed) == pytest.approx(np.linalg.norm(exact), rel=0.05)
+    assert {weight.dtype for weight in model.supernet.weights} == {"float32"}
+
+
+def test_a_step_that_overflows_changes_nothing_but_the_scale_of_the_loss(frozen, batch):
+    model = frozen(dtype_policy="mixed_float16", weight_decay=0.1, clip_norm=1.0)
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0), initial_scale=2.0**40))
+    before = model.supernet.get_weights()
+    tf.function(model.train_step)((tf.constant(batch[0]), tf.constant(batch[1])))
+    assert float(model.optimizer.dynamic_scale) == 2.0**39
+    assert int(model.optimizer.iterations) == 0
+    assert_close(model.supernet.get_weights(), before, rtol=0, atol=0)
+
+
+def test_averages_are_those_computed_by_hand_and_only_lent(frozen, batch):
+    model = frozen()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.75))
+    average, step = None, tf.function(model.train_step)
+    for _ in range(3):
+        step((tf.constant(batch[0]), tf.constant(batch[1])))
+        present = [np.asarray(variable) for variable in model.trainable_variables]
+        pairs = zip(present, average or present, strict=True)
+        average = [0.25 * new + 0.75 * old for new, old in pairs]
+    with model.averaged_weights():
+        assert_close(model.trainable_variables, average, rtol=1e-4)
+    assert_close(model.trainable_variables, present, rtol=0, atol=0)
+
+
+def test_without_averages_or_steps_the_weights_themselves_are_measured(frozen):
+    for optimizer in (keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1, use_ema=True)):
+        model = frozen()
+        model.compile(optimizer)
+        before = model.supernet.get_weights()
+        with averaged_weights(model.optimizer, model.trainable_variables):
+            assert_close(model.supernet.get_weights(), before, rtol=0, atol=0)
+
+
+def fit(model, batch, *, epochs, search_epochs):
+    data = tf.data.Dataset.from_tensors(batch).repeat()
+    return model.fit(data, steps_per_epoch=2, epochs=epochs, verbose=0, callbacks=[MaskSearch(epochs=search_epochs)])
+
+
+@pytest.mark.parametrize("batch_norm", ["calibrated", "switchable"])
+def test_averages_begin_anew_when_structures_are_frozen_and_are_what_fit_leaves(
+    trainer_builder, supernet_builder, batch, batch_norm
+):
+    model = trainer_builder(supernet_builder(), batch_norm=batch_norm)
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.999))
+    fit(model, batch, epochs=2, search_epochs=1)
+    averages = [slot for slot in model.optimizer.variables if slot.name.endswith("_average")]
+    assert_close(model.trainable_variables, averages, rtol=0, atol=0)
+    for structure in range(4):
+        for own, whole in zip(model.pool_weights.of(structure), model.supernet.weights, strict=True):
+            # Two steps at a momentum of 0.999 hardly leave where the search ended, which is where both began.
+            np.testing.assert_allclose(own, whole, atol=5e-3)
+
+
+def test_after_the_search_training_may_begin_anew_with_the_initial_weights(trainer_builder, supernet_builder, batch):
+    model = trainer_builder(supernet_builder(), after_search="reinitialize")
+    initial = model.supernet.get_weights()
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    fit(model, batch, epochs=1, search_epochs=1)
+    assert not model.searching
+    assert_close(model.supernet.get_weights(), initial, rtol=0, atol=0)
+    assert all(not np.asarray(slot).any() for slot in model.optimizer.momentums)
+    kept = trainer_builder(supernet_builder())
+    kept.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    fit(kept, batch, epochs=1, search_epochs=1)
+    assert [list(mask.keep) for mask in kept.masks] == [list(mask.keep) for mask in model.masks]
+    assert not np.allclose(kept.supernet.get_weights()[0], initial[0])
