@@ -114,6 +114,12 @@ class TrainConfig(Settings):
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
     nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
     gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    search_execution: str = setting(
+        "auto",
+        "How the search runs its networks: whole, with masks (masked), or compact and traced again each epoch (sliced); "
+        "the results are the same, auto takes the faster.",
+        choices=("auto", "masked", "sliced"),
+    )
     after_search: str = setting(
         "continue",
         "Train the structures on from the weights that the search ends with, or from the initial ones.",
@@ -291,6 +297,11 @@ class ExportConfig(Settings):
         1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
     )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    pack_resolutions: bool = setting(
+        False,
+        "Also write the resolutions of each structure as signatures of one file, where that saves bytes: weights of 8 "
+        "bits are shared, floats are not. For LiteRT; MediaPipe takes no such files.",
+    )
     description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")
     model_version: str = setting("1", "Your version of the files; each file holds it.")
     license: str = setting("Not stated", "The terms under which others may use the files; each file holds them.")

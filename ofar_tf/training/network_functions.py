@@ -67,6 +67,7 @@ class NetworkFunctions:
         self._dtype_policy = dtype_policy
         self._compiled_for = tuple(compiled_for)
         self._branches: list[Any] = []
+        self._slices: dict[Any, Any] = {}
         self._gates: Any = None
         # Variables that symbolic runs of a model left without a value are made at the end of the next stateless scope.
         # Here and now: inside the first traced network they would cost it a second trace.
@@ -89,15 +90,21 @@ class NetworkFunctions:
 
         self._gates, self._branches = gates, [self._traced(run, tf.TensorSpec([], tf.int32))]
 
-    def use_slices(self, masks: Sequence[ChannelMask], weights: PoolWeights) -> None:
-        """Runs compact networks, one traced function per structure.
+    def use_slices(self, masks: Sequence[ChannelMask], weights: PoolWeights | None = None) -> None:
+        """Runs compact networks, one traced function per structure. Those that ran before keep their trace.
 
         Args:
             masks: The structures' masks, in the order of their indices.
-            weights: The weights that each is cut out of.
+            weights: The weights that each is cut out of, in that order; the supernet's own by default.
         """
-        self._gates = None
-        self._branches = [self._traced(self._sliced(mask, weights.of(index))) for index, mask in enumerate(masks)]
+        cut_from = [weights.of(index) if weights else self._supernet.weights for index in range(len(masks))]
+        keys = [(mask, *map(id, variables)) for mask, variables in zip(masks, cut_from, strict=True)]
+        known = self._slices
+        self._slices = {
+            key: known.get(key) or self._traced(self._sliced(mask, variables))
+            for key, mask, variables in zip(keys, masks, cut_from, strict=True)
+        }
+        self._gates, self._branches = None, [self._slices[key] for key in keys]
 
     def _network(self, mask: ChannelMask) -> keras.Model:
         return build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)

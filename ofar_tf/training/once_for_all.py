@@ -24,6 +24,7 @@ from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, loss_scale, restart_averages
 from ofar_tf.training.regularization import Regularization
 from ofar_tf.training.sandwich import SandwichRule
+from ofar_tf.training.search_execution import EXECUTIONS
 from ofar_tf.training.weight_update import WeightUpdate
 
 
@@ -32,6 +33,10 @@ class OnceForAll(keras.Model):
 
     Add `MaskSearch` to the callbacks of `fit`: until it has frozen the structures, each step runs masked networks at
     the search resolutions; from then on it runs compact ones.
+
+    With a `tf.distribute` strategy, make the supernet, this model and the optimizer in its scope. A batch is that of
+    all replicas, and so are its gradients; all replicas train the same networks; BatchNorm sees the share of its
+    replica, as in US-Net and MutualNet. So n replicas do what one device does with `gradient_accumulation=n`.
 
     Args:
         supernet: A functional Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables are trained in
@@ -49,6 +54,8 @@ class OnceForAll(keras.Model):
         nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
         gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
         weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
+        search_execution: How the search runs its networks: `masked`, whole with gates, one trace for all epochs; or
+            `sliced`, compact, each traced again when its mask has changed. The same numbers; see `faster_execution`.
         after_search: `continue` trains the structures on from the weights that the search ends with, `reinitialize`
             from the initial ones (DESIGN D15).
         networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
@@ -88,6 +95,7 @@ class OnceForAll(keras.Model):
         nested: bool = False,
         gamma_l1: float = 1e-4,
         weight_decay: float = 1e-4,
+        search_execution: str = "masked",
         after_search: str = "continue",
         networks_per_step: str = "sandwich",
         weights: str = "shared",
@@ -103,6 +111,7 @@ class OnceForAll(keras.Model):
     ):
         super().__init__(name="once_for_all")
         _check_choices(
+            search_execution=(search_execution, EXECUTIONS),
             after_search=(after_search, ("continue", "reinitialize")),
             networks_per_step=(networks_per_step, ("sandwich", "all")),
             distillation=(distillation, DISTILLATIONS),
@@ -126,6 +135,7 @@ class OnceForAll(keras.Model):
         )
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
+        self.search_execution = search_execution
         self.distillation = distillation
         self.label_smoothing = label_smoothing
         self._compute_policy = dtype_policy
@@ -231,7 +241,8 @@ class OnceForAll(keras.Model):
         """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
 
         Args:
-            x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels).
+            x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels), which
+                may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
                 BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
@@ -253,7 +264,7 @@ class OnceForAll(keras.Model):
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
         # Keras warns of every data set that it cannot shuffle itself.
-        kwargs.setdefault("shuffle", not isinstance(x, tf.data.Dataset))
+        kwargs.setdefault("shuffle", not isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)))
         return super().fit(x, y, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -307,12 +318,15 @@ class OnceForAll(keras.Model):
             frozen: Which of them no longer change.
         """
         self._masks = list(masks)
-        if not self._masked:
-            self._masked = True
+        whole_teacher = self.pool_weights.separate or not frozen[0]
+        running = [ChannelMask.full(self.groups), *masks[1:]] if whole_teacher else list(masks)
+        if self.search_execution == "sliced":
+            self._functions.use_slices(running)
+        else:
+            self._gates.assign(gates_of(running))
+        if self.search_execution == "sliced" or not self._masked:
             self._trace_again()
-        gates = gates_of(masks)
-        gates[0] = gates[0] if frozen[0] and not self.pool_weights.separate else 1.0
-        self._gates.assign(gates)
+        self._masked = True
 
     def freeze(self, pool: PrunedNetworkPool) -> None:
         """Ends the search: from the next step on, the pool's structures are trained jointly, on compact weights.
@@ -381,14 +395,17 @@ class OnceForAll(keras.Model):
         structures, resolutions = self._rule.draw(step)
         structures, resolutions = structures[: self._networks], resolutions[: self._networks]
         smooth = (1.0 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
-        noise = tf.cast(step, tf.int32) * self._parts + part
+        context = tf.distribute.get_replica_context()
+        first = (
+            tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
+        ) * self._parts
         passes: list[NetworkPass] = []
         for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
             teacher = teacher_of(network, distillation=self.distillation)
             passes.append(
                 self._functions.run(
                     index,
-                    noise=noise,
+                    noise=first + part,
                     images=images,
                     resolution=resolution,
                     target=smooth if teacher is None else passes[teacher].probabilities,
@@ -422,7 +439,14 @@ class OnceForAll(keras.Model):
         for metric, loss in zip(self._losses, outcome.losses, strict=False):
             metric.update_state(loss)
         self._accuracy.update_state(outcome.accuracy)
-        return {metric.name: metric.result() for metric in self.metrics}
+        logs = {metric.name: metric.result() for metric in self.metrics}
+        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras averages what several processes log along the first axis.
+            return {name: value[tf.newaxis] for name, value in logs.items()}
+        return logs
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Does nothing: all is built. Keras' own fails with several processes (keras-team/keras#20585)."""
 
 
 class _Outcome(NamedTuple):
