@@ -23,6 +23,16 @@ def select() -> None:
     _run("select")
 
 
+def package() -> None:
+    """Runs `ofar-package`."""
+    _run("package")
+
+
+def run_matrix() -> None:
+    """Runs `ofar-run-matrix`."""
+    _run("run_matrix")
+
+
 def _run(command: str) -> None:
     # Behind a plain entry point the running module would be the script, whose flags are none.
     runpy.run_module(f"ofar_tf.{command}", run_name="__main__", alter_sys=True)

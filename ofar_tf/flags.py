@@ -18,18 +18,19 @@ from ofar_tf.settings import describe_kind, format_setting, kind_of, parse_setti
 _ERRORS_ONLY = -2
 
 
-def run(main: Callable[[Any], int | None], kind: type[Any]) -> None:
+def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str | None = None) -> None:
     """Runs a command: parses its flags into its configuration and calls it.
 
     Args:
         main: Takes the configuration, returns the exit status (`None` for success).
         kind: The configuration's dataclass.
+        positional: The setting whose flag may be left out: an argument that is no flag is its value.
     """
     # Before TensorFlow is imported: it greets every user with lines about oneDNN and CUDA.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # `--help` shows the flags of the module that runs, which is the command and not this one.
     define(kind, flags.FLAGS, module=sys.argv[0])
-    app.run(main, flags_parser=partial(_parse_or_exit, kind))
+    app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
 
 
 def define(kind: type[Any], values: flags.FlagValues, *, module: str) -> None:
@@ -48,13 +49,21 @@ def define(kind: type[Any], values: flags.FlagValues, *, module: str) -> None:
             flags.DEFINE(_Text(describe_kind(field)), field.name, format_setting(field.default), **common)
 
 
-def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str]) -> Any:
+def read(kind: type[Any], arguments: Sequence[str], *, positional: str | None = None) -> Any:
+    """Turns flags that are not those of this process into a configuration; like `parse`, but without a program."""
+    values = flags.FlagValues()
+    define(kind, values, module=kind.__name__)
+    return parse(kind, values, [kind.__name__, *arguments], positional=positional)
+
+
+def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *, positional: str | None = None) -> Any:
     """Turns a command line into a configuration.
 
     Args:
         kind: The configuration's dataclass.
         values: The flags that `define` made of it.
         arguments: The name of the program and the flags.
+        positional: The setting whose flag may be left out.
 
     Returns:
         An instance of `kind`.
@@ -64,6 +73,8 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str]) -
         FileNotFoundError: If a flagfile is missing.
     """
     rest = _flags_read(values, arguments)
+    if positional and len(rest) > 1 and values[positional].using_default_value:
+        values[positional].value = rest.pop(1)
     if len(rest) > 1:
         raise ValueError(f"Expected flags only, as --name=value. Received: {rest[1]!r}.")
     found = {field: values[field.name].value for field in dataclasses.fields(kind)}
@@ -86,10 +97,10 @@ def _flags_read(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]
         raise ValueError(f"Expected flags as --help describes them. Received: {error}.") from error
 
 
-def _parse_or_exit(kind: type[Any], arguments: Sequence[str]) -> Any:
+def _parse_or_exit(kind: type[Any], arguments: Sequence[str], *, positional: str | None) -> Any:
     with one_line_errors():
         try:
-            config = parse(kind, flags.FLAGS, arguments)
+            config = parse(kind, flags.FLAGS, arguments, positional=positional)
         except SystemExit:
             # absl ends `--help` with status 1, which scripts take for a failure.
             raise SystemExit(0) from None
