@@ -3,7 +3,7 @@
 python -m ofar_tf.evaluate --run_dir=RUN
 """
 
-from ofar_tf import flags
+from ofar_tf import atomic_file, flags
 from ofar_tf.config import EvaluateConfig
 
 
@@ -12,13 +12,22 @@ def main(config: EvaluateConfig) -> None:
     with flags.quiet_imports():
         from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
         from ofar_tf.deploy.subnet_table import print_subnets, write_subnets
+        from ofar_tf.distribution import distribute
         from ofar_tf.finished_run import FinishedRun
     with flags.one_line_errors():
-        run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
+        run = FinishedRun(
+            config.run_dir,
+            data_dir=config.data_dir,
+            eval_images=config.eval_images,
+            distribution=distribute(config.distribution),
+        )
     rows = run.trained_pool.evaluate()
-    write_subnets(run.run_dir.subnets, rows)
     points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
-    plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
+    try:
+        write_subnets(run.run_dir.subnets, rows)
+        plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
+    except atomic_file.NoRoomError as error:
+        raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None
     print_subnets(rows)
     print(f"Next: python -m ofar_tf.export --run_dir={config.run_dir}")
 

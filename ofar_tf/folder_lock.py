@@ -9,13 +9,13 @@ NAME = ".lock"
 
 
 class FolderLock:
-    """Holds a folder for as long as this object lives.
+    """Holds a folder for as long as this object lives, or until `release()`.
 
     The lock is the system's, on an open file `.lock` in the folder: however a process ends, it leaves no lock behind,
     and the file itself means nothing. Some network file systems have no locks: there, nobody is kept out.
 
     Args:
-        folder: An existing folder.
+        folder: Any folder; it is created where it is missing.
 
     Raises:
         ValueError: If another process, or another object of this one, holds it.
@@ -23,6 +23,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / NAME
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         self.release = weakref.finalize(self, os.close, self._descriptor)

@@ -141,27 +141,28 @@ class RunDir:
 
     def seal(self) -> None:
         """Notes the checksums of a finished run, so that a damaged file is never taken for what was trained."""
-        atomic_file.write_text(self.checksums, "".join(f"{_checksum_line(path)}\n" for path in self._sealed))
+        lines = [_checksum_line(path) for path in self._sealed if path.exists()]
+        atomic_file.write_text(self.checksums, "".join(f"{line}\n" for line in lines))
 
     def check_seal(self) -> None:
-        """Compares a finished run with its checksums, if it has any.
+        """Compares a finished run with its checksums, if it has any; without the file, nothing is compared.
 
         Raises:
             ValueError: If a file has changed since training ended.
         """
         if not self.checksums.exists():
             return
-        noted = self.checksums.read_text(encoding="utf-8", errors="replace").splitlines()
-        changed = [path for path in self._sealed if not path.is_file() or _checksum_line(path) not in noted]
-        if changed:
-            raise ValueError(
-                f"Expected {changed[0]} as training left it, see {self.checksums.name}. Received: other content. "
-                f"Restore it from a copy; if the change is meant, remove {self.checksums}."
-            )
+        noted = self.checksums.read_text(encoding="utf-8", errors="replace")
+        for path in self._sealed:
+            if _checksum_line(path) not in noted.splitlines() if path.exists() else path.name in noted:
+                raise ValueError(
+                    f"Expected {path} as training left it, see {self.checksums.name}. Received: other content. Restore "
+                    f"it, or remove {self.supernet} and repeat the training command: it ends with the last checkpoint."
+                )
 
     @property
     def _sealed(self) -> tuple[Path, ...]:
-        return self.config, self.pool, self.supernet
+        return self.config, self.groups, self.pool, self.own_weights, self.supernet
 
     def _holds_something_else(self) -> bool:
         if not self.path.exists():
@@ -174,7 +175,6 @@ class RunDir:
 
     def _begin(self, config: TrainConfig) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             if not self._locks:
                 self._locks.append(folder_lock.FolderLock(self.path))
             if not self.config.exists():

@@ -3,13 +3,14 @@
 python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
 """
 
-from ofar_tf import flags
+from ofar_tf import atomic_file, flags
 from ofar_tf.config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
+        from ofar_tf.distribution import LostProcessError
         from ofar_tf.look_ahead import look_ahead
         from ofar_tf.training.callbacks import DivergenceError
         from ofar_tf.training_run import prepare
@@ -22,9 +23,16 @@ def main(config: TrainConfig) -> None:
         print(f"The run in {config.run_dir} is finished; nothing was changed.")
     else:
         try:
-            run.train()
-        except DivergenceError as error:
+            with atomic_file.room_for(f"the run in {config.run_dir}"):
+                run.train()
+                if run.experiment.distribution.writes and run.model.pool is not None:
+                    # Again: the search wrote it, maybe days ago, and what became of it since is not known.
+                    atomic_file.write_text(run.run_dir.pool, run.model.pool.to_json())
+                    run.run_dir.seal()
+        except (DivergenceError, LostProcessError) as error:
             raise SystemExit(f"Error: {error}") from None
+        except atomic_file.NoRoomError as error:
+            raise SystemExit(f"Error: {error} Make room: the same command goes on from the last checkpoint.") from None
     print(f"Next: python -m ofar_tf.evaluate --run_dir={config.run_dir}")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ofar_tf"
 ROOMS = ("data", "models", "pruning", "search", "training", "deploy")
-COMMANDS = ("train", "evaluate", "export", "select")
+COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix")
 # Values and files that know nothing of the project: any room may use them.
 LEAVES = {"ofar_tf.quantities", "ofar_tf.atomic_file", "ofar_tf.tables"}
 MODULES = {

@@ -96,7 +96,7 @@ def test_a_setting_of_its_own_wins_over_the_method(settings):
     assert (config.importance, config.distillation, config.training_resolutions) == ("uniform", "chain", (8,))
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """Stands for a kill that comes while a checkpoint is about to be written."""
 
 
@@ -113,13 +113,13 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
 
     def interrupt(self, epoch, state):
         if epoch == 3:
-            raise Interrupted
+            raise InterruptedTrainingError
         save(self, epoch, state)
 
     settings["run_dir"] = str(tmp_path / "interrupted")
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoints, "save", interrupt)
-        with pytest.raises(Interrupted):
+        with pytest.raises(InterruptedTrainingError):
             trained(settings, **options)
     resumed = trained(settings, **options)
     assert [mask.keep.tolist() for mask in resumed.pool.masks] == [mask.keep.tolist() for mask in whole.pool.masks]

@@ -90,7 +90,7 @@ def _digest(state: Mapping[str, np.ndarray]) -> np.ndarray:
     for name, value in sorted(state.items()):
         array = np.asarray(value)
         digest.update(repr((name, array.dtype.str, array.shape)).encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     return np.frombuffer(digest.digest(), np.uint8)
 
 

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +16,15 @@ def test_a_loss_that_is_no_number_ends_the_run(supernet_builder, loss):
     callback.on_epoch_end(0, {"teacher_loss": 1.0, "student_loss": 0.0})
     with pytest.raises(DivergenceError, match=r"student_loss and 0 others not finite in epoch 5, which is not saved"):
         callback.on_epoch_end(4, {"teacher_loss": 1.0, "student_loss": loss})
+
+
+def test_a_spoiled_loss_ends_the_run_after_the_same_step(trainer_builder, batch):
+    model, steps = trainer_builder(), []
+    model.compile(keras.optimizers.SGD(1e30))
+    count = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda step, logs: steps.append(step))
+    with pytest.raises(DivergenceError, match=r"_loss and \d others not finite in epoch 1, which is not saved"):
+        model.fit(*batch, batch_size=1, epochs=2, verbose=0, callbacks=[StopOnDivergence(), MaskSearch(), count])
+    assert 1 < len(steps) < 10
 
 
 def test_weights_spoiled_by_the_last_update_end_the_run(supernet_builder):
