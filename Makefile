@@ -6,7 +6,7 @@ BIN = .venv/bin
 PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: quickstart test lint types format clean FORCE
+.PHONY: quickstart benchmark test acceptance lint types format clean FORCE
 
 # Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
 quickstart: $(RUN)/subnets.csv
@@ -22,6 +22,10 @@ $(RUN)/supernet.keras: .venv/installed FORCE
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The exported files in the library that phones use. It needs another absl than we, hence an environment of its own.
+acceptance: .venv/installed .venv-mediapipe/installed
+	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/deploy/test_mediapipe.py
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,13 +33,17 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
+# Ratios to the physical limit, in benchmarks/results/latest.json; up to twenty minutes.
+benchmark: .venv/installed
+	$(BIN)/python -m benchmarks
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # Runs and the data in them stay.
 clean:
-	rm -rf .venv build dist ofar_tf.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-mediapipe build dist ofar_tf.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 as python3 (or make PYTHON=/path/to/python)." \
@@ -45,4 +53,13 @@ clean:
 	@echo "Installing ofar_tf and TensorFlow into .venv; this takes a minute or more."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv-mediapipe/installed: | .venv/installed
+	@echo "Installing mediapipe into .venv-mediapipe; this takes half a minute."
+	@$(BIN)/python -m venv .venv-mediapipe
+	@.venv-mediapipe/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'mediapipe>=1.2,<2'
+	@.venv-mediapipe/bin/python -c 'from mediapipe.tasks.python import vision' || { echo "Expected the system libraries" \
+		"of mediapipe (on Debian and Ubuntu: apt install libegl1 libgles2 libgl1 libglib2.0-0)." \
+		"Received: the error above." >&2; exit 1; }
 	@touch $@

@@ -8,6 +8,9 @@ import pytest
 
 from ofar_tf.deploy import conversion
 from ofar_tf.deploy.conversion import ConversionJob, convert_files
+from ofar_tf.deploy.metadata import FileMetadata, with_metadata
+
+ABOUT = FileMetadata(name="net", labels=("a", "b", "c"))
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,7 @@ def folder(network, images, tmp_path_factory):
 
 
 def jobs_in(folder, out):
-    int8 = ConversionJob(folder / "net.keras", out / "net_int8.tflite", "int8", folder / "images.npy")
+    int8 = ConversionJob(folder / "net.keras", out / "net_int8.tflite", "int8", folder / "images.npy", metadata=ABOUT)
     return [ConversionJob(folder / "net.keras", out / "net_float32.tflite", "float32"), int8]
 
 
@@ -51,8 +54,9 @@ def files_in(folder):
 
 
 def test_the_processes_write_what_a_direct_conversion_writes(finished, converted):
-    for job in finished:
-        assert job.tflite_path.read_bytes() == converted(job.precision).read_bytes()
+    float32, int8 = finished
+    assert float32.tflite_path.read_bytes() == converted("float32").read_bytes()
+    assert int8.tflite_path.read_bytes() == with_metadata(converted("int8").read_bytes(), ABOUT)
 
 
 def test_finished_work_is_skipped(finished, processes):
@@ -62,7 +66,7 @@ def test_finished_work_is_skipped(finished, processes):
     assert not processes
 
 
-@pytest.mark.parametrize("change", ["the file", "the images", "the network", "the record", "nothing"])
+@pytest.mark.parametrize("change", ["the file", "the images", "the network", "the record", "the licence", "nothing"])
 def test_work_is_done_only_while_nothing_has_changed(change, finished, tmp_path):
     source, changed = finished[1], jobs_in(tmp_path, tmp_path)[1]
     for old, new in [(getattr(source, name), getattr(changed, name)) for name in ("keras_path", "tflite_path")]:
@@ -71,6 +75,8 @@ def test_work_is_done_only_while_nothing_has_changed(change, finished, tmp_path)
         )
     np.save(changed.representative_path, np.load(source.representative_path) + (change == "the images"))
     changed.record_path.write_text("{}" if change == "the record" else source.record_path.read_text())
+    if change == "the licence":
+        changed = dataclasses.replace(changed, metadata=dataclasses.replace(ABOUT, license="MIT"))
     assert changed.is_done() is (change == "nothing")
 
 
@@ -112,7 +118,7 @@ def test_a_refused_conversion_is_the_jobs_one_line_error(tmp_path):
 
 
 def write_job(job, path):
-    path.write_text(json.dumps({name: value and str(value) for name, value in vars(job).items()}))
+    path.write_text(json.dumps(dataclasses.asdict(job), default=str))
     return [str(path)]
 
 

@@ -14,6 +14,7 @@ from ofar_tf.deploy import conversion, family, measurement
 from ofar_tf.deploy.family import export_family
 from ofar_tf.deploy.family_member import FamilyMember
 from ofar_tf.deploy.manifest import read_manifest
+from ofar_tf.deploy.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
 
@@ -51,6 +52,7 @@ def settings(members, header, make_images_at):
         "header": header,
         "evaluation_batches": evaluation_batches,
         "representative_images": lambda resolution: make_images_at(resolution, seed=5),
+        "credits": Credits(description="Colours.", license="CC0", version="3", author="Ada"),
     }
 
 
@@ -85,7 +87,7 @@ def test_the_folder_holds_the_files_of_the_design(exported):
     assert result.failures == ()
     names = [f"net_ofar_half_r{resolution}" for resolution in (12, 16)]
     assert visible_files(folder) == sorted(
-        ["README.md", "labels.txt", "manifest.json", "notes.txt", "pareto.png"]
+        ["README.md", "labels.txt", "manifest.json", "notes.txt", "pareto.png", "report.html"]
         + [f"{name}/{name}{ending}" for name in names for ending in (".keras", "_float32.tflite", "_int8.tflite")]
     )
     assert (folder / "labels.txt").read_text() == "red\ngreen\nblue\n"
@@ -108,6 +110,20 @@ def test_the_manifest_tells_the_truth_about_each_file(exported):
         assert entry.input.dtype == {"int8": "uint8", "float32": "float32"}[entry.quantization]
     # Both resolutions are fully accurate, so the cheaper one alone is on the front.
     assert [entry.resolution for entry in manifest.models if entry.pareto] == [12, 12]
+
+
+def test_each_file_names_its_classes_its_makers_and_its_licence(exported):
+    folder, result, _ = exported
+    for entry in result.manifest.models:
+        network = f"3 classes, {entry.resolution}x{entry.resolution} pixels, {entry.macs / 1e3:.3g}K multiply-adds"
+        assert read_metadata(folder / entry.path) == FileMetadata(
+            name=entry.id,
+            description=f"Colours. Image classifier, {network}, structure half.",
+            version="3",
+            license="CC0",
+            author="Ada",
+            labels=LABELS,
+        )
 
 
 def test_progress_ends_with_every_step_done(exported):

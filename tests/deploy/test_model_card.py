@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from ofar_tf.deploy.latency import Latency
 from ofar_tf.deploy.manifest import Manifest
 from ofar_tf.deploy.model_card import write_model_card
 
@@ -40,11 +41,26 @@ def test_the_card_lists_the_front_of_each_precision_by_rising_cost(card):
 
 
 def test_the_card_has_a_row_for_each_file_and_marks_the_bad_ones(card):
-    rows = [line for line in card.splitlines() if line.startswith("| `")]
+    rows = [line for line in card.split("## Speed")[0].splitlines() if line.startswith("| `")]
     assert rows[0] == "| `large/large_float32.tflite` | 160 | 107M | 100 | 1000 | 91.23 | 91.23 | yes | passed |"
     assert rows[1].endswith("| **FAILED** Its accuracy / is low. |")
     assert rows[3].endswith("| - | - |  | **FAILED** LiteRT cannot run it: no. |")
     assert len(rows) == 4 and all(row.count("|") == 10 for row in rows)
+
+
+def test_the_card_says_how_fast_and_how_large_each_file_is(make_entry, header, tmp_path):
+    timed = {"latency": (Latency("laptop", 2, 4.0, 5.25),), "arena_bytes": 3072}
+    models = (
+        make_entry("large", macs=300, top1=0.9, gpu_refused={"SQUEEZE": "has no kernel", "TILE": "too"}, **timed),
+        make_entry("small", macs=100, top1=0.8, gpu_refused={}),
+    )
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models))
+    assert (
+        "| file | laptop, threads: 2, ms | memory, bytes | GPU refuses |\n"
+        "|---|---:|---:|---|\n"
+        "| `large/large_float32.tflite` | 4 (5.25) | 3072 | SQUEEZE, TILE |\n"
+        "| `small/small_float32.tflite` | - | - | nothing |\n"
+    ) in (tmp_path / "README.md").read_text()
 
 
 def test_no_placeholder_is_left(card):
