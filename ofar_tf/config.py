@@ -269,6 +269,11 @@ class EvaluateConfig(Settings):
     run_dir: str = setting("", "Folder of a finished run.")
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    distribution: str = setting(
+        "none",
+        "Devices that share the work: none (one) or mirrored (all GPUs of this machine). The results are the same.",
+        choices=("none", "mirrored"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -307,6 +312,12 @@ class ExportConfig(Settings):
     license: str = setting("Not stated", "The terms under which others may use the files; each file holds them.")
     author: str = setting("", "Who made the files; each file holds it.")
     workers: int | None = setting(None, "Conversions at once; by default one for each core.", low=1)
+    latency_threads: int = setting(
+        1, "Time every file on this machine, with so many threads, one file after the other; 0 to time none.", low=0
+    )
+    import_latency: str | None = setting(
+        None, "A table of measurements on phones; benchmark_on_phone.sh in the export folder writes it."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -326,7 +337,10 @@ class SelectConfig(Settings):
     max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
     max_bytes: str | None = setting(None, "Largest file: 500K.")
     min_top1: float | None = setting(None, "Least top-1 accuracy of the file, in [0, 1].", low=0.0, high=1.0)
-    max_latency_ms: float | None = setting(None, "Largest median latency, in milliseconds.", low=0.0)
+    max_latency_ms: float | None = setting(
+        None, "Largest median latency, in milliseconds, on --device; by default on the slowest of all.", low=0.0
+    )
+    device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
     quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
 
     def __post_init__(self) -> None:
@@ -336,6 +350,32 @@ class SelectConfig(Settings):
         for limit in (self.max_macs, self.max_bytes):
             if limit is not None:
                 parse_quantity(limit)
+
+
+@dataclass(frozen=True)
+class PackageConfig(Settings):
+    """The settings of `ofar_tf.package`."""
+
+    export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
+    package_dir: str = setting("", "Folder to write: new, empty, or one that this command wrote.")
+    tiers: tuple[str, ...] = setting(
+        (),
+        "Kinds of devices, the best first, as NAME:KEY=VALUE:...: high:min_ram=6G:max_macs=300M,low:max_macs=50M. "
+        "Conditions: min_ram, soc=MANUFACTURER/MODEL+..., device=BRAND/DEVICE+...; the last tier has none. "
+        "Limits: max_macs, max_bytes, max_latency_ms (measured_on=DEVICE). Also precision (int8) and budget_ms: the "
+        "latency above which the app steps down to a cheaper file (by default max_latency_ms, else never).",
+    )
+    steps_down: int = setting(1, "Cheaper files that each tier receives too.", low=0)
+    pack_name: str = setting("ofar_models", "Name of the AI pack, the Gradle module that holds the files.")
+    delivery: str = setting(
+        "install-time", "When Play delivers the pack.", choices=("install-time", "fast-follow", "on-demand")
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("export_dir", "package_dir", "tiers"):
+            if not getattr(self, name):
+                raise ValueError(f"Expected --{name}: --help shows an example. Received: none.")
 
 
 def _require_run_dir(run_dir: str) -> None:

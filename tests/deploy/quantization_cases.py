@@ -176,6 +176,7 @@ def messages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    keras.utils.set_random_seed(0)
     odd = odd_network()
     facts = {
         "twins": {name: twin_facts(built_in(name)) for name in NETWORKS} | {"odd": twin_facts(odd)},

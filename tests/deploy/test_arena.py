@@ -22,7 +22,7 @@ def test_the_memory_holds_at_least_what_is_alive_at_once(converted):
 
 def test_the_weights_are_no_part_of_it(converted):
     content = converted("float32").read_bytes()
-    # Three kernels, four biases or offsets, the scale and offset of the pixels, and the axes of the mean.
-    assert len(constant_tensors(content)) == 10
+    # Four kernels with a bias each, the scale and offset of the pixels, and the axes of the mean.
+    assert len(constant_tensors(content)) == 11
     # LiteRT unpacks weights of 16 bits before it runs.
     assert arena_bytes(converted("float16")) > arena_bytes(converted("float32"))

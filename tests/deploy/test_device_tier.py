@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,8 @@ def test_tiers_are_read_in_order():
     high, mid, low = parse_tiers(
         [
             "high:min_ram=6G:max_macs=300M:budget_ms=33",
-            "mid:soc=QTI/SM8650+Mediatek/MT6833V/ZA:device=google/husky+samsung:max_latency_ms=8.5:precision=float16",
-            "low:max_bytes=500K",
+            "mid:soc=QTI/SM8650+Mediatek/MT6833V/ZA:device=google/husky+samsung:max_latency_ms=8.5:measured_on=Pixel 8",
+            "low:max_bytes=500K:precision=float16",
         ]
     )
     assert high == DeviceTier(
@@ -21,12 +23,12 @@ def test_tiers_are_read_in_order():
     )
     assert mid == DeviceTier(
         "mid",
-        Limits(max_latency_ms=8.5, quantization="float16"),
+        Limits(max_latency_ms=8.5, quantization="int8", device="Pixel 8"),
         socs=(("QTI", "SM8650"), ("Mediatek", "MT6833V/ZA")),  # Some chips have a slash in their model.
         devices=(("google", "husky"), ("samsung", "")),
         budget_ms=8.5,
     )
-    assert low == DeviceTier("low", Limits(max_bytes=500_000, quantization="int8"))
+    assert low == DeviceTier("low", Limits(max_bytes=500_000, quantization="float16"))
 
 
 def test_the_default_tier_is_plays_own_group():
@@ -58,9 +60,11 @@ def test_conditions_are_said_in_words():
         (["a:min_ram=6:max_macs=1M", LOW], "Expected min_ram in bytes, such as 6G. Received: 6 in tier a."),
         (["a:min_ram=6GB:max_macs=1M", LOW], "Expected a positive quantity .* Received: '6GB'."),
         (["a:min_ram=6G:min_ram=7G:max_macs=1M", LOW], "Expected each key of a tier once."),
+        (["a:min_ram=6G:max_macs=1M:measured_on=Pixel 8", LOW], "Expected max_latency_ms beside measured_on."),
         (["a:min_ram=6G", LOW], "Expected a budget for each tier: .* Received: none in tier a."),
         (["a:min_ram=6G:budget_ms=33", LOW], "Expected a budget for each tier"),
-        (["a:min_ram=6G:max_macs=1M:budget_ms=0", LOW], "Expected a positive budget_ms. Received: 0.0 in tier a."),
+        (["a:min_ram=6G:max_macs=1M:budget_ms=0", LOW], "Expected a finite, positive budget_ms. Received: 0.0 in tier"),
+        (["a:min_ram=6G:max_macs=1M:budget_ms=inf", LOW], "Expected a finite, positive budget_ms. Received: inf"),
         (["a:min_ram=6G:max_macs=1M:budget_ms=fast", LOW], "Expected milliseconds, .* Received: 'fast' in tier"),
         (["a:min_ram=6G:max_macs=1M:precision=int4", LOW], "int4"),
         (["a:soc=SM8650:max_macs=1M", LOW], "Expected soc=MANUFACTURER/MODEL and .* Received: 'SM8650' in tier"),
@@ -84,7 +88,7 @@ def test_a_condition_besides_memory_lets_a_smaller_tier_come_first():
 @given(st.lists(st.integers(256_000_000, 32_000_000_000), min_size=1, max_size=5))
 def test_tiers_of_memory_alone_are_taken_exactly_if_they_fall(sizes):
     texts = [f"t{i}:min_ram={size}:max_macs=1M" for i, size in enumerate(sizes)]
-    if all(larger > smaller for larger, smaller in zip(sizes, sizes[1:], strict=False)):
+    if all(larger > smaller for larger, smaller in pairwise(sizes)):
         assert [tier.min_ram for tier in parse_tiers([*texts, LOW])] == [*sizes, None]
     else:
         with pytest.raises(ValueError, match="Expected the larger min_ram first"):

@@ -87,8 +87,10 @@ def test_the_folder_holds_the_files_of_the_design(exported):
     assert result.failures == ()
     names = [f"net_ofar_half_r{resolution}" for resolution in (12, 16)]
     assert visible_files(folder) == sorted(
-        ["README.md", "labels.txt", "manifest.json", "notes.txt", "pareto.png", "report.html"]
+        ["README.md", "benchmark_on_phone.sh", "files.csv", "labels.txt", "manifest.json", "notes.txt", "pareto.png"]
+        + ["report.html"]
         + [f"{name}/{name}{ending}" for name in names for ending in (".keras", "_float32.tflite", "_int8.tflite")]
+        + [f"{name}/{name}_int8.layers.csv" for name in names]
     )
     assert (folder / "labels.txt").read_text() == "red\ngreen\nblue\n"
     assert not list(folder.rglob(".partial_*"))

@@ -1,7 +1,9 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
+from ofar_tf.deploy.gpu_delegate import gpu_refused
 from ofar_tf.deploy.layer_error import LayerError, worst_layers, write_layer_errors
 from ofar_tf.deploy.layer_errors import layer_errors
 from ofar_tf.deploy.layer_outputs import LayerOutputs, layers_named
@@ -37,7 +39,7 @@ def random_network(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_operator_of_a_float_file_is_the_layer_it_is_taken_for(name, tmp_path, images):
+def test_every_operator_of_a_float_file_is_the_layer_it_is_taken_for_and_runs_on_a_gpu(name, tmp_path, images):
     # A file of floats computes what Keras does: a wrong layer would differ.
     model, path = random_network(name), tmp_path / "net.tflite"
     path.write_bytes(convert(model, precision="float32"))
@@ -46,12 +48,11 @@ def test_every_operator_of_a_float_file_is_the_layer_it_is_taken_for(name, tmp_p
     # What has no layer: the first half of the rescaling, and of each normalization that no kernel comes before.
     operators = read_graph(path.read_bytes()).operators
     assert sum(operators.values()) - len(errors) == operators["MUL"]
+    assert gpu_refused(path.read_bytes()) == {}
 
 
 def test_the_last_layer_has_the_error_of_the_scores(converted, network, reference, images):
     path, (image,) = converted("int8_float_io"), images[:1].round()
-    from ai_edge_litert.interpreter import Interpreter
-
     interpreter = Interpreter(model_path=str(path))
     scores = interpreter.get_signature_runner("serve")(image=image[np.newaxis])["probabilities"]
     expected = network(image[np.newaxis], training=False).numpy()
@@ -81,7 +82,7 @@ def test_more_bits_make_less_noise(converted, reference, images):
         precision: max(error.noise for error in layer_errors(converted(precision), reference, images[:4]))
         for precision in ("int8", "int16x8", "float16")
     }
-    assert noise["int8"] > 10 * noise["int16x8"] and noise["int8"] > 10 * noise["float16"] > 0
+    assert noise["int8"] > noise["int16x8"] > noise["float16"] > 0
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_more_bits_make_less_noise(converted, reference, images):
         ("net_1/stem_relu_1/Relu;net_1/stem_bn_1/batchnorm/add_1;net_1/stem_1/convolution", {"stem", "stem_relu"}),
         ("model_1/quant_step12_stem/BiasAdd;model_1/quant_step12_stem/Conv2D1", {"stem"}),
         ("net_1/relu_1/Relu", {"relu", "relu_1"}),
+        ("net_1/add_1/Add", {"add"}),
         ("StatefulPartitionedCall:0", set()),
     ],
 )

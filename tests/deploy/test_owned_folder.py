@@ -54,7 +54,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 def test_a_changed_file_of_ours_is_refused_and_kept(tmp_path):
     OwnedFolder(tmp_path).write({"a": b"1", "b": b"2"})
     (tmp_path / "a").write_text("edited")
-    with pytest.raises(ValueError, match="Expected the files in .* as they were written. Received: a, changed since"):
+    with pytest.raises(ValueError, match=r"Expected the files in .* as they were written. Received: a, changed since"):
         OwnedFolder(tmp_path)
     assert (tmp_path / "a").read_text() == "edited"
 
@@ -63,7 +63,7 @@ def test_a_foreign_file_in_the_way_is_refused_before_anything_is_written(tmp_pat
     OwnedFolder(tmp_path).write({"a": b"1"})
     (tmp_path / "b").write_text("mine")
     before = files(tmp_path)
-    with pytest.raises(ValueError, match="Expected no files of others in the way. Received: b in "):
+    with pytest.raises(ValueError, match=r"Expected no files of others in the way. Received: b in "):
         OwnedFolder(tmp_path).write({"a": b"2", "b": b"2"})
     assert files(tmp_path) == before
 

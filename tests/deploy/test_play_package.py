@@ -63,7 +63,6 @@ def test_the_layout_is_that_of_an_ai_pack(package):
         "app/device_targeting_config.xml",
         "app/src/main/kotlin/ofar/AndroidModelPicker.kt",
         "app/src/main/kotlin/ofar/ModelPicker.kt",
-        RECORD,
         "ofar_models/build.gradle.kts",
         f"{ASSETS}high/large_int8.tflite",
         f"{ASSETS}high/middle_int8.tflite",
@@ -73,6 +72,7 @@ def test_the_layout_is_that_of_an_ai_pack(package):
         f"{ASSETS}mid/tier.json",
         f"{ASSETS}other/small_int8.tflite",
         f"{ASSETS}other/tier.json",
+        RECORD,
     ]
 
 
@@ -138,16 +138,16 @@ def test_another_choice_leaves_no_file_of_the_first(export, tmp_path):
 def test_a_file_that_is_not_the_manifests_is_refused(export, tmp_path):
     source = shutil.copytree(export, tmp_path / "export")
     (source / "small" / "small_int8.tflite").write_bytes(b"another")
-    with pytest.raises(ValueError, match="Expected .*small_int8.tflite with SHA-256 .*, as in the manifest. Received"):
+    with pytest.raises(ValueError, match=r"Expected .*small_int8.tflite with SHA-256 .*, as in the manifest. Received"):
         write_package(source, tmp_path / "out", tiers=TIERS)
     (source / "small" / "small_int8.tflite").unlink()
-    with pytest.raises(FileNotFoundError, match="Received: no small/small_int8.tflite"):
+    with pytest.raises(FileNotFoundError, match=r"Received: no small/small_int8.tflite"):
         write_package(source, tmp_path / "out", tiers=TIERS)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_name_that_is_no_module_is_refused(export, tmp_path):
-    with pytest.raises(ValueError, match="Expected a pack's name of lower case .* Received: 'my-models'"):
+    with pytest.raises(ValueError, match=r"Expected a pack's name of lower case .* Received: 'my-models'"):
         write_package(export, tmp_path / "out", tiers=TIERS, pack_name="my-models")
 
 
@@ -204,9 +204,10 @@ def test_the_model_picker_compiles_and_passes_its_own_tests(package, tmp_path):
     ran = subprocess.run(tests, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("passed: ") == 14
-    read = subprocess.run(
-        [*tests, str(package / f"{ASSETS}other" / "tier.json")], capture_output=True, text=True, check=True
-    )
+    # Java writes in the encoding of the locale.
+    utf8 = {**os.environ, "LC_ALL": "C.UTF-8"}
+    command = [*tests, str(package / f"{ASSETS}other" / "tier.json")]
+    read = subprocess.run(command, env=utf8, capture_output=True, encoding="utf-8", check=True)
     sha256 = hashlib.sha256(b"small as int8").hexdigest()
     assert read.stdout == (
         "low null [cat, dog, über] [ModelFile(file=small_int8.tflite, "

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.parity import check_file
 
 CASES = Path(__file__).with_name("quantization_cases.py")
+PACKAGE = CASES.parents[2] / "ofar_tf"
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet8", "resnet50", "vgg16", "wide_resnet_10_1", "odd")
 
 
@@ -133,3 +135,11 @@ def test_a_job_is_fine_tuned_exactly_if_its_precision_needs_it(precision, fine_t
 def test_fine_tuning_that_makes_no_sense_is_refused(changes):
     with pytest.raises(ValueError, match="Expected epochs of at least 0, a positive learning rate and a batch size"):
         FineTuning(**changes)
+
+
+def test_only_the_process_of_its_own_imports_keras_2():
+    # The import of tensorflow-model-optimization turns `tf.keras` into Keras 2 for the whole process.
+    name = r"tf_keras|tensorflow_model_optimization|ofar_tf\.deploy\.(legacy_network|quantization_aware)"
+    importing = re.compile(rf"^\s*(import|from) ({name})\b", re.MULTILINE)
+    users = {path.name for path in PACKAGE.rglob("*.py") if importing.search(path.read_text())}
+    assert users == {"legacy_network.py", "quantization_aware.py"}

@@ -10,7 +10,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from ofar_tf.deploy.manifest import Latency, Manifest
+from ofar_tf.deploy.latency import Latency
+from ofar_tf.deploy.layer_error import LayerError
+from ofar_tf.deploy.manifest import Manifest
 from ofar_tf.deploy.report import write_report
 from ofar_tf.deploy.report_columns import columns_of, measures_of
 from ofar_tf.deploy.search_record import SearchRecord, SimilarityMap
@@ -40,12 +42,13 @@ class Elements(HTMLParser):
 @pytest.fixture
 def manifest(make_entry, header):
     """A large file in two precisions, of which one failed, and a small one; measured on one device."""
-    timed = {"latency": (Latency("laptop", 2, 4.0, 5.0),)}
+    timed = {"latency": (Latency("laptop", 2, 4.0, 5.0),), "arena_bytes": 31_500, "gpu_refused": {}}
+    blamed = {"layer_errors": (LayerError("stem_relu", "CONV_2D", 0.04, 0.03), LayerError("logits", "ADD", 0.05, 0.01))}
     return Manifest(
         **vars(header),
         models=(
             make_entry("large", macs=5_000_000, top1=0.9, structure="rate0", bytes=2_500_000, pareto=True, **timed),
-            make_entry("large", macs=5_000_000, top1=0.8, quantization="int8", reasons=("Too far off.",)),
+            make_entry("large", macs=5_000_000, top1=0.8, quantization="int8", reasons=("Too far off.",), **blamed),
             make_entry("small", macs=1_250_000, top1=0.75, structure="rate50", bytes=900_000),
         ),
     )
@@ -124,6 +127,8 @@ def test_the_table_says_what_each_file_costs_and_reaches(manifest):
         "MACs": "5M",
         "Bytes": "2.5M",
         "Latency ms, laptop, 2 threads": "4",
+        "Memory bytes for tensors": "31.5K",
+        "GPU by LiteRT's list": "takes all",
         "Pixels": "16",
         "Weights": "100",
         "Structure": "rate0",
@@ -131,7 +136,29 @@ def test_the_table_says_what_each_file_costs_and_reaches(manifest):
         "Check": "passed",
     }
     assert failed["Check"] == "failed: Too far off." and failed["Front by MACs"] == ""
-    assert small["Latency ms, laptop, 2 threads"] == ""
+    assert small["Latency ms, laptop, 2 threads"] == small["Memory bytes for tensors"] == ""
+    assert small["GPU by LiteRT's list"] == ""
+
+
+def test_operators_that_a_gpu_refuses_are_named(manifest):
+    refusing = dataclasses.replace(manifest.models[0], gpu_refused={"SQUEEZE": "has no kernel", "TILE": "no"})
+    (column,) = (each for each in columns_of(manifest) if each.heading == "GPU")
+    assert column.text(refusing) == "refuses SQUEEZE, TILE"
+
+
+def test_the_layers_to_blame_are_shown_open_where_a_file_failed(manifest, tmp_path):
+    good = dataclasses.replace(
+        manifest.models[2],
+        quantization="int8",
+        path="small/small_int8.tflite",
+        layer_errors=manifest.models[1].layer_errors,
+    )
+    write_report(tmp_path / "report.html", dataclasses.replace(manifest, models=(*manifest.models[:2], good)))
+    page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
+    assert "<details open><summary>large_int8.tflite: layers to blame</summary>" in page
+    assert "<details><summary>small_int8.tflite</summary>" in page
+    cells = '<th scope="row">stem_relu</th><td>CONV_2D</td>\n        <td class="number">3</td><td class="number">4</td>'
+    assert page.count(cells) == 2
 
 
 def test_a_file_that_did_not_run_has_no_accuracy(manifest, header):
@@ -197,7 +224,7 @@ def test_what_is_not_known_of_the_search_is_left_out(page_of, manifest, record):
     def sections(page):
         return [each["aria-labelledby"] for tag, each in Elements(page).tags if tag == "section"]
 
-    always = ["choose-heading", "plot-heading", "files-heading"]
+    always = ["choose-heading", "plot-heading", "files-heading", "layers-heading"]
     assert sections(page_of(manifest)) == always
     assert sections(page_of(manifest, dataclasses.replace(record, similarity=()))) == [*always, "widths-heading"]
     assert sections(page_of(manifest, record)) == [*always, "widths-heading", "similarity-heading"]

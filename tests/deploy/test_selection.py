@@ -3,7 +3,7 @@ import re
 import pytest
 
 from ofar_tf.deploy.manifest import Latency, Manifest
-from ofar_tf.deploy.selection import Limits, rank, select
+from ofar_tf.deploy.selection import Limits, explain, rank, select
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,8 @@ def manifest(make_entry, header):
         ({"quantization": "int8"}, "large/large_int8"),
         ({"max_latency_ms": 12.0}, "large/large_float32"),
         ({"max_latency_ms": 11.9}, "middle/middle_float32"),  # large is slower on the tablet; the rest is unmeasured
+        ({"max_latency_ms": 11.9, "device": "phone"}, "large/large_float32"),
+        ({"max_latency_ms": 12.0, "device": "tablet"}, "large/large_float32"),
         ({"min_top1": 0.86, "max_bytes": 2000}, "large/large_int8"),
     ],
 )
@@ -70,6 +72,10 @@ def test_the_runner_up_comes_second(manifest):
             "Expected a file with quantization=int4. "
             "Received: none of the 7 files has that precision and passed its checks.",
         ),
+        (
+            {"max_latency_ms": 9.0, "device": "watch"},
+            "Expected one of the devices ['phone', 'tablet']. Received: device='watch'.",
+        ),
     ],
 )
 def test_when_nothing_fits_the_nearest_file_is_named_in_one_line(manifest, limits, message):
@@ -88,3 +94,56 @@ def test_when_nothing_fits_the_nearest_file_is_named_in_one_line(manifest, limit
 def test_limits_that_make_no_sense_are_refused(manifest, limits, message):
     with pytest.raises(ValueError, match=message):
         select(manifest, **limits)
+
+
+@pytest.mark.parametrize(
+    ("limits", "lines"),
+    [
+        (
+            {"max_macs": 399},
+            [
+                "Chosen: twin/twin_float32.tflite, the cheapest of the most accurate of 4 within max_macs=399: "
+                "85.00% top-1, 190 MACs, 2K bytes.",
+                "Runner-up: middle/middle_int8.tflite: as accurate, +5% MACs, -55% bytes.",
+                "Over the limits: 2 more accurate; large/large_float32.tflite has 90.00%, 0% beyond max_macs.",
+                "Left out: 1 that failed a check.",
+            ],
+        ),
+        (
+            {"max_latency_ms": 8.0, "device": "phone", "max_macs": 200},
+            [
+                "Chosen: middle/middle_float32.tflite, the most accurate of 1 within max_macs=200, max_latency_ms=8.0, "
+                "device=phone: 85.00% top-1, 200 MACs, 3K bytes, 8 ms.",
+                "Over the limits: 2 more accurate; large/large_float32.tflite has 90.00%, 100% beyond max_macs.",
+                "Left out: 1 that failed a check.",
+            ],
+        ),
+        (
+            {"quantization": "int8"},
+            [
+                "Chosen: large/large_int8.tflite, the most accurate of 2 within quantization=int8: 89.00% top-1, "
+                "400 MACs, 1.1K bytes.",
+                "Runner-up: middle/middle_int8.tflite: -4.00 points, -50% MACs, -18% bytes.",
+                "Over the limits: 1 more accurate; large/large_float32.tflite has 90.00% but is float32.",
+                "Left out: 1 that failed a check.",
+            ],
+        ),
+        (
+            {"max_latency_ms": 11.0},
+            [
+                "Chosen: middle/middle_float32.tflite, the most accurate of 1 within max_latency_ms=11.0: 85.00% "
+                "top-1, 200 MACs, 3K bytes, 8 ms.",
+                "Over the limits: 2 more accurate; large/large_float32.tflite has 90.00%, 9% beyond max_latency_ms.",
+                "Left out: 1 that failed a check.",
+            ],
+        ),
+    ],
+)
+def test_a_choice_is_explained(manifest, limits, lines):
+    assert explain(manifest, Limits(**limits)).splitlines() == lines
+
+
+def test_what_was_never_measured_is_named_so(manifest):
+    limits = Limits(max_latency_ms=10.0, quantization="float32", device="tablet", max_macs=400)
+    assert limits.misses(manifest.models[1]) == {"max_latency_ms": pytest.approx(0.2)}
+    assert limits.misses(manifest.models[3]) == {"max_latency_ms": float("inf")}

@@ -57,5 +57,5 @@ def test_the_tiers_limits_hold(manifest):
 
 
 def test_a_tier_that_nothing_fits_is_named(manifest):
-    with pytest.raises(ValueError, match="In tier high: Expected a file with max_macs=10, .* nearest is least/least"):
+    with pytest.raises(ValueError, match=r"In tier high: Expected a file with max_macs=10, .* nearest is least/least"):
         chosen(manifest, steps_down=1, max_macs=10)
