@@ -203,11 +203,6 @@ class TrainConfig(Settings):
     write_groups: str | None = setting(None, "Write the channel groups to this new JSON file; no run.", free=True)
 
     @property
-    def uses_mixed_labels(self) -> bool:
-        """Whether labels leave the data pipeline as probabilities."""
-        return self.mixup_alpha > 0.0 or self.cutmix_alpha > 0.0
-
-    @property
     def only_looks(self) -> bool:
         """Whether the command only prints or writes what it found, and begins no run."""
         return self.explain or self.plan or self.write_groups is not None

@@ -52,7 +52,7 @@ def note_session(path: Path) -> None:
     """Adds to `environment.json` what this start of a run runs on."""
     import tensorflow as tf
 
-    sessions = json.loads(path.read_text()) if path.exists() else []
+    sessions = _sessions(path)
     sessions.append(
         {
             "command": sys.argv,
@@ -63,3 +63,12 @@ def note_session(path: Path) -> None:
         }
     )
     atomic_file.write_text(path, json.dumps(sessions, indent=1) + "\n")
+
+
+def _sessions(path: Path) -> list[Any]:
+    """Reads the starts noted so far. They are for people: a damaged list is begun anew, and stops no run."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+    return noted if isinstance(noted, list) else []

@@ -10,6 +10,7 @@ from ofar_tf.config import EvaluateConfig
 def main(config: EvaluateConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
+        from ofar_tf.data import DamagedImageError
         from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
         from ofar_tf.deploy.subnet_table import print_subnets, write_subnets
         from ofar_tf.distribution import distribute
@@ -21,7 +22,8 @@ def main(config: EvaluateConfig) -> None:
             eval_images=config.eval_images,
             distribution=distribute(config.distribution),
         )
-    rows = run.trained_pool.evaluate()
+    with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+        rows = run.trained_pool.evaluate()
     points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
     try:
         write_subnets(run.run_dir.subnets, rows)

@@ -1,7 +1,10 @@
 """A configuration brought to life: its data, its supernet and its trainer."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,14 +13,17 @@ import tensorflow as tf
 from ofar_tf import data, models
 from ofar_tf.config import TrainConfig
 from ofar_tf.deploy.file_size import measure_file_size
+from ofar_tf.distribution import Distribution, Part
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
-from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
+from ofar_tf.training.search_execution import faster_execution
 
 
 class Experiment:
@@ -27,10 +33,19 @@ class Experiment:
         config: The settings of the run; what it leaves to the method is looked up.
         data_dir: Where the data set lies, if not where the configuration says.
         groups: The file of channel groups, if not where the configuration says.
+        distribution: The devices; this process' own only by default.
     """
 
-    def __init__(self, config: TrainConfig, *, data_dir: str | None = None, groups: Path | None = None):
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        data_dir: str | None = None,
+        groups: Path | None = None,
+        distribution: Distribution | None = None,
+    ):
         self.config = config.resolved()
+        self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
         self._groups = groups or (Path(config.groups) if config.groups else None)
 
@@ -85,12 +100,13 @@ class Experiment:
             FileNotFoundError: If a file is missing.
         """
         config = self.config
-        supernet = models.load(
-            config.model,
-            classes=len(self.dataset.class_names),
-            width_multiplier=config.width_multiplier,
-            small_images=config.small_images,
-        )
+        with self.distribution.strategy.scope():
+            supernet = models.load(
+                config.model,
+                classes=len(self.dataset.class_names),
+                width_multiplier=config.width_multiplier,
+                small_images=config.small_images,
+            )
         self._check_resolutions(supernet)
         if config.initial_weights:
             _load_initial_weights(supernet, config.initial_weights)
@@ -109,14 +125,20 @@ class Experiment:
         """Builds the compiled trainer of a supernet.
 
         Raises:
-            ValueError: If a budget cannot be met.
+            ValueError: If a budget cannot be met, or devices cannot share a batch equally.
         """
+        self.distribution.check_batch(self.config.batch_size, parts=self.config.gradient_accumulation)
+        budgets = self._budgets(supernet)
+        with self.distribution.strategy.scope():
+            return self._compiled(supernet, budgets)
+
+    def _compiled(self, supernet: keras.Model, budgets: Sequence[Budget]) -> OnceForAll:
         config = self.config
         trainer = OnceForAll(
             supernet,
             pruning_rates=config.pruning_rates,
             macs_budgets=config.macs_budgets,
-            budgets=self._budgets(supernet),
+            budgets=budgets,
             resolutions=config.resolutions,
             search_resolutions=config.search_resolutions,
             training_resolutions=config.training_resolutions,
@@ -127,6 +149,7 @@ class Experiment:
             nested=config.nested,
             gamma_l1=config.gamma_l1,
             weight_decay=config.weight_decay,
+            search_execution=self._search_execution(supernet),
             after_search=config.after_search,
             networks_per_step=str(config.networks_per_step),
             weights=str(config.weights),
@@ -158,6 +181,17 @@ class Experiment:
         )
         return trainer
 
+    def _search_execution(self, supernet: keras.Model) -> str:
+        config = self.config
+        if config.search_execution != "auto":
+            return config.search_execution
+        groups = self.find_groups(supernet)
+        return faster_execution(
+            Costs(groups).macs(ChannelMask.full(groups), self.resolution),
+            images=self.steps_per_epoch * config.batch_size,
+            accelerated=bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")),
+        )
+
     def find_groups(self, supernet: keras.Model) -> ChannelGroups:
         """Finds the channel groups of a supernet, less those that the user excluded.
 
@@ -185,8 +219,13 @@ class Experiment:
         size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
-    def training_batches(self, *, start_epoch: int) -> tf.data.Dataset:
-        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on."""
+    def training_batches(self, *, start_epoch: int) -> Any:
+        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on, for all devices."""
+        return self.distribution.share_out(
+            lambda part: self._training_part(part, start_epoch=start_epoch), batch_size=self.config.batch_size
+        )
+
+    def _training_part(self, part: Part, *, start_epoch: int) -> tf.data.Dataset:
         config = self.config
         return data.training_batches(
             self.dataset,
@@ -196,9 +235,24 @@ class Experiment:
             augmentation=config.augmentation,
             flip=config.flip,
             crop_scale=(config.crop_scale_min, 1.0),
+            color_jitter=config.color_jitter,
+            rand_augment_layers=config.rand_augment_layers,
+            rand_augment_magnitude=config.rand_augment_magnitude,
+            mixup_alpha=config.mixup_alpha,
+            cutmix_alpha=config.cutmix_alpha,
             seed=config.seed,
             start_epoch=start_epoch,
+            part=part,
         )
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
+        splits = (self.config.train_split, self._calibration_split, self.eval_split)
+        return data.explain_damage(self.dataset, *splits)
+
+    @property
+    def _calibration_split(self) -> str:
+        return self.config.calibration_split or self.config.train_split
 
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns the evaluation split, or its first images, at the largest resolution."""
@@ -206,8 +260,7 @@ class Experiment:
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
-        split = self.config.calibration_split or self.config.train_split
-        return self._plain_batches(split, images=images or self.config.calibration_images)
+        return self._plain_batches(self._calibration_split, images=images or self.config.calibration_images)
 
     def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
         config = self.config
@@ -221,6 +274,7 @@ class Experiment:
             resolution=self.resolution,
             resize=config.eval_resize or default,
             limit=images,
+            part=self.distribution.part,
         )
 
     def images_at(self, resolution: int, *, images: int) -> np.ndarray:

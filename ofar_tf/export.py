@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofar_tf import flags
+from ofar_tf import atomic_file, flags
 from ofar_tf.config import ExportConfig
+from ofar_tf.folder_lock import FolderLock
 
 if TYPE_CHECKING:
     from ofar_tf.deploy.subnet_table import SubnetRow
@@ -19,10 +20,24 @@ if TYPE_CHECKING:
 
 def main(config: ExportConfig) -> int:
     """Runs the command; its status is 1 if a file failed its check."""
+    try:
+        return _export(config)
+    except atomic_file.NoRoomError as error:
+        raise SystemExit(f"Error: {error} Make room: the same command goes on where it was.") from None
+
+
+def _export(config: ExportConfig) -> int:
     with flags.quiet_imports():
         from ofar_tf.deploy.family import export_family
         from ofar_tf.deploy.family_table import print_family
+        from ofar_tf.deploy.fine_tuning import FineTuning
+        from ofar_tf.deploy.manifest import read_manifest
+        from ofar_tf.deploy.metadata import Credits
+        from ofar_tf.deploy.packed_family import pack_family
+        from ofar_tf.deploy.phone_benchmark import phone_commands
+        from ofar_tf.deploy.phone_latency import read_phone_latencies, with_phone_latencies
         from ofar_tf.deploy.precision import precision_named
+        from ofar_tf.deploy.search_record import SearchRecord, read_similarity, recorded_masks
         from ofar_tf.deploy.subnet_table import read_subnets
         from ofar_tf.environment import manifest_header
         from ofar_tf.finished_run import FinishedRun
@@ -31,7 +46,13 @@ def main(config: ExportConfig) -> int:
         chosen = _choose(read_subnets(run.run_dir.subnets), config.only)
         for precision in config.precisions:
             precision_named(precision)
-    export_dir = Path(config.export_dir) if config.export_dir else run.run_dir.export
+        similarity = read_similarity(run.run_dir.path / "similarity.csv", recorded_masks(run.run_dir.checkpoints))
+        export_dir = Path(config.export_dir) if config.export_dir else run.run_dir.export
+        phones = read_phone_latencies(config.import_latency) if config.import_latency else []
+        if phones:
+            with_phone_latencies(read_manifest(export_dir / "manifest.json"), phones)
+        lock = FolderLock(export_dir)
+    atomic_file.remove_unfinished(export_dir)
     result = export_family(
         run.trained_pool.members(chosen, origin=run.origin),
         export_dir=export_dir,
@@ -40,11 +61,30 @@ def main(config: ExportConfig) -> int:
         evaluation_batches=run.evaluation_batches,
         representative_images=lambda r: run.experiment.images_at(r, images=config.representative_images),
         precisions=config.precisions,
+        fine_tuning=FineTuning(config.qat_epochs, config.qat_learning_rate, seed=run.config.seed),
+        fine_tuning_images=lambda r: run.experiment.images_at(r, images=config.qat_images),
+        credits=Credits(
+            description=config.description,
+            version=config.model_version,
+            license=config.license,
+            author=config.author,
+        ),
+        search=SearchRecord(run.pool, similarity),
         workers=config.workers or os.cpu_count() or 1,
+        latency_threads=config.latency_threads,
+        phone_latencies=phones,
     )
     print_family(result.manifest)
+    if config.pack_resolutions:
+        workers = config.workers or os.cpu_count() or 1
+        for file in pack_family(result.manifest, export_dir, batches=run.evaluation_batches, threads=workers):
+            print(file.summary)
+    lock.release()
     for failure in result.failures:
         print(f"Failed: {failure}", file=sys.stderr)
+    if not phones:
+        print("On a connected phone:")
+        print(phone_commands(export_dir, export=f"python -m ofar_tf.export --run_dir={config.run_dir}"), end="")
     budget = min(row.macs for row in chosen)
     print(f"Next: python -m ofar_tf.select --export_dir={export_dir} --max_macs={budget}")
     return 1 if result.failures else 0

@@ -13,6 +13,7 @@ from ofar_tf.config import TrainConfig, read_config
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.pool_accuracy import PoolImages
 from ofar_tf.deploy.trained_pool import TrainedPool
+from ofar_tf.distribution import Distribution
 from ofar_tf.experiment import Experiment
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -28,13 +29,21 @@ class FinishedRun:
         run_dir: The run's folder.
         data_dir: Where the data set lies now, if it has moved.
         eval_images: Measure on this many images only.
+        distribution: The devices that measure; one by default.
 
     Raises:
         FileNotFoundError: If there is no finished run.
         ValueError: If a file of the run is damaged, or the data set is not there.
     """
 
-    def __init__(self, run_dir: str, *, data_dir: str | None = None, eval_images: int | None = None):
+    def __init__(
+        self,
+        run_dir: str,
+        *,
+        data_dir: str | None = None,
+        eval_images: int | None = None,
+        distribution: Distribution | None = None,
+    ):
         self.run_dir = RunDir(Path(run_dir))
         self.config: TrainConfig = read_config(self.run_dir.config)
         if not self.run_dir.supernet.exists():
@@ -44,7 +53,7 @@ class FinishedRun:
             )
         self.run_dir.check_seal()
         groups = self.run_dir.groups if self.config.groups else None
-        self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups)
+        self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups, distribution=distribution)
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
@@ -67,7 +76,8 @@ class FinishedRun:
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
         )
         resolutions = tuple(sorted(self.config.resolutions, reverse=True))
-        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights)
+        strategy = self.experiment.distribution.strategy
+        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights, strategy)
 
     @property
     def origin(self) -> str:

@@ -117,14 +117,18 @@ class _Text(flags.ArgumentParser):
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Ends the program where a user's mistake is found: one line on standard error, exit status 2, no traceback.
 
-    Commands wrap their checks in it, and nothing else: an error in the work itself keeps its traceback.
+    Commands wrap their checks in it; in the work itself, an error that they do not name keeps its traceback.
+
+    Args:
+        *kinds: The errors that are the user's to mend; by default `ValueError` and `OSError`.
     """
+    caught: tuple[type[Exception], ...] = kinds or (ValueError, OSError)
     try:
         yield
-    except (ValueError, OSError) as error:
+    except caught as error:
         message = " ".join(str(error).split())
         print(f"Error: {message}", file=sys.stderr)
         raise SystemExit(2) from None

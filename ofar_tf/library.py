@@ -25,9 +25,10 @@ def evaluate_pool(
     Args:
         model: A model whose structures are frozen, by `MaskSearch`.
         validation: Finite batches of images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels int
-            `[B]`.
+            `[B]`. The devices of the model's strategy take one batch each at a time; of several processes, each gives
+            batches of its own.
         calibration: Batches in the same form, normally of the training images; may be endless.
-        calibration_images: How many of its images are used, at least 1.
+        calibration_images: How many of its images are used, at least 1; by each process.
 
     Returns:
         One row per structure and resolution, largest structure first.
@@ -107,7 +108,15 @@ def _trained_pool(
             "Received: a model without a pool."
         )
     pool_images = PoolImages(calibration=lambda: _first(calibration, images=images), evaluation=lambda: validation)
-    return TrainedPool(model.supernet, model.groups, model.pool, model.resolutions, pool_images, model.pool_weights)
+    return TrainedPool(
+        model.supernet,
+        model.groups,
+        model.pool,
+        model.resolutions,
+        pool_images,
+        model.pool_weights,
+        model.distribute_strategy,
+    )
 
 
 def _first(batches: tf.data.Dataset, *, images: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

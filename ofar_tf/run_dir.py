@@ -139,9 +139,14 @@ class RunDir:
                 "differs."
             )
 
-    def seal(self) -> None:
-        """Notes the checksums of a finished run, so that a damaged file is never taken for what was trained."""
-        lines = [_checksum_line(path) for path in self._sealed if path.exists()]
+    def seal(self, supernet: Path) -> None:
+        """Notes the checksums of a run that is about to be finished, so that damage never passes for what was trained.
+
+        Args:
+            supernet: The file that will be put in the place of `supernet.keras`, of that name.
+        """
+        others = [path for path in self._sealed if path != self.supernet and path.exists()]
+        lines = [_checksum_line(path) for path in (*others, supernet)]
         atomic_file.write_text(self.checksums, "".join(f"{line}\n" for line in lines))
 
     def check_seal(self) -> None:

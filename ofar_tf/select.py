@@ -1,8 +1,9 @@
-"""Prints the path of the file to ship for a budget, and nothing else on standard output.
+"""Prints the path of the file to ship for a budget, and nothing else on standard output; why, on standard error.
 
 python -m ofar_tf.select --export_dir=RUN/export --max_macs=120M
 """
 
+import sys
 from pathlib import Path
 
 from ofar_tf import flags
@@ -12,19 +13,22 @@ from ofar_tf.config import SelectConfig
 def main(config: SelectConfig) -> None:
     """Runs the command."""
     from ofar_tf.deploy.manifest import read_manifest
-    from ofar_tf.deploy.selection import select
+    from ofar_tf.deploy.selection import Limits, choose, explain
     from ofar_tf.quantities import parse_quantity
 
     with flags.one_line_errors():
         folder = Path(config.export_dir)
-        chosen = select(
-            read_manifest(folder / "manifest.json"),
+        manifest = read_manifest(folder / "manifest.json")
+        limits = Limits(
             max_macs=parse_quantity(config.max_macs) if config.max_macs else None,
             max_bytes=parse_quantity(config.max_bytes) if config.max_bytes else None,
             min_top1=config.min_top1,
             max_latency_ms=config.max_latency_ms,
             quantization=config.quantization,
+            device=config.device,
         )
+        chosen = choose(manifest, limits)[0]
+    print(explain(manifest, limits), file=sys.stderr)
     print(folder / chosen.path)
 
 

@@ -10,6 +10,7 @@ from ofar_tf.config import TrainConfig
 def main(config: TrainConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
+        from ofar_tf.data import DamagedImageError
         from ofar_tf.distribution import LostProcessError
         from ofar_tf.look_ahead import look_ahead
         from ofar_tf.training.callbacks import DivergenceError
@@ -25,11 +26,7 @@ def main(config: TrainConfig) -> None:
         try:
             with atomic_file.room_for(f"the run in {config.run_dir}"):
                 run.train()
-                if run.experiment.distribution.writes and run.model.pool is not None:
-                    # Again: the search wrote it, maybe days ago, and what became of it since is not known.
-                    atomic_file.write_text(run.run_dir.pool, run.model.pool.to_json())
-                    run.run_dir.seal()
-        except (DivergenceError, LostProcessError) as error:
+        except (DivergenceError, LostProcessError, DamagedImageError) as error:
             raise SystemExit(f"Error: {error}") from None
         except atomic_file.NoRoomError as error:
             raise SystemExit(f"Error: {error} Make room: the same command goes on from the last checkpoint.") from None

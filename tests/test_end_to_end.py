@@ -142,6 +142,25 @@ def test_select_prints_one_path_that_exists_and_nothing_else(run_dir: Path) -> N
     assert selected.returncode == 0, selected.stderr
     (path,) = selected.stdout.splitlines()
     assert Path(path).is_file() and path.endswith("_r16_float32.tflite")
+    assert selected.stderr.startswith("Chosen: ") and path.removeprefix(f"{run_dir}/export/") in selected.stderr
+
+
+def test_measurements_on_a_phone_join_those_of_this_machine(run_dir: Path, tmp_path: Path) -> None:
+    before = entries(run_dir)
+    assert [[measured["threads"] for measured in entry["latency"]] for entry in before] == [[1]] * len(before)
+    path, table = before[0]["path"], tmp_path / "phone.csv"
+    again = ("export", f"--run_dir={run_dir}", "--only=rate50@16", "--precisions=float32", f"--import_latency={table}")
+    table.write_text("file,device,threads,median_ms\nelsewhere.tflite,phone,4,7.5\n")
+    refused = command(*again)
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1 and "elsewhere.tflite" in refused.stderr
+    assert entries(run_dir) == before
+    table.write_text(f"file,device,threads,median_ms\n{path},phone,4,7.5\n")
+    assert command(*again).returncode in (0, 1)
+    new = {"device": "phone", "threads": 4, "median_ms": 7.5, "p90_ms": None, "p95_ms": None, "runs": None}
+    assert new in entries(run_dir)[0]["latency"] and before[0]["latency"][0] in entries(run_dir)[0]["latency"]
+    export = f"--export_dir={run_dir / 'export'}"
+    selected = command("select", export, "--device=phone", "--max_latency_ms=8")
+    assert selected.stdout == f"{run_dir / 'export' / path}\n"
 
 
 def test_select_says_what_is_nearest_when_nothing_fits(run_dir: Path) -> None:

@@ -10,9 +10,17 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
-from ofar_tf.config import EvaluateConfig, ExportConfig, SelectConfig, TrainConfig
+from ofar_tf.config import EvaluateConfig, ExportConfig, PackageConfig, SelectConfig, TrainConfig
+from ofar_tf.matrix.matrix_config import RunMatrixConfig
 
-COMMANDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "export": ExportConfig, "select": SelectConfig}
+COMMANDS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "export": ExportConfig,
+    "select": SelectConfig,
+    "package": PackageConfig,
+    "run_matrix": RunMatrixConfig,
+}
 RATES = "--pruning_rates=0.1,0.5"
 Parse = Callable[..., Any]
 

@@ -94,7 +94,7 @@ def finished(tmp_path: Path) -> RunDir:
     run_dir.claim(config_of(tmp_path))
     run_dir.pool.write_text('{"schema_version": 1, "structures": []}\n')
     run_dir.supernet.write_bytes(bytes(range(256)))
-    run_dir.seal()
+    run_dir.seal(run_dir.supernet)
     return run_dir
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_seal_never_holds(finished: RunDir) -> None:
 
 def test_own_weights_are_sealed_where_there_are_any(finished: RunDir) -> None:
     finished.own_weights.write_bytes(b"own")
-    finished.seal()
+    finished.seal(finished.supernet)
     finished.check_seal()
     finished.own_weights.unlink()
     with pytest.raises(ValueError, match="own_weights"):

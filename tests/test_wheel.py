@@ -74,7 +74,9 @@ def test_the_wheel_holds_the_package_alone(wheel: Path, checkout: Path) -> None:
     assert folders == {"ofar_tf", metadata}
     modules = {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf").rglob("*.py")}
     data = {"ofar_tf/py.typed", "ofar_tf/data/fashion_mnist_mini.npz", "ofar_tf/data/fashion_mnist_mini.LICENSE"}
-    data |= {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf/deploy/report_page").iterdir()}
+    for folder in ("report_page", "play"):
+        data |= {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf/deploy" / folder).iterdir()}
+    data |= {"ofar_tf/deploy/manifest.schema.json"}
     assert {name for name in names if name.startswith("ofar_tf/")} == modules | data
     assert f"{metadata}/licenses/LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/data/fashion_mnist_mini.LICENSE" in names
@@ -88,10 +90,20 @@ def test_the_installed_package_is_the_one_from_the_wheel(installed: Path, tmp_pa
     assert version == ofar_tf.__version__
 
 
-@pytest.mark.parametrize("script", ["ofar-train", "ofar-evaluate", "ofar-export", "ofar-select"])
-def test_the_installed_scripts_show_their_flags(script: str, installed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("script", "flag"),
+    [
+        ("ofar-train", "run_dir"),
+        ("ofar-evaluate", "run_dir"),
+        ("ofar-export", "run_dir"),
+        ("ofar-select", "export_dir"),
+        ("ofar-package", "export_dir"),
+        ("ofar-run-matrix", "matrix_dir"),
+    ],
+)
+def test_the_installed_scripts_show_their_flags(script: str, flag: str, installed: Path, tmp_path: Path) -> None:
     printed = run(installed / script, "--help", folder=tmp_path)
-    assert ("  --export_dir: " if script == "ofar-select" else "  --run_dir: ") in printed
+    assert f"  --{flag}: " in printed
 
 
 def test_the_installed_script_trains(installed: Path, tmp_path: Path) -> None:

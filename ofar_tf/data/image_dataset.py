@@ -22,6 +22,8 @@ class ImageDataset:
         read: Called with a split's name, a start and a stop; returns a finite dataset of (record, label int64 scalar)
             with the examples start to stop - 1 of that split, unshuffled.
         decode: Called with one record as a tensor, in a traced function; returns the image, uint8 [H, W, 3].
+        names: Called like `read`; returns what a person calls these examples, string scalars in the same order: a
+            file's path, a record's place in its file. None where there is nothing better than an example's number.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ImageDataset:
     split_sizes: Mapping[str, int]
     read: Callable[[str, int, int], tf.data.Dataset]
     decode: Callable[[tf.Tensor], tf.Tensor]
+    names: Callable[[str, int, int], tf.data.Dataset] | None = None
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):

@@ -15,7 +15,8 @@ _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", 
 def image_folder(data_dir: Path) -> ImageDataset:
     """Returns the images of a folder as a data set.
 
-    Every file is opened once, so that a broken one is found now and not in the middle of a training run.
+    Every file is opened once, so that one that was cut off, or is no image, is found now and not in the middle of a
+    training run. Only its two ends are read: damage between them comes to light when the image is used, see `damage`.
 
     The order within a split depends on the files' names only. It is scattered within each class (file names often come
     in series), and every prefix holds each class in proportion, to about one image: `all[:80%]` and `all[80%:]` can be
@@ -45,12 +46,16 @@ def image_folder(data_dir: Path) -> ImageDataset:
         labels = tf.constant([class_names.index(path.parent.name) for path in chosen], tf.int64)
         return tf.data.Dataset.from_tensor_slices(([str(path) for path in chosen], labels))
 
+    def names(split: str, start: int, stop: int) -> tf.data.Dataset:
+        return read(split, start, stop).map(lambda path, label: path)
+
     return ImageDataset(
         name="image_folder",
         class_names=class_names,
         split_sizes={split: len(paths) for split, paths in files.items()},
         read=read,
         decode=lambda path: decode_image_file(tf.io.read_file(path)),
+        names=names,
     )
 
 

@@ -1,14 +1,20 @@
 """Batches for training and evaluation, the same on every run and on every machine."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from ofar_tf.data.augmentation import Augmentation
 from ofar_tf.data.image_dataset import ImageDataset
-from ofar_tf.data.preprocessing import augment, check_augmentation, check_view, evaluation_view
+from ofar_tf.data.mixing import Mixing
+from ofar_tf.data.preprocessing import check_view, evaluation_view
 
 # Up to here a split's records are cached and shuffled as a whole (CIFAR's are 120 MB). Beyond it, a buffer of 16,384
 # JPEGs of ImageNet's size is under 2 GB.
 _SMALL_SPLIT = 65_536
 _LARGE_SPLIT_BUFFER = 16_384
+# A batch is mixed by the seed of its first image with this folded in, which no draw for that image alone uses.
+_MIXING_DRAWS = 2
 
 
 def steps_per_epoch(dataset: ImageDataset, split: str, batch_size: int) -> int:
@@ -39,42 +45,69 @@ def training_batches(
     augmentation: str,
     flip: bool,
     crop_scale: tuple[float, float] = (0.25, 1.0),
+    color_jitter: float = 0.0,
+    rand_augment_layers: int = 0,
+    rand_augment_magnitude: float = 9.0,
+    mixup_alpha: float = 0.0,
+    cutmix_alpha: float = 0.0,
+    classes: int | None = None,
     seed: int,
     start_epoch: int = 0,
+    part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
-    What an epoch holds, its order and its random views, depends on `seed` and the epoch's number only. So a run that is
-    resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no other random draw of
-    the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are left out of the
-    epoch; they are other ones each time.
+    What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
+    only. So a run that is resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no
+    other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
+    left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.
         split: A split string.
         batch_size: Images in a batch, B.
         resolution: Side R of the images, in pixels.
-        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `augment`.
+        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `Augmentation`.
         flip: Whether half of the images are mirrored.
-        crop_scale: See `augment`.
+        crop_scale: Least and greatest part of the area in a random resized crop.
+        color_jitter: Strength of random brightness, contrast, saturation and hue, 0 (none) to 1; 0.4 is usual.
+        rand_augment_layers: Number of RandAugment's operations on each image; 0 for none, 2 is usual.
+        rand_augment_magnitude: Strength of these operations, 0 to 10.
+        mixup_alpha: Parameter of MixUp's Beta distribution; 0 for no MixUp. See `Mixing`.
+        cutmix_alpha: Parameter of CutMix's Beta distribution; 0 for no CutMix. See `Mixing`.
+        classes: Number of classes K of mixed labels; None for those of the data set.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
+        part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
+            With MixUp or CutMix, images are mixed with others of the same part.
         shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
             examples, 16,384 in larger ones.
         cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
             splits of up to 65,536 examples.
 
     Returns:
-        An endless dataset of (images float32 [B, R, R, 3] in [0, 255], labels int64 [B]).
+        An endless dataset of (images float32 [B / n, R, R, 3] in [0, 255], labels int64 [B / n]); with MixUp or
+        CutMix, labels are probabilities, float32 [B / n, K].
 
     Raises:
         ValueError: A number is out of range, or there is no such split or augmentation.
     """
     kept = steps_per_epoch(dataset, split, batch_size) * batch_size
+    number, parts = part
+    if not 0 <= number < parts or batch_size % parts:
+        raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     check_view(resolution)
-    check_augmentation(augmentation, crop_scale=crop_scale)
+    views = Augmentation(
+        augmentation,
+        flip=flip,
+        crop_scale=crop_scale,
+        color_jitter=color_jitter,
+        rand_augment_layers=rand_augment_layers,
+        rand_augment_magnitude=rand_augment_magnitude,
+    )
+    mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
     _check_at_least(0, start_epoch=start_epoch)
     size = dataset.num_examples(split)
     small = size <= _SMALL_SPLIT
@@ -85,23 +118,18 @@ def training_batches(
     if small if cache is None else cache:
         records = records.cache()
 
-    def view(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = augment(
-            dataset.decode(record),
-            draw,
-            resolution=resolution,
-            augmentation=augmentation,
-            flip=flip,
-            crop_scale=crop_scale,
-        )
-        return image, label
+    def view(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return views.view(dataset.decode(record), draw, resolution=resolution), label, draw
+
+    def chosen(position: tf.Tensor) -> tf.Tensor:
+        return (position < kept) & (position % batch_size * parts // batch_size == number)
 
     epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
     ordered = epochs.flat_map(
-        lambda epoch: _epoch(records, epoch, size=size, kept=kept, buffer=shuffle_buffer, seed=seed)
+        lambda epoch: _epoch(records, epoch, size=size, chosen=chosen, buffer=shuffle_buffer, seed=seed)
     )
-    views = ordered.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    viewed = ordered.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _mixed(viewed.batch(batch_size // parts, drop_remainder=True), mixing).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(
@@ -112,6 +140,7 @@ def evaluation_batches(
     resolution: int,
     resize: int | None = None,
     limit: int | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Returns the batches of one pass over a split, in its order; the last one may be smaller.
 
@@ -123,6 +152,7 @@ def evaluation_batches(
         resize: Length of the shorter side before the central crop, in pixels; see `evaluation_view`.
         limit: Stop after this many images. Sets are stored with their classes mixed, so the first images are a fair
             sample.
+        part: (i, n): returns every n-th batch, from the i-th on; no image of the others is decoded.
 
     Returns:
         A finite dataset of (images float32 [B, R, R, 3] in [0, 255], labels int64 [B]).
@@ -136,6 +166,10 @@ def evaluation_batches(
     if limit is not None:
         _check_at_least(1, limit=limit)
         records = records.take(limit)
+    number, parts = part
+    if parts > 1:
+        own = records.enumerate().filter(lambda position, _: position // batch_size % parts == number)
+        records = own.map(lambda _, example: example)
 
     def view(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
@@ -145,7 +179,13 @@ def evaluation_batches(
 
 
 def _epoch(
-    records: tf.data.Dataset, epoch: tf.Tensor, *, size: int, kept: int, buffer: int, seed: int
+    records: tf.data.Dataset,
+    epoch: tf.Tensor,
+    *,
+    size: int,
+    chosen: Callable[[tf.Tensor], tf.Tensor],
+    buffer: int,
+    seed: int,
 ) -> tf.data.Dataset:
     """Returns one epoch's (record, label, seed of the random view), shuffled; runs inside a traced function."""
     # `shuffle` mixes the global seed into its own. This pins it, for the function that is being traced and no other;
@@ -154,8 +194,26 @@ def _epoch(
     order = tf.random.stateless_uniform([], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
     shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False).enumerate()
     # Not `take`: a cache counts only once it has been read to its end.
-    whole_batches = shuffled.filter(lambda position, _: position < kept)
-    return whole_batches.map(lambda position, example: (*example, tf.stack([seed, epoch * size + position])))
+    own = shuffled.filter(lambda position, _: chosen(position))
+    return own.map(lambda position, example: (*example, tf.stack([seed, epoch * size + position])))
+
+
+def _mixed(batches: tf.data.Dataset, mixing: Mixing) -> tf.data.Dataset:
+    """Takes the images' seeds off the batches, and mixes these if asked to."""
+    if not mixing.mixes:
+        return batches.map(lambda images, labels, draws: (images, labels))
+    return batches.map(
+        lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _classes_of(dataset: ImageDataset, classes: int | None) -> int:
+    known = len(dataset.class_names)
+    if classes is not None and classes < known:
+        raise ValueError(f"Expected at least the {known} classes of {dataset.name}. Received: classes={classes}.")
+    return classes or known
 
 
 def _check_at_least(least: int, **values: int) -> None:

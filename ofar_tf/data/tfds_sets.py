@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import functools
 import logging
 import os
 from collections.abc import Iterator
@@ -39,23 +40,27 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
     features = builder.info.features
     _check_features(features, name)
 
-    def read(split: str, start: int, stop: int) -> tf.data.Dataset:
+    def stored(split: str, start: int, stop: int, *, ids: bool) -> tf.data.Dataset:
         import tensorflow_datasets as tfds
 
         return builder.as_dataset(
             split=tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
-            as_supervised=True,
+            as_supervised=not ids,
             shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False),
+            read_config=tfds.ReadConfig(try_autocache=False, add_tfds_id=ids),
         )
+
+    def names(split: str, start: int, stop: int) -> tf.data.Dataset:
+        return stored(split, start, stop, ids=True).map(lambda example: example["tfds_id"])
 
     return ImageDataset(
         name=name,
         class_names=tuple(features["label"].names),
         split_sizes={split: info.num_examples for split, info in builder.info.splits.items()},
-        read=read,
+        read=functools.partial(stored, ids=False),
         decode=lambda encoded: tf.ensure_shape(decode_image_file(encoded), (*features["image"].shape[:2], 3)),
+        names=names,
     )
 
 

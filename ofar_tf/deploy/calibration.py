@@ -5,8 +5,8 @@ own, as in US-Net: the network runs in training mode over many batches and the s
 if all images had been one batch.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.accuracy import Accuracy, label_ranks
+from ofar_tf.deploy.replicas import Replicas
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import flat_layers
@@ -26,11 +27,15 @@ class PooledStatistics:
     """Pools the means and variances of batches into those of all images.
 
     The variance of all images is the mean of the batches' variances plus the variance of their means. Sums are float64.
+
+    Args:
+        channels: How many channels each BatchNorm has.
     """
 
-    def __init__(self) -> None:
-        self._images = 0
-        self._sums: list[tuple[np.ndarray, np.ndarray]] = []
+    def __init__(self, channels: Sequence[int]):
+        self._channels = channels
+        # Images; then, for each BatchNorm in turn, the sums over the images of the mean and of the second moment.
+        self._sums = np.zeros(1 + 2 * sum(channels))
 
     def add(self, moments: Sequence[tuple[Any, Any]], *, images: int) -> None:
         """Adds one batch.
@@ -40,9 +45,16 @@ class PooledStatistics:
             images: How many images the batch holds.
         """
         values = [(np.asarray(mean, np.float64), np.asarray(variance, np.float64)) for mean, variance in moments]
-        terms = [(images * mean, images * (variance + mean**2)) for mean, variance in values]
-        self._sums = [(a + c, b + d) for (a, b), (c, d) in zip(self._sums, terms, strict=True)] if self._sums else terms
-        self._images += images
+        terms = [term for mean, variance in values for term in (mean, variance + mean**2)]
+        self._sums += images * np.concatenate([[1.0], *terms])
+
+    def share(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Adds up what several processes have pooled.
+
+        Args:
+            total: Sums an array over the processes.
+        """
+        self._sums = total(self._sums)
 
     def result(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns the float32 mean and biased variance of all images, for each BatchNorm.
@@ -50,10 +62,14 @@ class PooledStatistics:
         Raises:
             ValueError: If no batch was added.
         """
-        if not self._images:
+        images, *_ = self._sums
+        if not images:
             raise ValueError("Expected at least one image to calibrate BatchNorm with. Received: none.")
-        means = [(first / self._images, second / self._images) for first, second in self._sums]
-        return [(m.astype(np.float32), np.maximum(s - m**2, 0.0).astype(np.float32)) for m, s in means]
+        means = iter(np.split(self._sums[1:] / images, np.cumsum(np.repeat(self._channels, 2)))[:-1])
+        return [
+            (mean.astype(np.float32), np.maximum(second - mean**2, 0.0).astype(np.float32))
+            for mean, second in zip(means, means, strict=True)
+        ]
 
 
 class CalibratedNetwork:
@@ -66,6 +82,10 @@ class CalibratedNetwork:
         groups: Its channel groups.
         mask: The channels this network keeps.
         weights: The variables it is cut out of, if not the supernet's, in their order (`PoolWeights.of`).
+        replicas: The devices that it runs on; by default those of the present scope.
+
+    Attributes:
+        replicas: The same.
     """
 
     def __init__(
@@ -75,18 +95,22 @@ class CalibratedNetwork:
         mask: ChannelMask,
         *,
         weights: Sequence[Any] | None = None,
+        replicas: Replicas | None = None,
     ):
         self._weights = supernet.weights if weights is None else weights
         self._groups = groups
         self._indices = kept_indices(groups, mask)
-        self._network = _without_noise(build_subnet(supernet, groups, mask, trainable_copy=True))
+        self.replicas = replicas or Replicas()
+        with self.replicas.strategy.scope():
+            self._network = _without_noise(build_subnet(supernet, groups, mask, trainable_copy=True))
         self._norms = [
             layer for layer in flat_layers(self._network) if isinstance(layer, keras.layers.BatchNormalization)
         ]
+        self._channels = [norm.moving_mean.shape[0] for norm in self._norms]
         images, resolution = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)
-        statistics = [(tf.TensorSpec([norm.moving_mean.shape[0]]),) * 2 for norm in self._norms]
-        self._training = tf.function(self._run_in_training, input_signature=[images, resolution])
-        self._logits = tf.function(self._inference, input_signature=[images, resolution, statistics])
+        statistics = [(tf.TensorSpec([channels]),) * 2 for channels in self._channels]
+        self._training = self.replicas.traced(self._run_in_training, images, resolution)
+        self._logits = self.replicas.traced(self._inference, images, resolution, statistics)
         self._pooled: dict[int, PooledStatistics] = {}
         self.refresh()
 
@@ -104,27 +128,45 @@ class CalibratedNetwork:
             narrow.assign(slice_array(value, indices))
         self._pooled = {}
 
-    def observe(self, images: Any, *, resolution: int) -> None:
-        """Adds a batch to the statistics of a resolution.
+    def observe(self, batches: Sequence[Any], *, resolution: int) -> None:
+        """Adds a group of batches to the statistics of a resolution.
 
         Args:
-            images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
+            batches: float32 `[B, R, R, 3]` at the largest resolution, 0..255; as many as there are devices, or fewer.
             resolution: Pixels, at most R.
         """
-        _, moments = self._training(images, tf.constant(resolution))
-        self._pooled.setdefault(resolution, PooledStatistics()).add(moments, images=len(images))
+        results = self._training(batches, tf.constant(resolution))
+        for (_, moments), images in zip(results, batches, strict=True):
+            self._pooled_at(resolution).add(moments, images=len(images))
 
-    def logits(self, images: Any, *, resolution: int) -> np.ndarray:
-        """Returns float32 `[B, K]` for images `[B, R, R, 3]`, normalized by the statistics of that resolution.
+    def share_statistics(self, *, resolution: int) -> None:
+        """Adds up what the processes of the strategy observed; all of them must call this."""
+        self._pooled_at(resolution).share(self.replicas.total)
+
+    def _pooled_at(self, resolution: int) -> PooledStatistics:
+        return self._pooled.setdefault(resolution, PooledStatistics(self._channels))
+
+    def all_logits(self, batches: Sequence[Any], *, resolution: int) -> list[np.ndarray]:
+        """Returns float32 `[B, K]` for each batch of a group, normalized by the statistics of that resolution.
+
+        Args:
+            batches: As in `observe`.
+            resolution: Pixels, at most R.
 
         Raises:
             ValueError: If nothing was observed at that resolution.
         """
-        return np.asarray(self._logits(images, tf.constant(resolution), self._statistics(resolution)), np.float32)
+        statistics = self._statistics(resolution)
+        return [np.asarray(x, np.float32) for x in self._logits(batches, tf.constant(resolution), statistics)]
+
+    def logits(self, images: Any, *, resolution: int) -> np.ndarray:
+        """Returns float32 `[B, K]` for images `[B, R, R, 3]`, as `all_logits` does for a group of batches."""
+        return self.all_logits([images], resolution=resolution)[0]
 
     def logits_in_training(self, images: Any, *, resolution: int) -> np.ndarray:
         """Returns float32 `[B, K]` for images `[B, R, R, 3]`, normalized by the statistics of these very images."""
-        return np.asarray(self._training(images, tf.constant(resolution))[0], np.float32)
+        ((logits, _),) = self._training([images], tf.constant(resolution))
+        return np.asarray(logits, np.float32)
 
     def copy_to(self, subnet: keras.Model, *, resolution: int) -> None:
         """Assigns the weights and the statistics of a resolution to a stock Keras copy of this network."""
@@ -134,7 +176,7 @@ class CalibratedNetwork:
             target.assign(np.asarray(values.get(id(source), source)))
 
     def _statistics(self, resolution: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        return self._pooled.get(resolution, PooledStatistics()).result()
+        return self._pooled_at(resolution).result()
 
     def _states(self, statistics: Sequence[tuple[Any, Any]]) -> list[Any]:
         """The values of the network's non-trainable variables, with these statistics in their places."""
@@ -177,14 +219,17 @@ def calibrate(networks: Sequence[CalibratedNetwork], batches: Iterable[Any], *, 
     """Calibrates several networks at several resolutions in one pass over the images.
 
     Args:
-        networks: The networks.
-        batches: (images float32 `[B, R, R, 3]`, labels); labels are ignored.
+        networks: The networks, at least one, all on the same devices.
+        batches: (images float32 `[B, R, R, 3]`, labels); labels are ignored. Of several processes each gives its own.
         resolutions: Pixels, each at most R.
     """
-    for images, _ in batches:
-        for network in networks:
-            for resolution in resolutions:
-                network.observe(images, resolution=resolution)
+    pairs = list(product(networks, resolutions))
+    for group in networks[0].replicas.groups(batches):
+        images = [batch[0] for batch in group]
+        for network, resolution in pairs:
+            network.observe(images, resolution=resolution)
+    for network, resolution in pairs:
+        network.share_statistics(resolution=resolution)
 
 
 def evaluate(
@@ -193,8 +238,9 @@ def evaluate(
     """Measures several calibrated networks at several resolutions in one pass over the images.
 
     Args:
-        networks: The networks, calibrated at these resolutions.
-        batches: (images float32 `[B, R, R, 3]` at the largest resolution, labels int `[B]`).
+        networks: The networks, calibrated at these resolutions, at least one, all on the same devices.
+        batches: (images float32 `[B, R, R, 3]` at the largest resolution, labels int `[B]`). Of several processes each
+            gives its own, and the accuracies are those on all of them.
         resolutions: Pixels, each at most R.
 
     Returns:
@@ -203,16 +249,21 @@ def evaluate(
     Raises:
         ValueError: If there are no images.
     """
-    ranks: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
-    for images, labels in batches:
-        for index, network in enumerate(networks):
-            for resolution in resolutions:
-                logits = network.logits(images, resolution=resolution)
-                ranks[index, resolution].append(label_ranks(logits, np.asarray(labels)))
-    if not ranks:
+    replicas, keys = networks[0].replicas, list(product(range(len(networks)), resolutions))
+    # For each key the number of images, of right first guesses, and of right guesses among the first five.
+    counts = np.zeros((len(keys), 3))
+    for group in replicas.groups(batches):
+        images = [batch[0] for batch in group]
+        for (index, resolution), count in zip(keys, counts, strict=True):
+            for logits, (_, labels) in zip(
+                networks[index].all_logits(images, resolution=resolution), group, strict=True
+            ):
+                ranks = label_ranks(logits, np.asarray(labels))
+                count += np.array([len(ranks), np.sum(ranks < 1), np.sum(ranks < 5)])
+    return {key: _accuracy(*count) for key, count in zip(keys, replicas.total(counts), strict=True)}
+
+
+def _accuracy(images: float, top1: float, top5: float) -> Accuracy:
+    if not images:
         raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
-    return {key: _accuracy(np.concatenate(parts)) for key, parts in ranks.items()}
-
-
-def _accuracy(ranks: np.ndarray) -> Accuracy:
-    return Accuracy(top1=float(np.mean(ranks < 1)), top5=float(np.mean(ranks < 5)), images=len(ranks))
+    return Accuracy(top1=float(top1 / images), top5=float(top5 / images), images=int(images))

@@ -13,15 +13,20 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ofar_tf import atomic_file
 from ofar_tf.deploy import records
+from ofar_tf.deploy.fine_tuning import FineTuning
+from ofar_tf.deploy.json_values import from_json
+from ofar_tf.deploy.metadata import FileMetadata, with_metadata
 from ofar_tf.deploy.precision import precision_named
 
 _POLL_SECONDS = 0.05
+# The second turns `tf.keras` into Keras 2 for its whole process (DESIGN section 4).
+_PLAIN, _QUANTIZATION_AWARE = "ofar_tf.deploy.conversion", "ofar_tf.deploy.quantization_aware"
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -35,14 +40,23 @@ class ConversionJob:
         precision: A key of `ofar_tf.deploy.precision.PRECISIONS`.
         representative_path: A `.npy` file with images [N, r, r, 3], uint8 or float, values in 0..255; for calibrated
             precisions only.
+        metadata: What the file says about itself; None to leave that out.
+        fine_tuning: For fine-tuned precisions only, whose images are those that are trained on.
     """
 
     keras_path: Path
     tflite_path: Path
     precision: str
     representative_path: Path | None = None
+    metadata: FileMetadata | None = None
+    fine_tuning: FineTuning | None = None
 
     def __post_init__(self) -> None:
+        if precision_named(self.precision).fine_tuned != (self.fine_tuning is not None):
+            raise ValueError(
+                "Expected fine-tuning exactly where the precision needs it. "
+                f"Received: precision={self.precision!r}, fine_tuning={self.fine_tuning}."
+            )
         if precision_named(self.precision).calibrated != (self.representative_path is not None):
             raise ValueError(
                 "Expected representative images exactly where the precision is calibrated. "
@@ -57,11 +71,14 @@ class ConversionJob:
     def key(self) -> dict[str, Any]:
         """Returns all that the converted bytes depend on."""
         images = self.representative_path
+        libraries = ("tensorflow", *(("tensorflow-model-optimization", "tf-keras") if self.fine_tuning else ()))
         return {
             "keras_sha256": atomic_file.sha256_of(self.keras_path),
             "representative_sha256": atomic_file.sha256_of(images) if images else None,
             "precision": self.precision,
-            "tensorflow": importlib.metadata.version("tensorflow"),
+            "metadata": asdict(self.metadata) if self.metadata else None,
+            "fine_tuning": asdict(self.fine_tuning) if self.fine_tuning else None,
+            **{library: importlib.metadata.version(library) for library in libraries},
         }
 
     def is_done(self) -> bool:
@@ -147,13 +164,11 @@ class _Worker:
             job.record_path.unlink()
         self._folder = tempfile.TemporaryDirectory(prefix="ofar_tf_conversion_")
         self._job_path = Path(self._folder.name) / "job.json"
-        self._job_path.write_text(
-            json.dumps({name: value and str(value) for name, value in vars(job).items()}), encoding="utf-8"
-        )
+        self._job_path.write_text(json.dumps(asdict(job), default=str), encoding="utf-8")
         path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
         with (Path(self._folder.name) / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ofar_tf.deploy.conversion", str(self._job_path)],
+                [sys.executable, "-m", _QUANTIZATION_AWARE if job.fine_tuning else _PLAIN, str(self._job_path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -192,37 +207,46 @@ def _one_line(message: str) -> str:
     return f"{' '.join(message.split()):.300}"
 
 
-def _run_job(job_path: Path) -> None:
-    """Converts the one file of a job; the body of the worker process."""
+def _convert_plainly(job: ConversionJob) -> bytes:
     # Imported here because only the worker needs TensorFlow.
     import keras
     import numpy as np
 
     from ofar_tf.deploy.tflite import convert
 
-    stored = json.loads(job_path.read_text(encoding="utf-8"))
-    paths = {name: Path(stored[name]) for name in ("keras_path", "tflite_path", "representative_path") if stored[name]}
-    job = ConversionJob(precision=stored["precision"], **paths)
     model = keras.saving.load_model(job.keras_path, compile=False)
     images = np.load(job.representative_path) if job.representative_path else None
-    content = convert(model, precision=job.precision, representative_images=images)
+    return convert(model, precision=job.precision, representative_images=images)
+
+
+def _run_job(job_path: Path, convert_job: Callable[[ConversionJob], bytes]) -> None:
+    """Converts the one file of a job; the body of the worker process."""
+    stored = json.loads(job_path.read_text(encoding="utf-8"))
+    paths = {name: Path(stored[name]) for name in ("keras_path", "tflite_path", "representative_path") if stored[name]}
+    metadata = from_json(FileMetadata | None, stored["metadata"], where=f"{job_path}: metadata")
+    fine_tuning = from_json(FineTuning | None, stored["fine_tuning"], where=f"{job_path}: fine_tuning")
+    job = ConversionJob(precision=stored["precision"], metadata=metadata, fine_tuning=fine_tuning, **paths)
+    content = convert_job(job)
+    if job.metadata:
+        content = with_metadata(content, job.metadata)
     with atomic_file.replacing(job.tflite_path) as temporary:
         temporary.write_bytes(content)
     records.write_record(job.record_path, key=job.key(), value={"sha256": atomic_file.sha256_of(job.tflite_path)})
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, convert_job: Callable[[ConversionJob], bytes] = _convert_plainly) -> int:
     """Runs the worker process.
 
     Args:
         arguments: The path of the job file alone.
+        convert_job: Makes the content of the file.
 
     Returns:
         The exit status: 0 where the file was written; otherwise 1, with the reason in `error.txt` beside the job file.
     """
     job_path = Path(arguments[0])
     try:
-        _run_job(job_path)
+        _run_job(job_path, convert_job)
     except Exception as error:  # Whatever the converter raises becomes this job's message.
         _error_path(job_path).write_text(_one_line(f"{type(error).__name__}: {error}"), encoding="utf-8")
         return 1

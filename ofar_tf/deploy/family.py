@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -16,18 +15,29 @@ from ofar_tf import atomic_file
 from ofar_tf.deploy.accuracy import Batches
 from ofar_tf.deploy.classifier import TFLiteClassifier
 from ofar_tf.deploy.conversion import ConversionJob, ConversionResult, convert_files
+from ofar_tf.deploy.conversion_images import ConversionImages, ImagesAt
 from ofar_tf.deploy.family_member import FamilyMember
+from ofar_tf.deploy.file_list import write_file_list
+from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.keras_file import save_once
+from ofar_tf.deploy.layer_error import worst_layers, write_layer_errors
 from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest, write_manifest
 from ofar_tf.deploy.measurement import Measurer
+from ofar_tf.deploy.metadata import LABELS_FILE, Credits, FileMetadata
 from ofar_tf.deploy.model_card import write_model_card
 from ofar_tf.deploy.network_parity import NetworkParity
 from ofar_tf.deploy.pareto import pareto_front
+from ofar_tf.deploy.phone_benchmark import write_phone_benchmark
+from ofar_tf.deploy.phone_latency import PhoneLatency, split_by_fit, with_phone_latencies
 from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
 from ofar_tf.deploy.precision import precision_named
+from ofar_tf.deploy.report import write_report
+from ofar_tf.deploy.search_record import SearchRecord
+from ofar_tf.deploy.timing import time_files
+from ofar_tf.quantities import format_quantity
 
-_LABELS = "labels.txt"
 _PREVIOUS = ".previous_manifest.json"
+_WORST_LAYERS = 10
 
 
 @dataclass(frozen=True)
@@ -51,17 +61,24 @@ def export_family(
     labels: Sequence[str],
     header: ManifestHeader,
     evaluation_batches: Callable[[int], Batches],
-    representative_images: Callable[[int], np.ndarray] | None = None,
+    representative_images: ImagesAt | None = None,
     precisions: Sequence[str] = ("float32", "int8"),
+    fine_tuning: FineTuning | None = None,
+    fine_tuning_images: ImagesAt | None = None,
+    credits: Credits | None = None,
+    search: SearchRecord | None = None,
     workers: int = 2,
+    latency_threads: int = 0,
+    phone_latencies: Sequence[PhoneLatency] = (),
     console: Console | None = None,
 ) -> FamilyExport:
     """Writes, converts, checks and measures every member in every precision.
 
-    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, `labels.txt`, `README.md`, `pareto.png` and,
-    last, `manifest.json`: a folder without it is unfinished. Hidden records beside the files say what is done, so the
-    same call continues an export that was killed and repeats nothing whose inputs are the same. Files of an earlier
-    export stay in the manifest while they are unchanged. Files of other names are left alone.
+    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, `labels.txt`, `README.md`, `pareto.png`,
+    `report.html`, `files.csv`, `benchmark_on_phone.sh` and, last, `manifest.json`: a folder without it is unfinished.
+    Hidden records beside the files say what is done, so the same call continues an export that was killed and repeats
+    nothing whose inputs are the same. Files of an earlier export stay in the manifest while they are unchanged. Files
+    of other names are left alone.
 
     Args:
         members: The networks, with different ids.
@@ -70,9 +87,17 @@ def export_family(
         header: How the networks were made, for the manifest. If its dataset or versions change, all is measured again.
         evaluation_batches: Gives the evaluation images and labels at a resolution, from the start each time.
         representative_images: Gives real images [N, r, r, 3] at a resolution, values in 0..255, uint8 or float; for the
-            calibrated precisions.
+            calibrated precisions that are not fine-tuned.
         precisions: Keys of `ofar_tf.deploy.precision.PRECISIONS`.
+        fine_tuning: How the fine-tuned precisions learn; None for the defaults.
+        fine_tuning_images: Gives training images as `representative_images` does, rounded here to whole numbers; for
+            the fine-tuned precisions.
+        credits: What every file says about its makers and its licence.
+        search: What the structure search found, for the report; None where it is not known.
         workers: How many conversions, and afterwards how many evaluation images, are run at once.
+        latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
+            none.
+        phone_latencies: Measurements made elsewhere (`ofar_tf.deploy.phone_latency`).
         console: Where progress is shown; None for standard output.
 
     Returns:
@@ -81,11 +106,13 @@ def export_family(
     Raises:
         ValueError: If members, labels or precisions make no sense, or a model is not of the shape its member promises.
     """
-    _refuse_nonsense(members, labels=labels, precisions=precisions, has_images=representative_images is not None)
+    images = ConversionImages(representative_images, fine_tuning_images)
+    _refuse_nonsense(members, labels=labels, precisions=precisions, images=images)
     folder = Path(export_dir)
     folder.mkdir(parents=True, exist_ok=True)
     previous = _take_previous(folder, header)
-    with _ProgressBar(total=len(members) * (1 + 2 * len(precisions)), console=console) as progress:
+    steps = 3 if latency_threads else 2
+    with _ProgressBar(total=len(members) * (1 + steps * len(precisions)), console=console) as progress:
         parities: dict[str, NetworkParity | None] = {}
         for member in members:
             parities[member.id] = save_once(member, _keras_path(folder, member), classes=len(labels))
@@ -94,7 +121,9 @@ def export_family(
             members,
             folder=folder,
             precisions=precisions,
-            images=representative_images,
+            images=images,
+            fine_tuning=fine_tuning or FineTuning(),
+            metadata=partial(_metadata, labels=labels, credits=credits or Credits()),
             workers=workers,
             on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
         )
@@ -113,8 +142,15 @@ def export_family(
                     entry = _entry(member, path, precision=precision, measurer=measurer, folder=folder)
                     entries.append(_with_parity(entry, parities[member.id]))
                 progress.advance(f"checked {path.stem}")
-    manifest = _finish(folder, entries, previous, header=header, labels=labels)
-    return FamilyExport(manifest, failures=(*_conversion_failures(results), *_check_failures(manifest)))
+        entries = time_files(entries, folder, threads=latency_threads, earlier=previous, on_done=progress.advance)
+    manifest = _finish(folder, entries, previous, header=header, labels=labels, search=search, phones=phone_latencies)
+    _, strangers = split_by_fit(phone_latencies, manifest)
+    failures = (
+        *_conversion_failures(results),
+        *_check_failures(manifest),
+        *(f"{row.where}: the file that was measured is no longer in the export" for row in strangers),
+    )
+    return FamilyExport(manifest, failures)
 
 
 def _finish(
@@ -124,18 +160,21 @@ def _finish(
     *,
     header: ManifestHeader,
     labels: Sequence[str],
+    search: SearchRecord | None,
+    phones: Sequence[PhoneLatency],
 ) -> Manifest:
     """Writes the documents about the new files and what still holds of an earlier export; the manifest is the last."""
     new = {entry.path for entry in entries}
     kept = [entry for entry in previous if entry.path not in new]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
-    _write_documents(folder, manifest, labels=labels)
+    manifest = with_phone_latencies(manifest, split_by_fit(phones, manifest)[0])
+    _write_documents(folder, manifest, labels=labels, search=search)
     (folder / _PREVIOUS).unlink(missing_ok=True)
     return manifest
 
 
 def _refuse_nonsense(
-    members: Sequence[FamilyMember], *, labels: Sequence[str], precisions: Sequence[str], has_images: bool
+    members: Sequence[FamilyMember], *, labels: Sequence[str], precisions: Sequence[str], images: ConversionImages
 ) -> None:
     ids = [member.id for member in members]
     if not ids or len(set(ids)) < len(ids):
@@ -144,9 +183,7 @@ def _refuse_nonsense(
         raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
     if not precisions or len(set(precisions)) < len(precisions):
         raise ValueError(f"Expected at least one precision and none twice. Received: {list(precisions)}.")
-    calibrated = [name for name in precisions if precision_named(name).calibrated]
-    if calibrated and not has_images:
-        raise ValueError(f"Expected representative images for the precisions {calibrated}. Received: none.")
+    images.refuse_missing(precisions)
 
 
 def _take_previous(folder: Path, header: ManifestHeader) -> list[ModelEntry]:
@@ -183,22 +220,23 @@ def _convert(
     *,
     folder: Path,
     precisions: Sequence[str],
-    images: Callable[[int], np.ndarray] | None,
+    images: ConversionImages,
+    fine_tuning: FineTuning,
+    metadata: Callable[[FamilyMember], FileMetadata],
     workers: int,
     on_done: Callable[[ConversionResult], None],
 ) -> list[ConversionResult]:
     with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
-        image_paths: dict[int, Path] = {}
-        if images and any(precision_named(name).calibrated for name in precisions):
-            for resolution in sorted({member.resolution for member in members}):
-                image_paths[resolution] = Path(scratch) / f"representative_r{resolution}.npy"
-                np.save(image_paths[resolution], images(resolution))
+        resolutions = [member.resolution for member in members]
+        paths = images.write(Path(scratch), precisions=precisions, resolutions=resolutions)
         jobs = [
             ConversionJob(
                 keras_path=_keras_path(folder, member),
                 tflite_path=_tflite_path(folder, member, name),
                 precision=name,
-                representative_path=image_paths[member.resolution] if precision_named(name).calibrated else None,
+                representative_path=paths.get((name, member.resolution)),
+                metadata=metadata(member),
+                fine_tuning=fine_tuning if precision_named(name).fine_tuned else None,
             )
             for member in members
             for name in precisions
@@ -206,9 +244,21 @@ def _convert(
         return convert_files(jobs, workers=workers, on_done=on_done)
 
 
+def _metadata(member: FamilyMember, *, labels: Sequence[str], credits: Credits) -> FileMetadata:
+    network = (
+        f"Image classifier, {len(labels)} classes, {member.resolution}x{member.resolution} pixels, "
+        f"{format_quantity(member.macs)} multiply-adds, structure {member.structure}."
+    )
+    described = replace(credits, description=f"{credits.description} {network}".strip())
+    return FileMetadata(name=member.id, labels=tuple(labels), **vars(described))
+
+
 def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measurer, folder: Path) -> ModelEntry:
     interface = TFLiteClassifier(path, allocate=False)
     measurement = measurer.measure(path, precision=precision)
+    facts = measurer.facts(path, precision=precision)
+    if facts.layer_errors:
+        write_layer_errors(path.with_suffix(".layers.csv"), facts.layer_errors)
     return ModelEntry(
         id=member.id,
         path=path.relative_to(folder).as_posix(),
@@ -222,9 +272,12 @@ def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measur
         quantization=precision,
         input=interface.input,
         output=interface.output,
-        labels=_LABELS,
+        labels=LABELS_FILE,
         metrics=measurement.metrics,
         checks=measurement.checks,
+        arena_bytes=facts.arena_bytes,
+        gpu_refused=facts.gpu_refused,
+        layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
     )
 
 
@@ -247,8 +300,8 @@ def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
     return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))
 
 
-def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str]) -> None:
-    atomic_file.write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
+def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str], search: SearchRecord | None) -> None:
+    atomic_file.write_text(folder / LABELS_FILE, "".join(f"{label}\n" for label in labels))
     points = [
         ParetoPoint(entry.structure, entry.resolution, entry.macs, entry.top1, variant=entry.quantization)
         for entry in manifest.models
@@ -258,6 +311,9 @@ def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str])
         plot_pareto(folder / "pareto.png", points, title="Exported files")
     if manifest.models:
         write_model_card(folder / "README.md", manifest)
+        write_report(folder / "report.html", manifest, search=search)
+        write_file_list(folder / "files.csv", manifest)
+        write_phone_benchmark(folder, manifest)
     write_manifest(folder / "manifest.json", manifest)
 
 

@@ -12,6 +12,8 @@ from ofar_tf.deploy.accuracy import Accuracy
 from ofar_tf.deploy.classifier import TensorInfo
 from ofar_tf.deploy.file_checks import FileChecks
 from ofar_tf.deploy.json_values import from_json
+from ofar_tf.deploy.latency import Latency
+from ofar_tf.deploy.layer_error import LayerError
 from ofar_tf.deploy.network_parity import NetworkParity
 
 SCHEMA_VERSION = 1
@@ -43,23 +45,6 @@ class Metrics(Accuracy):
 
 
 @dataclass(frozen=True)
-class Latency:
-    """How long one image takes on one device.
-
-    Attributes:
-        device: Where it was measured.
-        threads: How many threads were used.
-        median_ms: Half of the runs took at most this many milliseconds.
-        p90_ms: Nine tenths of the runs took at most this many milliseconds.
-    """
-
-    device: str
-    threads: int
-    median_ms: float
-    p90_ms: float
-
-
-@dataclass(frozen=True)
 class ModelEntry:
     """One TFLite file.
 
@@ -80,6 +65,12 @@ class ModelEntry:
         metrics: Accuracy on the evaluation split; None where the file does not run.
         checks: What the checks of the file found.
         parity: How far the `.keras` file agrees with the network that was trained; None where that was not measured.
+        arena_bytes: Memory of the tensors while LiteRT runs it, weights not counted (`ofar_tf.deploy.arena`); None
+            where it does not run.
+        gpu_refused: The operators that LiteRT's GPU delegate would leave to the CPU, with the reason; by a list of ours
+            (`ofar_tf.deploy.gpu_delegate`), not tried on a GPU. None where that is not known.
+        layer_errors: The layers whose output lost most to rounding, the worst first; none for float32. The table
+            beside the file, `<name>.layers.csv`, has all of them.
         latency: Measurements, one for each device and thread count; may be empty.
         pareto: Whether no other file of the same quantization that passed is as cheap in MACs and more accurate.
     """
@@ -100,6 +91,9 @@ class ModelEntry:
     metrics: Metrics | None
     checks: FileChecks
     parity: NetworkParity | None = None
+    arena_bytes: int | None = None
+    gpu_refused: Mapping[str, str] | None = None
+    layer_errors: tuple[LayerError, ...] = ()
     latency: tuple[Latency, ...] = ()
     pareto: bool = False
 

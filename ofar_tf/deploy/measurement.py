@@ -14,11 +14,14 @@ from ofar_tf import atomic_file
 from ofar_tf.deploy import records
 from ofar_tf.deploy.accuracy import Accuracy, Batches, keras_accuracy, tflite_accuracy
 from ofar_tf.deploy.file_checks import FileChecks
+from ofar_tf.deploy.file_facts import FileFacts, read_facts
+from ofar_tf.deploy.layer_outputs import LayerOutputs
 from ofar_tf.deploy.manifest import Metrics
 from ofar_tf.deploy.parity import check_file
 from ofar_tf.deploy.precision import MAX_TOP1_DROP, precision_named
 
 _PARITY_IMAGES = 32
+_LAYER_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,29 @@ class Measurer:
             compute=lambda: self._measure(tflite_path, precision=precision),
         )
 
+    def facts(self, tflite_path: Path, *, precision: str) -> FileFacts:
+        """Finds out what else there is to know of a TFLite file.
+
+        Args:
+            tflite_path: The file.
+            precision: A key of `ofar_tf.deploy.precision.PRECISIONS`.
+
+        Returns:
+            The facts; the errors of the layers for every precision but float32, the one with a tolerance.
+        """
+        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "images": _LAYER_IMAGES}
+        rounded = precision_named(precision).tolerance is None
+        return records.recall(
+            records.record_path(tflite_path, "facts"),
+            FileFacts,
+            key=key,
+            compute=lambda: read_facts(
+                tflite_path,
+                reference=self._layers if rounded else None,
+                images=self._parity_images()[:_LAYER_IMAGES],
+            ),
+        )
+
     def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         tolerance = precision_named(precision).tolerance
         checks = check_file(tflite_path, self._model, self._parity_images(), tolerance=tolerance)
@@ -107,6 +133,10 @@ class Measurer:
     @cached_property
     def _model(self) -> keras.Model:
         return keras.saving.load_model(self.keras_path, compile=False)
+
+    @cached_property
+    def _layers(self) -> LayerOutputs:
+        return LayerOutputs(self._model)
 
     @cached_property
     def _key(self) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """`README.md` of an export folder: the model card, for people."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ofar_tf import atomic_file
 from ofar_tf.deploy.manifest import Manifest, ModelEntry
+from ofar_tf.deploy.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.deploy.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
 from ofar_tf.quantities import format_quantity
 
@@ -52,6 +54,7 @@ def write_model_card(path: str | Path, manifest: Manifest) -> None:
         _origin(manifest),
         _choice(manifest),
         _files(manifest),
+        _speed(manifest),
         _USE.replace("{path}", Path(first.path).name).replace("{dtype}", first.input.dtype),
         _checking(manifest),
     ]
@@ -111,6 +114,45 @@ def _row(model: ModelEntry) -> str:
     front = "yes" if model.pareto else ""
     cells = (f"`{model.path}`", model.resolution, macs, params, model.bytes, top1, keras_top1, front, check)
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _speed(manifest: Manifest) -> str:
+    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
+    header = [f"{device}, threads: {threads}, ms" for device, threads in places]
+    lines = [
+        "## Speed and memory",
+        "",
+        "Latency of one image: the median, and in brackets what nine runs of ten stay below. No device's number holds",
+        "for another. Memory is what LiteRT gives to tensors, the weights not counted. The last column is what the GPU",
+        "delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
+        "",
+        f"| {' | '.join(['file', *header, 'memory, bytes', 'GPU refuses'])} |",
+        f"|---|{'---:|' * (len(header) + 1)}---|",
+        *(_speed_row(model, places) for model in manifest.models),
+        "",
+        "To measure on a phone that `adb` sees, and bring the figures here:",
+        "",
+        "```",
+        f"curl -LO {BINARY}",
+        f"sh {SCRIPT} benchmark_model > phone.csv",
+        "python -m ofar_tf.export --run_dir=RUN --import_latency=phone.csv",
+        "```",
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _speed_row(model: ModelEntry, places: Sequence[tuple[str, int]]) -> str:
+    measured = {latency.place: latency for latency in model.latency}
+    times = []
+    for place in places:
+        found = measured.get(place)
+        tail = f" ({found.p90_ms:.3g})" if found and found.p90_ms else ""
+        times.append(f"{found.median_ms:.3g}{tail}" if found else "-")
+    memory = "-" if model.arena_bytes is None else str(model.arena_bytes)
+    refused = "-" if model.gpu_refused is None else ", ".join(model.gpu_refused) or "nothing"
+    return f"| {' | '.join([f'`{model.path}`', *times, memory, refused])} |"
 
 
 def _checking(manifest: Manifest) -> str:

@@ -40,9 +40,7 @@ def read_graph(content: bytes) -> FileGraph:
     Raises:
         ValueError: If it is not a TFLite file.
     """
-    if len(content) < 8 or content[4:8] != b"TFL3":
-        raise ValueError(f"Expected a TFLite file, with TFL3 as bytes 4 to 7. Received: {content[:8]!r}.")
-    model = schema.Model.GetRootAs(content, 0)
+    model = _model(content)
     subgraphs = [model.Subgraphs(index) for index in range(model.SubgraphsLength())]
     operators: dict[str, int] = {}
     custom = set()
@@ -56,6 +54,64 @@ def read_graph(content: bytes) -> FileGraph:
         stateful=tuple(name for name in sorted(operators) if any(word in name for word in _STATEFUL_WORDS)),
         dynamic_tensors=tuple(name for subgraph in subgraphs for name in _dynamic_tensors(subgraph)),
     )
+
+
+def read_subgraph(content: bytes) -> schema.SubGraph:
+    """Opens the first graph of a TFLite file; our converted networks have no other.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        The graph as the file holds it.
+
+    Raises:
+        ValueError: If it is not a TFLite file.
+    """
+    return _model(content).Subgraphs(0)
+
+
+def operator_names(content: bytes) -> list[str]:
+    """Names the operators of the first graph in the order in which they run.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        Names of the schema; custom and Flex operators by their own.
+
+    Raises:
+        ValueError: If it is not a TFLite file.
+    """
+    return [name for name, _ in _operators(_model(content), read_subgraph(content))]
+
+
+def constant_tensors(content: bytes) -> frozenset[int]:
+    """Finds the tensors of a file whose values are stored in it.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        Their indices in the first subgraph.
+
+    Raises:
+        ValueError: If it is not a TFLite file.
+    """
+    model, subgraph = _model(content), read_subgraph(content)
+    tensors = ((index, subgraph.Tensors(index).Buffer()) for index in range(subgraph.TensorsLength()))
+    return frozenset(index for index, buffer in tensors if _is_filled(model.Buffers(buffer)))
+
+
+def _is_filled(buffer: schema.Buffer) -> bool:
+    # Quantized files store the content behind the model and tell where.
+    return buffer.DataLength() > 0 or buffer.Size() > 1
+
+
+def _model(content: bytes) -> schema.Model:
+    if len(content) < 8 or content[4:8] != b"TFL3":
+        raise ValueError(f"Expected a TFLite file, with TFL3 as bytes 4 to 7. Received: {content[:8]!r}.")
+    return schema.Model.GetRootAs(content, 0)
 
 
 def _operators(model: schema.Model, subgraph: schema.SubGraph) -> Iterator[tuple[str, bool]]:

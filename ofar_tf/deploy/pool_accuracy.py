@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ofar_tf.deploy.accuracy import Accuracy
 from ofar_tf.deploy.calibration import CalibratedNetwork, calibrate, evaluate
+from ofar_tf.deploy.replicas import Replicas
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 
@@ -19,8 +21,8 @@ class PoolImages:
     """The images a pool is measured with, at the largest resolution.
 
     Attributes:
-        calibration: Returns the batches that BatchNorm is calibrated on.
-        evaluation: Returns the batches that accuracy is measured on.
+        calibration: Returns the batches that BatchNorm is calibrated on; of several processes each has its own.
+        evaluation: Returns the batches that accuracy is measured on, likewise.
     """
 
     calibration: Batches
@@ -36,6 +38,8 @@ class PoolAccuracy:
         images: What to measure with.
         weights_of: Returns the variables that the structure of a mask is cut out of, in the order of the supernet's;
             by default they are the supernet's own.
+        strategy: Whose devices measure, each a batch at a time; by default those of the present scope. All processes of
+            a strategy must measure at the same time, and all learn the result.
     """
 
     def __init__(
@@ -45,11 +49,13 @@ class PoolAccuracy:
         images: PoolImages,
         *,
         weights_of: Callable[[ChannelMask], Sequence[Any]] | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ):
         self._supernet = supernet
         self._weights_of = weights_of or (lambda mask: supernet.weights)
         self._groups = groups
         self._images = images
+        self._replicas = Replicas(strategy)
         self._compact: dict[ChannelMask, CalibratedNetwork] = {}
         self._whole: CalibratedNetwork | None = None
 
@@ -74,9 +80,7 @@ class PoolAccuracy:
             if mask in self._compact:
                 self._compact[mask].refresh()
             else:
-                self._compact[mask] = CalibratedNetwork(
-                    self._supernet, self._groups, mask, weights=self._weights_of(mask)
-                )
+                self._compact[mask] = self._network(mask, self._weights_of(mask))
         networks = [self._compact[mask] for mask in masks]
         calibrate(networks, self._images.calibration(), resolutions=resolutions)
         return networks
@@ -89,10 +93,13 @@ class PoolAccuracy:
             resolution: Pixels.
         """
         if self._whole is None:
-            self._whole = CalibratedNetwork(self._supernet, self._groups, ChannelMask.full(self._groups))
+            self._whole = self._network(ChannelMask.full(self._groups), self._supernet.weights)
         measured: dict[ChannelMask, Accuracy] = {}
         for mask in dict.fromkeys(masks):
             self._whole.refresh(mask)
             calibrate([self._whole], self._images.calibration(), resolutions=[resolution])
             measured[mask] = evaluate([self._whole], self._images.evaluation(), resolutions=[resolution])[0, resolution]
         return [measured[mask] for mask in masks]
+
+    def _network(self, mask: ChannelMask, weights: Sequence[Any]) -> CalibratedNetwork:
+        return CalibratedNetwork(self._supernet, self._groups, mask, weights=weights, replicas=self._replicas)

@@ -28,6 +28,8 @@ class Precision:
         io_type: Name of the type of input and output.
         tolerance: Largest accepted difference of a probability from Keras; None where the file is judged by its
             accuracy (`MAX_TOP1_DROP`).
+        fine_tuned: Whether the network is trained on, with rounding, before it is converted:
+            `ofar_tf.deploy.quantization_aware` does both, and the images are training images.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Precision:
     weights_type: str | None = None
     io_type: str = "float32"
     tolerance: float | None = None
+    fine_tuned: bool = False
 
 
 _INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
@@ -59,6 +62,14 @@ PRECISIONS = {
         ),
         Precision(
             "int16x8", "16-bit activations, 8-bit weights, float input and output", calibrated=True, operators=_INT16X8
+        ),
+        Precision(
+            "qat",
+            "8-bit integers throughout, after fine-tuning with rounding",
+            calibrated=True,
+            operators="TFLITE_BUILTINS_INT8",
+            io_type="uint8",
+            fine_tuned=True,
         ),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.accuracy import Accuracy
@@ -41,6 +42,7 @@ class TrainedPool:
         resolutions: Input sizes in pixels, largest first.
         images: What to calibrate and to measure with.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
+        strategy: Whose devices measure, see `PoolAccuracy`.
     """
 
     supernet: keras.Model
@@ -49,10 +51,11 @@ class TrainedPool:
     resolutions: tuple[int, ...]
     images: PoolImages
     weights: PoolWeights | None = None
+    strategy: tf.distribute.Strategy | None = None
 
     @cached_property
     def _accuracy(self) -> PoolAccuracy:
-        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of)
+        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of, strategy=self.strategy)
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
@@ -134,7 +137,7 @@ class _Workshop:
         return dict(zip(self._names, networks, strict=True))
 
     def _whole(self, mask: ChannelMask) -> CalibratedNetwork:
-        """Returns the whole network that a structure is cut out of: one for all that share it, another for each else."""
+        """Returns the whole network that a structure is cut out of: one for all that share it, else one for each."""
         trained = self._trained
         weights = trained.weights_of(mask)
         key = tuple(map(id, weights))

@@ -23,7 +23,7 @@ def averaged_weights(optimizer: Any, variables: Sequence[Any]) -> Iterator[None]
     """
     inner = _inner(optimizer)
     # Before the first step the averages are zeros.
-    if not inner.use_ema or int(inner.iterations) == 0:
+    if not inner.use_ema or int(np.asarray(inner.iterations)) == 0:
         yield
         return
     present = [np.asarray(variable) for variable in variables]

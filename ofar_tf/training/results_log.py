@@ -82,7 +82,7 @@ class ResultsLog(keras.callbacks.Callback):
         self.figure_path = figure_path
         self.measure = measure
         self.every = every
-        self.rows = [row for row in _read(csv_path) if int(row["epoch"]) <= done]
+        self.rows = [row for row in read_results(csv_path) if int(row["epoch"]) <= done]
         self._phase = ""
         self._learning_rate = 0.0
 
@@ -113,11 +113,25 @@ class ResultsLog(keras.callbacks.Callback):
         logs.update({f"val_{result.structure}_top1": result.top1 for result in results})
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Reads `results.csv`.
+
+    Args:
+        path: The file; where it is missing there are no rows yet.
+
+    Returns:
+        Its rows, texts by column.
+
+    Raises:
+        ValueError: If it is another table, or damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"Expected {path} to be a table of results. Received: {error}.") from error
     columns = [field.name for kind in (_Row, SubnetResult) for field in dataclasses.fields(kind)]
     if any(list(row) != columns or None in row.values() for row in rows):
         raise ValueError(f"Expected {path} with the columns {', '.join(columns)}. Received: another table.")

@@ -93,12 +93,19 @@ class WeightUpdate:
     def apply(self, optimizer: Any, gradients: Sequence[Any], *, searching: bool) -> None:
         """Updates the weights once.
 
+        Several replicas take the mean of their gradients, that of the mean loss over all images, as one device would:
+        the optimizer sums what it is given over the replicas, so each gives it a share.
+
         Args:
             optimizer: A built Keras optimizer.
             gradients: What `sum` returned, times the optimizer's loss scale.
             searching: Whether structures are still searched.
         """
         variables, scale = self.variables(searching=searching), loss_scale(optimizer)
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1 and (scale is not None or self._clip_norm is not None):
+            # Norms and overflows are those of the whole gradient; Keras would look at each replica's own.
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
         if scale is not None:
             gradients = [gradient / scale for gradient in gradients]
         gradients = self._clip(gradients, searching=searching)
@@ -106,7 +113,7 @@ class WeightUpdate:
         if scale is not None:
             # The optimizer itself looks for overflows, and divides once more.
             gradients = [gradient * scale for gradient in gradients]
-        optimizer.apply(gradients, variables)
+        optimizer.apply([gradient / context.num_replicas_in_sync for gradient in gradients], variables)
 
     def _clip(self, gradients: Sequence[Any], *, searching: bool) -> list[Any]:
         if self._clip_norm is None:

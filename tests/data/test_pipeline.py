@@ -174,6 +174,54 @@ def test_evaluation_resizes_and_crops():
     np.testing.assert_array_equal(images, originals)
 
 
+def test_the_parts_of_a_batch_make_up_the_batch():
+    whole = batches(10)
+    parts = [batches(10, part=(number, 2)) for number in range(2)]
+    joined = [tuple(np.concatenate(pair) for pair in zip(*halves, strict=True)) for halves in zip(*parts, strict=True)]
+    assert_equal_batches(whole, joined)
+
+
+def test_the_parts_of_an_evaluation_are_its_batches_in_turn():
+    def shown(**keywords):
+        stream = evaluation_batches(counting_set()[0], "train", batch_size=4, resolution=4, **keywords)
+        return list(stream.as_numpy_iterator())
+
+    whole = shown()
+    for number in range(3):
+        assert_equal_batches(whole[number::3], shown(part=(number, 3)))
+
+
+MIXED = {"mixup_alpha": 0.4, "cutmix_alpha": 1.0, "color_jitter": 0.4, "rand_augment_layers": 1}
+
+
+def test_mixed_labels_are_probabilities_and_plain_ones_are_not():
+    (images, labels), *_ = batches(1, mixup_alpha=0.2)
+    assert (images.shape, images.dtype) == ((4, 4, 4, 3), np.float32)
+    assert (labels.shape, labels.dtype) == ((4, 2), np.float32)
+    np.testing.assert_allclose(labels.sum(axis=1), 1.0, atol=1e-6)
+    assert batches(1, color_jitter=0.4)[0][1].dtype == np.int64
+    assert batches(1, mixup_alpha=0.2, classes=5)[0][1].shape == (4, 5)
+
+
+def test_mixing_mixes_the_very_batches_that_come_without_it():
+    plain, mixed = batches(10), batches(10, mixup_alpha=1.0)
+    shares = []
+    for (images, _), (blends, _) in zip(plain, mixed, strict=True):
+        own, partner = images[:, 0, 0, 0], np.roll(images[:, 0, 0, 0], -1)
+        share = (blends[:, 0, 0, 0] - partner) / (own - partner)
+        assert share.min() > -1e-4 and share.max() < 1.0001
+        shares.extend(share.round(4))
+    assert len(set(shares)) > 30  # Every pair of every batch has its own.
+
+
+def test_a_resumed_run_mixes_the_same_pairs_in_the_same_way():
+    dataset = load_dataset("fashion_mnist_mini")
+    keywords = {"dataset": dataset, "split": "train[:32]", "batch_size": 8, "resolution": 16, **MIXED}
+    whole = batches(12, **keywords)
+    assert_equal_batches(whole[8:], batches(4, start_epoch=2, **keywords))
+    assert not np.array_equal(whole[0][1], batches(1, seed=2, **keywords)[0][1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -186,6 +234,11 @@ def test_evaluation_resizes_and_crops():
         ({"augmentation": "mixup"}, "Expected an augmentation out of none, .* Received: augmentation='mixup'."),
         ({"crop_scale": (0.0, 1.0)}, r"Received: crop_scale=\(0.0, 1.0\)."),
         ({"start_epoch": -1}, "Expected start_epoch of at least 0. Received: start_epoch=-1."),
+        ({"color_jitter": -0.1}, "Expected color_jitter from 0 to 1. Received: color_jitter=-0.1."),
+        ({"mixup_alpha": -1.0}, "Expected a mixup_alpha of 0 or more. Received: mixup_alpha=-1.0."),
+        ({"classes": 1}, "Expected at least the 2 classes of counting. Received: classes=1."),
+        ({"part": (2, 2)}, r"Expected one of n equal parts of 4 images, as \(i, n\). Received: part=\(2, 2\)."),
+        ({"part": (0, 3)}, r"Received: part=\(0, 3\)."),
         ({"shuffle_buffer": 0}, "Expected shuffle_buffer of at least 1. Received: shuffle_buffer=0."),
         ({"split": "valid"}, "Expected one of the splits train, test. Received: split='valid'."),
     ],

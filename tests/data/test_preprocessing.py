@@ -4,9 +4,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ofar_tf.data import augment, evaluation_view, resize_batch
-
-SEED = tf.constant([3, 5], tf.int64)
+from ofar_tf.data import evaluation_view, resize_batch
+from ofar_tf.data.preprocessing import stretch
 
 
 def numbered(height: int, width: int) -> np.ndarray:
@@ -59,107 +58,6 @@ def test_any_size_becomes_the_square(height, width, resolution, margin):
     np.testing.assert_allclose(view[..., 2], 100.0, atol=1e-3)
 
 
-def test_without_augmentation_training_sees_the_evaluation_view():
-    view = augment(numbered(6, 9), SEED, resolution=4, augmentation="none", flip=False)
-    np.testing.assert_array_equal(view, evaluation_view(numbered(6, 9), resolution=4))
-
-
-def test_flip_mirrors_about_half_of_the_views():
-    image = numbered(3, 3)
-    flipped = 0
-    for draw in range(200):
-        view = augment(image, tf.constant([0, draw], tf.int64), resolution=3, augmentation="none", flip=True).numpy()
-        mirrored = np.array_equal(view, image[:, ::-1])
-        assert mirrored or np.array_equal(view, image)
-        flipped += mirrored
-    assert 70 <= flipped <= 130  # More than four standard deviations from 100 on each side.
-
-
-def test_pad_and_crop_takes_windows_of_the_padded_image():
-    image = numbered(2, 2) + 1
-    padded = np.pad(image, [(1, 1), (1, 1), (0, 0)])
-    windows = {padded[top : top + 2, left : left + 2].tobytes() for top in range(3) for left in range(3)}
-    seen = {
-        augment(
-            image,
-            tf.constant([0, draw], tf.int64),
-            resolution=2,
-            augmentation="pad_and_crop",
-            flip=False,
-            padding=1,
-        )
-        .numpy()
-        .astype(np.uint8)
-        .tobytes()
-        for draw in range(150)
-    }
-    assert seen == windows
-
-
-def test_pad_and_crop_resizes_first():
-    view = augment(
-        np.full([9, 12, 3], 50, np.uint8), SEED, resolution=6, augmentation="pad_and_crop", flip=False, padding=0
-    )
-    np.testing.assert_allclose(view, np.full([6, 6, 3], 50.0), atol=1e-4)
-
-
-@pytest.mark.parametrize("crop_scale", [(0.25, 0.5), (0.08, 0.2)])
-def test_random_resized_crop_covers_windows_of_the_asked_area_and_shape(crop_scale):
-    image = numbered(100, 120).astype(np.float32)
-    corners = []
-    for draw in range(60):
-        seed = tf.constant([1, draw], tf.int64)
-        view = augment(
-            image, seed, resolution=50, augmentation="random_resized_crop", flip=False, crop_scale=crop_scale
-        ).numpy()
-        # The image counts rows and columns: neighbouring pixels of the view differ by the window's side over 50.
-        height, width = 50 * (view[30, 25, 0] - view[20, 25, 0]) / 10, 50 * (view[25, 30, 1] - view[25, 20, 1]) / 10
-        assert crop_scale[0] - 0.03 <= height * width / 12000 <= crop_scale[1] + 0.03
-        assert 0.7 <= width / height <= 1.4
-        corners.append((view[0, 0, 0], view[0, 0, 1]))
-    assert len(set(corners)) > 40
-
-
-def test_the_whole_image_is_the_window_where_none_can_be_drawn():
-    view = augment(
-        np.full([4, 100, 3], 9, np.uint8),
-        SEED,
-        resolution=8,
-        augmentation="random_resized_crop",
-        flip=False,
-        crop_scale=(1.0, 1.0),
-    )
-    np.testing.assert_allclose(view, np.full([8, 8, 3], 9.0), atol=1e-4)
-
-
-@pytest.mark.parametrize("augmentation", ["pad_and_crop", "random_resized_crop"])
-def test_the_seed_alone_decides_in_and_outside_of_a_graph(augmentation):
-    def view(seed):
-        return augment(numbered(20, 20), seed, resolution=20, augmentation=augmentation, flip=True)
-
-    first = view(SEED).numpy()
-    tf.random.set_seed(1234)
-    np.testing.assert_array_equal(view(SEED), first)
-    np.testing.assert_array_equal(tf.function(view)(SEED), first)
-    assert any(not np.array_equal(view(tf.constant([3, other], tf.int64)), first) for other in range(6, 9))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"augmentation": "mixup"}, "Expected an augmentation out of none, pad_and_crop, random_resized_crop"),
-        ({"padding": -1}, "Expected a padding of 0 or more pixels. Received: padding=-1"),
-        ({"crop_scale": (0.0, 1.0)}, "Expected crop_scale"),
-        ({"crop_scale": (0.5, 0.25)}, "Expected crop_scale"),
-        ({"crop_scale": (0.5, 1.1)}, "Expected crop_scale"),
-        ({"resolution": 0}, "Expected a resolution of at least 1 pixel"),
-    ],
-)
-def test_augmentations_that_make_no_sense_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        augment(numbered(4, 4), SEED, **({"resolution": 4, "augmentation": "none", "flip": False} | arguments))
-
-
 def test_a_crop_larger_than_the_resized_image_is_refused():
     with pytest.raises(
         ValueError, match=r"Expected a resize of at least the resolution, 8 pixels. Received: resize=6."
@@ -195,3 +93,15 @@ def test_one_trace_resizes_to_every_resolution():
 
 def test_the_dtype_of_a_batch_is_kept():
     assert resize_batch(tf.ones([1, 8, 8, 3], tf.float16), 4).dtype == tf.float16
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(1, 40)] * 4),
+    kind=st.sampled_from([np.uint8, np.float32]),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_stretching_gives_the_very_pixels_of_tensorflow(size, kind, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (size[0], size[1], 3)).astype(kind)
+    expected = tf.cast(tf.image.resize(image, size[2:], antialias=True), tf.float32)
+    np.testing.assert_array_equal(stretch(image, size[2:]), expected)

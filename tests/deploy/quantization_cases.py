@@ -71,7 +71,7 @@ def odd_network() -> keras.Model:
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(((0, 1), (1, 0)))(x))
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(center=False)(x)
-    x = layers.BatchNormalization()(layers.ReLU()(x + x))
+    x = layers.BatchNormalization()(layers.ReLU()(layers.Add()([x, x + x, x])))
     x = layers.AveragePooling2D(2)(layers.Cropping2D(((0, 0), (1, 1)))(x))
     x = layers.BatchNormalization()(layers.Dense(8)(layers.Flatten()(x)))
     x = layers.Reshape((8,))(layers.Activation("leaky_relu")(x))

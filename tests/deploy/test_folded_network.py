@@ -67,6 +67,15 @@ def test_a_convolution_that_something_else_reads_too_is_left_alone():
     ]
 
 
+def test_a_sum_of_three_is_two_sums():
+    image = keras.Input((8, 8, 3))
+    x = layers.Add()([image, layers.ReLU()(image), image])
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    # What lies between the sums is a tensor of its own, which must have a range.
+    assert [step.inputs for step in fold(model)] == [(0,), (0, 1), (2, 0), (3,), (4,)]
+    assert own_ranges(fold(model)) == [True] * 5
+
+
 def test_what_does_nothing_at_inference_is_left_out():
     model = network(layers.Dropout(0.5), layers.SpatialDropout2D(0.5), layers.GaussianNoise(1.0), layers.Identity())
     assert kinds(model) == ["GlobalAveragePooling2D", "Dense"]

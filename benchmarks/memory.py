@@ -1,0 +1,77 @@
+"""Peak memory of the sandwich against that of its largest network alone, each in a process of its own."""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.table import RESULTS, Row, print_rows, write_rows
+
+NETWORK, RESOLUTIONS, SIZE = "MobileNetV2", (96, 80, 64, 48), 64
+RATES = (0.0, 0.3, 0.5, 0.75)
+STEPS = 6
+
+
+def peak_of(what: str) -> dict[str, int]:
+    """Returns the peak resident memory, in bytes, before and after training steps in a new process."""
+    command = [sys.executable, "-m", "benchmarks.memory", f"--only={what}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(what: str) -> dict[str, int]:
+    """Trains for some steps: the sandwich, or its largest network alone."""
+    import tensorflow as tf
+
+    from benchmarks import networks
+
+    images, labels = networks.batch(SIZE, RESOLUTIONS[0])
+    model = networks.frozen_trainer(NETWORK, RATES, RESOLUTIONS)
+    before = _peak()
+    if what == "sandwich":
+        step = tf.function(model.train_step)
+        for _ in range(STEPS):
+            step((images, labels))["teacher_loss"].numpy()
+    else:
+        alone = networks.NativeNetwork(model, model.pool.masks[0], fused=True)
+        target, train = tf.one_hot(labels, networks.CLASSES), tf.function(alone.step)
+        for _ in range(STEPS):
+            train(images, target)
+    return {"before": before, "peak": _peak()}
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure() -> list[Row]:
+    """Compares the two processes."""
+    sandwich, alone = peak_of("sandwich"), peak_of("alone")
+    title = f"{NETWORK} {RESOLUTIONS[0]}-{RESOLUTIONS[-1]} px, batch {SIZE}"
+    return [
+        Row(
+            f"{title}: peak memory of the sandwich / of its largest network",
+            sandwich["peak"] / alone["peak"],
+            "<= 1.15",
+        ),
+        Row(
+            f"{title}: the same, less what the process held before its first step",
+            (sandwich["peak"] - sandwich["before"]) / (alone["peak"] - alone["before"]),
+        ),
+        Row(f"{title}: peak memory of the sandwich, GB", sandwich["peak"] / 1e9),
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("sandwich", "alone"))
+    parser.add_argument("--output", type=Path, default=RESULTS / "memory.json")
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(run(arguments.only)))
+    else:
+        found = measure()
+        write_rows(arguments.output, found)
+        print_rows(found)

@@ -1,0 +1,109 @@
+"""The networks that are timed: supernets, structures cut out of them, and native networks of the same shapes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import ofar_tf
+from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.costs import Costs
+from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.training.distillation import forward_kl
+from ofar_tf.training.once_for_all import OnceForAll
+
+CLASSES = 10
+SEED = 0
+
+NETWORKS: dict[str, Callable[[], keras.Model]] = {
+    "MobileNetV2": lambda: ofar_tf.models.mobilenet_v2(CLASSES),
+    "MobileNetV2-1.5x": lambda: ofar_tf.models.mobilenet_v2(CLASSES, width_multiplier=1.5),
+    "MobileNetV1-1.5x": lambda: ofar_tf.models.mobilenet_v1(CLASSES, width_multiplier=1.5),
+    "ResNet-20": lambda: ofar_tf.models.cifar_resnet(CLASSES, depth=20),
+}
+
+
+def batch(size: int, resolution: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns random images float32 `[B, R, R, 3]` and labels int64 `[B]`."""
+    random = np.random.default_rng(SEED)
+    images = random.uniform(0, 255, (size, resolution, resolution, 3)).astype(np.float32)
+    return tf.constant(images), tf.constant(random.integers(CLASSES, size=size))
+
+
+# ResNet-20's first stage has 16 channels: multiples of 8 would not allow 80 % of them to go.
+RULES = {"ResNet-20": MaskRules(4, 4)}
+
+
+def random_masks(model: OnceForAll, rates: Sequence[float]) -> list[ChannelMask]:
+    """Returns a mask for each rate that keeps channels at random, rounded as searches do."""
+    scores = np.random.default_rng(SEED).uniform(size=model.groups.size)
+    budgets = [Budget(rate=rate) for rate in rates]
+    return solve_masks(model.groups, scores, budgets, resolution=model.resolutions[0], rules=model.rules)
+
+
+def frozen_trainer(network: str, rates: Sequence[float], resolutions: Sequence[int], **arguments: Any) -> OnceForAll:
+    """Returns a compiled trainer whose structures are random ones."""
+    model = OnceForAll(
+        NETWORKS[network](),
+        pruning_rates=rates,
+        resolutions=resolutions,
+        rules=RULES.get(network),
+        seed=SEED,
+        **arguments,
+    )
+    model.compile(sgd())
+    model.freeze(make_pool(model, random_masks(model, rates)))
+    return model
+
+
+def make_pool(model: OnceForAll, masks: Sequence[ChannelMask]) -> PrunedNetworkPool:
+    """Returns a pool of masks, the largest first."""
+    costs = Costs(model.groups)
+    return PrunedNetworkPool(
+        tuple(
+            PrunedNetwork(
+                name=f"structure_{index}",
+                rate=mask.rate,
+                mask=mask,
+                macs=costs.macs(mask, model.resolutions[0]),
+                params=costs.params(mask),
+                frozen_at_epoch=1,
+                converged=True,
+            )
+            for index, mask in enumerate(masks)
+        )
+    )
+
+
+def sgd() -> keras.optimizers.Optimizer:
+    """Returns the optimizer of all steps."""
+    return keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+
+
+class NativeNetwork:
+    """A compact network of its own, trained alone: what an engineer would write for one structure.
+
+    Args:
+        model: The trainer whose structure it copies.
+        mask: The structure.
+        fused: Whether BatchNormalization runs on TensorFlow's fused kernel; if not, the layers are stock Keras 3.
+    """
+
+    def __init__(self, model: OnceForAll, mask: ChannelMask, *, fused: bool):
+        self.network = build_subnet(model.supernet, model.groups, mask, trainable_copy=fused)
+        self.optimizer = sgd()
+        self.optimizer.build(self.network.trainable_variables)
+
+    def gradients(self, images: tf.Tensor, target: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the network forward and backward on labels or another network's output."""
+        with tf.GradientTape() as tape:
+            loss = forward_kl(target, self.network(images, training=True))
+        return tape.gradient(loss, self.network.trainable_variables)
+
+    def step(self, images: tf.Tensor, target: tf.Tensor) -> None:
+        """Trains the network for one step, with an update of its own."""
+        self.optimizer.apply(self.gradients(images, target), self.network.trainable_variables)

@@ -1,0 +1,88 @@
+"""The quick start by phases, and its training step in other number formats and through XLA."""
+
+import argparse
+import csv
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.table import RESULTS, Row, print_rows, write_rows
+from benchmarks.timing import seconds_of
+
+CHECKOUT = Path(__file__).parents[1]
+FLAGFILE = CHECKOUT / "experiments" / "fashion_mnist_mini.flagfile"
+SEARCH_EPOCHS = 3
+_EPOCH = re.compile(r"^\d+/\d+ - (\d+)s - (\d+)(ms|s)/step", re.MULTILINE)
+
+VARIANTS = {
+    "float32": [],
+    "mixed_bfloat16": ["--dtype_policy=mixed_bfloat16"],
+    "XLA": ["--jit_compile"],
+}
+
+
+def command(name: str, *flags: str) -> str:
+    """Runs one of our commands and returns what it printed."""
+    run = [sys.executable, "-m", f"ofar_tf.{name}", *flags]
+    return subprocess.run(run, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+
+
+def train(run_dir: Path, *flags: str) -> list[int]:
+    """Trains the quick start and returns how many seconds each epoch took."""
+    printed = command("train", f"--flagfile={FLAGFILE}", *flags, f"--run_dir={run_dir}")
+    return [int(seconds) for seconds, _, _ in _EPOCH.findall(printed)]
+
+
+def accuracies(run_dir: Path) -> list[float]:
+    """Returns the top-1 of each structure at the largest resolution, after the last epoch."""
+    with (run_dir / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [float(row["top1"]) for row in rows if row["epoch"] == rows[-1]["epoch"]]
+
+
+def phases(folder: Path) -> list[Row]:
+    """Runs the whole quick start."""
+    epochs: list[int] = []
+    total = {
+        "train": seconds_of(lambda: epochs.extend(train(folder))),
+        "evaluate": seconds_of(lambda: command("evaluate", f"--run_dir={folder}")),
+        "export": seconds_of(lambda: command("export", f"--run_dir={folder}", "--only=all")),
+    }
+    search = sum(epochs[:SEARCH_EPOCHS])
+    return [
+        Row("quick start, seconds: the whole of it", sum(total.values())),
+        Row("quick start, seconds: start of training", total["train"] - sum(epochs)),
+        Row("quick start, seconds: search", search),
+        Row("quick start, seconds: joint training", sum(epochs) - search),
+        Row("quick start, seconds: evaluation", total["evaluate"]),
+        Row("quick start, seconds: export", total["export"]),
+    ]
+
+
+def formats(folder: Path) -> list[Row]:
+    """Trains the quick start in every variant; the second half of the epochs traces nothing more."""
+    rows, steady = [], {}
+    for name, flags in VARIANTS.items():
+        run_dir = folder / name
+        epochs = train(run_dir, *flags)
+        steady[name] = statistics.median(epochs[len(epochs) // 2 :])
+        top1 = accuracies(run_dir)
+        rows += [
+            Row(f"quick start in {name}: steps a second / float32", steady["float32"] / steady[name]),
+            Row(f"quick start in {name}: top-1 of the largest structure", top1[0]),
+            Row(f"quick start in {name}: top-1 of the smallest structure", top1[-1]),
+        ]
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=RESULTS / "quickstart.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        found = [*phases(Path(temporary) / "phases"), *formats(Path(temporary))]
+    write_rows(arguments.output, found)
+    print_rows(found)

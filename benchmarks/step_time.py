@@ -1,0 +1,130 @@
+"""Step times against the physical limit: the same compact networks, written natively, with the same fused BatchNorm."""
+
+import argparse
+from pathlib import Path
+
+import tensorflow as tf
+
+from benchmarks import networks
+from benchmarks.table import RESULTS, Row, print_rows, write_rows
+from benchmarks.timing import median_seconds
+from ofar_tf.data import resize_batch
+from ofar_tf.training.distillation import network_loss
+from ofar_tf.training.network_functions import NetworkFunctions
+
+SANDWICH = (0.0, 0.3, 0.5, 0.8)
+PAPER = (0.25, 0.49, 0.64, 0.8)
+
+
+def slicing(network: str, *, resolution: int, size: int, repetitions: int) -> list[Row]:
+    """One structure, forward and backward: sliced, native, and in stock layers."""
+    rows, rates = [], (0.25, 0.5, 0.8)
+    model = networks.frozen_trainer(network, rates, [resolution])
+    images, labels = networks.batch(size, resolution)
+    target = tf.one_hot(labels, networks.CLASSES)
+    for rate, mask in zip(rates, model.pool.masks, strict=True):
+        functions = NetworkFunctions(model.supernet, model.groups, loss=network_loss("forward"))
+        functions.use_slices([mask])
+        sliced = tf.function(
+            lambda functions=functions: (
+                functions.run(0, noise=0, images=images, resolution=resolution, target=target).gradients
+            )
+        )
+        runs = {"sliced": lambda sliced=sliced: [g.numpy().ravel()[:1] for g in sliced()[-1:]]}
+        for name, fused in (("native", True), ("stock", False)):
+            native = networks.NativeNetwork(model, mask, fused=fused)
+            step = tf.function(lambda native=native: native.gradients(images, target))
+            runs[name] = lambda step=step: step()[-1].numpy()
+        seconds = median_seconds(runs, repetitions=repetitions)
+        title = f"{network} {resolution} px, batch {size}, {rate:.0%} pruned: sliced"
+        rows.append(Row(f"{title} / native", seconds["sliced"] / seconds["native"], "<= 1.03"))
+        limit = "<= 0.75" if network == "MobileNetV2" else None
+        rows.append(Row(f"{title} / stock Keras", seconds["sliced"] / seconds["stock"], limit))
+    return rows
+
+
+def sandwich(network: str, *, resolutions: tuple[int, ...], size: int, repetitions: int) -> list[Row]:
+    """A whole step against four native training steps at the same resolutions, each with its own update."""
+    model = networks.frozen_trainer(network, SANDWICH, resolutions, networks_per_step="all", weight_decay=0.0)
+    images, labels = networks.batch(size, resolutions[0])
+    target = tf.one_hot(labels, networks.CLASSES)
+    ours = tf.function(model.train_step)
+    runs = {"sandwich": lambda: ours((images, labels))["teacher_loss"].numpy()}
+    for name, fused in (("native", True), ("stock", False)):
+        alone = [networks.NativeNetwork(model, mask, fused=fused) for mask in model.pool.masks]
+        specs = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, networks.CLASSES])]
+        steps = [tf.function(network.step, input_signature=specs) for network in alone]
+
+        def four(steps=steps, alone=alone):
+            step = int(alone[0].optimizer.iterations)
+            _, drawn = model._joint_rule.draw(tf.constant(step))
+            for train, resolution in zip(steps, drawn, strict=True):
+                train(resize_batch(images, int(resolution)), target)
+            alone[-1].network.trainable_variables[-1].numpy()
+
+        runs[name] = four
+    seconds = median_seconds(runs, repetitions=repetitions)
+    title = f"{network} {resolutions[0]}-{resolutions[-1]} px, batch {size}: sandwich step"
+    stock_limit = "<= 0.65" if network == "MobileNetV2" else None
+    return [
+        Row(f"{title} / four native steps", seconds["sandwich"] / seconds["native"], "<= 0.95"),
+        Row(f"{title} / four stock Keras steps", seconds["sandwich"] / seconds["stock"], stock_limit),
+        Row(f"{title}, seconds", seconds["sandwich"]),
+    ]
+
+
+def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
+    """The same sandwich with masks at full width and with compact networks."""
+    resolutions, runs = (96, 80, 64, 48), {}
+    images, labels = networks.batch(32, resolutions[0])
+    for execution in ("masked", "sliced"):
+        model = networks.frozen_trainer(network, PAPER, resolutions)
+        if execution == "masked":
+            model.pool, pool = None, model.pool
+            model._functions.use_gates(model._gates)
+            model._search_rule = model._joint_rule
+            model.set_masks(pool.masks, frozen=[True] * len(PAPER))
+        step = tf.function(model.train_step)
+        runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
+    seconds = median_seconds(runs, repetitions=repetitions)
+    return [Row(f"{network}: masked / sliced sandwich", seconds["masked"] / seconds["sliced"], target)]
+
+
+def pool_sizes(*, repetitions: int) -> list[Row]:
+    """The time of a step does not grow with the pool, because it runs four networks of it."""
+    images, labels = networks.batch(128, 32)
+    runs = {}
+    for structures in (4, 8, 16):
+        rates = [0.8 * index / (structures - 1) for index in range(structures)]
+        model = networks.frozen_trainer("ResNet-20", rates, [32])
+        step = tf.function(model.train_step)
+        runs[structures] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
+    # The two assistants are drawn: enough steps that their mean cost is the same.
+    seconds = median_seconds(runs, repetitions=repetitions)
+    return [
+        Row(f"pool of {structures} / pool of 4: step time", seconds[structures] / seconds[4], "<= 1.05")
+        for structures in (8, 16)
+    ]
+
+
+def measure(repetitions: int) -> list[Row]:
+    """Runs everything."""
+    return [
+        *slicing("MobileNetV2", resolution=96, size=32, repetitions=repetitions),
+        *slicing("ResNet-20", resolution=32, size=128, repetitions=repetitions),
+        *sandwich("MobileNetV2", resolutions=(96, 80, 64, 48), size=32, repetitions=repetitions),
+        *sandwich("ResNet-20", resolutions=(32, 28, 24, 20), size=128, repetitions=repetitions),
+        *masks("MobileNetV2-1.5x", target=">= 1.5", repetitions=repetitions),
+        *masks("MobileNetV1-1.5x", target=">= 2.2", repetitions=repetitions),
+        *pool_sizes(repetitions=2 * repetitions),
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--output", type=Path, default=RESULTS / "step_time.json")
+    arguments = parser.parse_args()
+    found = measure(arguments.repetitions)
+    write_rows(arguments.output, found)
+    print_rows(found)
