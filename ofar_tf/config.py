@@ -116,8 +116,8 @@ class TrainConfig(Settings):
     gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
     search_execution: str = setting(
         "auto",
-        "How the search runs its networks: whole, with masks (masked), or compact and traced again each epoch (sliced); "
-        "the results are the same, auto takes the faster.",
+        "How the search runs its networks: whole, with masks (masked), or compact and traced again each epoch "
+        "(sliced); the results are the same, auto takes the faster.",
         choices=("auto", "masked", "sliced"),
     )
     after_search: str = setting(
@@ -177,6 +177,9 @@ class TrainConfig(Settings):
         "float32",
         "Number formats of the training step; weights stay float32.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    steps_per_execution: int = setting(
+        1, "Steps between two looks at the losses; more of them keep a fast GPU busy.", low=1, free=True
     )
     jit_compile: bool = setting(False, "Compile networks with XLA, one for each structure and resolution; for GPUs.")
     distribution: str = setting(

@@ -177,7 +177,8 @@ class Experiment:
                 nesterov=config.momentum > 0.0,
                 use_ema=config.ema_momentum is not None,
                 ema_momentum=config.ema_momentum or 0.0,
-            )
+            ),
+            steps_per_execution=config.steps_per_execution,
         )
         return trainer
 

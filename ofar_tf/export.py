@@ -28,6 +28,7 @@ def main(config: ExportConfig) -> int:
 
 def _export(config: ExportConfig) -> int:
     with flags.quiet_imports():
+        from ofar_tf.data import DamagedImageError
         from ofar_tf.deploy.family import export_family
         from ofar_tf.deploy.family_table import print_family
         from ofar_tf.deploy.fine_tuning import FineTuning
@@ -53,27 +54,28 @@ def _export(config: ExportConfig) -> int:
             with_phone_latencies(read_manifest(export_dir / "manifest.json"), phones)
         lock = FolderLock(export_dir)
     atomic_file.remove_unfinished(export_dir)
-    result = export_family(
-        run.trained_pool.members(chosen, origin=run.origin),
-        export_dir=export_dir,
-        labels=run.experiment.dataset.class_names,
-        header=manifest_header(dataset=_dataset(run, config), seed=run.config.seed),
-        evaluation_batches=run.evaluation_batches,
-        representative_images=lambda r: run.experiment.images_at(r, images=config.representative_images),
-        precisions=config.precisions,
-        fine_tuning=FineTuning(config.qat_epochs, config.qat_learning_rate, seed=run.config.seed),
-        fine_tuning_images=lambda r: run.experiment.images_at(r, images=config.qat_images),
-        credits=Credits(
-            description=config.description,
-            version=config.model_version,
-            license=config.license,
-            author=config.author,
-        ),
-        search=SearchRecord(run.pool, similarity),
-        workers=config.workers or os.cpu_count() or 1,
-        latency_threads=config.latency_threads,
-        phone_latencies=phones,
-    )
+    with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+        result = export_family(
+            run.trained_pool.members(chosen, origin=run.origin),
+            export_dir=export_dir,
+            labels=run.experiment.dataset.class_names,
+            header=manifest_header(dataset=_dataset(run, config), seed=run.config.seed),
+            evaluation_batches=run.evaluation_batches,
+            representative_images=lambda r: run.experiment.images_at(r, images=config.representative_images),
+            precisions=config.precisions,
+            fine_tuning=FineTuning(config.qat_epochs, config.qat_learning_rate, seed=run.config.seed),
+            fine_tuning_images=lambda r: run.experiment.images_at(r, images=config.qat_images),
+            credits=Credits(
+                description=config.description,
+                version=config.model_version,
+                license=config.license,
+                author=config.author,
+            ),
+            search=SearchRecord(run.pool, similarity),
+            workers=config.workers or os.cpu_count() or 1,
+            latency_threads=config.latency_threads,
+            phone_latencies=phones,
+        )
     print_family(result.manifest)
     if config.pack_resolutions:
         workers = config.workers or os.cpu_count() or 1

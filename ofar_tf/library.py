@@ -1,6 +1,7 @@
 """Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import tensorflow as tf
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.family import FamilyExport
 from ofar_tf.deploy.family import export_family as export_members
+from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.keras_file import model_digest
+from ofar_tf.deploy.metadata import Credits
 from ofar_tf.deploy.pool_accuracy import PoolImages
+from ofar_tf.deploy.search_record import SearchRecord
 from ofar_tf.deploy.subnet_table import SubnetRow
 from ofar_tf.deploy.trained_pool import TrainedPool
 from ofar_tf.environment import manifest_header
@@ -50,7 +54,11 @@ def export_family(
     only: str = "pareto",
     calibration_images: int = 2000,
     representative_images: int = 200,
+    fine_tuning: FineTuning | None = None,
+    fine_tuning_images: int = 2000,
+    credits: Credits | None = None,
     workers: int = 2,
+    latency_threads: int = 1,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -64,7 +72,11 @@ def export_family(
         only: `pareto` for the networks that no other beats, or `all`.
         calibration_images: Images that calibrate BatchNorm.
         representative_images: Images that set the ranges of quantized files.
+        fine_tuning: How `qat` files learn; `None` for the defaults.
+        fine_tuning_images: Images of `calibration` that `qat` files learn from.
+        credits: What every file says about its makers and its licence.
         workers: Conversions at once.
+        latency_threads: How many threads each file is timed with on this machine; 0 to time none.
 
     Returns:
         The manifest, and what failed.
@@ -80,9 +92,9 @@ def export_family(
     def evaluation_batches(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return ((np.asarray(resize_batch(images, resolution)), np.asarray(truth)) for images, truth in validation)
 
-    def representative(resolution: int) -> np.ndarray:
-        batches = _first(calibration, images=representative_images)
-        return np.concatenate([np.asarray(resize_batch(images, resolution)) for images, _ in batches])
+    def images_at(resolution: int, *, images: int) -> np.ndarray:
+        batches = _first(calibration, images=images)
+        return np.concatenate([np.asarray(resize_batch(pictures, resolution)) for pictures, _ in batches])
 
     origin = model_digest(model.supernet)
     return export_members(
@@ -93,9 +105,14 @@ def export_family(
             dataset={"name": "given as tf.data", "images": rows[0].images, "origin": origin}, seed=model.seed
         ),
         evaluation_batches=evaluation_batches,
-        representative_images=representative,
+        representative_images=partial(images_at, images=representative_images),
         precisions=precisions,
+        fine_tuning=fine_tuning or FineTuning(seed=model.seed),
+        fine_tuning_images=partial(images_at, images=fine_tuning_images),
+        credits=credits,
+        search=SearchRecord(pool.pool),
         workers=workers,
+        latency_threads=latency_threads,
     )
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ofar_tf"
 ROOMS = ("data", "models", "pruning", "search", "training", "deploy")
 COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix")
 # Values and files that know nothing of the project: any room may use them.
-LEAVES = {"ofar_tf.quantities", "ofar_tf.atomic_file", "ofar_tf.tables"}
+LEAVES = {"ofar_tf.quantities", "ofar_tf.atomic_file", "ofar_tf.folder_lock", "ofar_tf.tables"}
 MODULES = {
     ".".join(("ofar_tf", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

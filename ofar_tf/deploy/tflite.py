@@ -38,6 +38,8 @@ def convert(model: keras.Model, *, precision: str, representative_images: np.nda
             fit.
     """
     settings = precision_named(precision)
+    if settings.fine_tuned:
+        raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
     shape = _static_input_shape(model)
     with tempfile.TemporaryDirectory() as folder:
         _write_saved_model(model, shape=shape, folder=folder)
