@@ -10,8 +10,10 @@ Prints a table and writes results/input_pipeline.json beside this file.
 """
 
 import argparse
+import itertools
 import json
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -33,8 +35,6 @@ from ofar_tf.data import ImageDataset, training_batches
 from ofar_tf.data.augmentation import Augmentation, random_window
 from ofar_tf.data.image_dataset import decode_image_file
 from ofar_tf.data.preprocessing import stretch
-
-Stream = Callable[[], tf.data.Dataset]
 
 
 class Seconds(NamedTuple):
@@ -78,47 +78,56 @@ def photographs(count: int) -> list[bytes]:
     return encoded
 
 
-def dataset_of(encoded: list[bytes], size: int) -> ImageDataset:
+def dataset_of(encoded: list[bytes], size: int) -> tuple[ImageDataset, tf.Variable]:
+    """Returns a data set of these photographs, and how many of them were decoded so far."""
+    decoded = tf.Variable(0, dtype=tf.int64)
+
     def read(split: str, start: int, stop: int) -> tf.data.Dataset:
         whole = tf.data.Dataset.from_tensor_slices(encoded).repeat(-(-size // len(encoded)))
         return whole.skip(start).take(stop - start).map(lambda record: (record, tf.constant(0, tf.int64)))
 
+    def decode(record: tf.Tensor) -> tf.Tensor:
+        decoded.assign_add(1)
+        return decode_image_file(record)
+
     names = tuple(f"class {index}" for index in range(1000))
-    return ImageDataset("photographs", names, {"train": size}, read, decode_image_file)
+    return ImageDataset("photographs", names, {"train": size}, read, decode), decoded
 
 
-def least_seconds(streams: Mapping[str, Stream], *, elements: int, warm: int, rounds: int) -> dict[str, Seconds]:
-    """Reads some elements of each stream, all streams in turn, and does so in several rounds.
+def seconds_of(stream: tf.data.Dataset, *, elements: int, done: Callable[[], int]) -> Seconds:
+    """Reads some elements of an endless stream, after a first one, and returns the time for each image.
 
     Args:
-        streams: What makes each stream.
-        elements: How many elements are timed.
-        warm: How many are read before, so that what the pipeline prepares ahead is the same at both ends.
-        rounds: How often.
-
-    Returns:
-        The least processor and clock seconds for an element of each stream.
+        stream: Endless.
+        elements: How many are read.
+        done: Counts the images so far that time was spent on. These are not those that were read: a pipeline works
+            ahead, and what lay ready when the clock was started would seem to cost nothing.
     """
-    taken: dict[str, list[Seconds]] = {name: [] for name in streams}
+    iterator = iter(stream)
+    next(iterator)
+    before, processor, clock = done(), time.process_time(), time.perf_counter()
+    for _ in range(elements):
+        next(iterator)
+    processor, clock = time.process_time() - processor, time.perf_counter() - clock
+    images = done() - before
+    return Seconds(processor / images, clock / images)
+
+
+def in_turn(measures: Mapping[str, Callable[[], Seconds]], rounds: int) -> dict[str, Seconds]:
+    """Returns the medians over some rounds of measuring everything in turn."""
+    taken: dict[str, list[Seconds]] = {name: [] for name in measures}
     for _ in range(rounds):
-        for name, stream in streams.items():
-            iterator = iter(stream())
-            for _ in range(warm):
-                next(iterator)
-            processor, clock = time.process_time(), time.perf_counter()
-            for _ in range(elements):
-                next(iterator)
-            passed = Seconds(time.process_time() - processor, time.perf_counter() - clock)
-            taken[name].append(Seconds(passed.processor / elements, passed.clock / elements))
-    return {name: Seconds(*map(min, zip(*each, strict=True))) for name, each in taken.items()}
+        for name, measure in measures.items():
+            taken[name].append(measure())
+    return {name: Seconds(*map(statistics.median, zip(*each, strict=True))) for name, each in taken.items()}
 
 
 def measure_pipeline(encoded: list[bytes], *, batches: int, rounds: int) -> dict[str, Seconds]:
     """Returns the seconds of an image through `training_batches`, with each augmentation."""
-    dataset = dataset_of(encoded, 4 * len(encoded))
+    dataset, decoded = dataset_of(encoded, 4 * len(encoded))
 
-    def stream(**options: Any) -> tf.data.Dataset:
-        return training_batches(
+    def measure(**options: Any) -> Seconds:
+        stream = training_batches(
             dataset,
             "train",
             batch_size=BATCH,
@@ -128,14 +137,13 @@ def measure_pipeline(encoded: list[bytes], *, batches: int, rounds: int) -> dict
             seed=0,
             **options,
         )
+        return seconds_of(stream, elements=batches, done=lambda: int(decoded.numpy()))
 
-    streams = {name: partial(stream, **options) for name, options in SETTINGS.items()}
-    taken = least_seconds(streams, elements=batches, warm=2, rounds=rounds)
-    return {name: Seconds(seconds.processor / BATCH, seconds.clock / BATCH) for name, seconds in taken.items()}
+    return in_turn({name: partial(measure, **options) for name, options in SETTINGS.items()}, rounds)
 
 
 def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[str, float]:
-    """Returns the processor seconds of each stage: what the pipeline takes more when it goes one stage further."""
+    """Returns the processor seconds of each stage for an image: what it takes more to go one stage further."""
     side = (RESOLUTION, RESOLUTION)
     view = Augmentation("random_resized_crop", flip=True)
 
@@ -157,31 +165,38 @@ def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[s
         "crop by decode_and_crop_jpeg": fused_crop,
     }
 
-    def stream(stage: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, batch: bool = False) -> tf.data.Dataset:
-        source = tf.data.Dataset.from_tensor_slices(encoded).repeat().enumerate()
-        mapped = source.map(lambda index, record: stage(record, tf.stack([0, index])))
+    def measure(stage: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, batch: bool = False) -> Seconds:
+        done = itertools.count()
+
+        def run(index: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
+            result = stage(record, tf.stack([0, index]))
+            # What is measured one by one need not leave the pipeline as a whole.
+            return result if batch else tf.reshape(result, [-1])[0]
+
+        mapped = tf.data.Dataset.from_tensor_slices(encoded).repeat().enumerate().map(run)
         options = tf.data.Options()
         options.threading.private_threadpool_size = 1
         options.threading.max_intra_op_parallelism = 1
-        return (mapped.batch(BATCH, drop_remainder=True) if batch else mapped).with_options(options)
+        # One after the other and nothing ahead: what is read is what time was spent on.
+        options.autotune.enabled = False
+        options.experimental_optimization.inject_prefetch = False
+        stream = (mapped.batch(BATCH, drop_remainder=True) if batch else mapped).with_options(options)
+        elements = batches if batch else batches * BATCH
+        return seconds_of(stream, elements=elements, done=lambda: next(done) * batches * BATCH)
 
-    single = {name: partial(stream, stage) for name, stage in stages.items()}
-    batched = {name: partial(stream, stages[name], batch=True) for name in ("read", "flip")}
-    taken = {
-        name: s.processor for name, s in least_seconds(single, elements=batches * BATCH, warm=1, rounds=rounds).items()
-    }
-    in_batches = {
-        name: s.processor / BATCH for name, s in least_seconds(batched, elements=batches, warm=1, rounds=rounds).items()
-    }
-    # Counting single images costs time that counting batches does not; next to that, to batch strings costs nothing.
-    counting = taken["read"] - in_batches["read"]
+    single = {name: partial(measure, stage) for name, stage in stages.items()}
+    batched = {f"{name} in batches": partial(measure, stages[name], batch=True) for name in ("read", "flip")}
+    taken = {name: seconds.processor for name, seconds in in_turn({**single, **batched}, rounds).items()}
+    # To fetch images one by one costs more than to fetch batches: as much as for strings, which cost nothing to batch.
+    fetching = taken["read"] - taken["read in batches"]
     return {
-        "read": in_batches["read"],
+        "read": taken["read in batches"],
         "decode": taken["decode"] - taken["read"],
         "crop": taken["crop"] - taken["decode"],
         "resize": taken["resize"] - taken["crop"],
         "flip": taken["flip"] - taken["resize"],
-        "batch": in_batches["flip"] - taken["flip"] + counting,
+        "batch": taken["flip in batches"] - (taken["flip"] - fetching),
+        "all of these": taken["flip in batches"],
         "(resize by tf.image.resize)": taken["resize by tf.image.resize"] - taken["crop"],
         "(decode and crop, fused)": taken["crop by decode_and_crop_jpeg"] - taken["read"],
     }
@@ -204,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer images, rougher numbers")
     quick = parser.parse_args().quick
-    amount = {"batches": 4, "rounds": 2} if quick else {"batches": 6, "rounds": 10}
+    amount = {"batches": 4, "rounds": 2} if quick else {"batches": 8, "rounds": 5}
     encoded = photographs(PHOTOGRAPHS)
     rows: list[tuple[str, float, str]] = [
         ("photograph", float(np.mean([len(each) for each in encoded])) / 1000, "kB"),

@@ -30,8 +30,8 @@ def build(classes):
     image = keras.Input((None, None, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(image)
     for filters in (6, 8):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
+        x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
     x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
     return keras.Model(image, layers.Dense(classes)(x))
 """

@@ -43,7 +43,7 @@ def build_subnet(
         resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
-        dtype_policy: Number formats that float32 layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
+        dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
             what scales pixels stays float32.
 
     Returns:
@@ -79,7 +79,7 @@ class _Narrower:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
-        if layer.dtype_policy.name == "float32" and not isinstance(layer, _EXACT):
+        if self._dtype_policy != "float32" and "dtype" in config and not isinstance(layer, _EXACT):
             config["dtype"] = self._dtype_policy
         kind: Any = type(layer)
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
