@@ -31,14 +31,14 @@ def _export(config: ExportConfig) -> int:
         from ofar_tf.data import DamagedImageError
         from ofar_tf.deploy.family import export_family
         from ofar_tf.deploy.family_table import print_family
-        from ofar_tf.deploy.fine_tuning import FineTuning
+        from ofar_tf.deploy.latency.phone_benchmark import phone_commands
+        from ofar_tf.deploy.latency.phone_latency import read_phone_latencies, with_phone_latencies
         from ofar_tf.deploy.manifest import read_manifest
-        from ofar_tf.deploy.metadata import Credits
-        from ofar_tf.deploy.packed_family import pack_family
-        from ofar_tf.deploy.phone_benchmark import phone_commands
-        from ofar_tf.deploy.phone_latency import read_phone_latencies, with_phone_latencies
+        from ofar_tf.deploy.metadata.metadata import Credits
+        from ofar_tf.deploy.packing.packed_family import pack_family
         from ofar_tf.deploy.precision import precision_named
-        from ofar_tf.deploy.search_record import SearchRecord, read_similarity, recorded_masks
+        from ofar_tf.deploy.quantization.fine_tuning import FineTuning
+        from ofar_tf.deploy.report.search_record import SearchRecord, read_similarity, recorded_masks
         from ofar_tf.deploy.subnet_table import read_subnets
         from ofar_tf.environment import manifest_header
         from ofar_tf.finished_run import FinishedRun

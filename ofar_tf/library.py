@@ -10,11 +10,11 @@ import tensorflow as tf
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.family import FamilyExport
 from ofar_tf.deploy.family import export_family as export_members
-from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.keras_file import model_digest
-from ofar_tf.deploy.metadata import Credits
+from ofar_tf.deploy.metadata.metadata import Credits
 from ofar_tf.deploy.pool_accuracy import PoolImages
-from ofar_tf.deploy.search_record import SearchRecord
+from ofar_tf.deploy.quantization.fine_tuning import FineTuning
+from ofar_tf.deploy.report.search_record import SearchRecord
 from ofar_tf.deploy.subnet_table import SubnetRow
 from ofar_tf.deploy.trained_pool import TrainedPool
 from ofar_tf.environment import manifest_header

@@ -10,9 +10,9 @@ from ofar_tf.config import PackageConfig
 
 def main(config: PackageConfig) -> None:
     """Runs the command."""
-    from ofar_tf.deploy.device_tier import parse_tiers
-    from ofar_tf.deploy.play_package import write_package
-    from ofar_tf.deploy.tier_table import print_tiers
+    from ofar_tf.deploy.play.device_tier import parse_tiers
+    from ofar_tf.deploy.play.play_package import write_package
+    from ofar_tf.deploy.play.tier_table import print_tiers
 
     with flags.one_line_errors():
         chosen = write_package(

@@ -43,7 +43,7 @@ def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 
 def saturation(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """Returns an image between its greys (factor 0), itself (1) and beyond; float32 in [0, 255]."""
-    # As a product of matrices, all three channels of the grey at once: many times faster than a sum over channels.
+    # As a product of matrices, all three channels of the grey at once: several times faster than a sum over channels.
     grey = tf.tensordot(image, tf.tile(tf.constant(_LUMA)[:, tf.newaxis], [1, 3]), 1)
     return blend(image, grey, factor)
 

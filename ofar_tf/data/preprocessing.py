@@ -53,9 +53,9 @@ def resize_batch(images: tf.Tensor, resolution: int | tf.Tensor) -> tf.Tensor:
 def stretch(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
     """Resizes one image to any height and width, bilinearly and antialiased.
 
-    The pixels are those of `tf.image.resize`, to the bit, in half the time: its operator runs along an image's channels
-    when it works on columns, and three are few for a processor. So here rows are resized with all columns as channels,
-    and then columns with all rows.
+    The pixels are those of `tf.image.resize`, to the bit, in about half the time: its operator runs along an image's
+    channels when it works on columns, and three are few for a processor. So here rows are resized with all columns as
+    channels, and then columns with all rows.
 
     Args:
         image: uint8 or float [H, W, 3].

@@ -19,14 +19,14 @@ from typing import Any
 
 from ofar_tf import atomic_file
 from ofar_tf.deploy import records
-from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.json_values import from_json
-from ofar_tf.deploy.metadata import FileMetadata, with_metadata
+from ofar_tf.deploy.metadata.metadata import FileMetadata, with_metadata
 from ofar_tf.deploy.precision import precision_named
+from ofar_tf.deploy.quantization.fine_tuning import FineTuning
 
 _POLL_SECONDS = 0.05
 # The second turns `tf.keras` into Keras 2 for its whole process (DESIGN section 4).
-_PLAIN, _QUANTIZATION_AWARE = "ofar_tf.deploy.conversion", "ofar_tf.deploy.quantization_aware"
+_PLAIN, _QUANTIZATION_AWARE = "ofar_tf.deploy.conversion", "ofar_tf.deploy.quantization.quantization_aware"
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 

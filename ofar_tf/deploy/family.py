@@ -18,22 +18,22 @@ from ofar_tf.deploy.conversion import ConversionJob, ConversionResult, convert_f
 from ofar_tf.deploy.conversion_images import ConversionImages, ImagesAt
 from ofar_tf.deploy.family_member import FamilyMember
 from ofar_tf.deploy.file_list import write_file_list
-from ofar_tf.deploy.fine_tuning import FineTuning
 from ofar_tf.deploy.keras_file import save_once
-from ofar_tf.deploy.layer_error import worst_layers, write_layer_errors
+from ofar_tf.deploy.latency.phone_benchmark import write_phone_benchmark
+from ofar_tf.deploy.latency.phone_latency import PhoneLatency, split_by_fit, with_phone_latencies
+from ofar_tf.deploy.latency.timing import time_files
+from ofar_tf.deploy.layer_errors.layer_error import worst_layers, write_layer_errors
 from ofar_tf.deploy.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest, write_manifest
 from ofar_tf.deploy.measurement import Measurer
-from ofar_tf.deploy.metadata import LABELS_FILE, Credits, FileMetadata
+from ofar_tf.deploy.metadata.metadata import LABELS_FILE, Credits, FileMetadata
 from ofar_tf.deploy.model_card import write_model_card
 from ofar_tf.deploy.network_parity import NetworkParity
 from ofar_tf.deploy.pareto import pareto_front
-from ofar_tf.deploy.phone_benchmark import write_phone_benchmark
-from ofar_tf.deploy.phone_latency import PhoneLatency, split_by_fit, with_phone_latencies
 from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
 from ofar_tf.deploy.precision import precision_named
-from ofar_tf.deploy.report import write_report
-from ofar_tf.deploy.search_record import SearchRecord
-from ofar_tf.deploy.timing import time_files
+from ofar_tf.deploy.quantization.fine_tuning import FineTuning
+from ofar_tf.deploy.report.report import write_report
+from ofar_tf.deploy.report.search_record import SearchRecord
 from ofar_tf.quantities import format_quantity
 
 _PREVIOUS = ".previous_manifest.json"
@@ -97,7 +97,7 @@ def export_family(
         workers: How many conversions, and afterwards how many evaluation images, are run at once.
         latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
             none.
-        phone_latencies: Measurements made elsewhere (`ofar_tf.deploy.phone_latency`).
+        phone_latencies: Measurements made elsewhere (`ofar_tf.deploy.latency.phone_latency`).
         console: Where progress is shown; None for standard output.
 
     Returns:

@@ -8,9 +8,9 @@ import numpy as np
 
 from ofar_tf.deploy.arena import arena_bytes
 from ofar_tf.deploy.gpu_delegate import gpu_refused
-from ofar_tf.deploy.layer_error import LayerError
-from ofar_tf.deploy.layer_errors import layer_errors
-from ofar_tf.deploy.layer_outputs import LayerOutputs
+from ofar_tf.deploy.layer_errors.layer_error import LayerError
+from ofar_tf.deploy.layer_errors.layer_errors import layer_errors
+from ofar_tf.deploy.layer_errors.layer_outputs import LayerOutputs
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class FileFacts:
     Attributes:
         arena_bytes: Memory of its tensors (`ofar_tf.deploy.arena`); None where LiteRT cannot run it.
         gpu_refused: Operators that a GPU would leave to the CPU, with the reason (`ofar_tf.deploy.gpu_delegate`).
-        layer_errors: The error of each layer's output (`ofar_tf.deploy.layer_errors`); none for float32, and none where
-            LiteRT cannot run it.
+        layer_errors: The error of each layer's output (`ofar_tf.deploy.layer_errors`); none for float32, and none
+            where LiteRT cannot run it.
     """
 
     arena_bytes: int | None

@@ -12,8 +12,8 @@ from ofar_tf.deploy.accuracy import Accuracy
 from ofar_tf.deploy.classifier import TensorInfo
 from ofar_tf.deploy.file_checks import FileChecks
 from ofar_tf.deploy.json_values import from_json
-from ofar_tf.deploy.latency import Latency
-from ofar_tf.deploy.layer_error import LayerError
+from ofar_tf.deploy.latency.latency import Latency
+from ofar_tf.deploy.layer_errors.layer_error import LayerError
 from ofar_tf.deploy.network_parity import NetworkParity
 
 SCHEMA_VERSION = 1

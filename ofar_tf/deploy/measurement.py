@@ -15,7 +15,7 @@ from ofar_tf.deploy import records
 from ofar_tf.deploy.accuracy import Accuracy, Batches, keras_accuracy, tflite_accuracy
 from ofar_tf.deploy.file_checks import FileChecks
 from ofar_tf.deploy.file_facts import FileFacts, read_facts
-from ofar_tf.deploy.layer_outputs import LayerOutputs
+from ofar_tf.deploy.layer_errors.layer_outputs import LayerOutputs
 from ofar_tf.deploy.manifest import Metrics
 from ofar_tf.deploy.parity import check_file
 from ofar_tf.deploy.precision import MAX_TOP1_DROP, precision_named

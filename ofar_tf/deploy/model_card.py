@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ofar_tf import atomic_file
+from ofar_tf.deploy.latency.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.deploy.manifest import Manifest, ModelEntry
-from ofar_tf.deploy.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.deploy.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
 from ofar_tf.quantities import format_quantity
 

@@ -29,7 +29,7 @@ class Precision:
         tolerance: Largest accepted difference of a probability from Keras; None where the file is judged by its
             accuracy (`MAX_TOP1_DROP`).
         fine_tuned: Whether the network is trained on, with rounding, before it is converted:
-            `ofar_tf.deploy.quantization_aware` does both, and the images are training images.
+            `ofar_tf.deploy.quantization.quantization_aware` does both, and the images are training images.
     """
 
     name: str

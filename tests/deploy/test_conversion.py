@@ -8,7 +8,7 @@ import pytest
 
 from ofar_tf.deploy import conversion
 from ofar_tf.deploy.conversion import ConversionJob, convert_files
-from ofar_tf.deploy.metadata import FileMetadata, with_metadata
+from ofar_tf.deploy.metadata.metadata import FileMetadata, with_metadata
 
 ABOUT = FileMetadata(name="net", labels=("a", "b", "c"))
 

@@ -14,7 +14,7 @@ from ofar_tf.deploy import conversion, family, measurement
 from ofar_tf.deploy.family import export_family
 from ofar_tf.deploy.family_member import FamilyMember
 from ofar_tf.deploy.manifest import read_manifest
-from ofar_tf.deploy.metadata import Credits, FileMetadata, read_metadata
+from ofar_tf.deploy.metadata.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
 

@@ -3,8 +3,8 @@ import csv
 import pytest
 
 from ofar_tf.deploy.file_list import write_file_list
-from ofar_tf.deploy.latency import Latency
-from ofar_tf.deploy.layer_error import LayerError
+from ofar_tf.deploy.latency.latency import Latency
+from ofar_tf.deploy.layer_errors.layer_error import LayerError
 from ofar_tf.deploy.manifest import Manifest
 
 

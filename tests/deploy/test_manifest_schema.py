@@ -5,8 +5,8 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from ofar_tf.deploy.latency import Latency
-from ofar_tf.deploy.layer_error import LayerError
+from ofar_tf.deploy.latency.latency import Latency
+from ofar_tf.deploy.layer_errors.layer_error import LayerError
 from ofar_tf.deploy.manifest import Manifest, write_manifest
 from ofar_tf.deploy.manifest_schema import schema_text
 from ofar_tf.deploy.network_parity import NetworkParity

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from ofar_tf.deploy.classifier import TFLiteClassifier
-from ofar_tf.deploy.metadata import FileMetadata, with_metadata
-from ofar_tf.deploy.packing import pack
+from ofar_tf.deploy.metadata.metadata import FileMetadata, with_metadata
+from ofar_tf.deploy.packing.packing import pack
 from ofar_tf.deploy.precision import PRECISIONS
 
 PYTHON = os.environ.get("OFAR_TF_MEDIAPIPE_PYTHON")

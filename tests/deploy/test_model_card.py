@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ofar_tf.deploy.latency import Latency
+from ofar_tf.deploy.latency.latency import Latency
 from ofar_tf.deploy.manifest import Manifest
 from ofar_tf.deploy.model_card import write_model_card
 

@@ -1,0 +1,1 @@
+"""Where rounding hurts: the error of each layer of a quantized file."""

@@ -1,0 +1,1 @@
+"""TFLite metadata: what a file says about itself, and the labels inside it."""

@@ -1,0 +1,1 @@
+"""The resolutions of one structure in one file that shares its weights."""

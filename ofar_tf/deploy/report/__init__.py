@@ -1,0 +1,1 @@
+"""`report.html`: the family on one page that works offline."""
