@@ -28,6 +28,8 @@ def double_precision() -> Iterator[None]:
     keras.config.set_floatx("float64")
     yield
     keras.config.set_floatx(before)
+    # Or else the default policy of the layers that other tests build would stay float64.
+    keras.backend.clear_session()
 
 
 def _randomize(model: keras.Model, images: Any, seed: int = 0) -> keras.Model:

@@ -30,10 +30,10 @@ def pack_family(
 ) -> tuple[PackedFile, ...]:
     """Packs the resolutions of each structure and precision, and measures every signature.
 
-    Writes `packed/<network and structure>_<precision>.tflite` and, last, `packed.json`, with the manifest's header. Files
-    of 8-bit weights share their kernels although each resolution has BatchNorm statistics of its own (see `pack`); float
-    files share almost nothing and are not written. MediaPipe refuses files with several signatures: these are for LiteRT
-    itself.
+    Writes `packed/<network and structure>_<precision>.tflite` and, last, `packed.json`, with the manifest's header.
+    Files of 8-bit weights share their kernels although each resolution has BatchNorm statistics of its own (see
+    `pack`); float files share almost nothing and are not written. MediaPipe refuses files with several signatures:
+    these are for LiteRT itself.
 
     Args:
         manifest: What the export folder holds; files that failed a check are left out.
