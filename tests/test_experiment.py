@@ -46,6 +46,39 @@ def test_the_settings_reach_the_trainer() -> None:
     assert float(trainer.optimizer.learning_rate) == 0.5
 
 
+def test_the_options_of_training_reach_the_trainer() -> None:
+    made = experiment(
+        method="slimmable",
+        label_smoothing=0.1,
+        ema_momentum=0.99,
+        dtype_policy="mixed_float16",
+        steps_per_execution=3,
+        search_execution="sliced",
+    )
+    trainer = made.build_trainer(made.build_supernet())
+    assert (trainer.importance, trainer.distillation, trainer.label_smoothing) == ("uniform", "none", 0.1)
+    assert trainer.search_execution == "sliced"
+    assert trainer.steps_per_execution == 3
+    assert len(trainer.pool_weights.own) > 0
+    assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)
+    inner = trainer.optimizer.inner_optimizer
+    assert (inner.use_ema, inner.ema_momentum) == (True, 0.99)
+
+
+@pytest.mark.parametrize(
+    "options", [{"color_jitter": 0.4}, {"rand_augment_layers": 2}, {"mixup_alpha": 1.0}, {"cutmix_alpha": 1.0}]
+)
+def test_augmentations_reach_the_images_and_mixing_the_labels(options: dict[str, Any]) -> None:
+    plain, classes = next(iter(experiment().training_batches(start_epoch=0)))
+    images, labels = next(iter(experiment(**options).training_batches(start_epoch=0)))
+    assert not np.array_equal(images, plain)
+    if {"mixup_alpha", "cutmix_alpha"} & set(options):
+        assert labels.shape == (32, 10)
+        np.testing.assert_allclose(np.sum(labels, axis=-1), 1.0, rtol=1e-5)
+    else:
+        np.testing.assert_array_equal(labels, classes)
+
+
 def test_images_leave_the_pipeline_at_the_largest_resolution() -> None:
     made = experiment(eval_batch_size=40, calibration_images=50)
     images, labels = next(iter(made.training_batches(start_epoch=0)))

@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -128,16 +127,3 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
     )
     for expected, actual in pairs:
         np.testing.assert_array_equal(actual, expected)
-
-
-def test_initial_weights_are_where_training_begins(settings, tmp_path):
-    source = trained(settings).supernet
-    for name in ("start.keras", "start.weights.h5"):
-        path = tmp_path / name
-        source.save(path) if name.endswith(".keras") else source.save_weights(path)
-        run = training_run.prepare(
-            TrainConfig(**{**settings, "run_dir": str(tmp_path / name[6:]), "initial_weights": str(path)})
-        )
-        for expected, actual in zip(source.weights, run.model.supernet.weights, strict=True):
-            np.testing.assert_array_equal(actual, expected)
-        keras.utils.clear_session()

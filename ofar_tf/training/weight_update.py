@@ -113,7 +113,9 @@ class WeightUpdate:
         if scale is not None:
             # The optimizer itself looks for overflows, and divides once more.
             gradients = [gradient * scale for gradient in gradients]
-        optimizer.apply([gradient / context.num_replicas_in_sync for gradient in gradients], variables)
+        if context.num_replicas_in_sync > 1:
+            gradients = [gradient / context.num_replicas_in_sync for gradient in gradients]
+        optimizer.apply(gradients, variables)
 
     def _clip(self, gradients: Sequence[Any], *, searching: bool) -> list[Any]:
         if self._clip_norm is None:
