@@ -23,7 +23,7 @@ def build(classes):
     for filters in (6, 8):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
         x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
-    return keras.Model(image, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x)), name="tiny")
+    return keras.Model(image, layers.Dense(classes, name="logits")(layers.GlobalAveragePooling2D()(x)), name="tiny")
 """
 
 

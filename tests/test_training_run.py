@@ -33,7 +33,7 @@ def build(classes):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
         x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
     x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(image, layers.Dense(classes)(x))
+    return keras.Model(image, layers.Dense(classes, name="logits")(x))
 """
 MOMENTS = [
     "within_the_first_epoch",
