@@ -49,7 +49,7 @@ def measure(network: str, *, resolutions: tuple[int, ...], size: int, repetition
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS / "evaluation.json")
     arguments = parser.parse_args()
     found = [

@@ -402,17 +402,20 @@ class OnceForAll(keras.Model):
         passes: list[NetworkPass] = []
         for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
             teacher = teacher_of(network, distillation=self.distillation)
-            passes.append(
-                self._functions.run(
-                    index,
-                    noise=first + part,
-                    images=images,
-                    resolution=resolution,
-                    target=smooth if teacher is None else passes[teacher].probabilities,
-                    from_labels=teacher is None,
-                    loss_scale=loss_scale(self.optimizer),
+            # One after the other: the next network could start as soon as its target is known, while the layers' outputs
+            # of this one still wait for their gradients.
+            with tf.control_dependencies(passes[-1].gradients if passes else []):
+                passes.append(
+                    self._functions.run(
+                        index,
+                        noise=first + part,
+                        images=images,
+                        resolution=resolution,
+                        target=smooth if teacher is None else passes[teacher].probabilities,
+                        from_labels=teacher is None,
+                        loss_scale=loss_scale(self.optimizer),
+                    )
                 )
-            )
         return _Outcome(
             losses=[network.loss for network in passes],
             accuracy=keras.ops.mean(keras.metrics.categorical_accuracy(labels, passes[0].probabilities)),
