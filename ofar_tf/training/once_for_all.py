@@ -402,8 +402,8 @@ class OnceForAll(keras.Model):
         passes: list[NetworkPass] = []
         for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
             teacher = teacher_of(network, distillation=self.distillation)
-            # One after the other: the next network could start as soon as its target is known, while the layers' outputs
-            # of this one still wait for their gradients.
+            # One after the other: the next network could start as soon as its target is known, while this one's layers
+            # still hold their outputs for the backward pass.
             with tf.control_dependencies(passes[-1].gradients if passes else []):
                 passes.append(
                     self._functions.run(
