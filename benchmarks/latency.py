@@ -166,7 +166,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--resolution", type=int, default=160, help="Pixels of the MobileNets.")
-    parser.add_argument("--precisions", nargs="+", default=["float32", "int8"])
+    parser.add_argument("--precisions", nargs="+", default=["float32"])
     parser.add_argument("--output", type=Path, default=RESULTS / "latency.json")
     arguments = parser.parse_args()
     found = measure(arguments.repetitions, arguments.resolution, arguments.precisions)
