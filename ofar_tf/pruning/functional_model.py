@@ -1,6 +1,6 @@
 """What this package asks of a model, and the one order in which it walks through a model's layers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -47,6 +47,26 @@ def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
     """Returns the input layers of a functional model, in the order of `model.inputs`."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
     return [next(layer for layer in layers if layer.output is tensor) for tensor in model.inputs]
+
+
+def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any]) -> keras.Model:
+    """Runs a model's own layers once more, one by one.
+
+    Args:
+        model: A functional model, or a Sequential one with a known input.
+        inputs: One tensor for each of its inputs.
+        call: Stands in for every call: gets the layer and its arguments, and returns what the layer would.
+
+    Returns:
+        A model of the same layers, from `inputs` to what `call` made of them.
+    """
+    functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
+    return keras.models.clone_model(
+        functional,
+        input_tensors=keras.tree.pack_sequence_as(functional.input, list(inputs)),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
 
 
 def _functional_class() -> Any:

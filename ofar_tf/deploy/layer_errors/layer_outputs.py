@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.pruning.functional_model import replay
+
 _FOLDED = (keras.layers.BatchNormalization, keras.layers.Rescaling)
 
 
@@ -60,13 +62,7 @@ class LayerOutputs:
                 yield from self.folded_into(follower)
 
     def _run(self, model: keras.Model, inputs: list[Any]) -> Any:
-        functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
-        return keras.models.clone_model(
-            functional,
-            input_tensors=keras.tree.pack_sequence_as(functional.input, inputs),
-            clone_function=lambda layer: layer,
-            call_function=self._call,
-        ).output
+        return replay(model, inputs, call=self._call).output
 
     def _call(self, layer: Any, *arguments: Any, **options: Any) -> Any:
         tensors = keras.tree.flatten(arguments)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ofar_tf.deploy.quantization.layer_steps import AFFINE, KERNELS, Step, read_operation, refusal
-from ofar_tf.pruning.functional_model import is_functional
+from ofar_tf.pruning.functional_model import is_functional, replay
 
 _FUSES_RELU = (*KERNELS, "Add")
 # TFLite gives these the scale of what they read, or one of its own that depends on nothing.
@@ -79,13 +79,7 @@ class _Reader:
         return self._steps
 
     def _run(self, model: keras.Model, inputs: list[Any]) -> list[Any]:
-        functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
-        return keras.models.clone_model(
-            functional,
-            input_tensors=keras.tree.pack_sequence_as(functional.input, inputs),
-            clone_function=lambda layer: layer,
-            call_function=self._call,
-        ).outputs
+        return replay(model, inputs, call=self._call).outputs
 
     def _note(self, tensor: Any, source: int) -> None:
         self._sources[id(tensor)] = source
