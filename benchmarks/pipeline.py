@@ -41,7 +41,11 @@ SETTINGS = {
 
 
 def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
-    """Trains some steps on each source in turn."""
+    """Trains some steps on each source in turn.
+
+    The pipeline works ahead. It keeps up with training, so what it has ready is full before and after each turn of its
+    own: there it makes as many batches as are trained on, and in the other's turn none.
+    """
     config = TrainConfig(
         run_dir="unused", pruning_rates=(0.0, 0.3, 0.5, 0.7), search_epochs=0, epochs=1, **SETTINGS[name]
     )
@@ -50,9 +54,11 @@ def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
     search = MaskSearch(epochs=0)
     search.set_model(model)
     search.on_train_begin()
-    step = tf.function(model.train_step)
+    step = tf.function(model.train_step, autograph=False)
 
     def train(batches: Iterator) -> None:
+        # The networks and resolutions of a step are drawn by its number: every time, the same ones are trained.
+        model.optimizer.iterations.assign(0)
         for _ in range(steps):
             losses = step(next(batches))
         losses["teacher_loss"].numpy()
@@ -70,7 +76,7 @@ def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--repetitions", type=int, default=6)
     parser.add_argument("--output", type=Path, default=RESULTS / "pipeline.json")
     arguments = parser.parse_args()
     found = []
@@ -78,6 +84,6 @@ if __name__ == "__main__":
         if "data_dir" in values and not SHARED.is_dir():
             print(f"Left out: {each}, whose data set is not in {SHARED}.")
             continue
-        found += measure(each, steps=20, repetitions=arguments.repetitions)
+        found += measure(each, steps=2, repetitions=arguments.repetitions)
     write_rows(arguments.output, found)
     print_rows(found)

@@ -61,7 +61,7 @@ def _step_and_trace(network: str, resolution: int, size: int, *, repetitions: in
     runs, trace, model = {}, 0.0, None
     for execution in ("masked", "sliced"):
         model = searching(network, execution, resolution)
-        step = tf.function(model.train_step)
+        step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
         first = seconds_of(runs[execution])
         if execution == "sliced":

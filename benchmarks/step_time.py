@@ -49,7 +49,7 @@ def sandwich(network: str, *, resolutions: tuple[int, ...], size: int, repetitio
     model = networks.frozen_trainer(network, SANDWICH, resolutions, networks_per_step="all", weight_decay=0.0)
     images, labels = networks.batch(size, resolutions[0])
     target = tf.one_hot(labels, networks.CLASSES)
-    ours = tf.function(model.train_step)
+    ours = tf.function(model.train_step, autograph=False)
     runs = {"sandwich": lambda: ours((images, labels))["teacher_loss"].numpy()}
     for name, fused in (("native", True), ("stock", False)):
         alone = [networks.NativeNetwork(model, mask, fused=fused) for mask in model.pool.masks]
@@ -85,7 +85,7 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
             model._functions.use_gates(model._gates)
             model._search_rule = model._joint_rule
             model.set_masks(pool.masks, frozen=[True] * len(PAPER))
-        step = tf.function(model.train_step)
+        step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
     seconds = median_seconds(runs, repetitions=repetitions)
     return [Row(f"{network}: masked / sliced sandwich", seconds["masked"] / seconds["sliced"], target)]
@@ -98,7 +98,7 @@ def pool_sizes(*, repetitions: int) -> list[Row]:
     for structures in (4, 8, 16):
         rates = [0.8 * index / (structures - 1) for index in range(structures)]
         model = networks.frozen_trainer("ResNet-20", rates, [32])
-        step = tf.function(model.train_step)
+        step = tf.function(model.train_step, autograph=False)
         runs[structures] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
     # Two networks of each step are drawn, but from the same rates: the medians of enough steps agree.
     seconds = median_seconds(runs, repetitions=repetitions)

@@ -16,7 +16,7 @@ def first_step(rates: tuple[float, ...], network: str) -> float:
     """Returns how long the first step of a pool takes, less a step like any other."""
     model = networks.frozen_trainer(network, rates, [RESOLUTION])
     images, labels = networks.batch(SIZE, RESOLUTION)
-    step = tf.function(model.train_step)
+    step = tf.function(model.train_step, autograph=False)
     first = seconds_of(lambda: step((images, labels))["teacher_loss"].numpy())
     return first - seconds_of(lambda: step((images, labels))["teacher_loss"].numpy())
 
@@ -26,7 +26,7 @@ def native_first_step(network: str) -> float:
     model = networks.frozen_trainer(network, (0.0, 0.5), [RESOLUTION])
     alone = networks.NativeNetwork(model, model.pool.masks[1], fused=True)
     images, labels = networks.batch(SIZE, RESOLUTION)
-    target, step = tf.one_hot(labels, networks.CLASSES), tf.function(alone.step)
+    target, step = tf.one_hot(labels, networks.CLASSES), tf.function(alone.step, autograph=False)
     first = seconds_of(lambda: step(images, target))
     return first - seconds_of(lambda: step(images, target))
 

@@ -5,6 +5,7 @@ that the commands answer `--help` and mistakes at once.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from ofar_tf.pruning.channel_groups import find_channel_groups
     from ofar_tf.search.mask_search import MaskSearch
     from ofar_tf.training.once_for_all import OnceForAll
+
+# On processors TensorFlow computes with oneDNN, which compiles a kernel for every shape and keeps the last 1,024. A
+# pool at four resolutions has several times as many, and compiling them again takes a quarter of a training step.
+# oneDNN reads this when it compiles its first kernel, so it works also after `import tensorflow`.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
 
 __version__ = "0.1.0"
 

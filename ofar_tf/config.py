@@ -173,6 +173,13 @@ class TrainConfig(Settings):
         "Parts that a batch is split into, one run after the other, where memory is short; BatchNorm sees each part.",
         low=1,
     )
+    networks_at_once: int | None = setting(
+        None,
+        "How many networks of a step may run at the same time, after the largest: one saves memory; by default two on "
+        "a CPU, which is faster there.",
+        low=1,
+        free=True,
+    )
     dtype_policy: str = setting(
         "float32",
         "Number formats of the training step; weights stay float32.",

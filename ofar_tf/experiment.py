@@ -159,6 +159,7 @@ class Experiment:
             label_smoothing=config.label_smoothing,
             clip_norm=config.clip_norm,
             gradient_accumulation=config.gradient_accumulation,
+            networks_at_once=config.networks_at_once or (1 if _accelerated() else 2),
             dtype_policy=config.dtype_policy,
             jit_compile=config.jit_compile,
             seed=config.seed,
@@ -190,7 +191,7 @@ class Experiment:
         return faster_execution(
             Costs(groups).macs(ChannelMask.full(groups), self.resolution),
             images=self.steps_per_epoch * config.batch_size,
-            accelerated=bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")),
+            accelerated=_accelerated(),
         )
 
     def find_groups(self, supernet: keras.Model) -> ChannelGroups:
@@ -303,3 +304,7 @@ def _load_initial_weights(supernet: keras.Model, path: str) -> None:
         raise ValueError(
             f"Expected --initial_weights that fit {supernet.name}. Received: {path}: {one_line(error)}"
         ) from error
+
+
+def _accelerated() -> bool:
+    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))

@@ -15,6 +15,9 @@ _SMALL_SPLIT = 65_536
 _LARGE_SPLIT_BUFFER = 16_384
 # A batch is mixed by the seed of its first image with this folded in, which no draw for that image alone uses.
 _MIXING_DRAWS = 2
+# Up to this side, in and out, the views of a batch are made in one call: a call for each image costs more than the view
+# of so few pixels. Beyond it a call weighs nothing, and images are better spread over all processors one by one.
+_SMALL_SIDE = 64
 
 
 def steps_per_epoch(dataset: ImageDataset, split: str, batch_size: int) -> int:
@@ -94,7 +97,7 @@ def training_batches(
     Raises:
         ValueError: A number is out of range, or there is no such split or augmentation.
     """
-    kept = steps_per_epoch(dataset, split, batch_size) * batch_size
+    steps_per_epoch(dataset, split, batch_size)  # Refuses a batch that no epoch can fill.
     number, parts = part
     if not 0 <= number < parts or batch_size % parts:
         raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
@@ -114,22 +117,22 @@ def training_batches(
     if shuffle_buffer is None:
         shuffle_buffer = size if small else _LARGE_SPLIT_BUFFER
     _check_at_least(1, shuffle_buffer=shuffle_buffer)
-    records = dataset.records(split)
+    records, decode = _batchable(dataset.records(split), dataset.decode)
     if small if cache is None else cache:
         records = records.cache()
 
-    def view(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return views.view(dataset.decode(record), draw, resolution=resolution), label, draw
-
-    def chosen(position: tf.Tensor) -> tf.Tensor:
-        return (position < kept) & (position % batch_size * parts // batch_size == number)
+    def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        return views.view(decode(record), draw, resolution=resolution)
 
     epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
-    ordered = epochs.flat_map(
-        lambda epoch: _epoch(records, epoch, size=size, chosen=chosen, buffer=shuffle_buffer, seed=seed)
+    shares = epochs.flat_map(
+        lambda epoch: _epoch(
+            records, epoch, size=size, batch_size=batch_size, part=part, buffer=shuffle_buffer, seed=seed
+        )
     )
-    viewed = ordered.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _mixed(viewed.batch(batch_size // parts, drop_remainder=True), mixing).prefetch(tf.data.AUTOTUNE)
+    together = _are_small(dataset, split, resolution)
+    viewed = _viewed(shares, view, count=batch_size // parts, together=together)
+    return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(
@@ -183,19 +186,78 @@ def _epoch(
     epoch: tf.Tensor,
     *,
     size: int,
-    chosen: Callable[[tf.Tensor], tf.Tensor],
+    batch_size: int,
+    part: tuple[int, int],
     buffer: int,
     seed: int,
 ) -> tf.data.Dataset:
-    """Returns one epoch's (record, label, seed of the random view), shuffled; runs inside a traced function."""
+    """Returns one epoch's (records, labels, seeds of the random views), shuffled, one element for each batch's part.
+
+    Runs inside a traced function. All that needs a function of ours comes after the batching: called for each record,
+    the least of them takes longer than all that `shuffle` and `batch` do.
+    """
     # `shuffle` mixes the global seed into its own. This pins it, for the function that is being traced and no other;
     # any value does but 0, with which `shuffle` takes no tensor.
     tf.random.set_seed(1)
     order = tf.random.stateless_uniform([], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
-    shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False).enumerate()
-    # Not `take`: a cache counts only once it has been read to its end.
-    own = shuffled.filter(lambda position, _: chosen(position))
-    return own.map(lambda position, example: (*example, tf.stack([seed, epoch * size + position])))
+    shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False)
+    number, parts = part
+    start, stop = number * batch_size // parts, (number + 1) * batch_size // parts
+
+    def share(batch: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        record, label = example
+        numbers = epoch * size + batch * batch_size + tf.range(start, stop, dtype=tf.int64)
+        draws = tf.stack([tf.fill([stop - start], tf.constant(seed, tf.int64)), numbers], axis=1)
+        return record[start:stop], label[start:stop], draws
+
+    # Not `take`: a cache counts only once it has been read to its end, as it is to find that the last batch is short.
+    return shuffled.batch(batch_size, drop_remainder=True).enumerate().map(share)
+
+
+def _batchable(
+    records: tf.data.Dataset, decode: Callable[[tf.Tensor], tf.Tensor]
+) -> tuple[tf.data.Dataset, Callable[[tf.Tensor], tf.Tensor]]:
+    """Returns records that can be batched before they are decoded, and what decodes them.
+
+    These are the records themselves where all have one shape, as file names and encoded images do; others are packed
+    into strings.
+    """
+    record, _ = records.element_spec
+    if record.shape.is_fully_defined():
+        return records, decode
+    packed = records.map(lambda record, label: (tf.io.serialize_tensor(record), label))
+    return packed, lambda each: decode(tf.ensure_shape(tf.io.parse_tensor(each, record.dtype), record.shape))
+
+
+def _viewed(
+    shares: tf.data.Dataset, view: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, count: int, together: bool
+) -> tf.data.Dataset:
+    """Turns (records, labels, seeds) into (images, labels, seeds).
+
+    Args:
+        shares: Batches of `count` examples.
+        view: Called with a record and its seed; returns an image, float32 [R, R, 3].
+        count: Images in a batch.
+        together: Whether a batch is viewed in one call. Otherwise each image is, and all processors share a batch.
+    """
+
+    def view_one(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return view(record, draw), label, draw
+
+    def view_all(records: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        images = tf.map_fn(lambda each: view(*each), (records, draws), fn_output_signature=tf.float32)
+        return images, labels, draws
+
+    if together:
+        return shares.map(view_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    viewed = shares.unbatch().map(view_one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return viewed.batch(count, drop_remainder=True)
+
+
+def _are_small(dataset: ImageDataset, split: str, resolution: int) -> bool:
+    """Whether all images have one known size, and few pixels before and after they are resized."""
+    image, _ = dataset.examples(split).element_spec
+    return image.shape.is_fully_defined() and max(*image.shape[:2], resolution) <= _SMALL_SIDE
 
 
 def _mixed(batches: tf.data.Dataset, mixing: Mixing) -> tf.data.Dataset:

@@ -1,6 +1,7 @@
 """What this package asks of a model, and the one order in which it walks through a model's layers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -69,6 +70,7 @@ def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any
     )
 
 
+@cache
 def _functional_class() -> Any:
     # Keras exports no name for the class.
     tensor = keras.Input(())

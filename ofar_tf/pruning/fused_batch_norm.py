@@ -16,7 +16,17 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     In training, what it assigns to its moving statistics is the mean and the (biased) variance *of the batch*, not a
     moving average: under `stateless_call` the new non-trainable values are then exactly what calibration pools.
     Inputs of another rank, and options the kernel does not have, run as in stock Keras, with momentum 0.
+
+    Attributes:
+        reports_statistics: Whether training assigns them at all; where nobody reads them, they cost a graph nine nodes.
     """
+
+    reports_statistics = True
+
+    @property
+    def reads_statistics(self) -> bool:
+        """Whether training depends on the moving statistics."""
+        return not self.trainable or bool(self.renorm)
 
     def __init__(self, **kwargs: Any):
         super().__init__(**{**kwargs, "momentum": 0.0})
@@ -38,7 +48,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=in_training,
         )
-        if in_training:
+        if in_training and self.reports_statistics:
             count = tf.cast(tf.size(inputs) // channels, variance.dtype)
             self.moving_mean.assign(mean)
             # The kernel reports the unbiased variance; networks are normalized by the biased one.

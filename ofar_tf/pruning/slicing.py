@@ -14,7 +14,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
 
 
-def kept_indices(groups: ChannelGroups, mask: ChannelMask) -> list[Mapping[int, np.ndarray]]:
+def kept_indices(groups: ChannelGroups, mask: ChannelMask) -> list[dict[int, np.ndarray]]:
     """Lists, for each weight of the supernet, the indices a mask keeps along each axis that it narrows.
 
     Args:
@@ -22,11 +22,16 @@ def kept_indices(groups: ChannelGroups, mask: ChannelMask) -> list[Mapping[int, 
         mask: The channels kept.
 
     Returns:
-        One mapping axis -> increasing int64 indices per entry of `model.weights`.
+        One mapping axis -> increasing int64 indices per entry of `model.weights`, the first axes first: a gather along
+        the last axis moves single numbers, so it comes when there are few of them.
     """
     keep = np.append(mask.keep, True)
     return [
-        {axis: np.flatnonzero(keep[channels]) for axis, channels in entry.axes.items() if not keep[channels].all()}
+        {
+            axis: np.flatnonzero(keep[channels])
+            for axis, channels in sorted(entry.axes.items())
+            if not keep[channels].all()
+        }
         for entry in groups.weights
     ]
 
@@ -38,39 +43,67 @@ def slice_array(value: np.ndarray, indices: Mapping[int, np.ndarray]) -> np.ndar
     return value
 
 
-def slice_tensor(value: Any, indices: Mapping[int, np.ndarray]) -> tf.Tensor:
-    """Returns the kept entries of a weight; gradients flow back to the whole weight, zero where nothing was kept.
+class Slices:
+    """Cuts the weights of one structure out of the supernet's, and puts their gradients back, within one graph.
+
+    Equal constants are made once: the many weights of a channel group are cut by the same indices, and most of what a
+    gather adds to a graph is constants.
 
     Args:
-        value: A tensor or variable.
-        indices: Axis -> increasing indices, as in `kept_indices`.
+        groups: The supernet's channel groups.
+        mask: The channels kept.
     """
-    value = tf.convert_to_tensor(value)
-    for axis, kept in indices.items():
-        value = _take(value, kept, axis)
-    return value
 
+    def __init__(self, groups: ChannelGroups, mask: ChannelMask):
+        self._indices = kept_indices(groups, mask)
+        self._shapes = [entry.shape for entry in groups.weights]
+        self._constants: dict[tuple[Any, ...], tf.Tensor] = {}
 
-def _take(value: tf.Tensor, kept: np.ndarray, axis: int) -> tf.Tensor:
-    """A gather along fixed, distinct indices, whose gradient is again a gather.
+    def narrow(self, weight: int, value: Any) -> tf.Tensor:
+        """Returns the kept entries of a weight.
 
-    TensorFlow's own gradient of an inner-axis gather takes over twice as many graph nodes, because it must allow for
-    repeated indices.
-    """
-    size = value.shape[axis]
-    inverse = np.full(size, len(kept), np.int32)
-    inverse[kept] = np.arange(len(kept))
-    indices = kept.astype(np.int32)
-    padding = [[0, 1] if dimension == axis else [0, 0] for dimension in range(value.shape.rank)]
+        Args:
+            weight: The weight's position in `model.weights`.
+            value: Its value, a tensor or variable.
+        """
+        value = tf.convert_to_tensor(value)
+        for axis, kept in self._indices[weight].items():
+            value = self._gather(value, kept, axis)
+        return value
 
-    @tf.custom_gradient
-    def take(whole: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        def adjoint(upstream: tf.Tensor) -> tf.Tensor:
-            return tf.gather(tf.pad(upstream, padding), inverse, axis=axis)
+    def widen(self, weight: int, value: tf.Tensor) -> tf.Tensor:
+        """Puts kept entries back where `narrow` took them, with zeros around them: its adjoint, for gradients.
 
-        return tf.gather(whole, indices, axis=axis), adjoint
+        TensorFlow's own gradient of an inner-axis gather takes over twice as many graph nodes, because it must allow
+        for repeated indices. Here it is again a gather.
 
-    return take(value)
+        Args:
+            weight: The weight's position in `model.weights`.
+            value: Entries of the shape that `narrow` returns.
+
+        Returns:
+            A tensor of the whole weight's shape.
+        """
+        indices, shape = self._indices[weight], self._shapes[weight]
+        if indices:
+            # One more entry along each axis, the zero that indices of dropped channels point to.
+            padding = np.array([[0, int(axis in indices)] for axis in range(len(shape))], np.int32)
+            value = tf.pad(value, self._constant(padding))
+        for axis, kept in reversed(indices.items()):
+            inverse = np.full(shape[axis], len(kept))
+            inverse[kept] = np.arange(len(kept))
+            value = self._gather(value, inverse, axis)
+        return value
+
+    def _gather(self, value: tf.Tensor, indices: np.ndarray, axis: int) -> tf.Tensor:
+        indices, axis = self._constant(indices.astype(np.int32)), self._constant(np.array(axis, np.int32))
+        return tf.raw_ops.GatherV2(params=value, indices=indices, axis=axis)
+
+    def _constant(self, array: np.ndarray) -> tf.Tensor:
+        key = array.shape, array.tobytes()
+        if key not in self._constants:
+            self._constants[key] = tf.constant(array)
+        return self._constants[key]
 
 
 def mask_tensor(value: Any, entry: WeightChannels, gates: tf.Tensor) -> tf.Tensor:

@@ -68,6 +68,12 @@ class PoolWeights:
         own = self._own[structure]
         return [own.get(position, weight) for position, weight in enumerate(self._supernet.weights)]
 
+    def trained_by(self, structure: int) -> list[Any]:
+        """Returns those of a structure's variables that are trained, in the order of the supernet's."""
+        trained = {id(variable) for variable in self._supernet.trainable_variables}
+        pairs = zip(self._supernet.weights, self.of(structure), strict=True)
+        return [variable for weight, variable in pairs if id(weight) in trained]
+
     @property
     def own(self) -> list[Any]:
         """All variables that belong to one structure only."""

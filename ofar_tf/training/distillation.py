@@ -5,25 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 DIVERGENCES = ("forward", "reverse")
+# A network's teacher is the one before it (the paper, Equations 5 to 7), or always the largest (US-Net, MutualNet), or
+# none: then all learn from the labels (Slimmable Networks).
 DISTILLATIONS = ("chain", "star", "none")
 
 Loss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-def teacher_of(network: int, *, distillation: str) -> int | None:
-    """Returns which network of a step teaches another.
-
-    Args:
-        network: Its position, 0 for the largest.
-        distillation: `chain`, the network before it (the paper, Equations 5 to 7); `star`, the largest (US-Net,
-            MutualNet); `none`, no network (Slimmable Networks).
-
-    Returns:
-        The teacher's position; `None` where the network learns from the labels.
-    """
-    if network == 0 or distillation == "none":
-        return None
-    return network - 1 if distillation == "chain" else 0
 
 
 def network_loss(divergence: str) -> Loss:

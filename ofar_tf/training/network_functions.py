@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,12 +11,17 @@ import tensorflow as tf
 from ofar_tf.data import resize_batch
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.slicing import kept_indices, mask_tensor, slice_tensor
+from ofar_tf.pruning.functional_model import flat_layers
+from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.slicing import Slices, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.training.distillation import Loss
 
-Narrow = Callable[[int, Any], tf.Tensor]
+# Takes the position of a weight, and its value or gradient.
+View = Callable[[int, Any], tf.Tensor]
+# Takes the number of a structure, or `None` where networks are masked, and its gradients.
+Collect = Callable[[int | None, Sequence[tf.Tensor]], Sequence[tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,8 @@ class NetworkPass:
     Attributes:
         loss: Scalar float32.
         probabilities: float32 `[B, K]`, what another network may learn from.
-        gradients: One tensor per trainable variable of the supernet, of its full shape; times the loss scale.
+        gradients: One tensor per trainable variable of the supernet, of its full shape, times the loss scale; or what
+            was made of them.
     """
 
     loss: tf.Tensor
@@ -85,8 +92,12 @@ class NetworkFunctions:
 
         def run(index: Any, *arguments: Any) -> tuple[Any, ...]:
             gate = tf.convert_to_tensor(gates)[index]
-            narrow: Narrow = lambda weight, value: mask_tensor(value, entries[weight], gate)  # noqa: E731
-            return self._pass(network, self._supernet.weights, narrow, *arguments)
+
+            def masked(weight: int, value: Any) -> tf.Tensor:
+                return mask_tensor(value, entries[weight], gate)
+
+            # Masking is its own adjoint.
+            return self._pass(network, self._supernet.weights, masked, masked, *arguments)
 
         self._gates, self._branches = gates, [self._traced(run, tf.TensorSpec([], tf.int32))]
 
@@ -107,24 +118,28 @@ class NetworkFunctions:
         self._gates, self._branches = None, [self._slices[key] for key in keys]
 
     def _network(self, mask: ChannelMask) -> keras.Model:
-        return build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)
+        network = build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)
+        for norm in _fused_norms(network):
+            norm.reports_statistics = False
+        return network
 
     def _traced(self, run: Callable[..., Any], *index: tf.TensorSpec) -> Any:
         if self._compiled_for:
-            return tf.function(run, jit_compile=True)
+            return tf.function(run, jit_compile=True, autograph=False)
         # Or else the largest resolution, which is known when a step is traced, would have a trace of its own.
         images = tf.TensorSpec([None, None, None, self._supernet.input_shape[-1]], tf.float32)
         target = tf.TensorSpec([None, self._supernet.output_shape[-1]], tf.float32)
         from_labels, loss_scale = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
         noise = tf.TensorSpec([], tf.int32)
-        return tf.function(run, input_signature=[*index, noise, images, target, from_labels, loss_scale])
+        signature = [*index, noise, images, target, from_labels, loss_scale]
+        return tf.function(run, input_signature=signature, autograph=False)
 
     def _sliced(self, mask: ChannelMask, weights: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
         network = self._network(mask)
-        indices = kept_indices(self._groups, mask)
 
         def run(*arguments: Any) -> tuple[Any, ...]:
-            return self._pass(network, weights, lambda weight, value: slice_tensor(value, indices[weight]), *arguments)
+            slices = Slices(self._groups, mask)
+            return self._pass(network, weights, slices.narrow, slices.widen, *arguments)
 
         return run
 
@@ -136,8 +151,9 @@ class NetworkFunctions:
         images: Any,
         resolution: Any,
         target: Any,
-        from_labels: bool = True,
+        from_labels: Any = True,
         loss_scale: Any = None,
+        collect: Collect | None = None,
     ) -> NetworkPass:
         """Runs one network forward and backward.
 
@@ -147,17 +163,20 @@ class NetworkFunctions:
             images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
             resolution: Scalar int32, what the images are resized to.
             target: float32 `[B, K]`, the probabilities to learn.
-            from_labels: Whether they are the labels, and not another network's output.
+            from_labels: Scalar bool, whether they are the labels, and not another network's output.
             loss_scale: Scalar float32, factor of the gradients; 1 if `None`.
+            collect: What to make of the gradients where it is known whose they are; nothing by default.
 
         Returns:
             The network's loss, probabilities and gradients.
         """
         noise = tf.cast(noise, tf.int32)
-        rest = (target, tf.constant(from_labels), tf.convert_to_tensor(1.0 if loss_scale is None else loss_scale))
+        scale = tf.convert_to_tensor(1.0 if loss_scale is None else loss_scale)
+        rest = (target, tf.convert_to_tensor(from_labels), scale)
+        collect = collect or (lambda structure, gradients: gradients)
 
         def run_at(size: Any) -> tuple[Any, ...]:
-            return self._choose(index, noise, resize_batch(images, size), *rest)
+            return self._choose(index, collect, noise, resize_batch(images, size), *rest)
 
         if self._compiled_for and tf.get_static_value(resolution) is None:
             at = tf.argmax(tf.cast(tf.equal(self._compiled_for, resolution), tf.int32), output_type=tf.int32)
@@ -167,18 +186,24 @@ class NetworkFunctions:
         loss, probabilities, *gradients = results
         return NetworkPass(loss, probabilities, gradients)
 
-    def _choose(self, index: Any, *arguments: Any) -> tuple[Any, ...]:
+    def _choose(self, index: Any, collect: Collect, *arguments: Any) -> tuple[Any, ...]:
+        def branch(structure: int) -> tuple[Any, ...]:
+            loss, probabilities, *gradients = self._branches[structure](*arguments)
+            return loss, probabilities, *collect(structure, gradients)
+
         if self._gates is not None:
-            return self._branches[0](index, *arguments)
+            loss, probabilities, *gradients = self._branches[0](index, *arguments)
+            return loss, probabilities, *collect(None, gradients)
         if tf.get_static_value(index) is not None:
-            return self._branches[int(tf.get_static_value(index))](*arguments)
-        return tf.switch_case(index, [lambda branch=branch: branch(*arguments) for branch in self._branches])
+            return branch(int(tf.get_static_value(index)))
+        return tf.switch_case(index, [partial(branch, structure) for structure in range(len(self._branches))])
 
     def _pass(
         self,
         network: keras.Model,
         weights: Sequence[Any],
-        narrow: Narrow,
+        narrow: View,
+        widen: View,
         noise: Any,
         images: Any,
         target: Any,
@@ -187,31 +212,46 @@ class NetworkFunctions:
     ) -> tuple[Any, ...]:
         position = {id(variable): index for index, variable in enumerate(self._supernet.weights)}
         trained = [position[id(variable)] for variable in self._supernet.trainable_variables]
-        values = [weights[index].value for index in trained]
+        narrowed = [narrow(index, weights[index].value) for index in trained]
+        states = self._states(network, weights, narrow, noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            narrowed = [narrow(index, value) for index, value in zip(trained, values, strict=True)]
-            states = self._states(network, weights, narrow, noise)
+            tape.watch(narrowed)
             logits, _ = network.stateless_call(narrowed, states, images, training=True)
             loss = self._loss(target, logits, from_labels)
             scaled = loss * loss_scale
-        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *gradients
+        gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        widened = [widen(index, gradient) for index, gradient in zip(trained, gradients, strict=True)]
+        return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *widened
 
-    def _states(self, network: keras.Model, weights: Sequence[Any], narrow: Narrow, noise: Any) -> list[tf.Tensor]:
+    def _states(self, network: keras.Model, weights: Sequence[Any], narrow: View, noise: Any) -> list[tf.Tensor]:
         """The non-trainable values: frozen weights and moving statistics, and the states of random layers.
 
         Keras seeds a random layer from Python's generator when it is built, which is at another moment in a resumed
         run. Here its state is a function of (seed, position of the layer, step).
         """
         index = {id(variable): weight for weight, variable in enumerate(network.weights)}
-        return [
-            narrow(index[id(variable)], weights[index[id(variable)]].value)
-            if id(variable) in index
-            else self._random_state(position, noise, variable.dtype)
-            for position, variable in enumerate(network.non_trainable_variables)
-        ]
+        unread = {
+            id(statistics)
+            for norm in _fused_norms(network)
+            if not norm.reads_statistics
+            for statistics in (norm.moving_mean, norm.moving_variance)
+        }
+        zeros = {shape: tf.zeros(shape) for shape in {variable.shape for variable in network.non_trainable_variables}}
+
+        def state(position: int, variable: Any) -> Any:
+            if id(variable) in unread:
+                return zeros[variable.shape]
+            if id(variable) not in index:
+                return self._random_state(position, noise, variable.dtype)
+            weight = index[id(variable)]
+            return narrow(weight, weights[weight].value)
+
+        return [state(position, variable) for position, variable in enumerate(network.non_trainable_variables)]
 
     def _random_state(self, position: int, noise: Any, dtype: str) -> tf.Tensor:
         state = tf.random.fold_in(tf.constant([self._seed, position], tf.int32), tf.cast(noise, tf.int32))
         return tf.cast(tf.bitcast(state, tf.uint32), dtype)
+
+
+def _fused_norms(network: keras.Model) -> list[FusedBatchNormalization]:
+    return [layer for layer in flat_layers(network) if isinstance(layer, FusedBatchNormalization)]

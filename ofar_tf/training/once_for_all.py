@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,12 +18,13 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
-from ofar_tf.training.distillation import DISTILLATIONS, network_loss, teacher_of
+from ofar_tf.training.distillation import DISTILLATIONS, network_loss
 from ofar_tf.training.gradient_accumulation import mean_over_parts
-from ofar_tf.training.network_functions import NetworkFunctions, NetworkPass
+from ofar_tf.training.network_functions import NetworkFunctions
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, loss_scale, restart_averages
 from ofar_tf.training.regularization import Regularization
 from ofar_tf.training.sandwich import SandwichRule
+from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
 from ofar_tf.training.search_execution import EXECUTIONS
 from ofar_tf.training.weight_update import WeightUpdate
 
@@ -63,12 +64,14 @@ class OnceForAll(keras.Model):
             trains the whole network alone, as Network Slimming does.
         batch_norm: `calibrated`, structures share gamma and beta; `switchable`, each has its own from the end of the
             search on (DESIGN D17). Statistics are calibrated for each structure and resolution with both.
-        distillation: Who teaches: `chain`, `star` or `none`, see `teacher_of`.
+        distillation: Who teaches: `chain`, `star` or `none`, see `DISTILLATIONS`.
         divergence: `forward` or `reverse` KL between teacher and student (DESIGN D3).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1).
         clip_norm: Largest norm of a step's gradient; none by default.
         gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
             its own, and all of them train the networks drawn for the step.
+        networks_at_once: How many of a step's networks after the largest may run at the same time. Two take more memory
+            than one, and on a CPU less time; an accelerator gains nothing.
         dtype_policy: `float32`, `mixed_bfloat16` or `mixed_float16`: what networks compute in. Weights, losses and the
             supernet that is saved stay float32. `mixed_float16` scales the loss.
         jit_compile: Whether XLA compiles each network for each resolution; slower on CPUs.
@@ -105,6 +108,7 @@ class OnceForAll(keras.Model):
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         gradient_accumulation: int = 1,
+        networks_at_once: int = 1,
         dtype_policy: str = "float32",
         jit_compile: bool = False,
         seed: int = 0,
@@ -116,10 +120,9 @@ class OnceForAll(keras.Model):
             networks_per_step=(networks_per_step, ("sandwich", "all")),
             distillation=(distillation, DISTILLATIONS),
         )
-        if not 0.0 <= label_smoothing < 1.0 or gradient_accumulation < 1:
+        if gradient_accumulation < 1:
             raise ValueError(
-                "Expected label_smoothing in [0, 1) and at least one part of a batch. "
-                f"Received: label_smoothing={label_smoothing}, gradient_accumulation={gradient_accumulation}."
+                f"Expected at least one part of a batch. Received: gradient_accumulation={gradient_accumulation}."
             )
         self.supernet = supernet
         self.budgets = (
@@ -182,6 +185,13 @@ class OnceForAll(keras.Model):
             compiled_for=sorted({*search_sizes, *training_sizes}) if jit_compile else (),
         )
         self._functions.use_gates(self._gates)
+        self._sandwich = SandwichPass(
+            self._functions,
+            self._update,
+            distillation=self.distillation,
+            label_smoothing=self.label_smoothing,
+            at_once=networks_at_once,
+        )
         self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _roles(self._joint_rule.networks)]
         self._accuracy = keras.metrics.Mean(name="accuracy")
         self.built = True
@@ -389,46 +399,24 @@ class OnceForAll(keras.Model):
         self._update.apply(self.optimizer, outcome.gradients, searching=self.searching)
         return self._update_metrics(outcome)
 
-    def _run_networks(self, part: Any, images: Any, labels: Any) -> "_Outcome":
+    def _run_networks(self, part: Any, images: Any, labels: Any) -> Outcome:
         """Runs the networks of a step, on all of a batch or on a part of it."""
-        step = self.optimizer.iterations.value
+        step, networks = self.optimizer.iterations.value, self._networks
         structures, resolutions = self._rule.draw(step)
-        structures, resolutions = structures[: self._networks], resolutions[: self._networks]
-        smooth = (1.0 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
         context = tf.distribute.get_replica_context()
-        first = (
-            tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
-        ) * self._parts
-        passes: list[NetworkPass] = []
-        for network, (index, resolution) in enumerate(zip(structures, resolutions, strict=True)):
-            teacher = teacher_of(network, distillation=self.distillation)
-            # One after the other: the next network could start as soon as its target is known, while this one's layers
-            # still hold their outputs for the backward pass.
-            with tf.control_dependencies(passes[-1].gradients if passes else []):
-                passes.append(
-                    self._functions.run(
-                        index,
-                        noise=first + part,
-                        images=images,
-                        resolution=resolution,
-                        target=smooth if teacher is None else passes[teacher].probabilities,
-                        from_labels=teacher is None,
-                        loss_scale=loss_scale(self.optimizer),
-                    )
-                )
-        return _Outcome(
-            losses=[network.loss for network in passes],
-            accuracy=keras.ops.mean(keras.metrics.categorical_accuracy(labels, passes[0].probabilities)),
-            gradients=self._update.sum([network.gradients for network in passes], structures, searching=self.searching),
+        replica = tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
+        return self._sandwich.run(
+            structures[:networks],
+            resolutions[:networks],
+            images=images,
+            labels=labels,
+            noise=replica * self._parts + part,
+            loss_scale=loss_scale(self.optimizer),
+            searching=self.searching,
         )
 
-    def _nothing(self) -> "_Outcome":
-        variables = self._update.variables(searching=self.searching)
-        return _Outcome(
-            losses=[tf.zeros([])] * self._networks,
-            accuracy=tf.zeros([]),
-            gradients=[tf.zeros(variable.shape) for variable in variables],
-        )
+    def _nothing(self) -> Outcome:
+        return self._sandwich.nothing(self._networks, searching=self.searching)
 
     def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
         classes = self.supernet.output_shape[-1]
@@ -438,8 +426,8 @@ class OnceForAll(keras.Model):
             raise ValueError(f"Expected labels of shape [B], [B, 1] or [B, {classes}]. Received: {labels.shape}.")
         return tf.cast(labels, tf.float32)
 
-    def _update_metrics(self, outcome: "_Outcome") -> dict[str, Any]:
-        for metric, loss in zip(self._losses, outcome.losses, strict=False):
+    def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
+        for metric, loss in zip(self._losses, tf.unstack(outcome.losses), strict=False):
             metric.update_state(loss)
         self._accuracy.update_state(outcome.accuracy)
         logs = {metric.name: metric.result() for metric in self.metrics}
@@ -450,14 +438,6 @@ class OnceForAll(keras.Model):
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing: all is built. Keras' own fails with several processes (keras-team/keras#20585)."""
-
-
-class _Outcome(NamedTuple):
-    """What a step, or a part of it, computed."""
-
-    losses: list[Any]
-    accuracy: Any
-    gradients: list[Any]
 
 
 def _roles(networks: int) -> list[str]:

@@ -1,6 +1,5 @@
 """From the gradients of a step's networks to one update of the weights."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,45 +49,33 @@ class WeightUpdate:
     def _sets(self, searching: bool) -> list[list[Any]]:
         return [self._supernet.trainable_variables] if searching else self._weights.trained_together
 
-    def sum(self, gradients: Sequence[Sequence[tf.Tensor]], indices: Sequence[Any], *, searching: bool) -> list[Any]:
-        """Adds up what the networks of a step contribute to each variable.
+    def nothing(self, *, searching: bool) -> list[tf.Tensor]:
+        """Returns a gradient of zero for each of `variables`."""
+        return [tf.zeros(variable.shape) for variable in self.variables(searching=searching)]
+
+    def add(
+        self, totals: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], *, structure: int | None, searching: bool
+    ) -> list[tf.Tensor]:
+        """Adds what one network contributes.
 
         Args:
-            gradients: For each network, one tensor per trainable variable of the supernet.
-            indices: Which structure each network is, scalar int32.
+            totals: One tensor for each of `variables`.
+            gradients: One tensor per trainable variable of the supernet.
+            structure: Which structure the network is; `None` if it runs on the supernet's weights whatever it is.
             searching: Whether structures are still searched.
 
         Returns:
-            One tensor for each of `variables`.
+            The new totals.
         """
-        parts: dict[int, list[Any]] = defaultdict(list)
-        for index, contribution in zip(indices, gradients, strict=True):
-            for variable, part in self._shares(index, contribution, searching=searching):
-                parts[id(variable)].append(part)
-        return [
-            tf.add_n(parts[id(variable)]) if id(variable) in parts else tf.zeros(variable.shape)
-            for variable in self.variables(searching=searching)
-        ]
-
-    def _shares(self, index: Any, contribution: Sequence[tf.Tensor], *, searching: bool) -> list[tuple[Any, Any]]:
-        """Pairs a network's gradients with the variables they belong to."""
-        supernet = self._supernet.trainable_variables
-        if searching or not self._weights.own:
-            return list(zip(supernet, contribution, strict=True))
-        position = {id(variable): place for place, variable in enumerate(self._supernet.weights)}
-        static, shares = tf.get_static_value(index), []
-        for variable, gradient in zip(supernet, contribution, strict=True):
-            place = position[id(variable)]
-            runs_on = [self._weights.of(structure)[place] for structure in range(self._weights.structures)]
-            if runs_on[0] is variable:
-                shares.append((variable, gradient))
-            elif static is not None:
-                shares.append((runs_on[int(static)], gradient))
-            else:
-                # Which structure was drawn is known only when the step runs.
-                drawn = [tf.cast(tf.equal(index, structure), gradient.dtype) for structure in range(len(runs_on))]
-                shares += [(own, factor * gradient) for own, factor in zip(runs_on, drawn, strict=True)]
-        return shares
+        places = {id(variable): place for place, variable in enumerate(self.variables(searching=searching))}
+        if searching or structure is None:
+            trained = self._supernet.trainable_variables
+        else:
+            trained = self._weights.trained_by(structure)
+        added = list(totals)
+        for variable, gradient in zip(trained, gradients, strict=True):
+            added[places[id(variable)]] += gradient
+        return added
 
     def apply(self, optimizer: Any, gradients: Sequence[Any], *, searching: bool) -> None:
         """Updates the weights once.
@@ -98,7 +85,7 @@ class WeightUpdate:
 
         Args:
             optimizer: A built Keras optimizer.
-            gradients: What `sum` returned, times the optimizer's loss scale.
+            gradients: What `add` returned, times the optimizer's loss scale.
             searching: Whether structures are still searched.
         """
         variables, scale = self.variables(searching=searching), loss_scale(optimizer)

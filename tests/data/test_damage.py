@@ -58,6 +58,17 @@ def test_a_file_damaged_during_training_is_named_on_one_line(photos, content):
     assert isinstance(caught.value.__cause__, tf.errors.OpError)
 
 
+def test_a_damaged_file_is_named_where_batches_are_viewed_in_one_call(photos):
+    dataset = load_dataset("image_folder", data_dir=photos)
+    (photos / "train" / "bee" / "3.jpg").write_bytes(TRUNCATED)
+    known = dataclasses.replace(dataset, decode=lambda path: tf.ensure_shape(dataset.decode(path), [40, 50, 3]))
+    with (
+        pytest.raises(DamagedImageError, match=r"Received: .*/train/bee/3\.jpg \("),
+        explain_damage(known, "train"),
+    ):
+        train(known)
+
+
 def test_a_file_that_vanished_is_named(photos):
     dataset = load_dataset("image_folder", data_dir=photos)
     (photos / "test" / "ant" / "1.jpg").unlink()

@@ -1,10 +1,18 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data import ImageDataset, evaluation_batches, load_dataset, steps_per_epoch, training_batches
+from ofar_tf.data import (
+    Augmentation,
+    ImageDataset,
+    evaluation_batches,
+    load_dataset,
+    steps_per_epoch,
+    training_batches,
+)
 
 SIZE = 22
 
@@ -34,6 +42,15 @@ def batches(count, *, dataset=None, split="train", **arguments):
 
 def values(epoch):
     return [int(value) for images, _ in epoch for value in images[:, 0, 0, 0]]
+
+
+def of_unknown_size(dataset):
+    """The same data set, but no one knows the images' size before they are decoded."""
+
+    def decode(record):
+        return tf.compat.v1.placeholder_with_default(dataset.decode(record), [None, None, 3])
+
+    return dataclasses.replace(dataset, decode=decode)
 
 
 def assert_equal_batches(left, right):
@@ -179,6 +196,73 @@ def test_the_parts_of_a_batch_make_up_the_batch():
     parts = [batches(10, part=(number, 2)) for number in range(2)]
     joined = [tuple(np.concatenate(pair) for pair in zip(*halves, strict=True)) for halves in zip(*parts, strict=True)]
     assert_equal_batches(whole, joined)
+
+
+def test_a_part_decodes_no_image_of_the_others():
+    dataset, _ = counting_set()
+    decoded = tf.Variable(tf.zeros([SIZE], tf.int32))
+
+    def decode(index):
+        decoded.scatter_nd_update([[index]], [1])
+        return dataset.decode(index)
+
+    watched = dataclasses.replace(dataset, decode=decode)
+    batches(5, dataset=watched, part=(1, 2), shuffle_buffer=1)
+    assert set(np.flatnonzero(decoded.numpy())) == {index for index in range(20) if index % 4 in (2, 3)}
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_every_image_gets_the_view_of_its_own_seed(hidden):
+    plain = load_dataset("fashion_mnist_mini")
+    shown = batches(
+        6,
+        dataset=of_unknown_size(plain) if hidden else plain,
+        split="train[:10]",
+        resolution=28,
+        augmentation="pad_and_crop",
+        flip=True,
+        seed=9,
+        shuffle_buffer=1,  # Keeps the order.
+    )
+    examples = list(plain.examples("train[:10]"))
+    for number, (images, labels) in enumerate(shown):
+        epoch, first = number // 2, number % 2 * 4
+        for place, (image, label) in enumerate(examples[first : first + 4]):
+            seed = tf.constant([9, 10 * epoch + first + place], tf.int64)
+            view = Augmentation("pad_and_crop", flip=True).view(image, seed, resolution=28)
+            np.testing.assert_array_equal(images[place], view)
+            assert labels[place] == label
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"augmentation": "pad_and_crop", "part": (1, 2)},
+        {"augmentation": "pad_and_crop", "resolution": 20},
+        {"augmentation": "random_resized_crop", "color_jitter": 0.4, "rand_augment_layers": 2, "mixup_alpha": 1.0},
+    ],
+)
+def test_a_batch_viewed_in_one_call_is_the_batch_viewed_image_by_image(keywords):
+    dataset = load_dataset("fashion_mnist_mini")
+    keywords = {"split": "train[:24]", "batch_size": 8, "resolution": 28, "flip": True} | keywords
+    assert_equal_batches(
+        batches(6, dataset=dataset, **keywords), batches(6, dataset=of_unknown_size(dataset), **keywords)
+    )
+
+
+def test_images_kept_as_arrays_of_different_sizes_are_batched():
+    images = [np.full([side, 9 - side, 3], side, np.uint8) for side in range(2, 8)]
+
+    def read(split, start, stop):
+        signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
+        return tf.data.Dataset.from_generator(
+            lambda: ((images[index], index % 2) for index in range(start, stop)), output_signature=signature
+        )
+
+    dataset = ImageDataset("arrays", ("even", "odd"), {"train": 6}, read, tf.identity)
+    for number in range(4):
+        epoch = batches(2, dataset=dataset, batch_size=3, start_epoch=number)
+        assert sorted(values(epoch)) == list(range(2, 8))
 
 
 def test_the_parts_of_an_evaluation_are_its_batches_in_turn():

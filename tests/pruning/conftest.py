@@ -12,7 +12,7 @@ import tensorflow as tf
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import flat_layers
-from ofar_tf.pruning.slicing import gates_of, kept_indices, mask_tensor, slice_tensor
+from ofar_tf.pruning.slicing import Slices, gates_of, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet, copy_weights
 
 
@@ -78,8 +78,15 @@ def random_mask() -> Callable[..., ChannelMask]:
 
 
 def _logits_and_gradients(
-    network: keras.Model, supernet: keras.Model, narrow: Callable[[int, Any], Any], images: Any, *, training: bool
+    network: keras.Model,
+    supernet: keras.Model,
+    narrow: Callable[[int, Any], Any],
+    images: Any,
+    *,
+    training: bool,
+    widen: Callable[[int, Any], Any] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Without `widen` TensorFlow differentiates `narrow` as well."""
     positions = {id(variable): index for index, variable in enumerate(supernet.weights)}
     weights = [positions[id(variable)] for variable in supernet.trainable_variables]
     variables = [variable.value for variable in supernet.trainable_variables]
@@ -87,11 +94,16 @@ def _logits_and_gradients(
         tape.watch(variables)
         values = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
         states = [variable.value for variable in network.non_trainable_variables]
+        if widen is not None:
+            tape.watch(values)
         outputs, _ = network.stateless_call(values, states, images, training=training)
         outputs = keras.tree.flatten(outputs)
         random = np.random.default_rng(7)
         loss = tf.add_n([tf.reduce_sum(output * random.normal(size=output.shape)) for output in outputs])
-    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    sources = variables if widen is None else values
+    gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    if widen is not None:
+        gradients = [widen(weight, gradient) for weight, gradient in zip(weights, gradients, strict=True)]
     return [np.asarray(output) for output in outputs], [np.asarray(gradient) for gradient in gradients]
 
 
@@ -106,7 +118,7 @@ def _check_masked_is_sliced(
 ) -> keras.Model:
     subnet = build_subnet(supernet, groups, mask, trainable_copy=trainable_copy)
     copy_weights(supernet, subnet, groups, mask)
-    gates, indices = tf.constant(gates_of([mask])[0]), kept_indices(groups, mask)
+    gates, slices = tf.constant(gates_of([mask])[0]), Slices(groups, mask)
     for training in (False, True):
         masked, masked_gradients = _logits_and_gradients(
             supernet,
@@ -116,7 +128,7 @@ def _check_masked_is_sliced(
             training=training,
         )
         sliced, sliced_gradients = _logits_and_gradients(
-            subnet, supernet, lambda index, value: slice_tensor(value, indices[index]), images, training=training
+            subnet, supernet, slices.narrow, images, training=training, widen=slices.widen
         )
         if not training:
             own = keras.tree.flatten(subnet(images, training=False))
