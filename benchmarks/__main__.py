@@ -1,4 +1,4 @@
-"""Runs every benchmark, each in a process of its own: `python -m benchmarks`."""
+"""Runs the benchmarks of training, each in a process of its own: `python -m benchmarks`."""
 
 import subprocess
 import sys
@@ -16,7 +16,6 @@ BENCHMARKS = (
     "evaluation",
     "pipeline",
     "startup",
-    "latency",
     "quickstart",
 )
 

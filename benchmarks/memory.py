@@ -12,6 +12,8 @@ from benchmarks.table import RESULTS, Row, print_rows, write_rows
 NETWORK, RESOLUTIONS, SIZE = "MobileNetV2", (96, 80, 64, 48), 256
 RATES = (0.0, 0.3, 0.5, 0.75)
 STEPS = 6
+# What a process trains: its largest network alone, or the sandwich with one or two networks at once.
+RUNS = {"alone": 0, "sandwich": 1, "two_at_once": 2}
 
 
 def peak_of(what: str) -> dict[str, int]:
@@ -22,15 +24,15 @@ def peak_of(what: str) -> dict[str, int]:
 
 
 def run(what: str) -> dict[str, int]:
-    """Trains for some steps: the sandwich, or its largest network alone."""
+    """Trains for some steps."""
     import tensorflow as tf
 
     from benchmarks import networks
 
     images, labels = networks.batch(SIZE, RESOLUTIONS[0])
-    model = networks.frozen_trainer(NETWORK, RATES, RESOLUTIONS)
+    model = networks.frozen_trainer(NETWORK, RATES, RESOLUTIONS, networks_at_once=RUNS[what] or 1)
     before = _peak()
-    if what == "sandwich":
+    if RUNS[what]:
         step = tf.function(model.train_step, autograph=False)
         for _ in range(STEPS):
             step((images, labels))["teacher_loss"].numpy()
@@ -47,26 +49,22 @@ def _peak() -> int:
 
 
 def measure() -> list[Row]:
-    """Compares the two processes."""
-    sandwich, alone = peak_of("sandwich"), peak_of("alone")
-    title = f"{NETWORK} {RESOLUTIONS[0]}-{RESOLUTIONS[-1]} px, batch {SIZE}"
+    """Compares the processes."""
+    peaks = {what: peak_of(what) for what in RUNS}
+    title = f"{NETWORK} {RESOLUTIONS[0]}-{RESOLUTIONS[-1]} px, batch {SIZE}: peak memory of the sandwich"
+    alone, sandwich = peaks["alone"], peaks["sandwich"]
+    grown = {what: each["peak"] - each["before"] for what, each in peaks.items()}
     return [
-        Row(
-            f"{title}: peak memory of the sandwich / of its largest network",
-            sandwich["peak"] / alone["peak"],
-            "<= 1.15",
-        ),
-        Row(
-            f"{title}: the same, less what the process held before its first step",
-            (sandwich["peak"] - sandwich["before"]) / (alone["peak"] - alone["before"]),
-        ),
-        Row(f"{title}: peak memory of the sandwich, GB", sandwich["peak"] / 1e9),
+        Row(f"{title} / of its largest network", sandwich["peak"] / alone["peak"], "<= 1.15"),
+        Row(f"{title} / the same, less what was there before the first step", grown["sandwich"] / grown["alone"]),
+        Row(f"{title}, two networks at once / of its largest network", peaks["two_at_once"]["peak"] / alone["peak"]),
+        Row(f"{title}, GB", sandwich["peak"] / 1e9),
     ]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("sandwich", "alone"))
+    parser.add_argument("--only", choices=RUNS)
     parser.add_argument("--output", type=Path, default=RESULTS / "memory.json")
     arguments = parser.parse_args()
     if arguments.only:

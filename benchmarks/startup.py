@@ -34,7 +34,7 @@ def measure(repetitions: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS / "startup.json")
     arguments = parser.parse_args()
     found = measure(arguments.repetitions)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +12,16 @@ def test_importing_the_package_imports_no_tensorflow() -> None:
     code = "import sys, ofar_tf; dir(ofar_tf); print(sorted({'tensorflow', 'keras', 'numpy'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "16384"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "7"}, "7")])
+def test_onednn_may_keep_the_kernels_of_a_whole_pool_unless_the_user_said_otherwise(given, expected) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    environment = {key: value for key, value in os.environ.items() if key != name} | given
+    code = f"import os, ofar_tf; print(os.environ['{name}'])"
+    run = [sys.executable, "-c", code]
+    ended = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == expected
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class SandwichPass:
-    """Runs the networks of a step, the largest first (Section 3.3, Equations 4 to 8).
+    """Runs the networks of a step, the largest first (Section 3.3, Equations 4 to 7).
 
     All but the largest run in a loop that holds each structure once, so TensorFlow optimizes a structure's graph at one
     place, wherever in the sandwich it is drawn to.
@@ -90,8 +90,9 @@ class SandwichPass:
         smooth = (1.0 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
         teacher = run(structures[0], images=images, resolution=resolutions[0], target=smooth, collect=collect(nothing))
         accuracy = keras.ops.mean(keras.metrics.categorical_accuracy(labels, teacher.probabilities))
+        target = smooth if self.distillation == "none" else teacher.probabilities
         images, target, structures, resolutions = _after(
-            teacher, images, self._taught(smooth, teacher), tf.stack(structures), tf.stack(resolutions)
+            teacher, images, target, tf.stack(structures), tf.stack(resolutions)
         )
 
         def teach(network: Any, target: Any, losses: Any, gradients: Any) -> tuple[Any, ...]:
@@ -104,12 +105,12 @@ class SandwichPass:
                 collect=collect(gradients),
             )
             following = student.probabilities if self.distillation == "chain" else target
-            return network + 1, following, losses + _at(network, networks) * student.loss, student.gradients
+            return network + 1, following, losses + tf.one_hot(network, networks) * student.loss, student.gradients
 
         _, _, losses, gradients = tf.while_loop(
             lambda network, *_: network < networks,
             teach,
-            (tf.constant(1), target, _at(0, networks) * teacher.loss, list(teacher.gradients)),
+            (tf.constant(1), target, tf.one_hot(0, networks) * teacher.loss, list(teacher.gradients)),
             parallel_iterations=self.at_once,
         )
         return Outcome(losses, accuracy, gradients)
@@ -118,16 +119,8 @@ class SandwichPass:
         """Returns zeros of the shapes that `run` returns for so many networks."""
         return Outcome(tf.zeros([networks]), tf.zeros([]), self.update.nothing(searching=searching))
 
-    def _taught(self, labels: tf.Tensor, teacher: NetworkPass) -> tf.Tensor:
-        """What the second network learns."""
-        return labels if self.distillation == "none" else teacher.probabilities
-
     def _collect(self, totals: Sequence[tf.Tensor], *, searching: bool) -> Collect:
         return lambda structure, gradients: self.update.add(totals, gradients, structure=structure, searching=searching)
-
-
-def _at(network: Any, networks: int) -> tf.Tensor:
-    return tf.one_hot(network, networks)
 
 
 def _after(teacher: NetworkPass, *tensors: tf.Tensor) -> list[tf.Tensor]:
