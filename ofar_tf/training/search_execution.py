@@ -5,7 +5,7 @@ EXECUTIONS = ("masked", "sliced")
 # Multiply-adds of an epoch's forward passes of the whole network, from which on the time that compact networks save is
 # more than tracing them again takes. Measured on two cores, see benchmarks/README.md; an accelerator computes about
 # thirty times as much while Python traces.
-_WORTH_TRACING = 1e12
+_WORTH_TRACING = 1.5e11
 _ACCELERATION = 30
 
 
