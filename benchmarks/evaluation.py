@@ -49,12 +49,12 @@ def measure(network: str, *, resolutions: tuple[int, ...], size: int, repetition
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULTS / "evaluation.json")
     arguments = parser.parse_args()
     found = [
-        *measure("MobileNetV2", resolutions=(96, 80, 64, 48), size=64, repetitions=arguments.repetitions),
-        *measure("ResNet-20", resolutions=(32, 28, 24, 20), size=250, repetitions=arguments.repetitions),
+        *measure("MobileNetV2", resolutions=(96, 80, 64, 48), size=32, repetitions=arguments.repetitions),
+        *measure("ResNet-20", resolutions=(32, 28, 24, 20), size=125, repetitions=arguments.repetitions),
     ]
     write_rows(arguments.output, found)
     print_rows(found)

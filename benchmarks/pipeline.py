@@ -31,12 +31,6 @@ SETTINGS = {
         "resolutions": (128, 112, 96, 80),
         "batch_size": 32,
     },
-    "Fashion-MNIST mini, ResNet-14": {
-        "model": "resnet14",
-        "augmentation": "pad_and_crop",
-        "resolutions": (28, 20),
-        "batch_size": 64,
-    },
 }
 
 
