@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import median_seconds
+from benchmarks.timing import time_in_turn
 from ofar_tf.data import resize_batch
 from ofar_tf.deploy.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.pruning.subnet import build_subnet
@@ -42,9 +42,9 @@ def measure(network: str, *, resolutions: tuple[int, ...], size: int, repetition
         "pool": lambda: accuracy.measure(model.pool.masks, resolutions=resolutions),
         "forward": forward,
     }
-    seconds = median_seconds(runs, repetitions=repetitions)
+    rounds = time_in_turn(runs, repetitions=repetitions)
     title = f"{network} {resolutions[0]}-{resolutions[-1]} px: calibrating and evaluating the pool / forward passes"
-    return [Row(title, seconds["pool"] / seconds["forward"], "<= 1.15")]
+    return [Row(title, rounds.ratio("pool", "forward"), "<= 1.15")]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ai_edge_litert.options import CpuOptions, Options
 
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import median_seconds
+from benchmarks.timing import time_in_turn
 from ofar_tf.deploy.tflite import convert
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
@@ -113,13 +113,13 @@ def half_the_macs(network: str, precision: str, *, resolution: int, repetitions:
     cases = [(scores, rounding) for scores in SCORES for rounding in ROUNDINGS]
     for scores, rounding in cases:
         files.add(f"{scores}, {rounding}", cut(supernet, scores, rounding, macs=half, resolution=resolution))
-    seconds = median_seconds(files.runs, repetitions=repetitions)
+    rounds = time_in_turn(files.runs, repetitions=repetitions)
     title = f"{network} {resolution} px {precision}, half the MACs"
     return [
-        Row(f"{title}, {name} / supernet", seconds[name] / seconds["supernet"], "<= 0.6" if "8" in name else None)
+        Row(f"{title}, {name} / supernet", rounds.ratio(name, "supernet"), "<= 0.6" if "8" in name else None)
         for name in files.runs
         if name != "supernet"
-    ] + [Row(f"{network} {resolution} px {precision}, ms", 1000 * seconds["supernet"])]
+    ] + [Row(f"{network} {resolution} px {precision}, ms", 1000 * rounds.median("supernet"))]
 
 
 def stock(width: float, resolution: int) -> keras.Model:
@@ -140,10 +140,10 @@ def equal_macs(width: float, precision: str, *, resolution: int, repetitions: in
         for rounding in ROUNDINGS:
             subnet = cut(supernet, scores, rounding, macs=macs, resolution=resolution)
             files.add(f"{scores}, {rounding}", subnet)
-    seconds = median_seconds(files.runs, repetitions=repetitions)
+    rounds = time_in_turn(files.runs, repetitions=repetitions)
     title = f"MobileNetV2 {resolution} px {precision}, {macs / 1e6:.0f} MMACs"
     return [
-        Row(f"{title}, {name} / stock {width}x", seconds[name] / seconds["stock"], "<= 1.0" if "8" in name else None)
+        Row(f"{title}, {name} / stock {width}x", rounds.ratio(name, "stock"), "<= 1.0" if "8" in name else None)
         for name in files.runs
         if name != "stock"
     ]

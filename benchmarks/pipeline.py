@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import median_seconds
+from benchmarks.timing import time_in_turn
 from ofar_tf.config import TrainConfig
 from ofar_tf.experiment import Experiment
 from ofar_tf.search.mask_search import MaskSearch
@@ -59,12 +59,10 @@ def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
 
     real = iter(experiment.training_batches(start_epoch=0))
     memory = iter(tf.data.Dataset.from_tensors(next(real)).repeat())
-    seconds = median_seconds({"memory": lambda: train(memory), "real": lambda: train(real)}, repetitions=repetitions)
+    rounds = time_in_turn({"memory": lambda: train(memory), "real": lambda: train(real)}, repetitions=repetitions)
     return [
-        Row(
-            f"{name}: steps a second with the real pipeline / in memory", seconds["memory"] / seconds["real"], ">= 0.95"
-        ),
-        Row(f"{name}: images a second", config.batch_size * steps / seconds["real"]),
+        Row(f"{name}: steps a second with the real pipeline / in memory", rounds.ratio("memory", "real"), ">= 0.95"),
+        Row(f"{name}: images a second", config.batch_size * steps / rounds.median("real")),
     ]
 
 

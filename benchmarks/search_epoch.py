@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import median_seconds, seconds_of
+from benchmarks.timing import seconds_of, time_in_turn
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.training.search_execution import faster_execution
 
@@ -42,9 +42,9 @@ def measure(repetitions: int) -> list[Row]:
         key = network, resolution, size
         if key not in timed:
             timed[key] = _step_and_trace(*key, repetitions=repetitions)
-        model, seconds, trace = timed[key]
+        model, rounds, trace = timed[key]
         steps = images // size
-        masked, sliced = steps * seconds["masked"], steps * seconds["sliced"] + trace
+        masked, sliced = steps * rounds.median("masked"), steps * rounds.median("sliced") + trace
         macs = model.costs.macs(ChannelMask.full(model.groups), resolution)
         chosen = faster_execution(macs, images=images, accelerated=False)
         took = {"masked": masked, "sliced": sliced}
@@ -66,7 +66,7 @@ def _step_and_trace(network: str, resolution: int, size: int, *, repetitions: in
         first = seconds_of(runs[execution])
         if execution == "sliced":
             trace = first - seconds_of(runs[execution])
-    return model, median_seconds(runs, repetitions=repetitions), trace
+    return model, time_in_turn(runs, repetitions=repetitions), trace
 
 
 if __name__ == "__main__":

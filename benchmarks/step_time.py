@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import median_seconds
+from benchmarks.timing import time_in_turn
 from ofar_tf.data import resize_batch
 from ofar_tf.training.distillation import network_loss
 from ofar_tf.training.network_functions import NetworkFunctions
@@ -36,11 +36,11 @@ def slicing(network: str, *, resolution: int, size: int, repetitions: int) -> li
             native = networks.NativeNetwork(model, mask, fused=fused)
             step = tf.function(lambda native=native: native.gradients(images, target))
             runs[name] = lambda step=step: step()[-1].numpy()
-        seconds = median_seconds(runs, repetitions=repetitions)
+        rounds = time_in_turn(runs, repetitions=repetitions)
         title = f"{network} {resolution} px, batch {size}, {rate:.0%} pruned: sliced"
-        rows.append(Row(f"{title} / native", seconds["sliced"] / seconds["native"], "<= 1.03"))
+        rows.append(Row(f"{title} / native", rounds.ratio("sliced", "native"), "<= 1.03"))
         limit = "<= 0.75" if network == "MobileNetV2" else None
-        rows.append(Row(f"{title} / stock Keras", seconds["sliced"] / seconds["stock"], limit))
+        rows.append(Row(f"{title} / stock Keras", rounds.ratio("sliced", "stock"), limit))
     return rows
 
 
@@ -58,8 +58,8 @@ def sandwich(
         model = networks.frozen_trainer(
             network, SANDWICH, resolutions, networks_per_step="all", weight_decay=0.0, networks_at_once=at_once
         )
-        ours = tf.function(model.train_step, autograph=False)
-        runs[f"sandwich, {at_once} at once"] = lambda ours=ours: ours((images, labels))["teacher_loss"].numpy()
+        step = tf.function(model.train_step, autograph=False)
+        runs[f"sandwich, {at_once} at once"] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
     for name, fused in (("native", True), ("stock", False)):
         alone = [networks.NativeNetwork(model, mask, fused=fused) for mask in model.pool.masks]
         specs = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, networks.CLASSES])]
@@ -73,17 +73,17 @@ def sandwich(
             alone[-1].network.trainable_variables[-1].numpy()
 
         runs[name] = four
-    seconds = median_seconds(runs, repetitions=repetitions)
+    rounds = time_in_turn(runs, repetitions=repetitions)
     title = f"{network} {resolutions[0]}-{resolutions[-1]} px, batch {size}: sandwich step"
     stock_limit = "<= 0.65" if network == "MobileNetV2" else None
-    sandwich = seconds["sandwich, 2 at once"]
+    ours = "sandwich, 2 at once"
     rows = [
-        Row(f"{title} / four native steps", sandwich / seconds["native"], "<= 0.95"),
-        Row(f"{title} / four stock Keras steps", sandwich / seconds["stock"], stock_limit),
-        Row(f"{title}, seconds", sandwich),
+        Row(f"{title} / four native steps", rounds.ratio(ours, "native"), "<= 0.95"),
+        Row(f"{title} / four stock Keras steps", rounds.ratio(ours, "stock"), stock_limit),
+        Row(f"{title}, seconds", rounds.median(ours)),
     ]
     if one_at_once:
-        alone = seconds["sandwich, 1 at once"] / seconds["native"]
+        alone = rounds.ratio("sandwich, 1 at once", "native")
         rows.append(Row(f"{title}, one network at once / four native steps", alone))
     return rows
 
@@ -101,8 +101,8 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
             model.set_masks(pool.masks, frozen=[True] * len(PAPER))
         step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
-    seconds = median_seconds(runs, repetitions=repetitions)
-    return [Row(f"{network}: masked / sliced sandwich", seconds["masked"] / seconds["sliced"], target)]
+    rounds = time_in_turn(runs, repetitions=repetitions)
+    return [Row(f"{network}: masked / sliced sandwich", rounds.ratio("masked", "sliced"), target)]
 
 
 def pool_sizes(*, repetitions: int) -> list[Row]:
@@ -113,11 +113,15 @@ def pool_sizes(*, repetitions: int) -> list[Row]:
         rates = [0.8 * index / (structures - 1) for index in range(structures)]
         model = networks.frozen_trainer("ResNet-20", rates, [32])
         step = tf.function(model.train_step, autograph=False)
-        runs[structures] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
+        runs[str(structures)] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
     # Two networks of each step are drawn, but from the same rates: the medians of enough steps agree.
-    seconds = median_seconds(runs, repetitions=repetitions)
+    rounds = time_in_turn(runs, repetitions=repetitions)
     return [
-        Row(f"pool of {structures} / pool of 4: step time", seconds[structures] / seconds[4], "<= 1.05")
+        Row(
+            f"pool of {structures} / pool of 4: step time",
+            rounds.median(str(structures)) / rounds.median("4"),
+            "<= 1.05",
+        )
         for structures in (8, 16)
     ]
 
@@ -136,7 +140,7 @@ def measure(repetitions: int) -> list[Row]:
     rows = []
     for part in parts:
         # Steps of a single network are short, and their ratios are held to three per cent.
-        found = part(repetitions=3 * repetitions if part.func is slicing else repetitions)
+        found = part(repetitions=2 * repetitions if part.func is slicing else repetitions)
         print(*found, sep="\n", flush=True)
         rows += found
     return rows
