@@ -68,7 +68,7 @@ def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=6)
+    parser.add_argument("--repetitions", type=int, default=4)
     parser.add_argument("--output", type=Path, default=RESULTS / "pipeline.json")
     arguments = parser.parse_args()
     found = []

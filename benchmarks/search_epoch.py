@@ -71,7 +71,7 @@ def _step_and_trace(network: str, resolution: int, size: int, *, repetitions: in
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS / "search_epoch.json")
     arguments = parser.parse_args()
     found = measure(arguments.repetitions)
