@@ -33,7 +33,7 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-# Ratios to the physical limit, in benchmarks/results/latest.json; up to twenty minutes.
+# Ratios to the physical limit, in benchmarks/results/latest.json; about twenty minutes on two cores.
 benchmark: .venv/installed
 	$(BIN)/python -m benchmarks
 
