@@ -1,13 +1,13 @@
 """How long a user waits before anything happens, each time in a new process."""
 
 import argparse
-import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
-from benchmarks.timing import seconds_of
+from benchmarks.timing import time_in_turn
 
 COMMANDS = {
     "help": ["-m", "ofar_tf.train", "--help"],
@@ -19,16 +19,15 @@ COMMANDS = {
 
 def measure(repetitions: int) -> list[Row]:
     """Starts each command in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(repetitions):
-        for name, command in COMMANDS.items():
-            run = [sys.executable, *command]
-            seconds[name].append(seconds_of(lambda run=run: subprocess.run(run, capture_output=True, check=True)))
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+    runs = {
+        name: partial(subprocess.run, [sys.executable, *command], capture_output=True, check=True)
+        for name, command in COMMANDS.items()
+    }
+    rounds = time_in_turn(runs, repetitions=repetitions)
     return [
-        Row("python -m ofar_tf.train --help, seconds", median["help"], "< 1"),
-        Row("import ofar_tf / import keras", median["ofar_tf"] / median["keras"], "< 1.1"),
-        Row("import ofar_tf, with its models / import keras", median["models"] / median["keras"]),
+        Row("python -m ofar_tf.train --help, seconds", rounds.median("help"), "< 1"),
+        Row("import ofar_tf / import keras", rounds.ratio("ofar_tf", "keras"), "< 1.1"),
+        Row("import ofar_tf, with its models / import keras", rounds.ratio("models", "keras")),
     ]
 
 

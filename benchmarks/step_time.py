@@ -36,7 +36,8 @@ def slicing(network: str, *, resolution: int, size: int, repetitions: int) -> li
             native = networks.NativeNetwork(model, mask, fused=fused)
             step = tf.function(lambda native=native: native.gradients(images, target))
             runs[name] = lambda step=step: step()[-1].numpy()
-        rounds = time_in_turn(runs, repetitions=repetitions)
+        # Steps of a single network are short, and their ratios are held to three per cent.
+        rounds = time_in_turn(runs, repetitions=2 * repetitions)
         title = f"{network} {resolution} px, batch {size}, {rate:.0%} pruned: sliced"
         rows.append(Row(f"{title} / native", rounds.ratio("sliced", "native"), "<= 1.03"))
         limit = "<= 0.75" if network == "MobileNetV2" else None
@@ -135,12 +136,11 @@ def measure(repetitions: int) -> list[Row]:
         partial(sandwich, "ResNet-20", resolutions=(32, 28, 24, 20), size=128),
         partial(masks, "MobileNetV2-1.5x", target=">= 1.5"),
         partial(masks, "MobileNetV1-1.5x", target=">= 2.2"),
-        partial(pool_sizes),
+        pool_sizes,
     )
     rows = []
     for part in parts:
-        # Steps of a single network are short, and their ratios are held to three per cent.
-        found = part(repetitions=2 * repetitions if part.func is slicing else repetitions)
+        found = part(repetitions=repetitions)
         print(*found, sep="\n", flush=True)
         rows += found
     return rows
