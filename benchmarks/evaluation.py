@@ -9,7 +9,7 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
 from ofar_tf.data import resize_batch
-from ofar_tf.deploy.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.pruning.subnet import build_subnet
 
 RATES = (0.0, 0.3, 0.5, 0.75)

@@ -39,6 +39,7 @@ SMALL = (
     "--noprogress",
 )
 METHODS = ("ofar", "us_net", "mutual_net", "slimmable", "independent", "network_slimming")
+TABLES = ("pool.json", "results.csv", "similarity.csv", "subnets.csv")
 PRECISIONS = "float32,float16,dynamic,int8,int8_float_io,int16x8,qat"
 # What differs from run to run though nothing has changed: times, places and versions.
 VARIABLE = ("versions", "git", "created", "latency", "arena_bytes", "origin", "sha256")
@@ -125,9 +126,8 @@ def _digests(folder: Path, name: str) -> Iterator[tuple[str, str]]:
             yield f"{key} weights", _keras_weights(path)
         elif path.name == "manifest.json":
             yield key, _sha256(json.dumps(_constant(json.loads(path.read_text())), sort_keys=True).encode())
-        elif path.name in ("pool.json", "results.csv", "similarity.csv", "subnets.csv") or path.suffix == ".npz":
-            if "export" not in path.relative_to(folder).parts[:1]:
-                yield key, _sha256(path.read_bytes())
+        elif path.name in TABLES or path.suffix == ".npz":
+            yield key, _sha256(path.read_bytes())
 
 
 def _constant(value: object) -> object:

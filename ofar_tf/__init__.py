@@ -8,6 +8,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from ofar_tf._version import __version__
+
 if TYPE_CHECKING:
     from ofar_tf import data, models
     from ofar_tf.library import evaluate_pool, export_family
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 # pool at four resolutions has several times as many, and compiling them again takes a quarter of a training step.
 # oneDNN reads this when it compiles its first kernel, so it works also after `import tensorflow`.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
-
-__version__ = "0.1.0"
 
 __all__ = [
     "MaskSearch",

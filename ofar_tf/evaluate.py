@@ -3,18 +3,19 @@
 python -m ofar_tf.evaluate --run_dir=RUN
 """
 
-from ofar_tf import atomic_file, flags
-from ofar_tf.config import EvaluateConfig
+from ofar_tf import flags
+from ofar_tf.files import atomic_file
+from ofar_tf.run.config import EvaluateConfig
 
 
 def main(config: EvaluateConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
         from ofar_tf.data import DamagedImageError
-        from ofar_tf.deploy.plots import ParetoPoint, plot_pareto
-        from ofar_tf.deploy.subnet_table import print_subnets, write_subnets
-        from ofar_tf.distribution import distribute
-        from ofar_tf.finished_run import FinishedRun
+        from ofar_tf.devices.distribution import distribute
+        from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
+        from ofar_tf.evaluation.subnet_table import print_subnets, write_subnets
+        from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(
             config.run_dir,

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import app, flags
 
-from ofar_tf.settings import describe_kind, format_setting, kind_of, parse_setting
+from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_setting
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2

@@ -10,8 +10,8 @@ import sys
 from functools import partial
 
 from ofar_tf import flags
-from ofar_tf.config import TrainConfig
-from ofar_tf.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.config import TrainConfig
+from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 
 # What shells give a command that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -19,12 +19,12 @@ _INTERRUPTED = 130
 
 def main(config: RunMatrixConfig) -> int:
     """Runs the command."""
-    from ofar_tf.folder_lock import FolderLock
-    from ofar_tf.matrix.matrix import Matrix
-    from ofar_tf.matrix.matrix_file import read_matrix
-    from ofar_tf.matrix.matrix_table import print_matrix
-    from ofar_tf.matrix.processes import Processes, python_module
-    from ofar_tf.matrix.runner import check_matrix, run_matrix
+    from ofar_tf.files.folder_lock import FolderLock
+    from ofar_tf.run.matrix.matrix import Matrix
+    from ofar_tf.run.matrix.matrix_file import read_matrix
+    from ofar_tf.run.matrix.matrix_table import print_matrix
+    from ofar_tf.run.matrix.processes import Processes, python_module
+    from ofar_tf.run.matrix.runner import check_matrix, run_matrix
 
     # A job scheduler ends programs with SIGTERM: it shall be as clean as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

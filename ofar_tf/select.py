@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from ofar_tf import flags
-from ofar_tf.config import SelectConfig
+from ofar_tf.run.config import SelectConfig
 
 
 def main(config: SelectConfig) -> None:
     """Runs the command."""
-    from ofar_tf.deploy.manifest import read_manifest
-    from ofar_tf.deploy.selection import Limits, choose, explain
-    from ofar_tf.quantities import parse_quantity
+    from ofar_tf.family.manifest import read_manifest
+    from ofar_tf.shipping.selection import Limits, choose, explain
+    from ofar_tf.text.quantities import parse_quantity
 
     with flags.one_line_errors():
         folder = Path(config.export_dir)

@@ -3,18 +3,19 @@
 python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
 """
 
-from ofar_tf import atomic_file, flags
-from ofar_tf.config import TrainConfig
+from ofar_tf import flags
+from ofar_tf.files import atomic_file
+from ofar_tf.run.config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:
     """Runs the command."""
     with flags.quiet_imports():
         from ofar_tf.data import DamagedImageError
-        from ofar_tf.distribution import LostProcessError
-        from ofar_tf.look_ahead import look_ahead
+        from ofar_tf.devices.distribution import LostProcessError
+        from ofar_tf.run.look_ahead import look_ahead
+        from ofar_tf.run.training_run import prepare
         from ofar_tf.training.callbacks import DivergenceError
-        from ofar_tf.training_run import prepare
     with flags.one_line_errors():
         if config.only_looks:
             look_ahead(config)

@@ -15,9 +15,10 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from sudden_death import die_at_random, end_of
 
-from ofar_tf import evaluate, export, training_run
-from ofar_tf.atomic_file import sha256_of
-from ofar_tf.config import EvaluateConfig, ExportConfig, TrainConfig
+from ofar_tf import evaluate, export
+from ofar_tf.files.atomic_file import sha256_of
+from ofar_tf.run import training_run
+from ofar_tf.run.config import EvaluateConfig, ExportConfig, TrainConfig
 
 
 def train_and_evaluate(run_dir):

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import pytest
 
-from ofar_tf.config import TrainConfig
-from ofar_tf.training_run import prepare
+from ofar_tf.run.config import TrainConfig
+from ofar_tf.run.training_run import prepare
 
 SOUND = (
     "--model=resnet8",

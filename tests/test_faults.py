@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from ofar_tf import evaluate, train
-from ofar_tf.config import EvaluateConfig, TrainConfig
-from ofar_tf.folder_lock import FolderLock
+from ofar_tf.files.folder_lock import FolderLock
+from ofar_tf.run.config import EvaluateConfig, TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
 SETTINGS = {

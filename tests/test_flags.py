@@ -10,8 +10,8 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
-from ofar_tf.config import EvaluateConfig, ExportConfig, PackageConfig, SelectConfig, TrainConfig
-from ofar_tf.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.config import EvaluateConfig, ExportConfig, PackageConfig, SelectConfig, TrainConfig
+from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 
 COMMANDS = {
     "train": TrainConfig,

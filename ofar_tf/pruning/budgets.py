@@ -13,7 +13,7 @@ import numpy as np
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.quantities import format_quantity
+from ofar_tf.text.quantities import format_quantity
 
 
 @dataclass(frozen=True)

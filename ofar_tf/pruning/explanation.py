@@ -8,8 +8,8 @@ from rich.table import Table
 
 from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.quantities import format_quantity
-from ofar_tf.tables import table_console
+from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.tables import table_console
 
 
 @dataclass(frozen=True)

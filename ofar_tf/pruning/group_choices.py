@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroups
 
 SCHEMA_VERSION = 1

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.search.mask_tracker import MaskTracker, SimilarityRow

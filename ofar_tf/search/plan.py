@@ -11,8 +11,8 @@ from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.quantities import format_quantity
-from ofar_tf.tables import table_console
+from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.tables import table_console
 
 
 @dataclass(frozen=True)

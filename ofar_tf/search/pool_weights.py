@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 from ofar_tf.pruning.functional_model import flat_layers
 
 OWNERSHIPS = ("nothing", "batch_norm", "everything")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.once_for_all import OnceForAll
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 
 
 @dataclass(frozen=True)

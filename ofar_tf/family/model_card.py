@@ -1,0 +1,170 @@
+"""`README.md` of an export folder: the model card, for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
+from ofar_tf.files import atomic_file
+from ofar_tf.text.quantities import format_quantity
+
+_USE = """\
+## Input and output
+
+- Input: one RGB image, `[1, r, r, 3]`, values 0 to 255, r the resolution in the file's name. Normalisation is inside
+  the file. Files with `uint8` input take the bytes of the image as they are.
+- Output: one probability for each class, `[1, K]`. Where the output is `uint8`, the probability is
+  `scale * (value - zero_point)` with the numbers in `manifest.json`. Line i of `labels.txt` names class i, counted
+  from 0.
+
+## On Android
+
+Copy a file and `labels.txt` to `app/src/main/assets` and run it with LiteRT (`com.google.ai.edge.litert:litert`):
+
+```kotlin
+val bytes = context.assets.open("{path}").use { it.readBytes() }
+val model = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes)
+val interpreter = Interpreter(model)
+interpreter.run(image, scores)  // image: a direct ByteBuffer in native order, {dtype} RGB
+```
+
+MediaPipe Tasks reads normalisation and labels from metadata inside a file. These files carry none: it accepts those
+with `uint8` input, without label names, and refuses those with float input.
+
+"""
+
+
+def write_model_card(path: str | Path, manifest: Manifest) -> None:
+    """Writes the model card of an export folder.
+
+    It says what the files are, how they were made and checked, which to ship and how to load them.
+
+    Args:
+        path: Where to, normally `README.md` in the export folder.
+        manifest: The files, at least one.
+
+    Raises:
+        ValueError: If the manifest has no files.
+    """
+    if not manifest.models:
+        raise ValueError("Expected a manifest with at least one file. Received: none.")
+    first = manifest.models[0]
+    sections = [
+        _origin(manifest),
+        _choice(manifest),
+        _files(manifest),
+        _speed(manifest),
+        _USE.replace("{path}", Path(first.path).name).replace("{dtype}", first.input.dtype),
+        _checking(manifest),
+    ]
+    atomic_file.write_text(path, "".join(sections))
+
+
+def _origin(manifest: Manifest) -> str:
+    dataset = ", ".join(f"{name}: {value}" for name, value in manifest.dataset.items())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    return f"""# A family of image classifiers
+
+One network was trained once with ofar_tf; each file is a part of it: fewer channels, a smaller image, or both.
+
+- Data: {dataset}
+- Seed: {"none" if manifest.seed is None else manifest.seed}
+- Made with: {versions}
+- Commit: {manifest.git or "unknown"}
+- Written: {manifest.created}
+
+"""
+
+
+def _choice(manifest: Manifest) -> str:
+    """Lists, for each precision, the files of the front by rising cost: the most accurate file for each budget."""
+    lines = ["## Which file to ship", ""]
+    for name in dict.fromkeys(model.quantization for model in manifest.models):
+        front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
+        lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
+        lines += [
+            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` ({100 * model.top1:.2f} % top-1)"
+            for model in front
+        ] or ["- none passed its checks"]
+        lines.append("")
+    return "\n".join(
+        [*lines, "For limits on size or latency: `python -m ofar_tf.select --export_dir=. --max_macs=120M`.", "", ""]
+    )
+
+
+def _cost(model: ModelEntry) -> tuple[int, int]:
+    return model.macs, model.bytes
+
+
+def _files(manifest: Manifest) -> str:
+    header = (
+        "## Files\n\n| file | resolution | MACs | parameters | bytes | top-1 % | Keras top-1 % | front | check |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---|---|\n"
+    )
+    return header + "".join(map(_row, manifest.models)) + "\n"
+
+
+def _row(model: ModelEntry) -> str:
+    top1, keras_top1 = ("-", "-")
+    if model.metrics:
+        top1, keras_top1 = f"{100 * model.metrics.top1:.2f}", f"{100 * model.metrics.keras_top1:.2f}"
+    check = "passed" if model.checks.passed else "**FAILED** " + " ".join(model.checks.reasons).replace("|", "/")
+    macs, params = format_quantity(model.macs), format_quantity(model.params)
+    front = "yes" if model.pareto else ""
+    cells = (f"`{model.path}`", model.resolution, macs, params, model.bytes, top1, keras_top1, front, check)
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _speed(manifest: Manifest) -> str:
+    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
+    header = [f"{device}, threads: {threads}, ms" for device, threads in places]
+    lines = [
+        "## Speed and memory",
+        "",
+        "Latency of one image: the median, and in brackets what nine runs of ten stay below. No device's number holds",
+        "for another. Memory is what LiteRT gives to tensors, the weights not counted. The last column is what the GPU",
+        "delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
+        "",
+        f"| {' | '.join(['file', *header, 'memory, bytes', 'GPU refuses'])} |",
+        f"|---|{'---:|' * (len(header) + 1)}---|",
+        *(_speed_row(model, places) for model in manifest.models),
+        "",
+        "To measure on a phone that `adb` sees, and bring the figures here:",
+        "",
+        "```",
+        f"curl -LO {BINARY}",
+        f"sh {SCRIPT} benchmark_model > phone.csv",
+        "python -m ofar_tf.export --run_dir=RUN --import_latency=phone.csv",
+        "```",
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _speed_row(model: ModelEntry, places: Sequence[tuple[str, int]]) -> str:
+    measured = {latency.place: latency for latency in model.latency}
+    times = []
+    for place in places:
+        found = measured.get(place)
+        tail = f" ({found.p90_ms:.3g})" if found and found.p90_ms else ""
+        times.append(f"{found.median_ms:.3g}{tail}" if found else "-")
+    memory = "-" if model.arena_bytes is None else str(model.arena_bytes)
+    refused = "-" if model.gpu_refused is None else ", ".join(model.gpu_refused) or "nothing"
+    return f"| {' | '.join([f'`{model.path}`', *times, memory, refused])} |"
+
+
+def _checking(manifest: Manifest) -> str:
+    images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
+    return f"""## How they were checked
+
+Each file was run through LiteRT on the {images} images of the evaluation split; the table shows what the file itself
+reached. A file passes if its scores are finite, it has builtin operators only, no variables, static shapes and batch 1,
+and
+
+- as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
+- in any other precision, its top-1 accuracy is at most {MAX_TOP1_DROP:g} below that of its `.keras` file.
+
+`manifest.json` holds the SHA-256, the operators and the findings of each file. Do not ship one that is marked FAILED.
+"""

@@ -1,0 +1,434 @@
+"""What a run is: every setting of the commands, checked on construction, without TensorFlow.
+
+Each field is one flag: its name, its default, its help and its bounds stand here and nowhere else.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofar_tf.run.methods import METHODS
+from ofar_tf.run.settings import Settings, format_setting, setting
+from ofar_tf.text.quantities import parse_quantity
+
+
+@dataclass(frozen=True)
+class TrainConfig(Settings):
+    """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
+
+    run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
+
+    dataset: str = setting(
+        "fashion_mnist_mini",
+        "fashion_mnist_mini (ships with the package), image_folder, or any tensorflow-datasets image classification "
+        "set by name: cifar10, imagenette/160px-v2, imagenet2012.",
+    )
+    data_dir: str | None = setting(None, "Where the data set lies; for image_folder, the folder itself.", free=True)
+    download: bool = setting(False, "Let tensorflow-datasets download and prepare a missing data set.", free=True)
+    train_split: str = setting("train", "Split to train on, in tfds notation: train, train[:90%].")
+    eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
+    calibration_split: str | None = setting(
+        None, "Split to calibrate BatchNorm and quantization on; by default the training split."
+    )
+    augmentation: str = setting(
+        "random_resized_crop",
+        "How training images are varied.",
+        choices=("none", "pad_and_crop", "random_resized_crop"),
+    )
+    crop_scale_min: float = setting(0.25, "Least area share of a random resized crop.", low=0.01, high=1.0)
+    flip: bool = setting(True, "Mirror half of the training images.")
+    color_jitter: float = setting(
+        0.0, "Strength of random brightness, contrast, saturation and hue; 0 for none, 0.4 is usual.", low=0.0, high=1.0
+    )
+    rand_augment_layers: int = setting(0, "Random operations on each image (RandAugment); 2 is usual.", low=0, high=16)
+    rand_augment_magnitude: float = setting(9.0, "Strength of RandAugment's operations.", low=0.0, high=10.0)
+    mixup_alpha: float = setting(
+        0.0, "Blend pairs of images and their labels: parameter of the Beta distribution; 0 for none.", low=0.0
+    )
+    cutmix_alpha: float = setting(
+        0.0, "Paste a window of one image into another, and blend their labels by area; 0 for none.", low=0.0
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of each label spread evenly over all classes; only the teacher learns from labels.",
+        low=0.0,
+        high=0.9,
+    )
+    eval_resize: int | None = setting(
+        None,
+        "Pixels of the shorter side before the central crop at evaluation; by default 256/224 of the largest "
+        "resolution with random_resized_crop, else the largest resolution.",
+        low=1,
+    )
+
+    model: str = setting(
+        "mobilenet_v2",
+        "A built-in network (mobilenet_v1, mobilenet_v2, resnet20, resnet50, wide_resnet_28_10, vgg16, ...), a saved "
+        "functional Keras model (path.keras), or package.module:function that builds one.",
+    )
+    width_multiplier: float = setting(1.0, "Factor on the channels of a built-in network.", low=0.05, high=10.0)
+    small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
+    initial_weights: str | None = setting(None, "A .keras or .weights.h5 file whose weights the supernet starts from.")
+
+    method: str = setting(
+        "ofar",
+        "What is trained: sets --importance, --distillation, --batch_norm, --networks_per_step, --weights and "
+        "--training_resolutions, as far as they are not given.",
+        choices=tuple(METHODS),
+    )
+    pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")
+    macs_budgets: tuple[int, ...] = setting(
+        (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
+    )
+    budgets: tuple[int, ...] = setting((), "Like --macs_budgets, but in --budget_unit. Instead of the two above.")
+    budget_unit: str = setting(
+        "macs",
+        "What --budgets count: multiply-adds at the largest resolution, parameters, or bytes of the int8 .tflite file "
+        "(predicted from three conversions, to a few per cent).",
+        choices=("macs", "params", "bytes"),
+    )
+    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1)
+    search_resolutions: tuple[int, ...] = setting(
+        (), "Input sizes during the search; by default the largest only.", low=1
+    )
+    training_resolutions: tuple[int, ...] = setting(
+        (),
+        "Input sizes that joint training draws from; by default all or the largest only, as the method has it.",
+        low=1,
+    )
+    search_epochs: int = setting(10, "Most epochs the structure search may take.", low=0)
+    similarity_threshold: float = setting(0.95, "Mask similarity above which a structure is frozen.", low=1e-6, high=1)
+    similarity_patience: int = setting(1, "How many times in a row a mask must be unchanged.", low=1)
+    importance: str | None = setting(
+        None,
+        "What ranks channels: the paper's gamma, or a variant or control; by default as the method has it.",
+        choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
+    )
+    groups: str | None = setting(
+        None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
+    )
+    min_channels: int = setting(8, "Least channels a group keeps.", low=1)
+    channel_round_to: int = setting(8, "Kept counts are multiples of this.", low=1)
+    prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
+    nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
+    gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    search_execution: str = setting(
+        "auto",
+        "How the search runs its networks: whole, with masks (masked), or compact and traced again each epoch "
+        "(sliced); the results are the same, auto takes the faster.",
+        choices=("auto", "masked", "sliced"),
+    )
+    after_search: str = setting(
+        "continue",
+        "Train the structures on from the weights that the search ends with, or from the initial ones.",
+        choices=("continue", "reinitialize"),
+    )
+    networks_per_step: str | None = setting(
+        None,
+        "Which networks a step trains: the sandwich of four (largest, two drawn, smallest) or all of the pool.",
+        choices=("sandwich", "all"),
+    )
+    weights: str | None = setting(
+        None, "Whether structures share their weights or each has its own.", choices=("shared", "separate")
+    )
+    batch_norm: str | None = setting(
+        None,
+        "calibrated: structures share gamma and beta; switchable: each has its own. Statistics are calibrated for each "
+        "structure and resolution with both.",
+        choices=("calibrated", "switchable"),
+    )
+    distillation: str | None = setting(
+        None,
+        "What a network learns: the output of the one before it (chain), of the largest (star), or the labels (none).",
+        choices=("chain", "star", "none"),
+    )
+    distillation_divergence: str = setting(
+        "forward", "KL(teacher, student) or its reverse.", choices=("forward", "reverse")
+    )
+
+    epochs: int = setting(90, "Epochs of the run, the search included.", low=1)
+    batch_size: int = setting(128, "Training images per step.", low=1)
+    learning_rate: float = setting(0.1, "Learning rate at which joint training starts.", low=1e-12)
+    search_learning_rate: float | None = setting(
+        None, "Learning rate of the search; by default --learning_rate.", low=1e-12
+    )
+    learning_rate_decay: str = setting(
+        "cosine", "How the learning rate falls to zero, per step.", choices=("cosine", "linear", "constant")
+    )
+    momentum: float = setting(0.9, "Nesterov momentum of SGD.", low=0.0, high=0.9999)
+    weight_decay: float = setting(1e-4, "L2 penalty on convolution and dense kernels.", low=0.0)
+    clip_norm: float | None = setting(
+        None, "Largest norm of a step's gradient, all weights taken together; by default there is none.", low=1e-12
+    )
+    ema_momentum: float | None = setting(
+        None,
+        "Keep moving averages of the weights, measure and ship them: 0.9999 is usual; by default there are none.",
+        low=0.0,
+        high=0.999999,
+    )
+    gradient_accumulation: int = setting(
+        1,
+        "Parts that a batch is split into, one run after the other, where memory is short; BatchNorm sees each part.",
+        low=1,
+    )
+    networks_at_once: int | None = setting(
+        None,
+        "How many networks of a step may run at the same time, after the largest: one saves memory; by default two on "
+        "a CPU, which is faster there.",
+        low=1,
+        free=True,
+    )
+    dtype_policy: str = setting(
+        "float32",
+        "Number formats of the training step; weights stay float32.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    steps_per_execution: int = setting(
+        1, "Steps between two looks at the losses; more of them keep a fast GPU busy.", low=1, free=True
+    )
+    jit_compile: bool = setting(False, "Compile networks with XLA, one for each structure and resolution; for GPUs.")
+    distribution: str = setting(
+        "none",
+        "Devices that share a step: none (one), mirrored (all GPUs of this machine), multi_worker (TF_CONFIG), tpu.",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+        free=True,
+    )
+    seed: int = setting(0, "Seed of weights, data order, augmentation and sandwich draws.", low=0, high=2**31 - 1)
+
+    eval_batch_size: int = setting(250, "Images per step of calibration and evaluation.", low=1, free=True)
+    calibration_images: int = setting(2000, "Images that calibrate BatchNorm for each structure and resolution.", low=1)
+    validation_every: int = setting(1, "Epochs between two rows of results.csv; 0 for never.", low=0, free=True)
+    validation_images: int | None = setting(
+        1000, "Evaluation images for results.csv while training; the evaluation split is used whole afterwards.", low=1
+    )
+    deterministic: bool = setting(False, "Use only operations that give the same bits every time; slower on GPUs.")
+    progress: bool = setting(True, "Show a progress bar.", free=True)
+
+    explain: bool = setting(
+        False, "Print the channel groups of the model and what cannot be pruned; no run.", free=True
+    )
+    plan: bool = setting(False, "Print what each structure will cost at each resolution; no run.", free=True)
+    write_groups: str | None = setting(None, "Write the channel groups to this new JSON file; no run.", free=True)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether the command only prints or writes what it found, and begins no run."""
+        return self.explain or self.plan or self.write_groups is not None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.run_dir and not self.only_looks:
+            raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
+        given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
+        if len(given) > 1 or (not given and (self.plan or not self.only_looks)):
+            raise ValueError(
+                "Expected one of --pruning_rates, --macs_budgets and --budgets. "
+                f"Received: {' and '.join(map(str, given)) or 'none'}."
+            )
+        wrong = [rate for rate in self.pruning_rates if not 0.0 <= rate < 1.0]
+        if wrong:
+            raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
+        if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
+            raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
+        for name in ("search_resolutions", "training_resolutions"):
+            sizes = getattr(self, name)
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"Expected different --{name}. Received: {list(sizes)}.")
+            if max(sizes, default=0) > max(self.resolutions):
+                raise ValueError(
+                    f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
+                    f"Received: {list(sizes)}."
+                )
+        if self.search_epochs >= self.epochs:
+            raise ValueError(
+                "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
+                f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
+            )
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                "Expected a --batch_size that --gradient_accumulation divides. "
+                f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
+            )
+
+    def resolved(self) -> "TrainConfig":
+        """Returns the same configuration with every setting that was left to the method as the method has it."""
+        method = METHODS[self.method]
+        largest = tuple(sorted(self.resolutions, reverse=True)[:1])
+        return dataclasses.replace(
+            self,
+            importance=self.importance or method.importance,
+            distillation=self.distillation or method.distillation,
+            batch_norm=self.batch_norm or method.batch_norm,
+            networks_per_step=self.networks_per_step or method.networks_per_step,
+            weights=self.weights or method.weights,
+            training_resolutions=self.training_resolutions or (self.resolutions if method.all_resolutions else largest),
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Settings):
+    """The settings of `ofar_tf.evaluate`."""
+
+    run_dir: str = setting("", "Folder of a finished run.")
+    data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
+    eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    distribution: str = setting(
+        "none",
+        "Devices that share the work: none (one) or mirrored (all GPUs of this machine). The results are the same.",
+        choices=("none", "mirrored"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_run_dir(self.run_dir)
+
+
+@dataclass(frozen=True)
+class ExportConfig(Settings):
+    """The settings of `ofar_tf.export`."""
+
+    run_dir: str = setting("", "Folder of an evaluated run.")
+    export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")
+    data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
+    precisions: tuple[str, ...] = setting(
+        ("float32", "int8"),
+        "Kinds of .tflite files.",
+        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8", "qat"),
+    )
+    only: tuple[str, ...] = setting(
+        ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
+    )
+    representative_images: int = setting(200, "Training images that set the ranges of quantized files.", low=1)
+    qat_images: int = setting(2000, "Training images that qat files are fine-tuned on.", low=1)
+    qat_epochs: int = setting(5, "Passes over them; 0 measures the ranges and learns nothing.", low=0)
+    qat_learning_rate: float = setting(
+        1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
+    )
+    eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
+    pack_resolutions: bool = setting(
+        False,
+        "Also write the resolutions of each structure as signatures of one file, where that saves bytes: weights of 8 "
+        "bits are shared, floats are not. For LiteRT; MediaPipe takes no such files.",
+    )
+    description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")
+    model_version: str = setting("1", "Your version of the files; each file holds it.")
+    license: str = setting("Not stated", "The terms under which others may use the files; each file holds them.")
+    author: str = setting("", "Who made the files; each file holds it.")
+    workers: int | None = setting(None, "Conversions at once; by default one for each core.", low=1)
+    latency_threads: int = setting(
+        1, "Time every file on this machine, with so many threads, one file after the other; 0 to time none.", low=0
+    )
+    import_latency: str | None = setting(
+        None, "A table of measurements on phones; benchmark_on_phone.sh in the export folder writes it."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_run_dir(self.run_dir)
+        if not self.precisions or not self.only:
+            raise ValueError(
+                "Expected at least one entry in --precisions and in --only. "
+                f"Received: {list(self.precisions)} and {list(self.only)}."
+            )
+
+
+@dataclass(frozen=True)
+class SelectConfig(Settings):
+    """The settings of `ofar_tf.select`."""
+
+    export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
+    max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
+    max_bytes: str | None = setting(None, "Largest file: 500K.")
+    min_top1: float | None = setting(None, "Least top-1 accuracy of the file, in [0, 1].", low=0.0, high=1.0)
+    max_latency_ms: float | None = setting(
+        None, "Largest median latency, in milliseconds, on --device; by default on the slowest of all.", low=0.0
+    )
+    device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
+    quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.export_dir:
+            raise ValueError("Expected --export_dir, the folder of an export. Received: none.")
+        for limit in (self.max_macs, self.max_bytes):
+            if limit is not None:
+                parse_quantity(limit)
+
+
+@dataclass(frozen=True)
+class PackageConfig(Settings):
+    """The settings of `ofar_tf.package`."""
+
+    export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
+    package_dir: str = setting("", "Folder to write: new, empty, or one that this command wrote.")
+    tiers: tuple[str, ...] = setting(
+        (),
+        "Kinds of devices, the best first, as NAME:KEY=VALUE:...: high:min_ram=6G:max_macs=300M,low:max_macs=50M. "
+        "Conditions: min_ram, soc=MANUFACTURER/MODEL+..., device=BRAND/DEVICE+...; the last tier has none. "
+        "Limits: max_macs, max_bytes, max_latency_ms (measured_on=DEVICE). Also precision (int8) and budget_ms: the "
+        "latency above which the app steps down to a cheaper file (by default max_latency_ms, else never).",
+    )
+    steps_down: int = setting(1, "Cheaper files that each tier receives too.", low=0)
+    pack_name: str = setting("ofar_models", "Name of the AI pack, the Gradle module that holds the files.")
+    delivery: str = setting(
+        "install-time", "When Play delivers the pack.", choices=("install-time", "fast-follow", "on-demand")
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("export_dir", "package_dir", "tiers"):
+            if not getattr(self, name):
+                raise ValueError(f"Expected --{name}: --help shows an example. Received: none.")
+
+
+def _require_run_dir(run_dir: str) -> None:
+    if not run_dir:
+        raise ValueError("Expected --run_dir, the folder of a finished run. Received: none.")
+
+
+def to_json(config: TrainConfig) -> str:
+    """Returns the text of `config.json`."""
+    return json.dumps(dataclasses.asdict(config), indent=1) + "\n"
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads `config.json`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is not the configuration of a run.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return TrainConfig(**values)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}") from error
+
+
+def to_flagfile(config: TrainConfig) -> str:
+    """Returns a flagfile that repeats a run exactly: every setting but the folder, which is the new run's own."""
+    lines = ["# Every setting of this run: python -m ofar_tf.train --flagfile=THIS_FILE --run_dir=NEW_DIR"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool):
+            lines.append(f"--{field.name}" if value else f"--no{field.name}")
+        elif field.name != "run_dir":
+            lines.append(f"--{field.name}={format_setting(value) or ''}")
+    return "\n".join(lines) + "\n"
+
+
+def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
+    """Lists the settings in which two runs differ, as far as they change a result."""
+    # A setting that is given as the method has it anyway is no difference.
+    resolved = first.resolved(), second.resolved()
+    return [
+        f"{field.name} was {getattr(first, field.name)!r}, now {getattr(second, field.name)!r}"
+        for field in dataclasses.fields(first)
+        if not field.metadata["free"]
+        and all(getattr(one, field.name) != getattr(other, field.name) for one, other in ((first, second), resolved))
+    ]

@@ -1,0 +1,100 @@
+"""A finished run, read back from its directory: what evaluation and export start from."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ofar_tf._version import __version__
+from ofar_tf.data import resize_batch
+from ofar_tf.devices.distribution import Distribution
+from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.files import atomic_file
+from ofar_tf.models.user_model import read_file
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.run.config import TrainConfig, read_config
+from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.run_dir import RunDir
+from ofar_tf.search.pool_weights import PoolWeights, ownership
+from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+
+
+class FinishedRun:
+    """The supernet, the pool and the data of a finished run.
+
+    Args:
+        run_dir: The run's folder.
+        data_dir: Where the data set lies now, if it has moved.
+        eval_images: Measure on this many images only.
+        distribution: The devices that measure; one by default.
+
+    Raises:
+        FileNotFoundError: If there is no finished run.
+        ValueError: If a file of the run is damaged, or the data set is not there.
+    """
+
+    def __init__(
+        self,
+        run_dir: str,
+        *,
+        data_dir: str | None = None,
+        eval_images: int | None = None,
+        distribution: Distribution | None = None,
+    ):
+        self.run_dir = RunDir(Path(run_dir))
+        self.config: TrainConfig = read_config(self.run_dir.config)
+        if not self.run_dir.supernet.exists():
+            raise FileNotFoundError(
+                f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
+                f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
+            )
+        self.run_dir.check_seal()
+        groups = self.run_dir.groups if self.config.groups else None
+        self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups, distribution=distribution)
+        self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
+        self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
+        self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
+        config = self.experiment.config
+        self.weights = PoolWeights(
+            self.supernet,
+            structures=len(self.pool),
+            owned=ownership(weights=str(config.weights), batch_norm=str(config.batch_norm)),
+        )
+        self.weights.load(self.run_dir.own_weights)
+        self._eval_images = eval_images
+        # Touched here so that a missing data set is found before any work.
+        self.experiment.eval_split  # noqa: B018
+
+    @cached_property
+    def trained_pool(self) -> TrainedPool:
+        """The pool, with the run's own images."""
+        images = PoolImages(
+            calibration=self.experiment.calibration_batches,
+            evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
+        )
+        resolutions = tuple(sorted(self.config.resolutions, reverse=True))
+        strategy = self.experiment.distribution.strategy
+        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights, strategy)
+
+    @property
+    def origin(self) -> str:
+        """A digest of everything the run's calibrated networks are made from."""
+        config = self.config
+        split = config.calibration_split or config.train_split
+        parts = (
+            __version__,
+            atomic_file.sha256_of(self.run_dir.supernet),
+            atomic_file.sha256_of(self.run_dir.pool),
+            *(atomic_file.sha256_of(path) for path in [self.run_dir.own_weights] if path.exists()),
+            f"{config.dataset} {split} {config.calibration_images} {config.resolutions} {config.eval_resize}",
+        )
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def evaluation_batches(self, resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the evaluation images at a resolution, as the networks of the run saw them."""
+        for images, labels in self.experiment.evaluation_batches(images=self._eval_images):
+            yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
