@@ -5,7 +5,7 @@ python -m ofar_tf.evaluate --run_dir=RUN
 
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
-from ofar_tf.run.config import EvaluateConfig
+from ofar_tf.run.evaluate_config import EvaluateConfig
 
 
 def main(config: EvaluateConfig) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.files.folder_lock import FolderLock
-from ofar_tf.run.config import ExportConfig
+from ofar_tf.run.export_config import ExportConfig
 
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow

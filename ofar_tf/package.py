@@ -5,7 +5,7 @@ python -m ofar_tf.package --export_dir=RUN/export --package_dir=OUT \
 """
 
 from ofar_tf import flags
-from ofar_tf.run.config import PackageConfig
+from ofar_tf.shipping.package_config import PackageConfig
 
 
 def main(config: PackageConfig) -> None:

@@ -10,8 +10,8 @@ import sys
 from functools import partial
 
 from ofar_tf import flags
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.train_config import TrainConfig
 
 # What shells give a command that Ctrl-C ended.
 _INTERRUPTED = 130

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ofar_tf import flags
-from ofar_tf.run.config import SelectConfig
+from ofar_tf.shipping.select_config import SelectConfig
 
 
 def main(config: SelectConfig) -> None:

@@ -5,7 +5,7 @@ python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [othe
 
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
-from ofar_tf.run.config import TrainConfig
+from ofar_tf.run.train_config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import pytest
 
-from ofar_tf.run.config import TrainConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.run.training_run import prepare
 
 SOUND = (

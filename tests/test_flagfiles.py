@@ -16,8 +16,9 @@ from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.run.config import ExportConfig, TrainConfig
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import PlannedStructure, plan_pool
 
 CHECKOUT = Path(__file__).parents[1]

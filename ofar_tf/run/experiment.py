@@ -20,7 +20,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
-from ofar_tf.run.config import TrainConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.search_execution import faster_execution

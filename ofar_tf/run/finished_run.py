@@ -16,9 +16,10 @@ from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_groups import ChannelGroups
-from ofar_tf.run.config import TrainConfig, read_config
+from ofar_tf.run.config_file import read_config
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ofar_tf.pruning.explanation import print_explanation
 from ofar_tf.pruning.group_choices import write_group_choices
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import plan_pool, print_plan
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ofar_tf.files import atomic_file, folder_lock
-from ofar_tf.run.config import TrainConfig, differences, read_config, to_flagfile, to_json
+from ofar_tf.run.config_file import differences, read_config, to_flagfile, to_json
+from ofar_tf.run.train_config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ import tensorflow as tf
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.files import atomic_file
-from ofar_tf.run.config import TrainConfig, to_json
+from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training

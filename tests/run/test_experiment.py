@@ -5,8 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.train_config import TrainConfig
 
 
 def experiment(**changes: Any) -> Experiment:

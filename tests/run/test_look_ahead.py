@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.look_ahead import look_ahead
+from ofar_tf.run.train_config import TrainConfig
 
 SETTINGS = {
     "model": "resnet8",

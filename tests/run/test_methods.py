@@ -8,9 +8,9 @@ import pytest
 
 from ofar_tf.conversion.stock_networks import family_members
 from ofar_tf.run import training_run
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.finished_run import FinishedRun
 from ofar_tf.run.methods import METHODS
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
 MODEL = """

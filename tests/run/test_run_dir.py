@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ofar_tf.run.config import TrainConfig, read_config
+from ofar_tf.run.config_file import read_config
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
 
 
 def config_of(path: Path) -> TrainConfig:

@@ -18,9 +18,9 @@ import pytest
 
 from ofar_tf import train
 from ofar_tf.run import training_run
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.finished_run import FinishedRun
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
 
 MODEL = """
 import keras

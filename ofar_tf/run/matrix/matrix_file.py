@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.matrix.matrix_run import MatrixRun
+from ofar_tf.run.train_config import TrainConfig
 
 _KEYS = ("name", "flagfile", "seeds", "overrides")
 # Names are folders beside matrix.csv and seeds.csv: a dot is there for numbers, as in rate_0.8.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
 
 
 class RunState(Enum):

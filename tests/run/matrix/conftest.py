@@ -8,10 +8,11 @@ import pytest
 
 from ofar_tf import flags
 from ofar_tf.files.folder_lock import FolderLock
-from ofar_tf.run.config import TrainConfig, to_json
+from ofar_tf.run.config_file import to_json
 from ofar_tf.run.matrix.matrix import Matrix
 from ofar_tf.run.matrix.matrix_file import read_matrix
 from ofar_tf.run.matrix.processes import Processes
+from ofar_tf.run.train_config import TrainConfig
 
 # Seed s finds 1000 + 10 s multiply-adds and is right on (80 + s) % of the images.
 _PROGRAM = """

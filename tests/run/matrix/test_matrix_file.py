@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from ofar_tf import flags
-from ofar_tf.run.config import TrainConfig
 from ofar_tf.run.matrix.matrix import Matrix
 from ofar_tf.run.matrix.matrix_file import read_matrix
+from ofar_tf.run.train_config import TrainConfig
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "experiments").glob("*.toml"))
 RATES = 'overrides = ["--pruning_rates=0,0.5"]\n'

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from ofar_tf.family.manifest import Manifest, write_manifest
-from ofar_tf.run.config import PackageConfig
+from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.play.device_tier import parse_tiers
 from ofar_tf.shipping.play.owned_folder import RECORD
 from ofar_tf.shipping.play.play_package import write_package

@@ -8,17 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ofar_tf.run.config import (
-    EvaluateConfig,
-    ExportConfig,
-    SelectConfig,
-    TrainConfig,
-    differences,
-    read_config,
-    to_flagfile,
-    to_json,
-)
+from ofar_tf.run.config_file import differences, read_config, to_flagfile, to_json
+from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.settings import kind_of
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.shipping.select_config import SelectConfig
 
 CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
 
