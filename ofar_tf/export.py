@@ -46,7 +46,7 @@ def _export(config: ExportConfig) -> int:
         from ofar_tf.tflite.metadata import Credits
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
-        chosen = _choose(read_subnets(run.run_dir.subnets), config.only)
+        chosen = _choose(read_subnets(run.run_dir.subnets, run.experiment.task.metric), config.only)
         for precision in config.precisions:
             precision_named(precision)
         similarity = read_similarity(run.run_dir.path / "similarity.csv", recorded_masks(run.run_dir.checkpoints))

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.evaluation.accuracy import Accuracy
+from ofar_tf.data.size import Size
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -17,6 +17,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.task import Scores, Task
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class TrainedPool:
         supernet: The trained network that holds all others.
         groups: Its channel groups.
         pool: The structures.
-        resolutions: Input sizes in pixels, largest first.
+        resolutions: What its networks see, largest first.
         images: What to calibrate and to measure with.
+        task: What they learned.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
         strategy: Whose devices measure, see `PoolAccuracy`.
     """
@@ -36,15 +38,23 @@ class TrainedPool:
     supernet: keras.Model
     groups: ChannelGroups
     pool: PrunedNetworkPool
-    resolutions: tuple[int, ...]
+    resolutions: tuple[Size, ...]
     images: PoolImages
+    task: Task
     weights: PoolWeights | None = None
     strategy: tf.distribute.Strategy | None = None
 
     @cached_property
     def accuracy(self) -> PoolAccuracy:
         """Measures its networks, on copies that are kept from one time to the next."""
-        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of, strategy=self.strategy)
+        return PoolAccuracy(
+            self.supernet,
+            self.groups,
+            self.images,
+            task=self.task,
+            weights_of=self.weights_of,
+            strategy=self.strategy,
+        )
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
@@ -66,15 +76,12 @@ class TrainedPool:
         rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
         return [replace(row, pareto=best) for row, best in zip(rows, pareto_front(rows), strict=True)]
 
-    def _row(self, network: PrunedNetwork, resolution: int, accuracy: Accuracy) -> SubnetRow:
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores) -> SubnetRow:
         return SubnetRow(
             structure=network.name,
             rate=network.rate,
             resolution=resolution,
             macs=self._costs.macs(network.mask, resolution),
             params=network.params,
-            top1=accuracy.top1,
-            top5=accuracy.top5,
-            images=accuracy.images,
-            pareto=False,
+            scores=scores,
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ofar_tf.checks.measurement import drops_too_far, tflite_accuracy
-from ofar_tf.evaluation.accuracy import Batches
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
 from ofar_tf.family.packed_file import PackedFile, PackedSignature
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.classification.accuracy import Batches
 from ofar_tf.tflite.merged_signatures import largest_difference, pack, share_kernels
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, with_metadata
 

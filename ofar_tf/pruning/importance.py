@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.costs import Costs
 
@@ -16,7 +17,7 @@ def channel_importance(
     weights: Sequence[np.ndarray],
     *,
     criterion: str = "gamma",
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     seed: int = 0,
 ) -> np.ndarray:
     """Scores every prunable channel.

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
@@ -30,7 +31,7 @@ def build_subnet(
     groups: ChannelGroups,
     mask: ChannelMask,
     *,
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     trainable_copy: bool = False,
     dtype_policy: str = "float32",
 ) -> keras.Model:
@@ -40,7 +41,7 @@ def build_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
@@ -54,7 +55,7 @@ def build_subnet(
     widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
     inputs = None
     if resolution is not None:
-        inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
+        inputs = keras.tree.map_structure(lambda tensor: _input_of(tensor, Size.of(resolution)), supernet.input)
     narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
     subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
     _copy_normalization(supernet, subnet)
@@ -115,8 +116,8 @@ def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
             narrow.finalize_state()
 
 
-def _square_input(tensor: Any, resolution: int) -> Any:
-    shape = (resolution, resolution, tensor.shape[-1]) if len(tensor.shape) == 4 else tensor.shape[1:]
+def _input_of(tensor: Any, size: Size) -> Any:
+    shape = (size.height, size.width, tensor.shape[-1]) if len(tensor.shape) == 4 else tensor.shape[1:]
     return keras.Input(shape, dtype=tensor.dtype, name=tensor.name)
 
 
@@ -134,7 +135,7 @@ def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGrou
 
 
 def extract_subnet(
-    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: int | None = None
+    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: Resolution | None = None
 ) -> keras.Model:
     """Builds the subnet of a mask and copies its weights.
 
@@ -142,7 +143,7 @@ def extract_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
 
     Returns:
         A functional model with weights of its own.

@@ -1,6 +1,6 @@
 """A configuration brought to life: its data, its supernet and its trainer."""
 
-from collections.abc import Sequence
+import dataclasses
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
+from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
@@ -21,9 +22,13 @@ from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.task import Task
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.search_execution import faster_execution
+from ofar_tf.training.step_spec import StepSpec
 
 
 class Experiment:
@@ -121,6 +126,43 @@ class Experiment:
                 if resolution != fixed if fixed else resolution < smallest:
                     raise ValueError(f"Expected --{flag} for {supernet.name} {allowed}. Received: {resolution}.")
 
+    @cached_property
+    def task(self) -> Task:
+        """What the networks learn, and how they are judged."""
+        config = self.config
+        return Classification(
+            classes=len(self.dataset.class_names),
+            divergence=config.distillation_divergence,
+            label_smoothing=config.label_smoothing,
+        )
+
+    def pool_spec(self, supernet: keras.Model) -> PoolSpec:
+        """Says what the pool of a supernet is to be.
+
+        Raises:
+            ValueError: If a budget makes no sense.
+        """
+        config = self.config
+        return PoolSpec.of(
+            pruning_rates=config.pruning_rates,
+            macs_budgets=config.macs_budgets,
+            budgets=self._budgets(supernet),
+            resolutions=config.resolutions,
+            importance=str(config.importance),
+            rules=self._rules,
+            prune_residual_stream=config.prune_residual_stream,
+            excluded_groups=self.group_choices.excluded,
+            nested=config.nested,
+        )
+
+    def step_spec(self, supernet: keras.Model) -> StepSpec:
+        """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
+        config = self.config
+        settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec)}
+        settings["search_execution"] = self._search_execution(supernet)
+        settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
+        return StepSpec(**settings)
+
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
 
@@ -128,42 +170,14 @@ class Experiment:
             ValueError: If a budget cannot be met, or devices cannot share a batch equally.
         """
         self.distribution.check_batch(self.config.batch_size, parts=self.config.gradient_accumulation)
-        budgets = self._budgets(supernet)
+        pool, step = self.pool_spec(supernet), self.step_spec(supernet)
         with self.distribution.strategy.scope():
-            return self._compiled(supernet, budgets)
+            trainer = OnceForAll(supernet, pool=pool, step=step, task=self.task, seed=self.config.seed)
+            self._compile(trainer)
+            return trainer
 
-    def _compiled(self, supernet: keras.Model, budgets: Sequence[Budget]) -> OnceForAll:
+    def _compile(self, trainer: OnceForAll) -> None:
         config = self.config
-        trainer = OnceForAll(
-            supernet,
-            pruning_rates=config.pruning_rates,
-            macs_budgets=config.macs_budgets,
-            budgets=budgets,
-            resolutions=config.resolutions,
-            search_resolutions=config.search_resolutions,
-            training_resolutions=config.training_resolutions,
-            importance=str(config.importance),
-            rules=self._rules,
-            prune_residual_stream=config.prune_residual_stream,
-            excluded_groups=self.group_choices.excluded,
-            nested=config.nested,
-            gamma_l1=config.gamma_l1,
-            weight_decay=config.weight_decay,
-            search_execution=self._search_execution(supernet),
-            after_search=config.after_search,
-            networks_per_step=str(config.networks_per_step),
-            weights=str(config.weights),
-            batch_norm=str(config.batch_norm),
-            distillation=str(config.distillation),
-            divergence=config.distillation_divergence,
-            label_smoothing=config.label_smoothing,
-            clip_norm=config.clip_norm,
-            gradient_accumulation=config.gradient_accumulation,
-            networks_at_once=config.networks_at_once or (1 if _accelerated() else 2),
-            dtype_policy=config.dtype_policy,
-            jit_compile=config.jit_compile,
-            seed=config.seed,
-        )
         schedule = SearchThenDecay(
             config.learning_rate,
             search=config.search_learning_rate or config.learning_rate,
@@ -181,7 +195,6 @@ class Experiment:
             ),
             steps_per_execution=config.steps_per_execution,
         )
-        return trainer
 
     def _search_execution(self, supernet: keras.Model) -> str:
         config = self.config
@@ -279,8 +292,8 @@ class Experiment:
             part=self.distribution.part,
         )
 
-    def images_at(self, resolution: int, *, images: int) -> np.ndarray:
-        """Returns calibration images, float32 `[N, resolution, resolution, 3]`."""
+    def images_at(self, resolution: Resolution, *, images: int) -> np.ndarray:
+        """Returns calibration images of that size, float32 `[N, h, w, 3]`."""
         batches = self.calibration_batches(images=images)
         return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
 

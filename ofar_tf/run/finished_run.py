@@ -10,6 +10,7 @@ import numpy as np
 
 from ofar_tf._version import __version__
 from ofar_tf.data import resize_batch
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.trained_pool import TrainedPool
@@ -77,9 +78,16 @@ class FinishedRun:
             calibration=self.experiment.calibration_batches,
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
         )
-        resolutions = tuple(sorted(self.config.resolutions, reverse=True))
-        strategy = self.experiment.distribution.strategy
-        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights, strategy)
+        return TrainedPool(
+            self.supernet,
+            self.groups,
+            self.pool,
+            tuple(sorted(map(Size.of, self.config.resolutions), reverse=True)),
+            images,
+            self.experiment.task,
+            self.weights,
+            self.experiment.distribution.strategy,
+        )
 
     @property
     def origin(self) -> str:
@@ -95,7 +103,7 @@ class FinishedRun:
         )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def evaluation_batches(self, resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def evaluation_batches(self, resolution: Resolution) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the evaluation images at a resolution, as the networks of the run saw them."""
         for images, labels in self.experiment.evaluation_batches(images=self._eval_images):
             yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)

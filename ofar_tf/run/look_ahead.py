@@ -25,7 +25,7 @@ def look_ahead(config: TrainConfig) -> None:
         print_explanation(experiment.find_groups(supernet), resolution=experiment.resolution)
     if config.plan:
         model = experiment.build_trainer(supernet)
-        planned = plan_pool(model.groups, model.budgets, resolutions=model.resolutions, rules=model.rules)
+        planned = plan_pool(model.groups, model.budgets, resolutions=model.resolutions, rules=model.spec.rules)
         print_plan(planned, resolutions=model.resolutions)
     if config.write_groups:
         write_group_choices(Path(config.write_groups), experiment.find_groups(supernet))

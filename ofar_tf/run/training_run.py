@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.results_log import ResultsLog, read_results
+from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
@@ -19,10 +21,10 @@ from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.tasks.task import Metric
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
 from ofar_tf.training.once_for_all import OnceForAll
-from ofar_tf.training.results_log import ResultsLog, SubnetResult, read_results
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class TrainingRun:
                 ResultsLog(
                     run_dir.results,
                     run_dir.curves,
+                    metric=self.model.task.metric,
                     measure=_Validation(self.experiment, self.model),
                     every=config.validation_every,
                     done=self.epochs_done,
@@ -124,31 +127,30 @@ class _Validation:
                 ),
                 evaluation=lambda: experiment.evaluation_batches(images=images),
             ),
+            task=model.task,
             weights_of=model.weights_of,
             strategy=experiment.distribution.strategy,
         )
 
-    def __call__(self, model: OnceForAll) -> list[SubnetResult]:
+    def __call__(self, model: OnceForAll) -> list[SubnetRow]:
         resolution = model.resolutions[0]
         with model.averaged_weights():
             if model.pool is None:
                 names = [budget.name for budget in model.budgets]
-                accuracies = self._accuracy.measure_masked(model.masks, resolution=resolution)
+                measured = self._accuracy.measure_masked(model.masks, resolution=resolution)
             else:
                 names = [network.name for network in model.pool]
-                accuracies = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
+                measured = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
         return [
-            SubnetResult(
+            SubnetRow(
                 structure=name,
                 rate=mask.rate,
                 resolution=resolution,
                 macs=model.costs.macs(mask, resolution),
                 params=model.costs.params(mask),
-                top1=accuracy.top1,
-                top5=accuracy.top5,
-                images=accuracy.images,
+                scores=scores,
             )
-            for name, mask, accuracy in zip(names, model.masks, accuracies, strict=True)
+            for name, mask, scores in zip(names, model.masks, measured, strict=True)
         ]
 
 
@@ -192,18 +194,18 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:
-        _take(run_dir, config)
+        _take(run_dir, config, model.task.metric)
     saved = Checkpoints(run_dir.checkpoints).latest()
     if saved is not None:
         restore_training(model, search, saved[1])
     return TrainingRun(experiment, run_dir, model, search, epochs_done=saved[0] if saved else 0)
 
 
-def _take(run_dir: RunDir, config: TrainConfig) -> None:
+def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
     """Takes the folder of a run, and clears away what a killed start left in it."""
     run_dir.claim(config)
     if config.groups:
         run_dir.keep_groups(Path(config.groups))
     # Half of a large checkpoint may be in it.
     atomic_file.remove_unfinished(run_dir.path)
-    read_results(run_dir.results)
+    read_results(run_dir.results, metric)

@@ -71,8 +71,8 @@ def one_step(model, batch, *, learning_rate=0.1):
 
 def drawn(model):
     rule = SandwichRule(len(model.budgets), model.resolutions, seed=model.seed)
-    structures, resolutions = rule.draw(tf.constant(STEP))
-    return {"structures": [int(index) for index in structures], "resolutions": [int(r) for r in resolutions]}
+    structures, sizes = rule.draw(tf.constant(STEP))
+    return {"structures": [int(index) for index in structures], "resolutions": [int(size[0]) for size in sizes]}
 
 
 @pytest.mark.parametrize("divergence", ["forward", "reverse"])

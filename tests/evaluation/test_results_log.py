@@ -2,7 +2,6 @@ import csv
 from types import SimpleNamespace
 
 import pytest
-
 from ofar_tf.training.results_log import ResultsLog, SubnetResult
 
 LOSSES = {"teacher_loss": 1.5, "student_loss": 0.25}
