@@ -40,8 +40,8 @@ class SubnetRow:
 
     @property
     def top1(self) -> float:
-        """The score that rows are compared by."""
-        return self.scores.best
+        """What rows are compared by: more is better."""
+        return self.scores.merit
 
     def cells(self) -> dict[str, Any]:
         """Returns the row as it stands in files, by column."""

@@ -70,6 +70,11 @@ class Scores:
         """The number that networks are compared by: `metric.key`'s."""
         return self.values[self.metric.key]
 
+    @property
+    def merit(self) -> float:
+        """The same so that more is better, whatever the metric."""
+        return self.best if self.metric.higher_is_better else -self.best
+
 
 class Evaluator(Protocol):
     """Judges the outputs of one network at one size, batch by batch."""
