@@ -28,8 +28,6 @@ def run(folder, epochs, *, of=4, done=0, every=1, search=2):
     """Runs the callback over epochs, counted from 1; returns the logs of the last."""
     paths = folder / "results.csv", folder / "curves.png"
     log = ResultsLog(*paths, metric=METRIC, measure=measure, every=every, done=done)
-        folder / "results.csv", folder / "curves.png", metric=METRIC, measure=measure, every=every, done=done
-    )
     log.set_params({"epochs": of})
     for epoch in epochs:
         # The search ends, and with it the learning rate changes, before this callback's turn.
