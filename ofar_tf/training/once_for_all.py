@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.models.resolution import check_resolutions
+from ofar_tf.models.user_model import as_classifier, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -40,8 +42,9 @@ class OnceForAll(keras.Model):
     replica, as in US-Net and MutualNet. So n replicas do what one device does with `gradient_accumulation=n`.
 
     Args:
-        supernet: A functional Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables are trained in
-            place.
+        supernet: A functional or Sequential Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables
+            are trained in place, but for those of layers that compute in another format than float32: see
+            `as_classifier` and the attribute `supernet`.
         pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
         macs_budgets: multiply-adds at the largest resolution, at least two; or
         budgets: budgets of any kind, at least two. Exactly one of the three.
@@ -124,7 +127,10 @@ class OnceForAll(keras.Model):
             raise ValueError(
                 f"Expected at least one part of a batch. Received: gradient_accumulation={gradient_accumulation}."
             )
-        self.supernet = supernet
+        self.supernet = supernet = as_classifier(
+            supernet, reference=f"the model {getattr(supernet, 'name', supernet)!r}"
+        )
+        warn_of_frozen_layers(supernet)
         self.budgets = (
             check_budgets(budgets) if budgets else parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
         )
@@ -146,6 +152,14 @@ class OnceForAll(keras.Model):
         every = networks_per_step == "all"
         search_sizes = self._sizes(search_resolutions, default=self.resolutions[:1])
         training_sizes = self._sizes(training_resolutions, default=self.resolutions)
+        check_resolutions(
+            supernet,
+            {
+                "resolutions": self.resolutions,
+                "search_resolutions": search_sizes,
+                "training_resolutions": training_sizes,
+            },
+        )
         self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed, every)
         self._joint_rule = SandwichRule(len(self.budgets), training_sizes, seed, every)
         self.pool_weights = PoolWeights(
