@@ -61,9 +61,8 @@ def _last(model: keras.Model) -> Iterator[Any]:
 
 def _keeps_the_range(operation: Any) -> bool:
     if isinstance(operation, layers.Layer):
-        return type(operation) in _RANGE_KEEPING_LAYERS or (
-            _activation_of(operation) == "linear" and not operation.weights
-        )
+        linear = isinstance(operation, layers.Activation) and _activation_of(operation) == "linear"
+        return linear or type(operation) in _RANGE_KEEPING_LAYERS
     return type(operation).__name__ in _RANGE_KEEPING_OPERATIONS
 
 
