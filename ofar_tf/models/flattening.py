@@ -71,6 +71,8 @@ class _Flattening:
                 nested = _arguments_of(operation, args, kwargs)
                 told = kwargs.get("training")
                 return self.run(operation, nested, prefix=f"{prefix}{operation.name}_", training=told)
+            if _is_idle_cast(operation, args):
+                return args[0]
             outputs = self._layer(operation, prefix)(*args, **kwargs)
             self._check_formats(operation, outputs)
             return outputs
@@ -131,6 +133,13 @@ class _Flattening:
                 "Expected a model that can be made to compute in float32. "
                 f"Received: {self._reference}, {_title(operation)}, which insists on {wrong[0]}."
             )
+
+
+def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:
+    """Returns whether an operation does nothing but change between formats that are all float32 here."""
+    to = str(getattr(operation, "dtype", ""))
+    idle = type(operation).__name__ == "Cast" and (to == "float32" or is_float(to))
+    return idle and not isinstance(operation, keras.layers.Layer) and args[0].dtype == "float32"
 
 
 def _takes_training(operation: Any) -> bool:

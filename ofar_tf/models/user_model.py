@@ -36,7 +36,7 @@ def read_file(path: str) -> keras.Model:
 
 
 def as_supernet(model: Any, *, reference: str) -> keras.Model:
-    """Makes a model such that it can be pruned and trained: functional, of one level, in float32, at any size it allows.
+    """Makes a model one that can be pruned and trained: functional, of one level, in float32, at any size it allows.
 
     Args:
         model: What the user gave.
@@ -57,7 +57,7 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
     formats = sorted({each.dtype_policy.name for each in inner_layers(model) if not computes_in_float32(each)})
     if formats:
         logging.getLogger(__name__).warning(
-            "%s computes in %s; its networks are trained and shipped in float32. Training alone takes another dtype_policy.",
+            "%s computes in %s; its networks are trained and shipped in float32 (dtype_policy is for training alone).",
             reference,
             ", ".join(formats),
         )
@@ -79,16 +79,7 @@ def as_classifier(model: Any, *, reference: str, classes: int | None = None) -> 
         ValueError: If `as_supernet` refuses it, it has other outputs, or ends in softmax or sigmoid.
     """
     _check_kind(model, reference)
-    outputs = [tuple(tensor.shape) for tensor in model.outputs]
-    if len(outputs) != 1 or len(outputs[0]) != 2 or outputs[0][1] != (classes or outputs[0][1]) or not outputs[0][1]:
-        raise ValueError(
-            f"Expected a model with one output [batch, {classes or 'classes'}], a logit for each class of the data set. "
-            f"Received: {reference} with output shapes {outputs}."
-        )
-    if outputs[0][1] < 2:
-        raise ValueError(
-            f"Expected a model with a logit for each of at least two classes. Received: {reference} with 1."
-        )
+    _check_outputs(model, reference, classes)
     supernet = as_supernet(model, reference=reference)
     probabilities = final_activation(supernet)
     if probabilities is not None:
@@ -109,8 +100,8 @@ def warn_of_frozen_layers(model: keras.Model) -> None:
     frozen = [layer.name for layer in weighted if not all(each.trainable for each in inner_layers(layer))]
     if frozen:
         logging.getLogger(__name__).warning(
-            "%d of %d layers with weights are frozen (trainable=False), %s first: their weights and BatchNorm statistics "
-            "are not trained, but their channels are pruned like all others. Exclude their groups to keep them whole.",
+            "%d of %d layers with weights are frozen (trainable=False), %s first: nothing in them is trained, but "
+            "their channels are pruned like all others. Excluded groups stay whole.",
             len(frozen),
             len(weighted),
             frozen[0],
@@ -128,6 +119,18 @@ def _check_kind(model: Any, reference: str) -> None:
             "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
             f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
         )
+
+
+def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> None:
+    outputs = [tuple(tensor.shape) for tensor in model.outputs]
+    logits = outputs[0][-1] if len(outputs) == 1 and len(outputs[0]) == 2 else None
+    if logits is None or logits != (classes or logits):
+        raise ValueError(
+            f"Expected a model with one output [batch, {classes or 'classes'}], a logit for each class of the data "
+            f"set. Received: {reference} with output shapes {outputs}."
+        )
+    if logits < 2:
+        raise ValueError(f"Expected a model with logits for at least two classes. Received: {reference} with one.")
 
 
 def _check_layers(model: keras.Model, reference: str) -> None:
