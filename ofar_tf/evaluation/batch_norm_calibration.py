@@ -1,7 +1,7 @@
 """BatchNorm calibration: exact statistics for one network at one resolution (DESIGN D17).
 
 Shared weights mean different activations in every structure and at every resolution, so each gets statistics of its
-own, as in US-Net: the network runs in training mode over many batches and the statistics of its batches are pooled as
+own, as in US-Net: the network runs over many batches, only BatchNorm in training mode, and what they show is pooled as
 if all images had been one batch.
 """
 
@@ -16,9 +16,9 @@ import tensorflow as tf
 from ofar_tf.data import resize_batch
 from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.replicas import Replicas
+from ofar_tf.pruning.batch_statistics import BatchStatistics
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.slicing import kept_indices, mask_array, slice_array
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.tasks.task import Evaluator, Scores
@@ -103,14 +103,13 @@ class CalibratedNetwork:
         self._indices = kept_indices(groups, mask)
         self.replicas = replicas or Replicas()
         with self.replicas.strategy.scope():
-            self._network = _without_noise(build_subnet(supernet, groups, mask, trainable_copy=True))
-        self._norms = [
-            layer for layer in flat_layers(self._network) if isinstance(layer, keras.layers.BatchNormalization)
-        ]
+            self._network = build_subnet(supernet, groups, mask, trainable_copy=True)
+        self._batch_statistics = BatchStatistics(self._network)
+        self._norms = self._batch_statistics.norms
         self._channels = [norm.moving_mean.shape[0] for norm in self._norms]
         images, size = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([2], tf.int32)
         statistics = [(tf.TensorSpec([channels]),) * 2 for channels in self._channels]
-        self._training = self.replicas.traced(self._run_in_training, images, size)
+        self._training = self.replicas.traced(self._observe, images, size)
         self._outputs = self.replicas.traced(self._inference, images, size, statistics)
         self._pooled: dict[Size, PooledStatistics] = {}
         self.refresh()
@@ -189,34 +188,16 @@ class CalibratedNetwork:
             values[id(norm.moving_mean)], values[id(norm.moving_variance)] = mean, variance
         return [values.get(id(variable), variable.value) for variable in self._network.non_trainable_variables]
 
-    def _run_in_training(self, images: Any, size: Any) -> tuple[Any, list[tuple[Any, Any]]]:
-        network = self._network
-        values = [variable.value for variable in network.trainable_variables]
-        states = [variable.value for variable in network.non_trainable_variables]
-        outputs, updated = network.stateless_call(values, states, resize_batch(images, size), training=True)
-        # The fused BatchNorm has momentum 0: its updated moving statistics are those of the batch.
-        new = {id(variable): value for variable, value in zip(network.non_trainable_variables, updated, strict=True)}
-        moments = [
-            (new.get(id(norm.moving_mean), norm.moving_mean), new.get(id(norm.moving_variance), norm.moving_variance))
-            for norm in self._norms
-        ]
-        return outputs, moments
+    def _observe(self, images: Any, size: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+        values = [variable.value for variable in self._network.trainable_variables]
+        states = [variable.value for variable in self._network.non_trainable_variables]
+        return self._batch_statistics.run(values, states, resize_batch(images, size))
 
     def _inference(self, images: Any, size: Any, statistics: Any) -> Any:
         values = [variable.value for variable in self._network.trainable_variables]
         states = self._states(statistics)
         outputs, _ = self._network.stateless_call(values, states, resize_batch(images, size), training=False)
         return outputs
-
-
-def _without_noise(network: keras.Model) -> keras.Model:
-    """Turns random layers off: statistics describe the network that is shipped, which has none."""
-    for layer in flat_layers(network):
-        if hasattr(layer, "rate"):
-            layer.rate = 0.0
-        if isinstance(layer, keras.layers.GaussianNoise):
-            layer.stddev = 0.0
-    return network
 
 
 def calibrate(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.models.precision import keras_settings_restored
+
 
 def call_function(reference: str, *, classes: int, width_multiplier: float, small_images: bool) -> Any:
     """Imports a user's function, with the current directory searched first, and calls it.
@@ -24,7 +26,7 @@ def call_function(reference: str, *, classes: int, width_multiplier: float, smal
     Raises:
         ValueError: If the function cannot be imported, cannot take these arguments, or fails.
     """
-    with _current_directory_importable():
+    with _current_directory_importable(), keras_settings_restored():
         function = _imported(reference)
         parameters = inspect.signature(function).parameters
         if not _takes("classes", parameters):

@@ -7,9 +7,11 @@ import keras
 import numpy as np
 
 from ofar_tf.data.size import Resolution, Size
+from ofar_tf.models.functional_graph import flat_layers, is_functional
+from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
+from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 
@@ -21,6 +23,8 @@ _WIDTH = {
     keras.layers.SeparableConv2D: "filters",
     keras.layers.Dense: "units",
 }
+
+_GROUPED = (keras.layers.Conv1D, keras.layers.Conv2D)
 
 # They see pixels of up to 255, which 16-bit formats round.
 _EXACT = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
@@ -45,20 +49,23 @@ def build_subnet(
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
-            what scales pixels stays float32.
+            what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
         A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
+
+    Raises:
+        ValueError: If the supernet's input has another size than the resolution.
     """
     keep = np.append(mask.keep, True)
     layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
     widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
-    inputs = None
-    if resolution is not None:
-        inputs = keras.tree.map_structure(lambda tensor: _input_of(tensor, Size.of(resolution)), supernet.input)
+    inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
     narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
     subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
     _copy_normalization(supernet, subnet)
+    for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
+        narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.
     return subnet
 
 
@@ -80,12 +87,19 @@ class _Narrower:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
-        if self._dtype_policy != "float32" and "dtype" in config and not isinstance(layer, _EXACT):
-            config["dtype"] = self._dtype_policy
+        policy = self._policy(layer)
+        if policy != _own_policy(layer):
+            config = with_policy(config, policy)
         kind: Any = type(layer)
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization
-        return kind.from_config(config)
+        with default_policy(policy):  # What the layer holds is told nothing else.
+            return kind.from_config(config)
+
+    def _policy(self, layer: Any) -> str:
+        if self._dtype_policy != "float32" and not isinstance(layer, _EXACT):
+            return self._dtype_policy
+        return _at_least_single(_own_policy(layer))
 
     def _nested(self, model: keras.Model) -> keras.Model:
         if isinstance(model, keras.Sequential):
@@ -99,10 +113,21 @@ class _Narrower:
         return keras.Input(batch_shape=(*tensor.shape[:-1], width), dtype=tensor.dtype, name=layer.name)
 
 
+def _own_policy(layer: Any) -> str:
+    if isinstance(layer, keras.layers.Layer):
+        return str(layer.dtype_policy.name)
+    dtype = str(getattr(layer, "dtype", None))  # Of an operation that casts, for instance.
+    return dtype if "float" in dtype else "float32"
+
+
+def _at_least_single(policy: str) -> str:
+    return "float32" if "float16" in policy else policy
+
+
 def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> None:
     if type(layer) in _WIDTH:
         config[_WIDTH[type(layer)]] = width
-    if getattr(layer, "groups", 1) > 1 and layer.kernel.shape[-2] == 1:
+    if type(layer) in _GROUPED and layer.groups > 1 and layer.kernel.shape[-2] == 1:
         config["groups"] = layer.groups * width // layer.filters  # As many as channels: a depthwise convolution.
     if isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
         config["target_shape"] = (*layer.target_shape[:-1], width)
@@ -116,9 +141,11 @@ def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
             narrow.finalize_state()
 
 
-def _input_of(tensor: Any, size: Size) -> Any:
-    shape = (size.height, size.width, tensor.shape[-1]) if len(tensor.shape) == 4 else tensor.shape[1:]
-    return keras.Input(shape, dtype=tensor.dtype, name=tensor.name)
+def _input_like(tensor: Any, resolution: Resolution | None) -> Any:
+    shape, dtype = tensor.shape, _at_least_single(tensor.dtype)
+    if resolution is None or len(shape) != 4:
+        return keras.Input(batch_shape=shape, dtype=dtype, name=tensor.name)
+    return keras.Input(image_shape(tensor, Size.of(resolution))[1:], dtype=dtype, name=tensor.name)
 
 
 def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGroups, mask: ChannelMask) -> None:

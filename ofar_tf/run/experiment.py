@@ -15,7 +15,7 @@ from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.models.user_code import one_line
-from ofar_tf.models.user_model import read_file
+from ofar_tf.models.user_model import as_supernet, read_file
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -112,19 +112,11 @@ class Experiment:
                 width_multiplier=config.width_multiplier,
                 small_images=config.small_images,
             )
-        self._check_resolutions(supernet)
+        lists = ("resolutions", "search_resolutions", "training_resolutions")
+        models.check_resolutions(supernet, {f"--{name}": getattr(config, name) for name in lists})
         if config.initial_weights:
             _load_initial_weights(supernet, config.initial_weights)
         return supernet
-
-    def _check_resolutions(self, supernet: keras.Model) -> None:
-        fixed = supernet.inputs[0].shape[1]
-        smallest = models.smallest_resolution(supernet)
-        allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
-        for flag in ("resolutions", "search_resolutions"):
-            for resolution in getattr(self.config, flag):
-                if resolution != fixed if fixed else resolution < smallest:
-                    raise ValueError(f"Expected --{flag} for {supernet.name} {allowed}. Received: {resolution}.")
 
     @cached_property
     def task(self) -> Task:
@@ -300,7 +292,7 @@ class Experiment:
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:
     if path.endswith(".keras"):
-        source = read_file(path).weights
+        source = as_supernet(read_file(path), reference=path).weights
         if [tuple(w.shape) for w in source] != [tuple(w.shape) for w in supernet.weights]:
             raise ValueError(
                 f"Expected --initial_weights of the shapes of {supernet.name}. Received: {path}, whose weights differ."

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ofar_tf.files import atomic_file
-from ofar_tf.pruning.functional_model import flat_layers
+from ofar_tf.models.functional_graph import flat_layers
 
 OWNERSHIPS = ("nothing", "batch_norm", "everything")
 

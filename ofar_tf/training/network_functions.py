@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from ofar_tf.data import resize_batch
 from ofar_tf.data.size import Size
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import Slices, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.size import Size
+from ofar_tf.models.resolution import check_resolutions
+from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -74,7 +76,9 @@ class OnceForAll(keras.Model):
             pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
         elif pruning_rates or macs_budgets or resolutions:
             raise ValueError("Expected a pool or the short form of one. Received: both.")
-        self.supernet = supernet
+        reference = f"the model {getattr(supernet, 'name', supernet)!r}"
+        self.supernet = supernet = (as_supernet if task else as_classifier)(supernet, reference=reference)
+        warn_of_frozen_layers(supernet)
         self.spec = pool
         self.step = step or StepSpec()
         self.task: Task = task or Classification(classes=supernet.output_shape[-1])
@@ -96,6 +100,12 @@ class OnceForAll(keras.Model):
         step, structures = self.step, len(self.budgets)
         every = step.networks_per_step == "all"
         search_sizes, training_sizes = step.search_sizes(self.resolutions), step.training_sizes(self.resolutions)
+        lists = {
+            "resolutions": self.resolutions,
+            "search_resolutions": search_sizes,
+            "training_resolutions": training_sizes,
+        }
+        check_resolutions(self.supernet, lists)
         self._search_rule = SandwichRule(structures, search_sizes, self.seed, every)
         self._joint_rule = SandwichRule(structures, training_sizes, self.seed, every)
         self.pool_weights = PoolWeights(self.supernet, structures=structures, owned=step.owned)

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
-from ofar_tf.pruning.functional_model import flat_layers
 
 _DECAYED = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
 

@@ -111,7 +111,7 @@ def test_no_images_have_no_accuracy(whole, batches):
 def test_a_strategy_of_one_device_measures_the_same(whole, batches):
     supernet, groups = whole
     images = PoolImages(calibration=lambda: batches, evaluation=lambda: batches)
-    task, full = Classification(classes=supernet.output_shape[-1]), [ChannelMask.full(groups)]
+    task = Classification(classes=supernet.output_shape[-1])
     measured = [
         PoolAccuracy(supernet, groups, images, task=task, strategy=strategy).measure(
             [ChannelMask.full(groups)], resolutions=[8, 4]
