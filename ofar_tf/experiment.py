@@ -70,11 +70,11 @@ class Experiment:
         if self.config.eval_split:
             return self.config.eval_split
         for name in ("validation", "test", "val"):
-            if name in self.dataset.split_sizes:
+            if name in self.dataset.splits:
                 return name
         raise ValueError(
             f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
-            f"{', '.join(self.dataset.split_sizes)} of {self.dataset.name}."
+            f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
     @cached_property
