@@ -77,11 +77,11 @@ def find_class_folders(data_dir: Path) -> tuple[tuple[str, ...], dict[str, list[
 
 def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     """Returns the folder of each split and its class folders."""
-    listings = {entry: _visible(entry) for entry in _folders(_visible(data_dir))}
-    if any(_has_suffix(entry) and not _is_folder(entry) for entries in listings.values() for entry in entries):
-        splits = {WHOLE: (data_dir, list(listings))}
+    outer = _folders(_visible(data_dir))
+    if any(_holds_images(entry) for entry in outer):
+        splits = {WHOLE: (data_dir, outer)}
     else:
-        inner = {entry: _folders(entries) for entry, entries in listings.items()}
+        inner = {entry: _folders(_visible(entry)) for entry in outer}
         splits = {entry.name: (Path(entry.path), folders) for entry, folders in inner.items() if folders}
     if not splits:
         raise FileNotFoundError(
@@ -141,7 +141,7 @@ def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
             "Expected only .jpg, .jpeg and .png files in the folder of a class. "
             f"Received: {readable(entry.path)}{kind}."
         )
-    if not is_text(entry.name):
+    if not (entry.name.isascii() or is_text(entry.name)):
         raise ValueError(f"Expected file names in UTF-8 (rename it). Received: {readable(entry.path)}.")
     return status
 
@@ -149,6 +149,11 @@ def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
 def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _holds_images(folder: os.DirEntry[str]) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_has_suffix(entry) and not entry.name.startswith(".") and not _is_folder(entry) for entry in entries)
 
 
 def _folders(entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
