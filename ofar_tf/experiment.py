@@ -77,6 +77,19 @@ class Experiment:
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
+    def check_splits(self) -> None:
+        """Refuses training and evaluation splits that share images (DESIGN D25).
+
+        Raises:
+            ValueError: If they do, or there is no such split.
+        """
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """What a user should know of the images of the run, a sentence each."""
+        return data.split_notes(self.dataset, train_split=self.config.train_split, eval_split=self.eval_split)
+
     @cached_property
     def group_choices(self) -> GroupChoices:
         """What the user decided about channel groups.

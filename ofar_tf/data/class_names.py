@@ -54,7 +54,7 @@ def check_class_names(names: Sequence[str], *, where: str = "") -> tuple[str, ..
 
 def _reason_against(name: object) -> str | None:
     if not isinstance(name, str):
-        return f"a {type(name).__name__}, no text"
+        return f"of type {type(name).__name__}"
     forbidden = [_FORBIDDEN[kind] for kind in map(unicodedata.category, name) if kind in _FORBIDDEN]
     if forbidden:
         return f"with {forbidden[0]}"
@@ -62,7 +62,7 @@ def _reason_against(name: object) -> str | None:
 
 
 def _shown(name: object, reason: str) -> str:
-    return f"class name {ascii(name):.200} ({reason})"
+    return f"class name {name!a:.200} ({reason})"
 
 
 def _without_appearance(name: str) -> str:

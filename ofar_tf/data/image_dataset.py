@@ -32,6 +32,7 @@ class ImageDataset:
         table: Called like `read`; returns all of its records [N] and labels int64 [N] at once. None where records are
             too large for memory. With it, a large split is shuffled as a whole, and labels are counted at no cost.
         within: Further splits that are contiguous parts of stored ones, and where they lie in them.
+        division: A sentence that says how the splits `within` came about.
         digest: Called with the name of a whole split; returns a string that changes when its examples do, without
             reading them. None for the number of examples.
         notes: What a user should know of how the images are read, a sentence each.
@@ -45,6 +46,7 @@ class ImageDataset:
     names: Callable[[str, int, int], tf.data.Dataset] | None = None
     table: Callable[[str, int, int], tuple[tf.Tensor, tf.Tensor]] | None = None
     within: Mapping[str, SplitPart] = field(default_factory=dict)
+    division: str = ""
     digest: Callable[[str], str] | None = None
     notes: tuple[str, ...] = ()
 

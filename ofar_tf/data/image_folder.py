@@ -1,7 +1,7 @@
 """A folder of JPEG and PNG files, one sub-folder for each class."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         names=names,
         table=table,
         within=within,
+        division=_division(data_dir, within, seed=split_seed),
         digest=lambda split: files[split].digest,
         notes=tuple(notes),
     )
@@ -115,6 +116,14 @@ def _in_order(folders: Sequence[ClassFolder], *, seed: int) -> _Files:
 
 def _salted(name: str, seed: int) -> bytes:
     return (f"{seed}/{name}" if seed else name).encode()
+
+
+def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:
+    sizes = " and ".join(f"{name} ({part.stop - part.start} images)" for name, part in within.items())
+    return (
+        f"{readable(data_dir)} has no folders of splits: it is divided {_TRAINING_PERCENT}/{100 - _TRAINING_PERCENT} "
+        f"into {sizes}, each class in proportion, by the files' names and seed {seed}."
+    )
 
 
 def _train_and_validation(labels: np.ndarray) -> dict[str, SplitPart]:

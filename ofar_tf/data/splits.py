@@ -82,7 +82,7 @@ def check_disjoint(splits: Mapping[str, str], *, parts: Mapping[str, Sequence[Sp
         doubled = _count(parts[role]) - _count(_merged(parts[role]))
         if doubled and role != "train_split":
             raise ValueError(
-                f"Expected a split that holds each example once. Received: {role}={split!r}, which holds {doubled} twice."
+                f"Expected a split that holds each example once. Received: {role}={split!r}, with {doubled} repeated."
             )
     for left, right in combinations(splits, 2):
         shared = shared_examples(parts[left], parts[right])
