@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_dataset import ImageDataset
-from ofar_tf.data.splits import SplitPart, parse_split
+from ofar_tf.data.splits import SplitPart
 
 # What TensorFlow raises for a file that cannot be decoded, a record whose checksum is wrong, and a file that is gone or
 # locked.
@@ -66,7 +67,7 @@ def find_damaged(dataset: ImageDataset, split: str) -> str | None:
     Raises:
         ValueError: There is no such split.
     """
-    for part in parse_split(split, split_sizes=dataset.split_sizes):
+    for part in dataset.parts(split):
         position, reason = 0, ""
         try:
             for _ in _decoded(dataset, part):
@@ -96,7 +97,7 @@ def _name(dataset: ImageDataset, part: SplitPart, position: int) -> str:
         (name,) = dataset.names(part.name, part.start, part.stop).skip(position).take(1).as_numpy_iterator()
     except _SYMPTOMS:  # The record itself is damaged, and its name with it.
         return number
-    return str(name.decode())
+    return readable(name)
 
 
 def _first_sentence(error: tf.errors.OpError) -> str:

@@ -75,12 +75,25 @@ class Experiment:
         if self.config.eval_split:
             return self.config.eval_split
         for name in ("validation", "test", "val"):
-            if name in self.dataset.split_sizes:
+            if name in self.dataset.splits:
                 return name
         raise ValueError(
             f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
-            f"{', '.join(self.dataset.split_sizes)} of {self.dataset.name}."
+            f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
+
+    def check_splits(self) -> None:
+        """Refuses training and evaluation splits that share images (DESIGN D25).
+
+        Raises:
+            ValueError: If they do, or there is no such split.
+        """
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """What a user should know of the images of the run, a sentence each."""
+        return data.split_notes(self.dataset, train_split=self.config.train_split, eval_split=self.eval_split)
 
     @cached_property
     def group_choices(self) -> GroupChoices:

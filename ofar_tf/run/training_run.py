@@ -67,6 +67,8 @@ class TrainingRun:
     def _begin(self) -> None:
         distribution, config = self.experiment.distribution, self.experiment.config
         note_session(self.run_dir.environment)
+        for note in self.experiment.data_notes:
+            print(note)
         atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.dataset.class_names) + "\n")
         if distribution.replicas > 1:
             share = config.batch_size // distribution.replicas
@@ -183,6 +185,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
+    experiment.check_splits()
     experiment.training_batches(start_epoch=0)
     experiment.calibration_batches()
     experiment.evaluation_batches()
