@@ -2,7 +2,9 @@
 
 import difflib
 import inspect
+import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,9 +144,15 @@ def _built(name: str, *, width_multiplier: float, weights: str | None) -> keras.
 def _copied(model: keras.Model, *, inputs: Any, scaled: Any) -> keras.Model:
     """Copies an application, weights included, onto an input of another size whose pixels are scaled already."""
     copies: list[tuple[Any, Any]] = []
+    counts: Counter[str] = Counter()
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
+        if _is_numbered(layer):
+            # Keras counts on over all networks of a process; group names must not depend on what was built before.
+            kind = layer.name.rstrip("0123456789").rstrip("_")
+            counts[kind] += 1
+            config["name"] = f"{kind}_{counts[kind]}"
         if isinstance(layer, keras.layers.BatchNormalization):
             config["scale"] = True
         copies.append((layer, type(layer).from_config(config)))
@@ -161,6 +169,12 @@ def _copied(model: keras.Model, *, inputs: Any, scaled: Any) -> keras.Model:
         if isinstance(layer, keras.Layer) and layer.weights:
             layer.set_weights(fitted(layer, original.get_weights()))
     return body
+
+
+def _is_numbered(layer: Any) -> bool:
+    """Returns whether Keras made up a layer's name from its class."""
+    kind = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
+    return re.fullmatch(rf"{kind}(_\d+)?", layer.name) is not None
 
 
 def _scaled_sum(layer: Any, tensors: Sequence[Any]) -> Any:
