@@ -45,7 +45,7 @@ _PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def application_names() -> list[str]:
-    """Lists the networks that `application` builds: all of `keras.applications` but ConvNeXt, which has layers of its own.
+    """Lists what `application` builds: all of `keras.applications` but ConvNeXt, which has layers of its own.
 
     Returns:
         Their names, sorted.
@@ -75,9 +75,9 @@ def application(
     """Builds a network of `keras.applications` with a head of its own.
 
     The family's preprocessing is one Rescaling layer; networks that Keras feeds with BGR images get RGB here, and their
-    first kernel is turned round instead. A BatchNormalization without scale (Inception) gets one, of ones: it changes no
-    number, and channels can be ranked by it. Layers that are not stock Keras (InceptionResNetV2's scaled sum) are written
-    as stock ones.
+    first kernel is turned round instead. A BatchNormalization without scale (Inception) gets one, of ones: it changes
+    no number, and channels can be ranked by it. Layers that are not stock Keras (InceptionResNetV2's scaled sum) are
+    written as stock ones.
 
     Args:
         name: One of `application_names()`.

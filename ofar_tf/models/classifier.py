@@ -57,13 +57,14 @@ def classifier(inputs: Any, features: Any, *, classes: int, name: str, dropout: 
     return keras.Model(inputs, logits(pooled, classes=classes, dropout=dropout), name=name)
 
 
-def logits(pooled: Any, *, classes: int, dropout: float = 0.0) -> Any:
-    """Adds the last layers: dropout, where there is any, and the dense layer `logits`.
+def logits(pooled: Any, *, classes: int, dropout: float = 0.0, name: str = "logits") -> Any:
+    """Adds the last layers: dropout, where there is any, and the dense layer.
 
     Args:
         pooled: Features, `[batch, channels]`.
         classes: Number of classes, at least 2.
         dropout: As in `classifier`.
+        name: The dense layer's name.
 
     Returns:
         The symbolic float32 logits, `[batch, classes]`.
@@ -76,7 +77,7 @@ def logits(pooled: Any, *, classes: int, dropout: float = 0.0) -> Any:
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"Expected dropout in [0, 1). Received: dropout={dropout}.")
     if dropout:
-        pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
+        pooled = keras.layers.Dropout(dropout, name=f"{name}_dropout")(pooled)
     return keras.layers.Dense(
-        classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), dtype="float32", name="logits"
+        classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), dtype="float32", name=name
     )(pooled)

@@ -1,7 +1,7 @@
 """EfficientNet-Lite: EfficientNets for phones, without squeeze-and-excitation and with ReLU6, made for int8.
 
-The networks are those of TensorFlow's `tpu/models/official/efficientnet/lite`, scaled as EfficientNet is (Tan and Le 2019,
-arXiv:1905.11946), except that the stem, the head and the first and last stage keep their size.
+The networks are those of TensorFlow's `tpu/models/official/efficientnet/lite`, scaled as EfficientNet is (Tan and Le
+2019, arXiv:1905.11946), except that stem and head keep their channels and the first and last stage their one block.
 """
 
 import math

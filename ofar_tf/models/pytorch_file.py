@@ -1,8 +1,8 @@
 """Reads the tensors of a PyTorch file without PyTorch, and without running what the file may contain.
 
-The format is that of `torch.save` before version 1.6: five pickles (a magic number, a version, facts about the machine, the
-object, the keys of the storages), then each storage as its length and its numbers. A tensor is a view of a storage: where
-it begins, its size and its strides, which need not be those of a contiguous array.
+The format is that of `torch.save` before version 1.6: five pickles (a magic number, a version, facts about the machine,
+the object, the keys of the storages), then each storage as its length and its numbers. A tensor is a view of a storage:
+where it begins, its size and its strides, which need not be those of a contiguous array.
 
 A pickle is a program. Here it may make dictionaries and tensors; whatever else it asks for ends the reading.
 """
@@ -133,7 +133,7 @@ def _unpickled(file: BytesIO) -> Any:
     begin = file.tell()
     # The unpickler makes room for every memo number up to the largest, of which a few bytes could be a terabyte.
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name.endswith("PUT") and argument > len(file.getbuffer()):
+        if opcode.name.endswith("PUT") and int(argument or 0) > len(file.getbuffer()):
             raise pickle.UnpicklingError("a memo beyond the length of the file")
     file.seek(begin)
     return _TensorsOnly(file).load()

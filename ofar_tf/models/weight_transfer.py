@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
@@ -90,7 +89,7 @@ def fitted(layer: keras.Layer, weights: Sequence[np.ndarray]) -> list[np.ndarray
     """Returns the weights of another layer as this one takes them, `None` if they do not fit.
 
     Args:
-        layer: A built layer. A BatchNormalization with scale also takes the weights of one without, and a gamma of ones.
+        layer: A built layer. A BatchNormalization with scale also takes the weights of one without, and gammas of one.
         weights: In the order of `keras.Layer.weights`.
     """
     lacks_gamma = isinstance(layer, keras.layers.BatchNormalization) and len(weights) == len(layer.weights) - 1

@@ -106,6 +106,11 @@ class Experiment:
                 classes=len(self.dataset.class_names),
                 width_multiplier=config.width_multiplier,
                 small_images=config.small_images,
+                pretrained=config.pretrained,
+                download=config.download,
+                new_head=config.new_head,
+                dropout=config.dropout,
+                say=print if self.distribution.writes else lambda _: None,
             )
         self._check_resolutions(supernet)
         if config.initial_weights:
