@@ -124,6 +124,11 @@ class Experiment:
                 classes=len(self.dataset.class_names),
                 width_multiplier=config.width_multiplier,
                 small_images=config.small_images,
+                pretrained=config.pretrained,
+                download=config.download,
+                new_head=config.new_head,
+                dropout=config.dropout,
+                say=print if self.distribution.writes else lambda _: None,
             )
         lists = ("resolutions", "search_resolutions", "training_resolutions")
         models.check_resolutions(supernet, {f"--{name}": getattr(config, name) for name in lists})

@@ -22,7 +22,9 @@ class TrainConfig(Settings):
         "set by name: cifar10, imagenette/160px-v2, imagenet2012.",
     )
     data_dir: str | None = setting(None, "Where the data set lies; for image_folder, the folder itself.", free=True)
-    download: bool = setting(False, "Let tensorflow-datasets download and prepare a missing data set.", free=True)
+    download: bool = setting(
+        False, "Fetch what is missing: a data set of tensorflow-datasets, Keras' weights.", free=True
+    )
     train_split: str = setting("train", "Split to train on, in tfds notation: train, train[:90%].")
     eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
     calibration_split: str | None = setting(
@@ -61,8 +63,21 @@ class TrainConfig(Settings):
 
     model: str = setting(
         "mobilenet_v2",
-        "A built-in network (mobilenet_v1, mobilenet_v2, resnet20, resnet50, wide_resnet_28_10, vgg16, ...), a saved "
-        "functional Keras model (path.keras), or package.module:function that builds one.",
+        "A built-in network (mobilenet_v2, efficientnet_lite0, resnet20, resnet50, wide_resnet_28_10, ...), one of "
+        "Keras' (keras.applications:MobileNetV2), a saved functional Keras model (path.keras), or "
+        "package.module:function that builds one.",
+    )
+    pretrained: str = setting(
+        "none",
+        "What the weights start from: none, imagenet (for keras.applications, with --download; for efficientnet_lite0 "
+        "to 2, from a package) or a .keras or .weights.h5 file, as far as it fits.",
+    )
+    new_head: bool = setting(False, "Replace the last layer of a saved model by one for the classes of the data set.")
+    dropout: float | None = setting(
+        None,
+        "Share of the head's inputs that training hides; by default as the network's authors have it.",
+        low=0.0,
+        high=0.99,
     )
     width_multiplier: float = setting(1.0, "Factor on the channels of a built-in network.", low=0.05, high=10.0)
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
@@ -105,8 +120,14 @@ class TrainConfig(Settings):
     groups: str | None = setting(
         None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
     )
-    min_channels: int = setting(8, "Least channels a group keeps.", low=1)
-    channel_round_to: int = setting(8, "Kept counts are multiples of this.", low=1)
+    min_channels: int | None = setting(
+        None, "Least channels a group keeps; by default 8, or a quarter of the group where that is less.", low=1
+    )
+    channel_round_to: int | None = setting(
+        None,
+        "Kept counts are multiples of this; by default 8, or less where that is more than a quarter of the group.",
+        low=1,
+    )
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
     nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
     gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
@@ -237,6 +258,11 @@ class TrainConfig(Settings):
                     f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
                     f"Received: {list(sizes)}."
                 )
+        if self.initial_weights and self.pretrained != "none":
+            raise ValueError(
+                "Expected one of --pretrained and --initial_weights. "
+                f"Received: pretrained={self.pretrained}, initial_weights={self.initial_weights}."
+            )
         if self.search_epochs >= self.epochs:
             raise ValueError(
                 "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
