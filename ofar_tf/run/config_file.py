@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.run.flagfile import quoted
 from ofar_tf.run.settings import format_setting
 from ofar_tf.run.train_config import TrainConfig
 
@@ -39,7 +40,7 @@ def to_flagfile(config: TrainConfig) -> str:
         if isinstance(value, bool):
             lines.append(f"--{field.name}" if value else f"--no{field.name}")
         elif field.name != "run_dir":
-            lines.append(f"--{field.name}={format_setting(value) or ''}")
+            lines.append(f"--{field.name}={quoted(format_setting(value) or '')}")
     return "\n".join(lines) + "\n"
 
 

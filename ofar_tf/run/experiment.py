@@ -193,7 +193,7 @@ class Experiment:
                 use_ema=config.ema_momentum is not None,
                 ema_momentum=config.ema_momentum or 0.0,
             ),
-            steps_per_execution=config.steps_per_execution,
+            steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
         )
 
     def _search_execution(self, supernet: keras.Model) -> str:
@@ -234,13 +234,14 @@ class Experiment:
         size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
-    def training_batches(self, *, start_epoch: int) -> Any:
-        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on, for all devices."""
+    def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
+        """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
         return self.distribution.share_out(
-            lambda part: self._training_part(part, start_epoch=start_epoch), batch_size=self.config.batch_size
+            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
+            batch_size=self.config.batch_size,
         )
 
-    def _training_part(self, part: Part, *, start_epoch: int) -> tf.data.Dataset:
+    def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
         config = self.config
         return data.training_batches(
             self.dataset,
@@ -257,6 +258,7 @@ class Experiment:
             cutmix_alpha=config.cutmix_alpha,
             seed=config.seed,
             start_epoch=start_epoch,
+            start_step=start_step,
             part=part,
         )
 

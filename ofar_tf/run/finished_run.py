@@ -23,6 +23,7 @@ from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.text.command_line import command_line
 
 
 class FinishedRun:
@@ -52,7 +53,7 @@ class FinishedRun:
         if not self.run_dir.supernet.exists():
             raise FileNotFoundError(
                 f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
-                f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
+                f"{command_line('train', flagfile=self.run_dir.flagfile, run_dir=run_dir)}"
             )
         self.run_dir.check_seal()
         groups = self.run_dir.groups if self.config.groups else None

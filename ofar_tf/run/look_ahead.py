@@ -1,5 +1,6 @@
 """What a run would do: its channel groups and its costs, before anything is trained."""
 
+import shlex
 from pathlib import Path
 
 from ofar_tf.pruning.explanation import print_explanation
@@ -29,4 +30,4 @@ def look_ahead(config: TrainConfig) -> None:
         print_plan(planned, resolutions=model.resolutions)
     if config.write_groups:
         write_group_choices(Path(config.write_groups), experiment.find_groups(supernet))
-        print(f"Edit {config.write_groups}, then train with --groups={config.write_groups}")
+        print(f"Edit {config.write_groups}, then train with --groups={shlex.quote(config.write_groups)}")

@@ -24,7 +24,9 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.tasks.task import Metric
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
+from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.preemption import Preemption
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class TrainingRun:
         model: The compiled trainer.
         search: The search callback.
         epochs_done: Epochs that an earlier start of the same run has done.
+        so_far: What the epoch after them had come to, if that start ended within it.
     """
 
     experiment: Experiment
@@ -46,12 +49,14 @@ class TrainingRun:
     model: OnceForAll
     search: MaskSearch
     epochs_done: int
+    so_far: EpochSoFar | None = None
 
     def train(self) -> None:
         """Trains to the last epoch and saves the supernet.
 
         Raises:
             DivergenceError: If a loss or a weight is no longer finite.
+            PreemptedError: If the system asked the process to end; all finished steps are saved.
             LostProcessError: If another process of the run has ended.
             DamagedImageError: If an image cannot be read.
         """
@@ -75,14 +80,19 @@ class TrainingRun:
     def _fit(self, run_dir: RunDir) -> None:
         config = self.experiment.config
         shows = config.progress and self.experiment.distribution.writes
-        self.model.fit(
-            self.experiment.training_batches(start_epoch=self.epochs_done),
-            initial_epoch=self.epochs_done,
-            epochs=config.epochs,
-            steps_per_epoch=self.experiment.steps_per_epoch,
-            callbacks=self._callbacks(run_dir),
-            verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
-        )
+        start_step = self.so_far.step if self.so_far else 0
+        preemption = Preemption()
+        # The process that writes ends the run; if the others ended first, it could not.
+        preemption.something_to_lose = not self.experiment.distribution.writes
+        with preemption.noticed():
+            self.model.fit(
+                self.experiment.training_batches(start_epoch=self.epochs_done, start_step=start_step),
+                initial_epoch=self.epochs_done,
+                epochs=config.epochs,
+                steps_per_epoch=self.experiment.steps_per_epoch,
+                callbacks=self._callbacks(run_dir, preemption),
+                verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
+            )
 
     def _end(self) -> None:
         if self.model.pool is not None:
@@ -93,9 +103,10 @@ class TrainingRun:
             self.model.supernet.save(path)
             self.run_dir.seal(path)
 
-    def _callbacks(self, run_dir: RunDir) -> list[Any]:
+    def _callbacks(self, run_dir: RunDir, preemption: Preemption) -> list[Any]:
         config, distribution = self.experiment.config, self.experiment.distribution
-        callbacks: list[Any] = [SameWeights(distribution), StopOnDivergence(), self.search]
+        steps = EpochSteps(self.experiment.steps_per_epoch, resumed=self.so_far)
+        callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
         if config.validation_every:
             callbacks.append(
                 ResultsLog(
@@ -105,11 +116,20 @@ class TrainingRun:
                     measure=_Validation(self.experiment, self.model),
                     every=config.validation_every,
                     done=self.epochs_done,
+                    steps=steps,
                 )
             )
         if distribution.writes:
             callbacks.append(keras.callbacks.TensorBoard(run_dir.path, write_graph=False))
-            callbacks.append(SaveCheckpoint(Checkpoints(run_dir.checkpoints), self.search))
+            callbacks.append(
+                SaveCheckpoint(
+                    Checkpoints(run_dir.checkpoints),
+                    self.search,
+                    steps=steps,
+                    every_steps=config.checkpoint_steps,
+                    preemption=preemption,
+                )
+            )
         return callbacks
 
 
@@ -195,10 +215,13 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     )
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
-    saved = Checkpoints(run_dir.checkpoints).latest()
-    if saved is not None:
-        restore_training(model, search, saved[1])
-    return TrainingRun(experiment, run_dir, model, search, epochs_done=saved[0] if saved else 0)
+    epochs_done, state = Checkpoints(run_dir.checkpoints).latest() or (0, {})
+    if epochs_done > config.epochs:
+        raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
+    so_far = EpochSoFar.read(state)
+    if state:
+        restore_training(model, search, state)
+    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
 
 
 def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
