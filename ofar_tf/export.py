@@ -62,7 +62,7 @@ def _export(config: ExportConfig) -> int:
         result = export_family(
             family_members(run.trained_pool, chosen, origin=run.origin),
             export_dir=export_dir,
-            labels=run.experiment.dataset.class_names,
+            labels=run.class_names,
             header=ManifestHeader.now(
                 versions=versions(), git=git_commit(), dataset=_dataset(run, config), seed=run.config.seed
             ),

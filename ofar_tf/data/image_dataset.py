@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from ofar_tf.data.fingerprint import Fingerprint
 from ofar_tf.data.splits import parse_split
 
 
@@ -48,6 +49,11 @@ class ImageDataset:
             split: A split string, see `examples`.
         """
         return sum(part.stop - part.start for part in parse_split(split, split_sizes=self.split_sizes))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What tells this data set from another of the same name; no image is read for it."""
+        return Fingerprint(self.name, self.class_names, {name: str(size) for name, size in self.split_sizes.items()})
 
     def records(self, split: str) -> tf.data.Dataset:
         """Returns the undecoded examples of a split, unshuffled.

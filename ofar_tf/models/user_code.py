@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# The user's code may raise whatever it likes, and `sys.exit` in it would end the command without a word. The cause stays
+# The user's code may raise what it likes, and `sys.exit` in it would end the command without a word. The cause stays
 # chained.
 _ANYTHING = (Exception, SystemExit)
 

@@ -264,11 +264,12 @@ class Experiment:
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self._calibration_split, self.eval_split)
+        splits = (self.config.train_split, self.calibration_split, self.eval_split)
         return data.explain_damage(self.dataset, *splits)
 
     @property
-    def _calibration_split(self) -> str:
+    def calibration_split(self) -> str:
+        """The split that BatchNorm and quantization are calibrated on."""
         return self.config.calibration_split or self.config.train_split
 
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
@@ -277,19 +278,22 @@ class Experiment:
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
-        return self._plain_batches(self._calibration_split, images=images or self.config.calibration_images)
+        return self._plain_batches(self.calibration_split, images=images or self.config.calibration_images)
+
+    @property
+    def eval_resize(self) -> int:
+        """Pixels of the shorter side before the central crop of evaluation and calibration."""
+        crops = self.config.augmentation == "random_resized_crop"
+        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
 
     def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
         config = self.config
-        default = self.resolution
-        if config.augmentation == "random_resized_crop":
-            default = round(self.resolution * 256 / 224)
         return data.evaluation_batches(
             self.dataset,
             split,
             batch_size=config.eval_batch_size,
             resolution=self.resolution,
-            resize=config.eval_resize or default,
+            resize=self.eval_resize,
             limit=images,
             part=self.distribution.part,
         )

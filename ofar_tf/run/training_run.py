@@ -15,10 +15,13 @@ from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.evaluation.results_log import ResultsLog, read_results
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
+from ofar_tf.models.user_modules import user_modules_of
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.rehearsal import rehearse
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.tasks.task import Metric
@@ -206,15 +209,22 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     experiment.training_batches(start_epoch=0)
     experiment.calibration_batches()
     experiment.evaluation_batches()
-    model = experiment.build_trainer(experiment.build_supernet())
+    supernet = experiment.build_supernet()
+    model = experiment.build_trainer(supernet)
+    facts = facts_of(experiment, supernet, user_modules_of(supernet, config.model))
+    if ":" in config.model or config.model.endswith(".keras"):  # Those of this package are known to work.
+        facts.user_modules.load()
+        smallest = model.derive_masks()[-1]
+        rehearse(supernet, smallest, resolution=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
-        epochs=config.search_epochs,
+        epochs=experiment.config.search_epochs,
         patience=config.similarity_patience,
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
+        _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.dataset), facts, config)
     epochs_done, state = Checkpoints(run_dir.checkpoints).latest() or (0, {})
     if epochs_done > config.epochs:
         raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
@@ -222,6 +232,15 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if state:
         restore_training(model, search, state)
     return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
+
+
+def _say_what_batch_norm_sees(began: RunFacts, now: RunFacts, config: TrainConfig) -> None:
+    if began.batch_norm_parts != now.batch_norm_parts:
+        before, after = (config.batch_size // facts.batch_norm_parts for facts in (began, now))
+        print(
+            f"Note: BatchNorm normalized {before} images at a time when the run began and normalizes {after} from here "
+            "on, because other devices share a batch. That changes results a little."
+        )
 
 
 def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
