@@ -65,8 +65,8 @@ def training_batches(
 
     What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
     only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
-    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
-    left out of the epoch; they are other ones each time.
+    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
+    not fill a batch are left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.

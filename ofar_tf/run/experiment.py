@@ -14,6 +14,7 @@ from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.budgets import Budget
@@ -21,6 +22,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
+from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.classification.task import Classification
@@ -49,6 +51,7 @@ class Experiment:
         groups: Path | None = None,
         distribution: Distribution | None = None,
     ):
+        use_standard_keras()
         self.config = config.resolved()
         self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
@@ -144,12 +147,10 @@ class Experiment:
         """
         config = self.config
         return PoolSpec.of(
-            pruning_rates=config.pruning_rates,
-            macs_budgets=config.macs_budgets,
             budgets=self._budgets(supernet),
             resolutions=config.resolutions,
             importance=str(config.importance),
-            rules=self._rules,
+            rules=self.rules,
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
             nested=config.nested,
@@ -220,18 +221,29 @@ class Experiment:
         )
 
     @property
-    def _rules(self) -> MaskRules:
+    def rules(self) -> MaskRules:
+        """What every mask must respect."""
         return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
 
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
-        """The budgets of `--budgets`, in their unit."""
+        """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
+        config = self.config
+        rates, macs = config.pruning_rates, config.macs_budgets
+        given = [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
+        given = given or self._budgets_in_unit(supernet)
+        if len(given) != 1:
+            return given
+        groups = self.find_groups(supernet)
+        return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
+
+    def _budgets_in_unit(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
         if config.budget_unit == "macs" or not config.budgets:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
+        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
     def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.data.size import Size
 from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -23,7 +24,7 @@ def rehearse(
     supernet: keras.Model,
     mask: ChannelMask,
     *,
-    resolution: int,
+    size: Size,
     find_groups: Callable[[keras.Model], ChannelGroups],
 ) -> None:
     """Saves and reads a network, cuts a structure out of what was read, and does the same with that.
@@ -31,14 +32,14 @@ def rehearse(
     Args:
         supernet: The untrained network; it is left as it is.
         mask: A structure of its pool.
-        resolution: Pixels, one that the network must run at.
+        size: One that the network must run at.
         find_groups: Finds the channel groups of a network.
 
     Raises:
         ValueError: If something of it fails, or a network that was read back is not the one that was saved.
     """
     with _same_randomness_afterwards(), TemporaryDirectory(prefix="ofar_tf_rehearsal_") as folder:
-        again = _saved_and_read(supernet, Path(folder), resolution=resolution)
+        again = _saved_and_read(supernet, Path(folder), size=size)
         groups = find_groups(again)
         if [(g.name, g.size) for g in groups.groups] != [(g.name, g.size) for g in mask.groups]:
             raise ValueError(
@@ -46,15 +47,15 @@ def rehearse(
                 f"Received: {[g.name for g in groups.groups]} in the place of {[g.name for g in mask.groups]}."
             )
         same = ChannelMask(groups.groups, mask.keep)
-        subnet = _tried("cut", supernet, lambda: extract_subnet(again, groups, same, resolution=resolution))
-        _saved_and_read(subnet, Path(folder), resolution=resolution)
+        subnet = _tried("cut", supernet, lambda: extract_subnet(again, groups, same, resolution=size))
+        _saved_and_read(subnet, Path(folder), size=size)
 
 
-def _saved_and_read(network: keras.Model, folder: Path, *, resolution: int) -> keras.Model:
+def _saved_and_read(network: keras.Model, folder: Path, *, size: Size) -> keras.Model:
     path = folder / "network.keras"
     _tried("saved", network, lambda: network.save(path))
     again = _tried("read back", network, lambda: keras.saving.load_model(path, compile=False))
-    images = np.random.default_rng(0).uniform(0, 255, (_IMAGES, resolution, resolution, 3)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(0, 255, (_IMAGES, size.height, size.width, 3)).astype(np.float32)
     expected = _tried("run", network, lambda: _run(network, images))
     received = _tried("run when it was read back", network, lambda: _run(again, images))
     # What draws random numbers at inference too is not the same twice, and cannot be compared.

@@ -1,4 +1,4 @@
-"""What a run was trained on and with, as it was then: `facts.json`, with which later commands compare what they find."""
+"""What a run was trained on and with: `facts.json`, with which later commands compare what they find."""
 
 import hashlib
 import json
@@ -104,11 +104,11 @@ class RunFacts:
         for facts in self.splits:
             names = [part.partition("[")[0].strip() for part in facts.split.split("+")]
             unknown = any(name not in self.data.splits for name in names)
-            if facts.images != dataset.num_examples(facts.split) or any(name in names or unknown for name in changed):
+            images = dataset.num_examples(facts.split)
+            if images != facts.images or any(name in names or unknown for name in changed):
                 raise ValueError(
-                    f"Expected the {facts.images} images that the split {facts.split!r} ({facts.use}) held when the run "
-                    f"began; --data_dir says where they are now. Received: {dataset.num_examples(facts.split)} images, "
-                    "some of them added, removed, renamed or moved since."
+                    f"Expected the {facts.images} images that split {facts.split!r} held when the run began; --data_dir"
+                    f" says where they are now. Received: {images} images, some added, removed or renamed since."
                 )
 
     def require_same_run(self, now: "RunFacts") -> None:

@@ -215,7 +215,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if ":" in config.model or config.model.endswith(".keras"):  # Those of this package are known to work.
         facts.user_modules.load()
         smallest = model.derive_masks()[-1]
-        rehearse(supernet, smallest, resolution=model.resolutions[-1], find_groups=experiment.find_groups)
+        rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
         epochs=experiment.config.search_epochs,

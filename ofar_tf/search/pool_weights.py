@@ -165,8 +165,7 @@ def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     received = sorted((name, value.shape) for name, value in arrays.items())
     if expected != received:
         raise ValueError(f"Expected the weights of this pool in {path}. Received: those of another.")
-    if any(
-        value.dtype != np.asarray(named[name]).dtype or not np.isfinite(value).all() for name, value in arrays.items()
-    ):
-        raise ValueError(f"Expected finite weights in {path}. Received: others.")
+    for name, value in arrays.items():
+        if value.dtype != np.asarray(named[name]).dtype or not np.isfinite(value).all():
+            raise ValueError(f"Expected finite weights in {path}. Received: {name} of {value.dtype}, not all finite.")
     return arrays
