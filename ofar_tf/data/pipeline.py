@@ -53,6 +53,7 @@ def training_batches(
     classes: int | None = None,
     seed: int,
     start_epoch: int = 0,
+    start_step: int = 0,
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
@@ -60,9 +61,9 @@ def training_batches(
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
     What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
-    only. So a run that is resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no
-    other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
-    left out of the epoch; they are other ones each time.
+    only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
+    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
+    not fill a batch are left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.
@@ -80,6 +81,7 @@ def training_batches(
         classes: Number of classes K of mixed labels; None for those of the data set.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
+        start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
             With MixUp or CutMix, images are mixed with others of the same part.
         shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
@@ -108,7 +110,7 @@ def training_batches(
         rand_augment_magnitude=rand_augment_magnitude,
     )
     mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    _check_at_least(0, start_epoch=start_epoch)
+    _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
     if shuffle_buffer is not None:
         _check_at_least(1, shuffle_buffer=shuffle_buffer)
     shares, decode = shuffled_shares(
@@ -126,6 +128,7 @@ def training_batches(
         return views.view(decode(record), draw, resolution=resolution)
 
     together = _are_small(dataset, split, resolution)
+    shares = shares.skip(start_step) if start_step else shares
     viewed = _viewed(shares, view, count=batch_size // parts, together=together)
     return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
 

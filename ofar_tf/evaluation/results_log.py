@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from ofar_tf.evaluation.subnet_table import SubnetRow, columns
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric
+from ofar_tf.training.epoch_steps import EpochSteps
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ResultsLog(keras.callbacks.Callback):
         measure: Measures the networks of an `OnceForAll` model.
         every: Epochs between measurements, at least 1; the last epoch is always measured.
         done: Epochs done before this start.
+        steps: Knows what an epoch began with that an earlier start of the run has begun.
 
     Raises:
         ValueError: If `every` is less than 1, or the file that is there is no such table.
@@ -54,6 +56,7 @@ class ResultsLog(keras.callbacks.Callback):
         measure: Callable[[Any], Sequence[SubnetRow]],
         every: int = 1,
         done: int = 0,
+        steps: EpochSteps | None = None,
     ):
         super().__init__()
         if every < 1:
@@ -63,6 +66,7 @@ class ResultsLog(keras.callbacks.Callback):
         self.metric = metric
         self.measure = measure
         self.every = every
+        self.steps = steps
         self.rows = [row for row in read_results(csv_path, metric) if int(row["epoch"]) <= done]
         self._phase = ""
         self._learning_rate = 0.0
@@ -70,7 +74,7 @@ class ResultsLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes what the epoch begins with."""
         self._phase = "search" if self.model.searching else "joint"
-        self._learning_rate = float(self.model.optimizer.learning_rate)
+        self._learning_rate = self.steps.learning_rate if self.steps else float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measures, writes and draws."""
@@ -121,7 +125,7 @@ def read_results(path: Path, metric: Metric) -> list[dict[str, Any]]:
         raise ValueError(f"Expected {path} to be a table of results. Received: {error}.") from error
     expected = [field.name for field in dataclasses.fields(_Row)]
     expected += [name for name in columns(metric) if name != "pareto"]
-    if any(list(row) != expected or None in row.values() for row in rows):
+    if any(list(row) != expected or None in row.values() or not row["epoch"].isdecimal() for row in rows):
         raise ValueError(f"Expected {path} with the columns {', '.join(expected)}. Received: another table.")
     return rows
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from ofar_tf.data.size import Size
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric, Scores
+from ofar_tf.text.command_line import command_line
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
 
@@ -83,12 +84,12 @@ def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
     """
     if not path.exists():
         raise FileNotFoundError(
-            f"Expected an evaluated run, by python -m ofar_tf.evaluate --run_dir={path.parent}. Received: no {path}."
+            f"Expected an evaluated run, by {command_line('evaluate', run_dir=path.parent)}. Received: no {path}."
         )
     with path.open(newline="") as file:
         try:
             return [_parse(row, metric) for row in csv.DictReader(file)]
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError, csv.Error) as error:
             raise ValueError(f"Expected the table of ofar_tf.evaluate in {path}. Received: {error!r}.") from error
 
 

@@ -14,6 +14,7 @@ from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import as_supernet, read_file
 from ofar_tf.pruning.budgets import Budget
@@ -21,6 +22,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
+from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.classification.task import Classification
@@ -49,6 +51,7 @@ class Experiment:
         groups: Path | None = None,
         distribution: Distribution | None = None,
     ):
+        use_standard_keras()
         self.config = config.resolved()
         self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
@@ -154,12 +157,10 @@ class Experiment:
         """
         config = self.config
         return PoolSpec.of(
-            pruning_rates=config.pruning_rates,
-            macs_budgets=config.macs_budgets,
             budgets=self._budgets(supernet),
             resolutions=config.resolutions,
             importance=str(config.importance),
-            rules=self._rules,
+            rules=self.rules,
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
             nested=config.nested,
@@ -203,7 +204,7 @@ class Experiment:
                 use_ema=config.ema_momentum is not None,
                 ema_momentum=config.ema_momentum or 0.0,
             ),
-            steps_per_execution=config.steps_per_execution,
+            steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
         )
 
     def _search_execution(self, supernet: keras.Model) -> str:
@@ -230,27 +231,39 @@ class Experiment:
         )
 
     @property
-    def _rules(self) -> MaskRules:
+    def rules(self) -> MaskRules:
+        """What every mask must respect."""
         return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
 
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
-        """The budgets of `--budgets`, in their unit."""
+        """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
+        config = self.config
+        rates, macs = config.pruning_rates, config.macs_budgets
+        given = [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
+        given = given or self._budgets_in_unit(supernet)
+        if len(given) != 1:
+            return given
+        groups = self.find_groups(supernet)
+        return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
+
+    def _budgets_in_unit(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
         if config.budget_unit == "macs" or not config.budgets:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
+        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
-    def training_batches(self, *, start_epoch: int) -> Any:
-        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on, for all devices."""
+    def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
+        """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
         return self.distribution.share_out(
-            lambda part: self._training_part(part, start_epoch=start_epoch), batch_size=self.config.batch_size
+            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
+            batch_size=self.config.batch_size,
         )
 
-    def _training_part(self, part: Part, *, start_epoch: int) -> tf.data.Dataset:
+    def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
         config = self.config
         return data.training_batches(
             self.dataset,
@@ -267,16 +280,18 @@ class Experiment:
             cutmix_alpha=config.cutmix_alpha,
             seed=config.seed,
             start_epoch=start_epoch,
+            start_step=start_step,
             part=part,
         )
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self._calibration_split, self.eval_split)
+        splits = (self.config.train_split, self.calibration_split, self.eval_split)
         return data.explain_damage(self.dataset, *splits)
 
     @property
-    def _calibration_split(self) -> str:
+    def calibration_split(self) -> str:
+        """The split that BatchNorm and quantization are calibrated on."""
         return self.config.calibration_split or self.config.train_split
 
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
@@ -285,19 +300,22 @@ class Experiment:
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
-        return self._plain_batches(self._calibration_split, images=images or self.config.calibration_images)
+        return self._plain_batches(self.calibration_split, images=images or self.config.calibration_images)
+
+    @property
+    def eval_resize(self) -> int:
+        """Pixels of the shorter side before the central crop of evaluation and calibration."""
+        crops = self.config.augmentation == "random_resized_crop"
+        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
 
     def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
         config = self.config
-        default = self.resolution
-        if config.augmentation == "random_resized_crop":
-            default = round(self.resolution * 256 / 224)
         return data.evaluation_batches(
             self.dataset,
             split,
             batch_size=config.eval_batch_size,
             resolution=self.resolution,
-            resize=config.eval_resize or default,
+            resize=self.eval_resize,
             limit=images,
             part=self.distribution.part,
         )

@@ -33,6 +33,9 @@ from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
 from ofar_tf.training.step_spec import StepSpec
 from ofar_tf.training.weight_update import WeightUpdate
 
+# Of a loss in float32.
+_ROUNDING = 1e-7
+
 
 class OnceForAll(keras.Model):
     """Trains a supernet so that every structure of a pool is a good network at every resolution.
@@ -370,7 +373,8 @@ class OnceForAll(keras.Model):
 
     def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
         for metric, loss in zip(self._losses, tf.unstack(outcome.losses), strict=False):
-            metric.update_state(loss)
+            # The divergence of networks that agree is zero but for rounding, on either side of it.
+            metric.update_state(tf.where(loss < _ROUNDING, 0.0, loss))
         self._progress.update_state(outcome.progress)
         logs = {metric.name: metric.result() for metric in self.metrics}
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
