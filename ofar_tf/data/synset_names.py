@@ -29,4 +29,4 @@ def named_synsets(class_names: Sequence[str]) -> tuple[str, ...]:
 @functools.cache
 def _lemmas() -> dict[str, str]:
     lines = _FILE.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(" ", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.split(" ", 1) for line in lines)

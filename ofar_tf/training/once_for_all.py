@@ -109,8 +109,8 @@ class OnceForAll(keras.Model):
             "training_resolutions": training_sizes,
         }
         check_resolutions(self.supernet, lists)
-        self._search_rule = SandwichRule(structures, search_sizes, self.seed, every)
-        self._joint_rule = SandwichRule(structures, training_sizes, self.seed, every)
+        self._search_rule = SandwichRule(structures, search_sizes, self.seed, every, step.assistants)
+        self._joint_rule = SandwichRule(structures, training_sizes, self.seed, every, step.assistants)
         self.pool_weights = PoolWeights(self.supernet, structures=structures, owned=step.owned)
         self._initial_weights = self.supernet.get_weights() if step.after_search == "reinitialize" else None
         regularization = Regularization(
@@ -323,7 +323,7 @@ class OnceForAll(keras.Model):
         itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
         """
         same = not self._masked and len(self._search_rule.sizes) == 1 and self.step.distillation != "none"
-        alone = self.searching and (same or self.pool_weights.separate)
+        alone = self.searching and (same or self.pool_weights.separate or self.step.search_networks == "largest")
         return 1 if alone else self._rule.networks
 
     def train_step(self, data: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ofar_tf.data.size import Size
 
 _SANDWICH = 4
+ASSISTANTS = ("middle", "all")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class SandwichRule:
         sizes: What networks may see, at least one, the largest first.
         seed: Seed of the draws, an int32.
         every_structure: Whether a step trains every structure once (Slimmable Networks) instead of the sandwich.
+        assistants: Out of which structures the two are drawn: the `middle` ones, or `all`, so that the largest too is
+            trained at smaller resolutions (DESIGN D24).
 
     Raises:
         ValueError: If a number is out of range or the sizes are not in order.
@@ -31,10 +34,13 @@ class SandwichRule:
     sizes: tuple[Size, ...]
     seed: int
     every_structure: bool = False
+    assistants: str = "middle"
 
     def __post_init__(self) -> None:
         if self.structures < 2:
             raise ValueError(f"Expected at least two structures. Received: structures={self.structures}.")
+        if self.assistants not in ASSISTANTS:
+            raise ValueError(f"Expected assistants out of {', '.join(ASSISTANTS)}. Received: {self.assistants!r}.")
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes), reverse=True):
             listed = ", ".join(map(str, self.sizes))
             raise ValueError(f"Expected different resolutions, largest first. Received: {listed or 'none'}.")
@@ -68,8 +74,10 @@ class SandwichRule:
         return structures, [tf.constant(pixels[0]), *tf.unstack(tf.gather(tf.constant(pixels), choices))]
 
     def _assistants(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws two different middle structures, with replacement where there are too few (DESIGN D20)."""
-        if self.structures <= 3:
+        """Draws two different structures, with replacement where there are too few (DESIGN D20)."""
+        if self.assistants == "all":
+            drawn = tf.argsort(tf.random.stateless_uniform([self.structures], seed=seed), stable=True)[:2]
+        elif self.structures <= 3:
             low, high = (1, 2) if self.structures == 3 else (0, 2)
             drawn = tf.random.stateless_uniform([2], seed=seed, minval=low, maxval=high, dtype=tf.int32)
         else:

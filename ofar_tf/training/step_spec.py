@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ofar_tf.data.size import Resolution, Size
 from ofar_tf.search.pool_weights import ownership
+from ofar_tf.training.sandwich import ASSISTANTS
 from ofar_tf.training.search_execution import EXECUTIONS
 
 # A network's teacher is the one before it (the paper, Equations 5 to 7), or always the largest (US-Net, MutualNet), or
@@ -14,6 +15,8 @@ _CHOICES = {
     "search_execution": EXECUTIONS,
     "after_search": ("continue", "reinitialize"),
     "networks_per_step": ("sandwich", "all"),
+    "assistants": ASSISTANTS,
+    "search_networks": ("sandwich", "largest"),
     "distillation": DISTILLATIONS,
     "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
@@ -28,6 +31,9 @@ class StepSpec:
             are sides of squares.
         training_resolutions: What joint training draws from; all by default.
         networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
+        assistants: Out of which structures the two are drawn, see `SandwichRule`.
+        search_networks: What a step of the search runs: the `sandwich`, or the `largest` network alone, which costs a
+            quarter.
         distillation: Who teaches: `chain`, `star` or `none`, see `DISTILLATIONS`.
         weights: `shared`, or `separate`: each structure has weights of its own, as if trained alone. The search then
             trains the whole network alone, as Network Slimming does.
@@ -55,6 +61,8 @@ class StepSpec:
     search_resolutions: Sequence[Resolution] = ()
     training_resolutions: Sequence[Resolution] = ()
     networks_per_step: str = "sandwich"
+    assistants: str = "middle"
+    search_networks: str = "sandwich"
     distillation: str = "chain"
     weights: str = "shared"
     batch_norm: str = "calibrated"

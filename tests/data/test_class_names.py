@@ -77,5 +77,7 @@ def test_names_that_look_alike_are_refused_both_named(first, second):
 
 @pytest.mark.parametrize("names", [[], ["cat"]])
 def test_one_class_is_no_classification(names):
-    with pytest.raises(ValueError, match="Expected two or more distinct class names in photos. Received: class_names="):
+    with pytest.raises(
+        ValueError, match=r"Expected two or more distinct class names in photos. Received: class_names="
+    ):
         check_class_names(names, where="photos")

@@ -100,3 +100,13 @@ def test_fewer_than_two_structures_are_refused():
 def test_resolutions_that_are_not_different_and_in_order_are_refused(sides):
     with pytest.raises(ValueError, match="different resolutions, largest first"):
         SandwichRule(3, squares(*sides), seed=0)
+
+
+def test_assistants_may_be_any_two_structures_the_largest_included():
+    drawn, sizes = draw_many(SandwichRule(3, squares(32, 20), seed=1, assistants="all"), steps=3000)
+    pairs = Counter(map(tuple, drawn[:, 1:3].tolist()))
+    assert pairs.keys() == {(0, 1), (0, 2), (1, 2)}
+    assert all(abs(count / 3000 - 1 / 3) < 0.03 for count in pairs.values())
+    assert (sizes[drawn[:, 1] == 0, 1] == 20).any()
+    with pytest.raises(ValueError, match="assistants out of middle, all"):
+        SandwichRule(3, squares(32), seed=0, assistants="none")
