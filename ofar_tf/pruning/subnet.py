@@ -13,6 +13,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.narrowing import flat_operations, narrowed
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 
 # The entry of a layer's configuration that says how many channels it makes.
@@ -60,9 +61,15 @@ def build_subnet(
     keep = np.append(mask.keep, True)
     layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
     widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
+    settings = {
+        id(operation): {name: narrowed(value, keep) for name, value in stated.items()}
+        for operation, stated in zip(flat_operations(supernet), groups.settings, strict=True)
+    }
     inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
-    narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
-    subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
+    narrower = _Narrower(widths, settings, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
+    subnet = keras.models.clone_model(
+        supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
+    )
     _copy_normalization(supernet, subnet)
     for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
         narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.
@@ -72,21 +79,38 @@ def build_subnet(
 class _Narrower:
     """Makes the narrow copy of each layer, once for layers that are shared, also between nested models."""
 
-    def __init__(self, widths: Mapping[int, int], *, trainable_copy: bool, dtype_policy: str):
-        self._widths = widths
+    def __init__(
+        self,
+        widths: Mapping[int, int],
+        settings: Mapping[int, Mapping[str | int, Any]],
+        *,
+        trainable_copy: bool,
+        dtype_policy: str,
+    ):
+        self._widths, self._settings = widths, settings
         self._dtype_policy = dtype_policy
         self._trainable_copy = trainable_copy
         self._clones: dict[int, Any] = {}
+        self._arguments: dict[int, dict[int, Any]] = {}
 
     def clone(self, layer: Any) -> Any:
         if id(layer) not in self._clones:
             self._clones[id(layer)] = self._nested(layer) if is_functional(layer) else self._layer(layer)
         return self._clones[id(layer)]
 
+    def call(self, clone: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls a copy that `clone` made, with narrower arguments where they count channels."""
+        arguments = list(args)
+        for position, value in self._arguments.get(id(clone), {}).items():
+            arguments[position] = value
+        return clone(*arguments, **kwargs)
+
     def _layer(self, layer: Any) -> Any:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
+        stated = self._settings.get(id(layer), {})
+        config |= {name: value for name, value in stated.items() if isinstance(name, str)}
         policy = self._policy(layer)
         if policy != _own_policy(layer):
             config = with_policy(config, policy)
@@ -94,7 +118,9 @@ class _Narrower:
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization
         with default_policy(policy):  # What the layer holds is told nothing else.
-            return kind.from_config(config)
+            clone = kind.from_config(config)
+        self._arguments[id(clone)] = {place: value for place, value in stated.items() if isinstance(place, int)}
+        return clone
 
     def _policy(self, layer: Any) -> str:
         if self._dtype_policy != "float32" and not isinstance(layer, _EXACT):
@@ -106,11 +132,11 @@ class _Narrower:
             return keras.Sequential([self.clone(layer) for layer in model.layers], name=model.name)
         inputs = [self._input(layer, tensor) for layer, tensor in zip(input_layers(model), model.inputs, strict=True)]
         inputs = keras.tree.pack_sequence_as(model.input, inputs)
-        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone)
+        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone, call_function=self.call)
 
     def _input(self, layer: Any, tensor: Any) -> Any:
-        width = self._widths.get(id(layer), tensor.shape[-1])
-        return keras.Input(batch_shape=(*tensor.shape[:-1], width), dtype=tensor.dtype, name=layer.name)
+        shape = self._settings.get(id(layer), {}).get("batch_shape", tensor.shape)
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=layer.name)
 
 
 def _own_policy(layer: Any) -> str:
@@ -129,8 +155,6 @@ def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> No
         config[_WIDTH[type(layer)]] = width
     if type(layer) in _GROUPED and layer.groups > 1 and layer.kernel.shape[-2] == 1:
         config["groups"] = layer.groups * width // layer.filters  # As many as channels: a depthwise convolution.
-    if isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
-        config["target_shape"] = (*layer.target_shape[:-1], width)
 
 
 def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
