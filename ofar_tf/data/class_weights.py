@@ -79,5 +79,5 @@ def weights_of_images(labels: tf.Tensor, weights: tf.Tensor | np.ndarray) -> tf.
         float32 [B].
     """
     if labels.shape.rank == 1:
-        return tf.gather(tf.constant(weights), labels)
+        return tf.gather(tf.constant(weights), tf.cast(labels, tf.int64))
     return tf.linalg.matvec(tf.cast(labels, tf.float32), tf.constant(weights))
