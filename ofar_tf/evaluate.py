@@ -25,7 +25,12 @@ def main(config: EvaluateConfig) -> None:
         )
     with flags.one_line_errors(DamagedImageError), run.experiment.reading():
         rows = run.trained_pool.evaluate()
-    points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
+    points = [
+        ParetoPoint(
+            row.structure, row.resolution, row.macs, row.top1, interval=row.measured.interval, pareto=row.pareto
+        )
+        for row in rows
+    ]
     try:
         write_subnets(run.run_dir.subnets, rows)
         plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ofar_tf.evaluation.uncertainty import noise_of, wilson_interval
+
 if TYPE_CHECKING:
     import keras
 
@@ -32,6 +34,16 @@ class Accuracy:
         if not 0 <= self.top1 <= self.top5 <= 1 or self.images < 1:
             raise ValueError(f"Expected 0 <= top1 <= top5 <= 1 on at least one image. Received: {self}.")
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the top-1 accuracy."""
+        return wilson_interval(self.top1, self.images)
+
+    @property
+    def noise(self) -> float:
+        """How far below it another accuracy may lie before the difference counts (`noise_of`)."""
+        return noise_of(self.top1, self.images)
+
 
 @dataclass(frozen=True)
 class Metrics(Accuracy):
@@ -42,6 +54,27 @@ class Metrics(Accuracy):
     """
 
     keras_top1: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.keras_top1 <= 1:
+            raise ValueError(f"Expected an accuracy in 0..1. Received: keras_top1={self.keras_top1}.")
+
+
+def keras_scores(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    """Makes a function that runs a Keras classifier in inference mode.
+
+    Args:
+        model: Images [batch, r, r, 3], values in 0..255, to scores [batch, K].
+
+    Returns:
+        Images [B, r, r, 3] to scores [B, K]; traced once for batches of any size.
+    """
+    import tensorflow as tf
+
+    # Not `predict_on_batch`, which traces anew for a last batch of another size.
+    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
+    return lambda images: np.asarray(forward(tf.cast(images, tf.float32)))
 
 
 def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
@@ -57,11 +90,7 @@ def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
     Raises:
         ValueError: If there are no images.
     """
-    import tensorflow as tf
-
-    # Not `predict_on_batch`, which traces anew for a last batch of another size.
-    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
-    return accuracy_of(lambda images: np.asarray(forward(tf.cast(images, tf.float32))), batches)
+    return accuracy_of(keras_scores(model), batches)
 
 
 def accuracy_of(scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> Accuracy:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ofar_tf.evaluation.accuracy import Accuracy
+from ofar_tf.evaluation.batch_norm_calibration import evaluate
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -17,6 +18,11 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+
+
+class _Choice(NamedTuple):
+    macs: int
+    top1: float
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,25 @@ class TrainedPool:
         """Calibrates and measures every structure at every resolution.
 
         Returns:
-            Rows by structure, largest first, and by resolution.
+            Rows by structure, largest first, and by resolution. The front is that of the selection split, if there is
+            one.
         """
-        measured = self.accuracy.measure(self.pool.masks, resolutions=self.resolutions)
-        rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
-        return [replace(row, pareto=best) for row, best in zip(rows, pareto_front(rows), strict=True)]
+        networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
+        measured = evaluate(networks, self.images.evaluation(), resolutions=self.resolutions)
+        selection = self.images.selection
+        chosen_by = evaluate(networks, selection(), resolutions=self.resolutions) if selection else {}
+        rows = [
+            self._row(self.pool[index], resolution, value, chosen_by.get((index, resolution)))
+            for (index, resolution), value in measured.items()
+        ]
+        front = pareto_front(
+            [_Choice(row.macs, row.choice_top1) for row in rows], noise=[row.choice_noise for row in rows]
+        )
+        return [replace(row, pareto=best) for row, best in zip(rows, front, strict=True)]
 
-    def _row(self, network: PrunedNetwork, resolution: int, accuracy: Accuracy) -> SubnetRow:
+    def _row(
+        self, network: PrunedNetwork, resolution: int, accuracy: Accuracy, chosen_by: Accuracy | None
+    ) -> SubnetRow:
         return SubnetRow(
             structure=network.name,
             rate=network.rate,
@@ -77,4 +95,6 @@ class TrainedPool:
             top5=accuracy.top5,
             images=accuracy.images,
             pareto=False,
+            selection_top1=chosen_by.top1 if chosen_by else None,
+            selection_images=chosen_by.images if chosen_by else None,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.evaluation.subnet_table import SubnetRow, columns_of, values_of
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
@@ -88,8 +88,8 @@ def _mean(cell: Sequence[SeedRow]) -> MatrixRow:
 
 def write_seeds(path: Path, rows: Iterable[SeedRow]) -> None:
     """Writes `seeds.csv`: the name and the seed before every row of every `subnets.csv`."""
-    header = ["name", "seed", *(field.name for field in dataclasses.fields(SubnetRow))]
-    _write(path, header, [(row.name, row.seed, *dataclasses.astuple(row.subnet)) for row in rows])
+    columns = columns_of([row.subnet for row in rows])
+    _write(path, ["name", "seed", *columns], [(row.name, row.seed, *values_of(row.subnet, columns)) for row in rows])
 
 
 def write_matrix(path: Path, rows: Iterable[MatrixRow]) -> None:
