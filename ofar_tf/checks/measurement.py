@@ -88,9 +88,9 @@ class Measurer:
         """Checks and measures a TFLite file.
 
         A file with a tolerance (float32) passes if its scores are as near to Keras's; any other unless its top-1
-        accuracy is shown to be more than `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same images
-        (`AccuracyCheck`). The parent is Keras and not the float32 TFLite file, so that a broken float32 file cannot
-        lower the bar. What the file says of each image is stored beside it.
+        accuracy is shown to be more than `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same
+        images (`AccuracyCheck`). The parent is Keras and not the float32 TFLite file, so that a broken float32 file
+        cannot lower the bar. What the file says of each image is stored beside it.
 
         Args:
             tflite_path: The file.

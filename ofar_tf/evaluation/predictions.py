@@ -63,7 +63,7 @@ class Predictions:
 
     @property
     def right(self) -> np.ndarray:
-        """bool `[N]`: where the label has the highest score."""
+        """Bool `[N]`: where the label has the highest score."""
         return self.ranks == 0
 
     @property
@@ -144,9 +144,7 @@ def read_predictions(path: Path, *, key: Mapping[str, Any] | None = None) -> Pre
     return found if key is None or stored == json.dumps(dict(key), sort_keys=True) else None
 
 
-def recall_predictions(
-    path: Path, *, key: Mapping[str, Any], compute: Callable[[], Predictions]
-) -> Predictions:
+def recall_predictions(path: Path, *, key: Mapping[str, Any], compute: Callable[[], Predictions]) -> Predictions:
     """Returns the stored predictions of a key, or computes and stores them.
 
     Args:
