@@ -11,7 +11,7 @@ from ofar_tf.files import atomic_file
 _COLUMNS = (
     *("file", "id", "structure", "rate", "resolution", "precision", "macs", "params", "bytes", "arena_bytes"),
     *("top1", "top5", "keras_top1", "images", "max_difference", "passed", "pareto", "gpu_refused", "worst_layer"),
-    "sha256",
+    *("sha256", "top1_low", "top1_high", "verdict", "selection_top1"),
 )
 
 
@@ -44,3 +44,5 @@ def _facts(model: ModelEntry) -> Iterator[object]:
     yield " ".join(model.gpu_refused) if model.gpu_refused is not None else None
     yield model.layer_errors[0].layer if model.layer_errors else None
     yield model.sha256
+    yield from metrics.interval if metrics else (None, None)
+    yield from (model.checks.verdict, model.selection.top1 if model.selection else None)

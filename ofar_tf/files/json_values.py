@@ -130,7 +130,11 @@ def _dataclass_from_json(kind: Any, data: Any, *, where: str) -> Any:
             f"Expected the keys {sorted(known)} in {where}. Received: missing={missing}, unknown={unknown!r:.200}."
         )
     hints = get_type_hints(kind)
-    return kind(**{name: from_json(hints[name], value, where=f"{where}.{name}") for name, value in data.items()})
+    values = {name: from_json(hints[name], value, where=f"{where}.{name}") for name, value in data.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{error} ({where})") from error
 
 
 def _mapping_from_json(kind: Any, data: Mapping[str, Any], *, where: str) -> dict[str, Any]:
