@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import places_of
 from ofar_tf.files import atomic_file
 
 _COLUMNS = (
@@ -22,7 +23,7 @@ def write_file_list(path: str | Path, manifest: Manifest) -> None:
         path: Where to, normally `files.csv` in the export folder.
         manifest: The files.
     """
-    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
+    places = places_of(manifest.models)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     headings = [f"{figure} on {device}, threads={threads}" for device, threads in places for figure in ("ms", "p90 ms")]

@@ -139,9 +139,6 @@ def test_the_name_of_a_machine_is_that_of_its_processor(lines, name, tmp_path):
 def test_a_system_that_tells_nothing_has_the_name_of_its_architecture(tmp_path):
     assert latency_module._from_cpuinfo(tmp_path / "missing") == ""
     assert re.fullmatch(r"\S.*\S, \d+ cores \(this machine\)", this_machine())
-    assert (
-        this_machine() != f"{platform.machine()}, {os.cpu_count()} cores (this machine)" or not Path("/proc").exists()
-    )
 
 
 @pytest.fixture
