@@ -208,6 +208,6 @@ and
   of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
   so.
 
-What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators and
-the findings of each file. Do not ship one that is marked FAILED.
+What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
+and the findings of each file. Do not ship one that is marked FAILED.
 """
