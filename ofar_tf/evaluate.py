@@ -27,7 +27,17 @@ def main(config: EvaluateConfig) -> None:
         )
     with flags.one_line_errors(DamagedImageError), run.experiment.reading():
         rows = run.trained_pool.evaluate()
-    points = [ParetoPoint(row.structure, str(row.resolution), row.macs, row.scores.best) for row in rows]
+    points = [
+        ParetoPoint(
+            row.structure,
+            str(row.resolution),
+            row.macs,
+            row.scores.best,
+            interval=row.scores.interval,
+            pareto=row.pareto,
+        )
+        for row in rows
+    ]
     try:
         write_subnets(run.run_dir.subnets, rows)
         plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")

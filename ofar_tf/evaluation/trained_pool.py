@@ -1,6 +1,6 @@
 """A supernet and the pool it was trained with: measured as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data.size import Size
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -70,13 +71,23 @@ class TrainedPool:
         """Calibrates and measures every structure at every resolution.
 
         Returns:
-            Rows by structure, largest first, and by resolution.
+            Rows by structure, largest first, and by resolution. The front is that of the selection split, if there is
+            one.
         """
-        measured = self.accuracy.measure(self.pool.masks, resolutions=self.resolutions)
-        rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
-        return [replace(row, pareto=best) for row, best in zip(rows, pareto_front(rows), strict=True)]
+        networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
+        measured = self._judge(networks, self.images.evaluation)
+        selected = self._judge(networks, self.images.selection) if self.images.selection else {}
+        rows = [
+            self._row(self.pool[index], resolution, scores, selected.get((index, resolution)))
+            for (index, resolution), scores in measured.items()
+        ]
+        front = pareto_front(rows, noise=[row.choice.noise for row in rows])
+        return [replace(row, pareto=best) for row, best in zip(rows, front, strict=True)]
 
-    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores) -> SubnetRow:
+    def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
+        return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)
+
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores, selection: Scores | None) -> SubnetRow:
         return SubnetRow(
             structure=network.name,
             rate=network.rate,
@@ -84,4 +95,5 @@ class TrainedPool:
             macs=self._costs.macs(network.mask, resolution),
             params=network.params,
             scores=scores,
+            selection=selection,
         )

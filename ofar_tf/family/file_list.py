@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import places_of
 from ofar_tf.files import atomic_file
 
 _COLUMNS = (
     *("file", "id", "structure", "rate", "resolution", "precision", "macs", "params", "bytes", "arena_bytes"),
     *("top1", "top5", "keras_top1", "images", "max_difference", "passed", "pareto", "gpu_refused", "worst_layer"),
-    "sha256",
+    *("sha256", "top1_low", "top1_high", "verdict", "selection_top1"),
 )
 
 
@@ -22,7 +23,7 @@ def write_file_list(path: str | Path, manifest: Manifest) -> None:
         path: Where to, normally `files.csv` in the export folder.
         manifest: The files.
     """
-    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
+    places = places_of(manifest.models)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     headings = [f"{figure} on {device}, threads={threads}" for device, threads in places for figure in ("ms", "p90 ms")]
@@ -44,3 +45,5 @@ def _facts(model: ModelEntry) -> Iterator[object]:
     yield " ".join(model.gpu_refused) if model.gpu_refused is not None else None
     yield model.layer_errors[0].layer if model.layer_errors else None
     yield model.sha256
+    yield from metrics.interval if metrics else (None, None)
+    yield from (model.checks.verdict, model.selection.top1 if model.selection else None)
