@@ -284,12 +284,12 @@ class TrainConfig(Settings):
             return 0
         structures = 3 if self.single_budget else len(self.pruning_rates + self.macs_budgets + self.budgets)
         joint = structures * len(self._training_resolutions)
-        searches = self._search_epochs if self.search_execution == "sliced" else 1
+        searches = self.epochs_of_search if self.search_execution == "sliced" else 1
         return joint + structures * max(len(self.search_resolutions), 1) * searches
 
     @property
-    def _search_epochs(self) -> int:
-        """As given; or a third of all, which leaves at least one epoch of joint training."""
+    def epochs_of_search(self) -> int:
+        """Most epochs of the search: as given, or a third of all, which leaves at least one of joint training."""
         if self.search_epochs is not None:
             return self.search_epochs
         return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
@@ -309,6 +309,6 @@ class TrainConfig(Settings):
             batch_norm=self.batch_norm or method.batch_norm,
             networks_per_step=self.networks_per_step or method.networks_per_step,
             weights=self.weights or method.weights,
-            search_epochs=self._search_epochs,
+            search_epochs=self.epochs_of_search,
             training_resolutions=self._training_resolutions,
         )

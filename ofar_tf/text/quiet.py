@@ -14,7 +14,7 @@ _HELD = threading.RLock()
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print when they are first used off the screen, unless something fails.
+    """Keeps off the screen what TensorFlow's libraries print when they are first used, unless that fails.
 
     They write about oneDNN, CUDA and XNNPACK straight to the file descriptor, before any setting of theirs is read. Where
     there is no standard error nothing is held.
