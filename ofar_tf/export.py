@@ -14,7 +14,7 @@ from ofar_tf.files import atomic_file
 from ofar_tf.files.folder_lock import FolderLock
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.text.command_line import command_line
-from ofar_tf.text.quiet import quiet_imports
+from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -30,7 +30,7 @@ def main(config: ExportConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    with quiet_imports():
+    with quiet_start():
         from ofar_tf.conversion.precision import precision_named
         from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
         from ofar_tf.conversion.stock_networks import family_members

@@ -28,7 +28,8 @@ READABLE = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.jpeg and 
 MISTAKES = [
     # What a structure may cost. ResNet-8 has 9,571,712 MACs at 28 px, and 3,362,432 where each of its three prunable
     # groups of 16, 32 and 64 channels keeps 8: then 88 of 112 channels are gone.
-    (["--pruning_rates=0.1"], "Expected at least two budgets, all different. Received: rate10."),
+    (["--pruning_rates=0.9"], "Expected a pruning rate of at most 0.785, which min_channels and channel_round_to "
+     "still allow. Received: rate=0.9."),
     (["--pruning_rates=0.1,0.1"], "Expected at least two budgets, all different. Received: rate10, rate10."),
     (["--pruning_rates=0.1,1.3"], "Expected --pruning_rates in [0, 1). Received: 1.3."),
     (["--pruning_rates=0,0.95"], "Expected a pruning rate of at most 0.785, which min_channels and channel_round_to "

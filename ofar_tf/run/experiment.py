@@ -207,6 +207,22 @@ class Experiment:
             steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
         )
 
+    def notes(self, trainer: OnceForAll) -> list[str]:
+        """Returns what a user should know of a run that is about to begin, a line each."""
+        notes = []
+        if self.config.single_budget:
+            # In bytes a budget takes conversions to find, and is the only one of the pool that knows them.
+            in_bytes = [budget for budget in trainer.budgets if budget.file_bytes]
+            wanted = (in_bytes or self._given_budgets(trainer.supernet))[0].name
+            names = ", ".join(budget.name for budget in trainer.budgets)
+            notes.append(
+                f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
+                f"--only={wanted} exports it alone."
+            )
+        if self.config.jit_compile:
+            notes.append(f"XLA compiles {self.config.networks_to_compile} networks, each when it first runs.")
+        return notes
+
     def _search_execution(self, supernet: keras.Model) -> str:
         config = self.config
         if config.search_execution != "auto":
@@ -238,16 +254,17 @@ class Experiment:
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
         """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
         config = self.config
-        rates, macs = config.pruning_rates, config.macs_budgets
-        given = [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
-        given = given or self._budgets_in_unit(supernet)
-        if len(given) != 1:
+        given = self._given_budgets(supernet)
+        if not config.single_budget:
             return given
         groups = self.find_groups(supernet)
         return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
 
-    def _budgets_in_unit(self, supernet: keras.Model) -> list[Budget]:
+    def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
+        if config.pruning_rates or config.macs_budgets:
+            rates, macs = config.pruning_rates, config.macs_budgets
+            return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
         if config.budget_unit == "macs" or not config.budgets:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":

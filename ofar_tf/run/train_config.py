@@ -286,11 +286,11 @@ class TrainConfig(Settings):
                 "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
                 f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
             )
-        networks = self._networks_to_compile
-        if self.jit_compile and networks > _MOST_COMPILED:
+        networks = self.networks_to_compile
+        if networks > _MOST_COMPILED:
             raise ValueError(
-                f"Expected at most {_MOST_COMPILED} networks for --jit_compile, one for each structure, each resolution "
-                f"and, with --search_execution=sliced, each epoch of the search. Received: {networks}."
+                f"Expected at most {_MOST_COMPILED} networks for --jit_compile: one for each structure, resolution "
+                f"and, with --search_execution=sliced, epoch of the search. Received: {networks}."
             )
         if self.batch_size % self.gradient_accumulation:
             raise ValueError(
@@ -299,24 +299,35 @@ class TrainConfig(Settings):
             )
 
     @property
-    def _networks_to_compile(self) -> int:
+    def single_budget(self) -> bool:
+        """Whether it says so of one structure only."""
+        return len(self.pruning_rates + self.macs_budgets + self.budgets) == 1
+
+    @property
+    def networks_to_compile(self) -> int:
         """How many networks XLA compiles: shapes are fixed when it does, and a mask that has changed is a new one."""
-        structures = sum(map(len, (self.pruning_rates, self.macs_budgets, self.budgets)))
-        joint = structures * len(self.resolved().training_resolutions)
-        searches = self._search_epochs if self.search_execution == "sliced" else 1
+        if not self.jit_compile:
+            return 0
+        structures = 3 if self.single_budget else len(self.pruning_rates + self.macs_budgets + self.budgets)
+        joint = structures * len(self._training_resolutions)
+        searches = self.epochs_of_search if self.search_execution == "sliced" else 1
         return joint + structures * max(len(self.search_resolutions), 1) * searches
 
     @property
-    def _search_epochs(self) -> int:
-        """As given; or a third, so that a search of several epochs can compare masks, and at least one epoch is left."""
+    def epochs_of_search(self) -> int:
+        """Most epochs of the search: as given, or a third of all, which leaves at least one of joint training."""
         if self.search_epochs is not None:
             return self.search_epochs
         return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
 
+    @property
+    def _training_resolutions(self) -> tuple[int, ...]:
+        largest = tuple(sorted(self.resolutions, reverse=True)[:1])
+        return self.training_resolutions or (self.resolutions if METHODS[self.method].all_resolutions else largest)
+
     def resolved(self) -> "TrainConfig":
         """Returns the same configuration with every setting that was left to the method as the method has it."""
         method = METHODS[self.method]
-        largest = tuple(sorted(self.resolutions, reverse=True)[:1])
         return dataclasses.replace(
             self,
             importance=self.importance or method.importance,
@@ -324,6 +335,6 @@ class TrainConfig(Settings):
             batch_norm=self.batch_norm or method.batch_norm,
             networks_per_step=self.networks_per_step or method.networks_per_step,
             weights=self.weights or method.weights,
-            search_epochs=self._search_epochs,
-            training_resolutions=self.training_resolutions or (self.resolutions if method.all_resolutions else largest),
+            search_epochs=self.epochs_of_search,
+            training_resolutions=self._training_resolutions,
         )
