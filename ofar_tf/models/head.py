@@ -77,7 +77,7 @@ def with_new_head(model: keras.Model, *, classes: int, dropout: float | None = N
 
 def _head(output: Any, makers: dict[int, _Call]) -> tuple[Any, Any]:
     """Returns the last kernel, if it is a head, and what enters it; otherwise what to put a head behind."""
-    tensor, pooled = output, None
+    tensor = output
     while id(tensor) in makers:
         call = makers[id(tensor)]
         if isinstance(call.layer, keras.Model):
@@ -88,11 +88,8 @@ def _head(output: Any, makers: dict[int, _Call]) -> tuple[Any, Any]:
             return call.layer, call.entering
         if not isinstance(call.layer, _SHAPERS) and type(call.layer).__name__ not in _SHAPING_OPERATIONS:
             break
-        if len(tensor.shape) == 2:
-            pooled = tensor
         tensor = call.entering
-    # No head: what is pooled already stays as it is.
-    return None, tensor if pooled is None else pooled
+    return None, output
 
 
 def _is_pointwise(layer: Any) -> bool:
