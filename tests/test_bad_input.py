@@ -46,8 +46,8 @@ MISTAKES = [
     # Models.
     (["--model=resnet_20"], "Expected a path ending in .keras, keras.applications:NAME, package.module:function or "
      "one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, efficientnet_lite3, efficientnet_lite4, "
-     "mobilenet_v1, mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, wide_resnet_28_10. "
-     "Received: 'resnet_20'. Did you mean resnet20?"),
+     "mobilenet_v1, mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, "
+     "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "
      "exist."),
     (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
@@ -58,19 +58,19 @@ MISTAKES = [
      "channels are fixed. Received: width_multiplier=2.0 with {files}/seven.keras."),
     (["--model={files}/seven.keras", "--dropout=0.2"], "Expected dropout for {files}/seven.keras with new_head=True "
      "only. Received: dropout=0.2."),
-    (["--new_head"], "Expected new_head with a saved model or package.module:function; all other networks are built for "
-     "the classes of the data set. Received: new_head=True with resnet8."),
+    (["--new_head"], "Expected new_head with a saved model or package.module:function; all other networks are built "
+     "for the classes of the data set. Received: new_head=True with resnet8."),
     (["--dropout=1"], "Expected --dropout of at most 0.99. Received: 1.0."),
     (["--pretrained=imagenet"], "Expected pretrained=imagenet with keras.applications:NAME, efficientnet_lite0, "
-     "efficientnet_lite1 or efficientnet_lite2, whose weights are published. Received: resnet8; pretrained=PATH takes a "
-     "file."),
+     "efficientnet_lite1 or efficientnet_lite2, whose weights are published. Received: resnet8; pretrained=PATH takes "
+     "a file."),
     (["--model=keras.applications:MobileNetV2", "--pretrained=imagenet"], "Expected download=True (--download) with "
-     "pretrained=imagenet: Keras fetches the weights of MobileNetV2, once. Received: download=False; without a network, "
-     "pretrained=PATH (--pretrained=PATH) takes a file."),
+     "pretrained=imagenet: Keras fetches the weights of MobileNetV2, once. Received: download=False; without a "
+     "network, pretrained=PATH (--pretrained=PATH) takes a file."),
     (["--pretrained={files}/none.keras"], "Expected a file of weights. Received: {files}/none.keras, which does not "
      "exist."),
-    (["--pretrained={files}/seven.keras"], "Expected weights of a network like resnet8. Received: {files}/seven.keras, "
-     "which fits 0 of its 19 layers."),
+    (["--pretrained={files}/seven.keras"], "Expected weights of a network like resnet8. Received: "
+     "{files}/seven.keras, which fits 0 of its 19 layers."),
     (["--pretrained=a.keras", "--initial_weights=b.keras"], "Expected one of --pretrained and --initial_weights. "
      "Received: pretrained=a.keras, initial_weights=b.keras."),
     (["--initial_weights={files}/none.weights.h5"], "Expected --initial_weights to be a .keras or .weights.h5 file "

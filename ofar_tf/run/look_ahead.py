@@ -63,5 +63,5 @@ def _scores(model: OnceForAll) -> np.ndarray:
         [np.asarray(weight) for weight in model.supernet.weights],
         criterion=model.spec.importance,
         resolution=model.resolutions[0],
-        seed=model.spec.seed,
+        seed=model.seed,
     )

@@ -47,8 +47,8 @@ def test_lite0_has_the_parameters_of_the_published_weights():
     assert efficientnet_lite(1000).count_params() == 4_694_024 == params_by_hand()
 
 
-# Of the released README: millions of parameters, at which size, and millions of multiply-adds, which count the norms and
-# activations too: 3 to 6 % more than the kernels alone.
+# Of the released README: millions of parameters, at which size, and millions of multiply-adds, which count the norms
+# and activations too: 3 to 6 % more than the kernels alone.
 @pytest.mark.parametrize(
     ("variant", "params", "resolution", "macs"),
     [(0, 4.7, 224, 407), (1, 5.4, 240, 631), (2, 6.1, 260, 899), (3, 8.2, 280, 1440), (4, 13.0, 300, 2640)],

@@ -38,6 +38,17 @@ def test_a_saved_classifier_of_other_classes_gets_a_new_head_and_it_is_said(save
     )
 
 
+def test_the_head_of_a_model_within_a_model_is_replaced(tmp_path):
+    x = inputs = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 1, name="conv")(x))
+    inner = keras.Model(inputs, keras.layers.Dense(9, activation="softmax", name="old")(x), name="inner")
+    keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), inner]).save(tmp_path / "nested.keras")
+    said = []
+    model = models.load(str(tmp_path / "nested.keras"), classes=3, new_head=True, say=said.append)
+    assert model.output_shape == (None, 3)
+    assert said == [f"{tmp_path}/nested.keras: Dense 'old' of 9 outputs was replaced by a dense layer of 3 logits."]
+
+
 def test_without_a_new_head_it_is_refused(saved):
     with pytest.raises(ValueError, match=r"Expected a model with one output \[batch, 3\]"):
         models.load(saved, classes=3)
