@@ -119,6 +119,7 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         "search_resolutions": st.just(()),
         "training_resolutions": st.just(()),
         "gradient_accumulation": st.just(1),
+        "pretrained": st.just("none"),
         "search_epochs": st.integers(0, 9),
         "epochs": st.integers(10, 1000),
         "pruning_rates": st.just(()),
