@@ -13,6 +13,8 @@ from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.files.folder_lock import FolderLock
 from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.text.command_line import command_line
+from ofar_tf.text.quiet import quiet_imports
 
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -28,7 +30,7 @@ def main(config: ExportConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    with flags.quiet_imports():
+    with quiet_imports():
         from ofar_tf.conversion.precision import precision_named
         from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
         from ofar_tf.conversion.stock_networks import family_members
@@ -46,7 +48,7 @@ def _export(config: ExportConfig) -> int:
         from ofar_tf.tflite.metadata import Credits
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
-        chosen = _choose(read_subnets(run.run_dir.subnets), config.only)
+        chosen = _choose(read_subnets(run.run_dir.subnets, run.experiment.task.metric), config.only)
         for precision in config.precisions:
             precision_named(precision)
         similarity = read_similarity(run.run_dir.path / "similarity.csv", recorded_masks(run.run_dir.checkpoints))
@@ -60,7 +62,7 @@ def _export(config: ExportConfig) -> int:
         result = export_family(
             family_members(run.trained_pool, chosen, origin=run.origin),
             export_dir=export_dir,
-            labels=run.experiment.dataset.class_names,
+            labels=run.class_names,
             header=ManifestHeader.now(
                 versions=versions(), git=git_commit(), dataset=_dataset(run, config), seed=run.config.seed
             ),
@@ -90,9 +92,9 @@ def _export(config: ExportConfig) -> int:
         print(f"Failed: {failure}", file=sys.stderr)
     if not phones:
         print("On a connected phone:")
-        print(phone_commands(export_dir, export=f"python -m ofar_tf.export --run_dir={config.run_dir}"), end="")
+        print(phone_commands(export_dir, export=command_line("export", run_dir=config.run_dir)), end="")
     budget = min(row.macs for row in chosen)
-    print(f"Next: python -m ofar_tf.select --export_dir={export_dir} --max_macs={budget}")
+    print(f"Next: {command_line('select', export_dir=export_dir, max_macs=budget)}")
     return 1 if result.failures else 0
 
 

@@ -106,7 +106,7 @@ def export_family(
         header=ManifestHeader.now(
             versions=versions(),
             git=git_commit(),
-            dataset={"name": "given as tf.data", "images": rows[0].images, "origin": origin},
+            dataset={"name": "given as tf.data", "images": rows[0].scores.images, "origin": origin},
             seed=model.seed,
         ),
         evaluation_batches=evaluation_batches,
@@ -136,6 +136,7 @@ def _trained_pool(
         model.pool,
         model.resolutions,
         pool_images,
+        model.task,
         model.pool_weights,
         model.distribute_strategy,
     )

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofar_tf.evaluation.predictions import Predictions
-from ofar_tf.evaluation.uncertainty import chance_of_losses, images_to_tell, paired_drop_interval
+from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.uncertainty import chance_of_losses, images_to_tell, paired_drop_interval
 
 PASSED, FAILED, CANNOT_TELL = "passed", "failed", "cannot_tell"
 _ERROR = 0.05

@@ -18,9 +18,9 @@ from ofar_tf.checks.layer_errors import layer_errors
 from ofar_tf.checks.layer_outputs import LayerOutputs
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
-from ofar_tf.evaluation.accuracy import Accuracy, Batches, Metrics, keras_scores
-from ofar_tf.evaluation.predictions import Predictions, predictions_path, recall_predictions
 from ofar_tf.files import atomic_file, finished_work
+from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, Metrics, keras_scores
+from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, recall_predictions
 from ofar_tf.tflite.arena import arena_bytes
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.gpu_delegate import gpu_refused

@@ -208,12 +208,12 @@ def _one_line(message: str) -> str:
 
 def _convert_plainly(job: ConversionJob) -> bytes:
     # Imported here because only the worker needs TensorFlow.
-    import keras
     import numpy as np
 
     from ofar_tf.conversion.converter import convert
+    from ofar_tf.models.user_model import read_file
 
-    model = keras.saving.load_model(job.keras_path, compile=False)
+    model = read_file(str(job.keras_path))
     images = np.load(job.representative_path) if job.representative_path else None
     return convert(model, precision=job.precision, representative_images=images)
 

@@ -42,7 +42,7 @@ def family_members(
             id=file_id(trained.supernet.name, row.structure, row.resolution),
             structure=row.structure,
             rate=row.rate,
-            resolution=row.resolution,
+            resolution=row.resolution.height,
             macs=row.macs,
             params=row.params,
             model=partial(workshop.build, row),

@@ -28,7 +28,7 @@ def pareto_front(points: Sequence[Costed], *, noise: Sequence[float] | None = No
     Args:
         points: Costs and accuracies, in any order.
         noise: How much more accurate than each point another must be before the difference counts, at least 0
-            (`ofar_tf.evaluation.uncertainty.noise_of`); None for no noise.
+            (`ofar_tf.tasks.uncertainty.noise_of`); None for no noise.
 
     Returns:
         A bool for each point, in the order of the points.

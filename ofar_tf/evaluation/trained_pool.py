@@ -1,28 +1,24 @@
 """A supernet and the pool it was trained with: measured as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ofar_tf.evaluation.accuracy import Accuracy
-from ofar_tf.evaluation.batch_norm_calibration import evaluate
+from ofar_tf.data.size import Size
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-
-
-class _Choice(NamedTuple):
-    macs: int
-    top1: float
+from ofar_tf.tasks.task import Scores, Task
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,9 @@ class TrainedPool:
         supernet: The trained network that holds all others.
         groups: Its channel groups.
         pool: The structures.
-        resolutions: Input sizes in pixels, largest first.
+        resolutions: What its networks see, largest first.
         images: What to calibrate and to measure with.
+        task: What they learned.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
         strategy: Whose devices measure, see `PoolAccuracy`.
     """
@@ -42,15 +39,23 @@ class TrainedPool:
     supernet: keras.Model
     groups: ChannelGroups
     pool: PrunedNetworkPool
-    resolutions: tuple[int, ...]
+    resolutions: tuple[Size, ...]
     images: PoolImages
+    task: Task
     weights: PoolWeights | None = None
     strategy: tf.distribute.Strategy | None = None
 
     @cached_property
     def accuracy(self) -> PoolAccuracy:
         """Measures its networks, on copies that are kept from one time to the next."""
-        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of, strategy=self.strategy)
+        return PoolAccuracy(
+            self.supernet,
+            self.groups,
+            self.images,
+            task=self.task,
+            weights_of=self.weights_of,
+            strategy=self.strategy,
+        )
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
@@ -70,31 +75,25 @@ class TrainedPool:
             one.
         """
         networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
-        measured = evaluate(networks, self.images.evaluation(), resolutions=self.resolutions)
-        selection = self.images.selection
-        chosen_by = evaluate(networks, selection(), resolutions=self.resolutions) if selection else {}
+        measured = self._judge(networks, self.images.evaluation)
+        selected = self._judge(networks, self.images.selection) if self.images.selection else {}
         rows = [
-            self._row(self.pool[index], resolution, value, chosen_by.get((index, resolution)))
-            for (index, resolution), value in measured.items()
+            self._row(self.pool[index], resolution, scores, selected.get((index, resolution)))
+            for (index, resolution), scores in measured.items()
         ]
-        front = pareto_front(
-            [_Choice(row.macs, row.choice_top1) for row in rows], noise=[row.choice_noise for row in rows]
-        )
+        front = pareto_front(rows, noise=[row.choice.noise for row in rows])
         return [replace(row, pareto=best) for row, best in zip(rows, front, strict=True)]
 
-    def _row(
-        self, network: PrunedNetwork, resolution: int, accuracy: Accuracy, chosen_by: Accuracy | None
-    ) -> SubnetRow:
+    def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
+        return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)
+
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores, selection: Scores | None) -> SubnetRow:
         return SubnetRow(
             structure=network.name,
             rate=network.rate,
             resolution=resolution,
             macs=self._costs.macs(network.mask, resolution),
             params=network.params,
-            top1=accuracy.top1,
-            top5=accuracy.top5,
-            images=accuracy.images,
-            pareto=False,
-            selection_top1=chosen_by.top1 if chosen_by else None,
-            selection_images=chosen_by.images if chosen_by else None,
+            scores=scores,
+            selection=selection,
         )

@@ -19,7 +19,6 @@ from ofar_tf.conversion.keras_file import save_once
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
-from ofar_tf.evaluation.accuracy import Batches
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
@@ -32,6 +31,7 @@ from ofar_tf.family.report.report import write_report
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.classification.accuracy import Batches
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import LABELS_FILE, Credits, FileMetadata
@@ -303,7 +303,7 @@ def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
 def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str], search: SearchRecord | None) -> None:
     atomic_file.write_text(folder / LABELS_FILE, "".join(f"{label}\n" for label in labels))
     points = [
-        ParetoPoint(entry.structure, entry.resolution, entry.macs, entry.top1, variant=entry.quantization)
+        ParetoPoint(entry.structure, str(entry.resolution), entry.macs, entry.top1, variant=entry.quantization)
         for entry in manifest.models
         if entry.metrics
     ]

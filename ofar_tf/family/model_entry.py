@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.evaluation.accuracy import Accuracy, Metrics
 from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
 from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ofar_tf.checks.measurement import drops_too_far, tflite_accuracy
-from ofar_tf.evaluation.accuracy import Batches
+from ofar_tf.checks.measurement import tflite_accuracy
+from ofar_tf.conversion.precision import MAX_TOP1_DROP
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
 from ofar_tf.family.packed_file import PackedFile, PackedSignature
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.classification.accuracy import Batches
 from ofar_tf.tflite.merged_signatures import largest_difference, pack, share_kernels
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, with_metadata
 
@@ -153,7 +154,7 @@ def _measure(part: _Part, content: bytes, *, batches: Callable[[int], Batches], 
 
 def _reason_against(file: PackedFile, parts: Sequence[_Part]) -> str | None:
     for signature, part in zip(file.signatures, parts, strict=True):
-        if drops_too_far(signature.top1, parent=part.entry.top1):
+        if part.entry.top1 - signature.top1 > MAX_TOP1_DROP + 1e-9:
             return f"Its signature {signature.name} has top-1 {signature.top1:.4f}, its own file {part.entry.top1:.4f}."
     if file.saving < MIN_SAVING:
         return (

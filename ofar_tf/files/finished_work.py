@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ofar_tf.files import atomic_file
-from ofar_tf.files.json_values import from_json
+from ofar_tf.files.json_values import from_json, read_json
 
 Value = TypeVar("Value")
 
@@ -37,9 +38,10 @@ def read_record(path: Path, *, key: Mapping[str, Any]) -> dict[str, Any] | None:
         work is to be done.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return record["value"] if record["key"] == _as_json(key) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_json(path)
+        value = record["value"] if record["key"] == _as_json(key) else None
+        return value if isinstance(value, dict) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -73,7 +75,8 @@ def recall(path: Path, kind: type[Value], *, key: Mapping[str, Any], compute: Ca
     """
     recorded = read_record(path, key=key)
     if recorded is not None:
-        return from_json(kind, recorded, where=str(path))
+        with suppress(ValueError):  # A value of another type is no record.
+            return from_json(kind, recorded, where=str(path))
     value = compute()
     write_record(path, key=key, value=asdict(value))  # type: ignore[call-overload]
     return value

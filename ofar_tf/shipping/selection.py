@@ -2,7 +2,7 @@
 
 A difference of accuracy that the images cannot tell from noise is no reason to ship a larger file. So with
 `prefer="size"`, the default, the choice is the smallest of the files whose accuracy is within the noise of the most
-accurate one: within one standard error (`ofar_tf.evaluation.uncertainty.noise_of`), about a point for 84 % on 1,000
+accurate one: within one standard error (`ofar_tf.tasks.uncertainty.noise_of`), about a point for 84 % on 1,000
 images. `prefer="accuracy"` takes the measured figures as they are. Choices look at the selection split, if there was
 one; what is printed is the accuracy on the evaluation split.
 """

@@ -112,7 +112,7 @@ def _from_cpuinfo(path: Path) -> str:
 
 
 def _from_sysctl() -> str:
-    if sys.platform != "darwin":
+    if platform.system() != "Darwin":
         return ""
     command = ["sysctl", "-n", "machdep.cpu.brand_string"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -5,7 +5,7 @@ import pytest
 
 from ofar_tf.checks.accuracy_check import check_accuracy
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.evaluation.predictions import Predictions
+from ofar_tf.tasks.classification.predictions import Predictions
 
 
 def pair(images, *, losses=0, gains=0, both_wrong=0):

@@ -2,7 +2,7 @@ import pytest
 
 from ofar_tf.checks import measurement
 from ofar_tf.checks.measurement import Measurer
-from ofar_tf.evaluation.predictions import Predictions, predictions_path, read_predictions
+from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, read_predictions
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
-from ofar_tf.evaluation.accuracy import Accuracy
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.model_card import write_model_card
+from ofar_tf.tasks.classification.accuracy import Accuracy
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.latency import Latency
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, with_metadata

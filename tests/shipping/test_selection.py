@@ -4,9 +4,9 @@ import re
 import pytest
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
-from ofar_tf.evaluation.accuracy import Accuracy, Metrics
 from ofar_tf.family.manifest import Latency, Manifest
 from ofar_tf.shipping.selection import Limits, explain, rank, select
+from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
 from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
+from ofar_tf.models.user_model import read_file
 from ofar_tf.tflite.file_graph import read_graph
 
 TWIN_TOLERANCE = 1e-5
@@ -166,7 +167,7 @@ def _tflite_of(quantized: tf_keras.Model, *, shape: tuple[int, ...]) -> bytes:
 def _convert_job(job: ConversionJob) -> bytes:
     if job.fine_tuning is None or job.representative_path is None:
         raise ValueError(f"Expected a job with fine-tuning. Received: {job}.")
-    model = keras.saving.load_model(job.keras_path, compile=False)
+    model = read_file(str(job.keras_path))
     images = np.load(job.representative_path, mmap_mode="r")
     return convert(model, images=images, fine_tuning=job.fine_tuning)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ofar_tf.evaluation.accuracy import Accuracy, accuracy_of
-from ofar_tf.evaluation.predictions import (
+from ofar_tf.tasks.classification.accuracy import Accuracy, accuracy_of
+from ofar_tf.tasks.classification.predictions import (
     NO_CLASS,
     Predictions,
     predictions_path,

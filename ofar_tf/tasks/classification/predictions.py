@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf.evaluation.accuracy import Accuracy, Batches, label_ranks
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, label_ranks
 
 _BEYOND = 5
 NO_CLASS = -1

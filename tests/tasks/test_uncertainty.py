@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.evaluation.uncertainty import (
+from ofar_tf.tasks.uncertainty import (
     chance_of_losses,
     images_to_tell,
     noise_of,
