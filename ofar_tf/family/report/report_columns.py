@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import Place, latency_at, not_separated, places_of, spread_text
 from ofar_tf.text.quantities import format_quantity
 
 _UNITS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "K"))
-
-Device = tuple[str, int]
-"""Where latency was measured: the name of a device, and how many threads."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class Column:
         text: What stands in the cell of a file; empty where there is nothing to say.
         order: What the files are sorted by, all numbers or all texts; None where it is not known: those come last.
         note: What the heading does not say, a few words.
+        detail: What stands in small letters below the text of a file; empty where there is nothing to say.
         numeric: Whether the cells are numbers.
         fact: Whether it belongs beside the name of the file to ship.
     """
@@ -33,6 +32,7 @@ class Column:
     text: Callable[[ModelEntry], str]
     order: Callable[[ModelEntry], float | str | None]
     note: str = ""
+    detail: Callable[[ModelEntry], str] = lambda file: ""
     numeric: bool = True
     fact: bool = True
 
@@ -65,14 +65,14 @@ def columns_of(manifest: Manifest) -> list[Column]:
     Returns:
         The columns from left to right, with one for each device and thread count that latency was measured on.
     """
-    latencies = (
-        Column("Latency", partial(_milliseconds, device=each), partial(_median_ms, device=each), f"ms, {_place(each)}")
-        for each in _devices(manifest)
-    )
+    latencies = (_latency_column(place, manifest) for place in places_of(manifest.models))
+    selected = any(file.selection for file in manifest.models)
+    choice = Column("Choice", lambda file: _percent(_choice(file)), _choice, "% on the selection split")
     return [
         Column("File", lambda file: file.id, lambda file: file.id, numeric=False, fact=False),
         Column("Precision", lambda file: file.quantization, lambda file: file.quantization, numeric=False),
-        Column("Top-1", lambda file: _percent(_top1(file)), _top1, "%"),
+        Column("Top-1", lambda file: _percent(_top1(file)), _top1, "%, 95 % interval", _interval),
+        *([choice] if selected else []),
         Column("Change", lambda file: _percent(_change(file), sign="+"), _change, "from Keras, points"),
         Column("MACs", lambda file: format_quantity(file.macs), lambda file: file.macs),
         Column("Bytes", lambda file: format_quantity(file.bytes), lambda file: file.bytes),
@@ -85,6 +85,17 @@ def columns_of(manifest: Manifest) -> list[Column]:
         Column("Front", lambda file: _front(file) or "", _front, "by MACs", numeric=False, fact=False),
         Column("Check", _verdict, _verdict, numeric=False, fact=False),
     ]
+
+
+def _latency_column(place: Place, manifest: Manifest) -> Column:
+    unsure = not_separated(manifest.models, place)
+
+    def text(file: ModelEntry) -> str:
+        return _milliseconds(file, place) + (" ≈" if file.path in unsure else "")
+
+    return Column(
+        "Latency", text, partial(_median_ms, place=place), f"ms, {_words(place)}", partial(_spread, place=place)
+    )
 
 
 def measures_of(manifest: Manifest) -> list[Measure]:
@@ -104,13 +115,13 @@ def measures_of(manifest: Manifest) -> list[Measure]:
         Measure("macs", "Multiply-adds", f"{macs_prefix} MACs".strip(), macs_scale, lambda file: file.macs),
         Measure("bytes", "Size of the file", f"{bytes_prefix}B".replace("K", "k"), bytes_scale, lambda f: f.bytes),
     ]
-    devices = _devices(manifest)
-    if devices:
-        where = _place(devices[0]) if len(devices) == 1 else "the slowest of all devices"
+    places = places_of(manifest.models)
+    if places:
+        where = _words(places[0]) if len(places) == 1 else "the slowest of all devices"
         measures.append(Measure("latency", f"Latency, {where}", "ms", 1, _longest_ms))
-    for number, device in enumerate(devices if len(devices) > 1 else ()):
-        cost = partial(_median_ms, device=device)
-        measures.append(Measure(f"latency{number}", f"Latency, {_place(device)}", "ms", 1, cost))
+    for number, place in enumerate(places if len(places) > 1 else ()):
+        cost = partial(_median_ms, place=place)
+        measures.append(Measure(f"latency{number}", f"Latency, {_words(place)}", "ms", 1, cost))
     return measures
 
 
@@ -118,32 +129,40 @@ def _unit(largest: int) -> tuple[int, str]:
     return next(((scale, prefix) for scale, prefix in _UNITS if largest >= scale), (1, ""))
 
 
-def _devices(manifest: Manifest) -> list[Device]:
-    timed = (measured for file in manifest.models for measured in file.latency)
-    return list(dict.fromkeys((measured.device, measured.threads) for measured in timed))
-
-
-def _place(device: Device) -> str:
-    name, threads = device
+def _words(place: Place) -> str:
+    name, threads = place
     return f"{name}, {threads} thread{'s' * (threads != 1)}"
 
 
-def _median_ms(file: ModelEntry, *, device: Device) -> float | None:
-    found = (measured for measured in file.latency if (measured.device, measured.threads) == device)
-    return next((measured.median_ms for measured in found), None)
+def _median_ms(file: ModelEntry, *, place: Place) -> float | None:
+    found = latency_at(file, place)
+    return found.median_ms if found else None
+
+
+def _spread(file: ModelEntry, *, place: Place) -> str:
+    found = latency_at(file, place)
+    return spread_text(found) if found else ""
 
 
 def _longest_ms(file: ModelEntry) -> float | None:
     return max((measured.median_ms for measured in file.latency), default=None)
 
 
-def _milliseconds(file: ModelEntry, *, device: Device) -> str:
-    median = _median_ms(file, device=device)
+def _milliseconds(file: ModelEntry, place: Place) -> str:
+    median = _median_ms(file, place=place)
     return "" if median is None else f"{median:.3g}"
 
 
 def _top1(file: ModelEntry) -> float | None:
     return file.metrics.top1 if file.metrics else None
+
+
+def _choice(file: ModelEntry) -> float | None:
+    return file.selection.top1 if file.selection else None
+
+
+def _interval(file: ModelEntry) -> str:
+    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
 
 
 def _change(file: ModelEntry) -> float | None:
@@ -169,4 +188,5 @@ def _front(file: ModelEntry) -> str | None:
 
 
 def _verdict(file: ModelEntry) -> str:
-    return "passed" if file.checks.passed else f"failed: {' '.join(file.checks.reasons)}"
+    """The sentences behind it stand below the table: in a cell they would make a row of many lines."""
+    return {"passed": "passed", "failed": "✗ failed", "cannot_tell": "? cannot tell"}[file.checks.verdict]
