@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
-from ofar_tf.evaluation.predictions import Predictions
+from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.report_columns import Measure, columns_of, measures_of

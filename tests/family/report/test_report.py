@@ -9,11 +9,11 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from ofar_tf.tasks.classification.accuracy import Accuracy
+from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.checks.layer_error import LayerError
-from ofar_tf.evaluation.accuracy import Accuracy
-from ofar_tf.evaluation.predictions import NO_CLASS, Predictions
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.report import write_report
