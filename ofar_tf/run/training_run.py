@@ -230,6 +230,8 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         config.similarity_threshold,
         epochs=config.epochs_of_search,
         patience=config.similarity_patience,
+        window=config.similarity_window,
+        measure=config.similarity_measure,
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:

@@ -15,7 +15,7 @@ from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.pruning.importance import LEARNED, set_gammas
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
@@ -89,6 +89,8 @@ class OnceForAll(keras.Model):
         self.groups = find_channel_groups(
             supernet, prune_residual_stream=pool.prune_residual_stream, excluded=pool.excluded_groups
         )
+        if self.step.gamma_init is not None:
+            set_gammas(supernet, self.groups, self.step.gamma_init)
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
         self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
