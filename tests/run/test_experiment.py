@@ -36,7 +36,7 @@ def image_folder(folder: Path, *splits: str) -> Path:
 def test_the_settings_reach_the_trainer() -> None:
     made = experiment(learning_rate=0.5, momentum=0.8, nested=True, seed=7, search_resolutions=(20,))
     trainer = made.build_trainer(made.build_supernet())
-    assert trainer.resolutions == (28, 24, 16)
+    assert [str(size) for size in trainer.resolutions] == ["28", "24", "16"]
     assert [budget.rate for budget in trainer.budgets] == [0.0, 0.3]
     assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
