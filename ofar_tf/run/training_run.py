@@ -99,6 +99,7 @@ class TrainingRun:
                 epochs=config.epochs,
                 steps_per_epoch=self.experiment.steps_per_epoch,
                 callbacks=self._callbacks(run_dir, preemption),
+                trusted=True,
                 verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
             )
 
