@@ -248,7 +248,9 @@ class _Sorter:
         self.unprunable: list[UnprunableChannels] = []
         self.numbers: dict[int, int] = {}
         self.kept: dict[int, int] = {}
-        self.lost: Counter[str] = Counter()
+        self._ranked_losses: Counter[str] = Counter()
+        self._other_losses: Counter[str] = Counter()
+        self._read: set[str] = set()
 
     def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
         """Takes the channels that index the same (weight, axis) pairs."""
@@ -260,8 +262,8 @@ class _Sorter:
         reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
         if reason or not (ranked or kernels):
             self._keep(UnprunableChannels(name, len(channels), reason or _UNRANKED, notes), channels)
-            if (ranked or places & self._feeders) and reason in self._blocked:
-                self.lost[reason] += len(channels)
+            if reason in self._blocked:
+                self._count_loss(reason, places, channels, is_ranked=bool(ranked or kernels))
             return
         unique = self._unique(name)
         if unique in self._excluded:
@@ -271,6 +273,25 @@ class _Sorter:
         self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
         layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
         self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked, kernels, notes))
+
+    def _count_loss(
+        self, reason: str, places: frozenset[tuple[int, int]], channels: Sequence[int], *, is_ranked: bool
+    ) -> None:
+        if is_ranked:
+            self._ranked_losses[reason] += len(channels)
+        elif places & self._feeders:
+            self._other_losses[reason] += len(channels)
+        if places - self._feeders:
+            self._read.add(reason)
+
+    @property
+    def lost(self) -> Counter[str]:
+        """How many channels each layer that the library cannot follow has cost.
+
+        Where nothing ranks them, they count only if a kernel reads on: what is said of the last layers costs nothing.
+        """
+        between = {reason: count for reason, count in self._other_losses.items() if reason in self._read}
+        return self._ranked_losses + Counter(between)
 
     def _keep(self, entry: UnprunableChannels, channels: Sequence[int]) -> None:
         self.kept.update(dict.fromkeys(channels, len(self.unprunable)))
