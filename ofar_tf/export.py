@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofar_tf import atomic_file, flags
-from ofar_tf.config import ExportConfig
-from ofar_tf.folder_lock import FolderLock
+from ofar_tf import flags
+from ofar_tf.files import atomic_file
+from ofar_tf.files.folder_lock import FolderLock
+from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.text.command_line import command_line
+from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
-    from ofar_tf.deploy.subnet_table import SubnetRow
-    from ofar_tf.finished_run import FinishedRun
+    from ofar_tf.evaluation.subnet_table import SubnetRow
+    from ofar_tf.run.finished_run import FinishedRun
 
 
 def main(config: ExportConfig) -> int:
@@ -27,24 +30,25 @@ def main(config: ExportConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    with flags.quiet_imports():
+    with quiet_start():
+        from ofar_tf.conversion.precision import precision_named
+        from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+        from ofar_tf.conversion.stock_networks import family_members
         from ofar_tf.data import DamagedImageError
-        from ofar_tf.deploy.family import export_family
-        from ofar_tf.deploy.family_table import print_family
-        from ofar_tf.deploy.latency.phone_benchmark import phone_commands
-        from ofar_tf.deploy.latency.phone_latency import read_phone_latencies, with_phone_latencies
-        from ofar_tf.deploy.manifest import read_manifest
-        from ofar_tf.deploy.metadata.metadata import Credits
-        from ofar_tf.deploy.packing.packed_family import pack_family
-        from ofar_tf.deploy.precision import precision_named
-        from ofar_tf.deploy.quantization.fine_tuning import FineTuning
-        from ofar_tf.deploy.report.search_record import SearchRecord, read_similarity, recorded_masks
-        from ofar_tf.deploy.subnet_table import read_subnets
-        from ofar_tf.environment import manifest_header
-        from ofar_tf.finished_run import FinishedRun
+        from ofar_tf.evaluation.subnet_table import read_subnets
+        from ofar_tf.family.family_export import export_family
+        from ofar_tf.family.family_table import print_family
+        from ofar_tf.family.manifest import ManifestHeader, read_manifest
+        from ofar_tf.family.packed_family import pack_family
+        from ofar_tf.family.phone_benchmark import phone_commands
+        from ofar_tf.family.phone_latency import read_phone_latencies, with_phone_latencies
+        from ofar_tf.family.report.search_record import SearchRecord, read_similarity, recorded_masks
+        from ofar_tf.run.environment import git_commit, versions
+        from ofar_tf.run.finished_run import FinishedRun
+        from ofar_tf.tflite.metadata import Credits
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
-        chosen = _choose(read_subnets(run.run_dir.subnets), config.only)
+        chosen = _choose(read_subnets(run.run_dir.subnets, run.experiment.task.metric), config.only)
         for precision in config.precisions:
             precision_named(precision)
         similarity = read_similarity(run.run_dir.path / "similarity.csv", recorded_masks(run.run_dir.checkpoints))
@@ -56,10 +60,12 @@ def _export(config: ExportConfig) -> int:
     atomic_file.remove_unfinished(export_dir)
     with flags.one_line_errors(DamagedImageError), run.experiment.reading():
         result = export_family(
-            run.trained_pool.members(chosen, origin=run.origin),
+            family_members(run.trained_pool, chosen, origin=run.origin),
             export_dir=export_dir,
-            labels=run.experiment.dataset.class_names,
-            header=manifest_header(dataset=_dataset(run, config), seed=run.config.seed),
+            labels=run.class_names,
+            header=ManifestHeader.now(
+                versions=versions(), git=git_commit(), dataset=_dataset(run, config), seed=run.config.seed
+            ),
             evaluation_batches=run.evaluation_batches,
             representative_images=lambda r: run.experiment.images_at(r, images=config.representative_images),
             precisions=config.precisions,
@@ -86,9 +92,9 @@ def _export(config: ExportConfig) -> int:
         print(f"Failed: {failure}", file=sys.stderr)
     if not phones:
         print("On a connected phone:")
-        print(phone_commands(export_dir, export=f"python -m ofar_tf.export --run_dir={config.run_dir}"), end="")
+        print(phone_commands(export_dir, export=command_line("export", run_dir=config.run_dir)), end="")
     budget = min(row.macs for row in chosen)
-    print(f"Next: python -m ofar_tf.select --export_dir={export_dir} --max_macs={budget}")
+    print(f"Next: {command_line('select', export_dir=export_dir, max_macs=budget)}")
     return 1 if result.failures else 0
 
 

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.conversion.keras_file import model_digest
+from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.conversion.stock_networks import family_members
 from ofar_tf.data import resize_batch
-from ofar_tf.deploy.family import FamilyExport
-from ofar_tf.deploy.family import export_family as export_members
-from ofar_tf.deploy.keras_file import model_digest
-from ofar_tf.deploy.metadata.metadata import Credits
-from ofar_tf.deploy.pool_accuracy import PoolImages
-from ofar_tf.deploy.quantization.fine_tuning import FineTuning
-from ofar_tf.deploy.report.search_record import SearchRecord
-from ofar_tf.deploy.subnet_table import SubnetRow
-from ofar_tf.deploy.trained_pool import TrainedPool
-from ofar_tf.environment import manifest_header
+from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.family.family_export import FamilyExport
+from ofar_tf.family.family_export import export_family as export_members
+from ofar_tf.family.manifest import ManifestHeader
+from ofar_tf.family.report.search_record import SearchRecord
+from ofar_tf.run.environment import git_commit, versions
+from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
 
 
@@ -68,7 +70,7 @@ def export_family(
         validation: As in `evaluate_pool`.
         calibration: As in `evaluate_pool`; also sets the ranges of quantized files.
         labels: The class names, in the order of the logits.
-        precisions: Kinds of files, see `ofar_tf.deploy.precision.PRECISIONS`.
+        precisions: Kinds of files, see `ofar_tf.conversion.precision.PRECISIONS`.
         only: `pareto` for the networks that no other beats, or `all`.
         calibration_images: Images that calibrate BatchNorm.
         representative_images: Images that set the ranges of quantized files.
@@ -98,11 +100,14 @@ def export_family(
 
     origin = model_digest(model.supernet)
     return export_members(
-        pool.members(rows),
+        family_members(pool, rows),
         export_dir=export_dir,
         labels=labels,
-        header=manifest_header(
-            dataset={"name": "given as tf.data", "images": rows[0].images, "origin": origin}, seed=model.seed
+        header=ManifestHeader.now(
+            versions=versions(),
+            git=git_commit(),
+            dataset={"name": "given as tf.data", "images": rows[0].scores.images, "origin": origin},
+            seed=model.seed,
         ),
         evaluation_batches=evaluation_batches,
         representative_images=partial(images_at, images=representative_images),
@@ -131,6 +136,7 @@ def _trained_pool(
         model.pool,
         model.resolutions,
         pool_images,
+        model.task,
         model.pool_weights,
         model.distribute_strategy,
     )

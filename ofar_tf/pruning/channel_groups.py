@@ -19,7 +19,6 @@ from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
 from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
 
-
 _UNRANKED = "no BatchNormalization ranks it"
 
 

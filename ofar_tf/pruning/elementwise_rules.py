@@ -41,7 +41,18 @@ BENT_FUNCTIONS = (
 SUMS = ("Add", "Subtract", "Maximum", "Minimum", "Fmax", "Fmin")
 PRODUCTS = ("Multiply", "Divide", "TrueDivide")
 OTHER_MERGES = (
-    *("DivideNoNan", "Power", "Where", "Logaddexp", "Hypot", "Arctan2", "Mod", "FloorDivide", "LogicalAnd", "LogicalOr"),
+    *(
+        "DivideNoNan",
+        "Power",
+        "Where",
+        "Logaddexp",
+        "Hypot",
+        "Arctan2",
+        "Mod",
+        "FloorDivide",
+        "LogicalAnd",
+        "LogicalOr",
+    ),
     *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"),
 )
 SUM_LAYERS = (layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum)

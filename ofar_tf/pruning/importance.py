@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
 
@@ -16,7 +17,7 @@ def channel_importance(
     weights: Sequence[np.ndarray],
     *,
     criterion: str = "gamma",
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     seed: int = 0,
 ) -> np.ndarray:
     """Scores every prunable channel.
@@ -65,7 +66,10 @@ def _mean_absolute_gamma(groups: ChannelGroups, weights: Sequence[np.ndarray]) -
     for group in groups.groups:
         if group.kernels:
             scores[group.channels] = np.mean(
-                [_relative_norms(groups, group, weights[index], weight=index, axis=axis) for index, axis in group.kernels],
+                [
+                    _relative_norms(groups, group, weights[index], weight=index, axis=axis)
+                    for index, axis in group.kernels
+                ],
                 axis=0,
             )
     return scores

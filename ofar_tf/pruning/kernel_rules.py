@@ -110,5 +110,3 @@ def prelu(found: Propagation, call: Call) -> Sequence[Flow]:
     if call.layer.alpha.shape[-1] == len(call.ids):
         found.own(call.layer.alpha, -1, call.ids)
     return [call.inputs[0]]
-
-

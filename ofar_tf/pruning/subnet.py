@@ -6,9 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.data.size import Resolution, Size
+from ofar_tf.models.functional_graph import flat_layers, is_functional
+from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
+from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.narrowing import flat_operations, narrowed
 from ofar_tf.pruning.slicing import kept_indices, slice_array
@@ -33,7 +36,7 @@ def build_subnet(
     groups: ChannelGroups,
     mask: ChannelMask,
     *,
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     trainable_copy: bool = False,
     dtype_policy: str = "float32",
 ) -> keras.Model:
@@ -43,14 +46,17 @@ def build_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
-            what scales pixels stays float32.
+            what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
         A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
+
+    Raises:
+        ValueError: If the supernet's input has another size than the resolution.
     """
     keep = np.append(mask.keep, True)
     layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
@@ -59,14 +65,14 @@ def build_subnet(
         id(operation): {name: narrowed(value, keep) for name, value in stated.items()}
         for operation, stated in zip(flat_operations(supernet), groups.settings, strict=True)
     }
-    inputs = None
-    if resolution is not None:
-        inputs = keras.tree.map_structure(lambda tensor: _square_input(tensor, resolution), supernet.input)
+    inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
     narrower = _Narrower(widths, settings, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
     subnet = keras.models.clone_model(
         supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
     )
     _copy_normalization(supernet, subnet)
+    for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
+        narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.
     return subnet
 
 
@@ -105,27 +111,43 @@ class _Narrower:
             _narrow(config, layer, self._widths[id(layer)])
         stated = self._settings.get(id(layer), {})
         config |= {name: value for name, value in stated.items() if isinstance(name, str)}
-        if self._dtype_policy != "float32" and "dtype" in config and not isinstance(layer, _EXACT):
-            config["dtype"] = self._dtype_policy
+        policy = self._policy(layer)
+        if policy != _own_policy(layer):
+            config = with_policy(config, policy)
         kind: Any = type(layer)
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization
-        clone = kind.from_config(config)
+        with default_policy(policy):  # What the layer holds is told nothing else.
+            clone = kind.from_config(config)
         self._arguments[id(clone)] = {place: value for place, value in stated.items() if isinstance(place, int)}
         return clone
+
+    def _policy(self, layer: Any) -> str:
+        if self._dtype_policy != "float32" and not isinstance(layer, _EXACT):
+            return self._dtype_policy
+        return _at_least_single(_own_policy(layer))
 
     def _nested(self, model: keras.Model) -> keras.Model:
         if isinstance(model, keras.Sequential):
             return keras.Sequential([self.clone(layer) for layer in model.layers], name=model.name)
         inputs = [self._input(layer, tensor) for layer, tensor in zip(input_layers(model), model.inputs, strict=True)]
         inputs = keras.tree.pack_sequence_as(model.input, inputs)
-        return keras.models.clone_model(
-            model, input_tensors=inputs, clone_function=self.clone, call_function=self.call
-        )
+        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone, call_function=self.call)
 
     def _input(self, layer: Any, tensor: Any) -> Any:
         shape = self._settings.get(id(layer), {}).get("batch_shape", tensor.shape)
         return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=layer.name)
+
+
+def _own_policy(layer: Any) -> str:
+    if isinstance(layer, keras.layers.Layer):
+        return str(layer.dtype_policy.name)
+    dtype = str(getattr(layer, "dtype", None))  # Of an operation that casts, for instance.
+    return dtype if "float" in dtype else "float32"
+
+
+def _at_least_single(policy: str) -> str:
+    return "float32" if "float16" in policy else policy
 
 
 def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> None:
@@ -143,9 +165,11 @@ def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
             narrow.finalize_state()
 
 
-def _square_input(tensor: Any, resolution: int) -> Any:
-    shape = (resolution, resolution, tensor.shape[-1]) if len(tensor.shape) == 4 else tensor.shape[1:]
-    return keras.Input(shape, dtype=tensor.dtype, name=tensor.name)
+def _input_like(tensor: Any, resolution: Resolution | None) -> Any:
+    shape, dtype = tensor.shape, _at_least_single(tensor.dtype)
+    if resolution is None or len(shape) != 4:
+        return keras.Input(batch_shape=shape, dtype=dtype, name=tensor.name)
+    return keras.Input(image_shape(tensor, Size.of(resolution))[1:], dtype=dtype, name=tensor.name)
 
 
 def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGroups, mask: ChannelMask) -> None:
@@ -162,7 +186,7 @@ def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGrou
 
 
 def extract_subnet(
-    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: int | None = None
+    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: Resolution | None = None
 ) -> keras.Model:
     """Builds the subnet of a mask and copies its weights.
 
@@ -170,7 +194,7 @@ def extract_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
 
     Returns:
         A functional model with weights of its own.

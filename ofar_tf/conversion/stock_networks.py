@@ -1,0 +1,110 @@
+"""The networks of a trained pool as stock Keras models to ship, each compared with what was trained."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.conversion.member import FamilyMember, file_id
+from ofar_tf.data import resize_batch
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+from ofar_tf.evaluation.network_parity import NetworkParity, masked_sliced_difference, sliced_keras_difference
+from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.subnet import build_subnet
+
+_PARITY_IMAGES = 32
+
+
+def family_members(
+    trained: TrainedPool, chosen: Sequence[SubnetRow], *, origin: str | None = None
+) -> list[FamilyMember]:
+    """Turns rows of `evaluate` into networks to export, each calibrated and compared with what was trained.
+
+    Nothing is calibrated before the first of them is built.
+
+    Args:
+        trained: The pool.
+        chosen: The structures and resolutions wanted.
+        origin: A digest of everything the pool was made from and is calibrated with; None where there is none.
+
+    Returns:
+        One member per row, in order.
+    """
+    workshop = _Workshop(trained, chosen)
+    return [
+        FamilyMember(
+            id=file_id(trained.supernet.name, row.structure, row.resolution),
+            structure=row.structure,
+            rate=row.rate,
+            resolution=row.resolution.height,
+            macs=row.macs,
+            params=row.params,
+            model=partial(workshop.build, row),
+            measure_parity=partial(workshop.measure_parity, row),
+            origin=origin and hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
+        )
+        for row in chosen
+    ]
+
+
+class _Workshop:
+    """Builds the models of a family, on networks that are calibrated together when the first is asked for."""
+
+    def __init__(self, trained: TrainedPool, chosen: Sequence[SubnetRow]):
+        self._trained = trained
+        self._masks = {network.name: network.mask for network in trained.pool}
+        self._wholes: dict[tuple[int, ...], CalibratedNetwork] = {}
+        self._names = list(dict.fromkeys(row.structure for row in chosen))
+        self._resolutions = sorted({row.resolution for row in chosen}, reverse=True)
+
+    @cached_property
+    def _networks(self) -> dict[str, CalibratedNetwork]:
+        masks = [self._masks[name] for name in self._names]
+        networks = self._trained.accuracy.calibrated(masks, resolutions=self._resolutions)
+        return dict(zip(self._names, networks, strict=True))
+
+    def _whole(self, mask: ChannelMask) -> CalibratedNetwork:
+        """Returns the whole network that a structure is cut out of: one for all that share it, else one for each."""
+        trained = self._trained
+        weights = trained.weights_of(mask)
+        key = tuple(map(id, weights))
+        if key not in self._wholes:
+            full = ChannelMask.full(trained.groups)
+            self._wholes[key] = CalibratedNetwork(trained.supernet, trained.groups, full, weights=weights)
+        return self._wholes[key]
+
+    @cached_property
+    def _images(self) -> np.ndarray:
+        return _first_images(self._trained.images.calibration())
+
+    def build(self, row: SubnetRow) -> keras.Model:
+        """Builds the stock Keras model to ship: fixed input size, probabilities out."""
+        trained = self._trained
+        mask = self._masks[row.structure]
+        subnet = build_subnet(trained.supernet, trained.groups, mask, resolution=row.resolution)
+        self._networks[row.structure].copy_to(subnet, resolution=row.resolution)
+        probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(subnet.output)
+        name = file_id(trained.supernet.name, row.structure, row.resolution)
+        return keras.Model(subnet.input, probabilities, name=name)
+
+    def measure_parity(self, row: SubnetRow, model: keras.Model) -> NetworkParity:
+        """Compares the forms of a network: masked, sliced, exported."""
+        mask, network, resolution = self._masks[row.structure], self._networks[row.structure], row.resolution
+        resized = np.asarray(resize_batch(self._images, resolution))
+        return NetworkParity(
+            masked_sliced=masked_sliced_difference(
+                self._whole(mask), network, mask, self._images, resolution=resolution
+            ),
+            sliced_keras=sliced_keras_difference(network, model, self._images, resized, resolution=resolution),
+        )
+
+
+def _first_images(batches: Iterable[Any]) -> np.ndarray:
+    (first,) = islice(batches, 1)
+    return np.asarray(first[0])[:_PARITY_IMAGES]
