@@ -127,9 +127,7 @@ class OnceForAll(keras.Model):
             raise ValueError(
                 f"Expected at least one part of a batch. Received: gradient_accumulation={gradient_accumulation}."
             )
-        self.supernet = supernet = as_classifier(
-            supernet, reference=f"the model {getattr(supernet, 'name', supernet)!r}"
-        )
+        self.supernet = supernet = as_classifier(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
         self.budgets = (
             check_budgets(budgets) if budgets else parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
