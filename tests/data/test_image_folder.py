@@ -166,7 +166,9 @@ def test_a_folder_without_splits_is_divided_80_20(plain):
     dataset = load_dataset("image_folder", data_dir=plain)
     assert dataset.splits == {"all": 70, "train": 56, "validation": 14}
     for split, counts in (("train", [32, 16, 8]), ("validation", [8, 4, 2])):
-        np.testing.assert_allclose(np.bincount([label for _, label in values_and_labels(dataset, split)]), counts, atol=1)
+        np.testing.assert_allclose(
+            np.bincount([label for _, label in values_and_labels(dataset, split)]), counts, atol=1
+        )
     assert names_of(dataset, "train") == names_of(dataset, "all[:80%]")
     assert names_of(dataset, "validation[:50%]") == names_of(dataset, "all[56:63]")
     assert "divided 80/20 into train (56 images) and validation (14 images)" in dataset.division
