@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,8 @@ from ofar_tf.checks.layer_outputs import LayerOutputs
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
 from ofar_tf.evaluation.accuracy import Accuracy, Batches, Metrics, accuracy_of, keras_accuracy
-from ofar_tf.files import atomic_file, finished_work
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Value, Work
 from ofar_tf.tflite.arena import arena_bytes
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.gpu_delegate import gpu_refused
@@ -66,12 +67,14 @@ class Measurer:
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
         threads: How many images are run at once.
+        known_accuracy: What the network reached on those images, if that was measured already.
     """
 
     keras_path: Path
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
+    known_accuracy: Accuracy | None = None
 
     def keras_accuracy(self) -> Accuracy:
         """Measures the `.keras` file.
@@ -79,12 +82,10 @@ class Measurer:
         Returns:
             Its accuracy.
         """
-        return finished_work.recall(
-            finished_work.record_path(self.keras_path, "accuracy"),
-            Accuracy,
-            key=self._key,
-            compute=lambda: keras_accuracy(self._model, self.batches()),
-        )
+        if self.known_accuracy:
+            return self.known_accuracy
+        work = Work("accuracy", self.keras_path, Accuracy, self._key)
+        return work.once(lambda: keras_accuracy(self._model, self.batches()))
 
     def measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         """Checks and measures a TFLite file.
@@ -100,13 +101,9 @@ class Measurer:
         Returns:
             The verdict and the accuracy.
         """
-        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "precision": precision}
-        return finished_work.recall(
-            finished_work.record_path(tflite_path, "measurement"),
-            Measurement,
-            key=key,
-            compute=lambda: self._measure(tflite_path, precision=precision),
-        )
+        known = asdict(self.known_accuracy) if self.known_accuracy else None
+        work = self._work("measurement", tflite_path, Measurement, precision=precision, parent=known)
+        return work.once(lambda: self._measure(tflite_path, precision=precision))
 
     def facts(self, tflite_path: Path, *, precision: str) -> FileFacts:
         """Finds out what else there is to know of a TFLite file.
@@ -118,22 +115,22 @@ class Measurer:
         Returns:
             The facts; the errors of the layers for every precision but float32, the one with a tolerance.
         """
-        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "images": _LAYER_IMAGES}
+        work = self._work("facts", tflite_path, FileFacts, images=_LAYER_IMAGES)
         rounded = precision_named(precision).tolerance is None
-        return finished_work.recall(
-            finished_work.record_path(tflite_path, "facts"),
-            FileFacts,
-            key=key,
-            compute=lambda: read_facts(
+        return work.once(
+            lambda: read_facts(
                 tflite_path,
                 reference=self._layers if rounded else None,
-                images=self._parity_images()[:_LAYER_IMAGES],
-            ),
+                images=self._parity_images[:_LAYER_IMAGES],
+            )
         )
+
+    def _work(self, name: str, path: Path, kind: type[Value], **settings: Any) -> Work[Value]:
+        return Work(name, path, kind, {**self._key, "tflite_sha256": atomic_file.sha256_of(path), **settings})
 
     def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         tolerance = precision_named(precision).tolerance
-        checks = check_file(tflite_path, self._model, self._parity_images(), tolerance=tolerance)
+        checks = check_file(tflite_path, self._model, self._parity_images, tolerance=tolerance)
         if not checks.runs:
             return Measurement(checks, metrics=None)
         parent = self.keras_accuracy()
@@ -145,6 +142,7 @@ class Measurer:
             )
         return Measurement(checks, Metrics(**vars(accuracy), keras_top1=parent.top1))
 
+    @cached_property
     def _parity_images(self) -> np.ndarray:
         (first,) = islice(self.batches(), 1)
         return np.asarray(first[0])[:_PARITY_IMAGES]

@@ -1,12 +1,15 @@
 """Whether what was trained is what is shipped: masked = sliced = the exported Keras model, measured."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
-from ofar_tf.pruning.channel_mask import ChannelMask
+if TYPE_CHECKING:  # Manifests hold these figures, and reading one must not load TensorFlow.
+    import keras
+
+    from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+    from ofar_tf.pruning.channel_mask import ChannelMask
 
 TOLERANCE = 1e-3
 
@@ -36,7 +39,12 @@ class NetworkParity:
 
 
 def masked_sliced_difference(
-    whole: CalibratedNetwork, compact: CalibratedNetwork, mask: ChannelMask, images: np.ndarray, *, resolution: int
+    whole: "CalibratedNetwork",
+    compact: "CalibratedNetwork",
+    mask: "ChannelMask",
+    images: np.ndarray,
+    *,
+    resolution: int,
 ) -> float:
     """Compares a mask's network in both ways of running it.
 
@@ -57,7 +65,7 @@ def masked_sliced_difference(
 
 
 def sliced_keras_difference(
-    compact: CalibratedNetwork, exported: keras.Model, images: np.ndarray, resized: np.ndarray, *, resolution: int
+    compact: "CalibratedNetwork", exported: "keras.Model", images: np.ndarray, resized: np.ndarray, *, resolution: int
 ) -> float:
     """Compares a compact, calibrated network with the model exported from it.
 

@@ -13,32 +13,17 @@ from rich.table import Table
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
+from ofar_tf.training.subnet_result import SubnetResult
 
 
 @dataclass(frozen=True)
-class SubnetRow:
-    """One structure at one resolution.
+class SubnetRow(SubnetResult):
+    """One structure at one resolution, among the others.
 
     Attributes:
-        structure: Its name.
-        rate: Its pruning rate, in [0, 1).
-        resolution: Pixels.
-        macs: Multiply-adds of one image.
-        params: Number of weights.
-        top1: Top-1 accuracy, in [0, 1].
-        top5: Top-5 accuracy, in [0, 1].
-        images: How many images were measured.
         pareto: Whether no other row is at least as good in both accuracy and MACs and better in one.
     """
 
-    structure: str
-    rate: float
-    resolution: int
-    macs: int
-    params: int
-    top1: float
-    top5: float
-    images: int
     pareto: bool
 
 

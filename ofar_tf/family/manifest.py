@@ -49,6 +49,7 @@ class ModelEntry:
             beside the file, `<name>.layers.csv`, has all of them.
         latency: Measurements, one for each device and thread count; may be empty.
         pareto: Whether no other file of the same quantization that passed is as cheap in MACs and more accurate.
+        versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
     """
 
     id: str
@@ -72,6 +73,7 @@ class ModelEntry:
     layer_errors: tuple[LayerError, ...] = ()
     latency: tuple[Latency, ...] = ()
     pareto: bool = False
+    versions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]+", self.id):
@@ -179,7 +181,7 @@ def read_manifest(path: str | Path) -> Manifest:
         )
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"Expected JSON in {source}. Received: {error}.") from error
     if isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(

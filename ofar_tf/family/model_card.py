@@ -1,9 +1,10 @@
 """`README.md` of an export folder: the model card, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.family.columns import CARD, SPEED, columns_of
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
@@ -98,37 +99,26 @@ def _cost(model: ModelEntry) -> tuple[int, int]:
 
 
 def _files(manifest: Manifest) -> str:
-    header = (
-        "## Files\n\n| file | resolution | MACs | parameters | bytes | top-1 % | Keras top-1 % | front | check |\n"
-        "|---|---:|---:|---:|---:|---:|---:|---|---|\n"
-    )
-    return header + "".join(map(_row, manifest.models)) + "\n"
+    return "\n".join(["## Files", "", *_table(manifest, CARD), "", ""])
 
 
-def _row(model: ModelEntry) -> str:
-    top1, keras_top1 = ("-", "-")
-    if model.metrics:
-        top1, keras_top1 = f"{100 * model.metrics.top1:.2f}", f"{100 * model.metrics.keras_top1:.2f}"
-    check = "passed" if model.checks.passed else "**FAILED** " + " ".join(model.checks.reasons).replace("|", "/")
-    macs, params = format_quantity(model.macs), format_quantity(model.params)
-    front = "yes" if model.pareto else ""
-    cells = (f"`{model.path}`", model.resolution, macs, params, model.bytes, top1, keras_top1, front, check)
-    return f"| {' | '.join(map(str, cells))} |\n"
+def _table(manifest: Manifest, document: str) -> Iterator[str]:
+    columns = columns_of(manifest, document)
+    yield f"| {' | '.join(column.title for column in columns)} |"
+    yield f"|{'|'.join('---:' if column.numeric else '---' for column in columns)}|"
+    for model in manifest.models:
+        cells = (column.text(model).replace("|", "/") or "-" for column in columns)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _speed(manifest: Manifest) -> str:
-    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
-    header = [f"{device}, threads: {threads}, ms" for device, threads in places]
     lines = [
-        "## Speed and memory",
+        "## Speed",
         "",
-        "Latency of one image: the median, and in brackets what nine runs of ten stay below. No device's number holds",
-        "for another. Memory is what LiteRT gives to tensors, the weights not counted. The last column is what the GPU",
-        "delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
+        "Latency of one image: the median, and what nine runs of ten stay below. No device's number holds for another.",
+        "The last column is what the GPU delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
         "",
-        f"| {' | '.join(['file', *header, 'memory, bytes', 'GPU refuses'])} |",
-        f"|---|{'---:|' * (len(header) + 1)}---|",
-        *(_speed_row(model, places) for model in manifest.models),
+        *_table(manifest, SPEED),
         "",
         "To measure on a phone that `adb` sees, and bring the figures here:",
         "",
@@ -143,18 +133,6 @@ def _speed(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _speed_row(model: ModelEntry, places: Sequence[tuple[str, int]]) -> str:
-    measured = {latency.place: latency for latency in model.latency}
-    times = []
-    for place in places:
-        found = measured.get(place)
-        tail = f" ({found.p90_ms:.3g})" if found and found.p90_ms else ""
-        times.append(f"{found.median_ms:.3g}{tail}" if found else "-")
-    memory = "-" if model.arena_bytes is None else str(model.arena_bytes)
-    refused = "-" if model.gpu_refused is None else ", ".join(model.gpu_refused) or "nothing"
-    return f"| {' | '.join([f'`{model.path}`', *times, memory, refused])} |"
-
-
 def _checking(manifest: Manifest) -> str:
     images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
     return f"""## How they were checked
@@ -166,5 +144,5 @@ and
 - as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
 - in any other precision, its top-1 accuracy is at most {MAX_TOP1_DROP:g} below that of its `.keras` file.
 
-`manifest.json` holds the SHA-256, the operators and the findings of each file. Do not ship one that is marked FAILED.
+`manifest.json` holds the SHA-256, the operators and the findings of each file. Do not ship one that failed.
 """

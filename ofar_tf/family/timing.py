@@ -1,12 +1,12 @@
 """The latency of a family's files on this machine: one after the other, each file once."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ofar_tf.family.manifest import ModelEntry
-from ofar_tf.files import finished_work
+from ofar_tf.files.finished_work import Work
 from ofar_tf.tflite.latency import Latency, measure_latency, merged, this_machine
 
 
@@ -15,29 +15,27 @@ def time_files(
     folder: Path,
     *,
     threads: int,
-    earlier: Sequence[ModelEntry] = (),
+    known: Mapping[str, Sequence[Latency]] | None = None,
     on_done: Callable[[str], None] = lambda message: None,
 ) -> list[ModelEntry]:
     """Measures the latency of every file that runs, never two at once.
 
-    Measurements are recorded beside the files, so that each is made once. Those that an earlier manifest has of the
-    same file, on phones for instance, are kept.
+    Measurements are recorded beside the files, so that each is made once.
 
     Args:
         entries: The files.
         folder: The export folder.
         threads: How many threads LiteRT uses; 0 to measure nothing.
-        earlier: The entries of an earlier manifest.
+        known: What was measured before, on phones for instance, by the SHA-256 of the file.
         on_done: Called after each file with what was done, a few words; or why it was not, in one line.
 
     Returns:
         The same files with their latencies.
     """
-    known = {entry.sha256: entry.latency for entry in earlier}
     timed = []
     for entry in entries:
         measured = list(_measured(entry, folder, threads=threads, on_done=on_done)) if threads else []
-        timed.append(replace(entry, latency=merged(measured, known.get(entry.sha256, ()))))
+        timed.append(replace(entry, latency=merged(measured, (known or {}).get(entry.sha256, ()))))
     return timed
 
 
@@ -51,12 +49,8 @@ def _measured(entry: ModelEntry, folder: Path, *, threads: int, on_done: Callabl
     }
     if entry.checks.runs:
         try:
-            yield finished_work.recall(
-                finished_work.record_path(path, f"latency_{threads}"),
-                Latency,
-                key=key,
-                compute=lambda: measure_latency(path, threads=threads),
-            )
+            work = Work(f"latency_{threads}", path, Latency, key)
+            yield work.once(lambda: measure_latency(path, threads=threads))
         except RuntimeError as error:
             on_done(f"{error}")
             return

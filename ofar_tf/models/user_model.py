@@ -1,11 +1,11 @@
 """Models that users bring, read from a file or built by their code: the checks of what this package needs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from ofar_tf.models.functional_graph import flat_layers, is_functional
 from ofar_tf.models.user_code import one_line
 
 
@@ -46,7 +46,7 @@ def as_classifier(model: Any, *, classes: int, reference: str) -> keras.Model:
             softmax.
     """
     functional = _functional(model, reference)
-    if any(getattr(layer, "data_format", None) == "channels_first" for layer in _layers(functional)):
+    if any(getattr(layer, "data_format", None) == "channels_first" for layer in flat_layers(functional)):
         raise ValueError(f"Expected a model with data_format channels_last. Received: {reference} with channels_first.")
     inputs = [tuple(tensor.shape) for tensor in functional.inputs]
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][0] is not None or inputs[0][3] != 3:
@@ -80,26 +80,12 @@ def _functional(model: Any, reference: str) -> keras.Model:
                 "Expected a Sequential model that starts with keras.Input. "
                 f"Received: {reference}, whose input shape is unknown."
             ) from error
-    functional = _functional_class()
-    if isinstance(model, functional) and type(model).call is functional.call:
+    if is_functional(model):
         return model
     raise ValueError(
         "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
         f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
     )
-
-
-def _functional_class() -> Any:
-    # Keras exports no name for the class. A subclass with a `call` of its own would lose it when it is cloned.
-    tensor = keras.Input(())
-    return type(keras.Model(tensor, tensor))
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
 
 
 def _ends_in_softmax(model: keras.Model) -> bool:

@@ -1,10 +1,13 @@
 """What this package asks of a model, and the one order in which it walks through a model's layers."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+
+from ofar_tf.models.functional_graph import flat_layers, is_functional
+
+__all__ = ["check_functional", "flat_layers", "input_layers", "is_functional", "replay"]
 
 
 def check_functional(model: Any) -> None:
@@ -26,22 +29,6 @@ def check_functional(model: Any) -> None:
                 "Expected layers with data_format='channels_last'. "
                 f"Received: {type(layer).__name__} {layer.name!r} with 'channels_first'."
             )
-
-
-def is_functional(layer: Any) -> bool:
-    """Returns whether a layer is a graph of layers; a Sequential model with a known input is one too."""
-    if isinstance(layer, keras.Sequential):
-        return layer.built
-    functional = _functional_class()
-    return isinstance(layer, functional) and type(layer).call is functional.call
-
-
-def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, nested models included and opened, in an order that clones share."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from flat_layers(layer)
 
 
 def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
@@ -68,10 +55,3 @@ def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any
         clone_function=lambda layer: layer,
         call_function=call,
     )
-
-
-@cache
-def _functional_class() -> Any:
-    # Keras exports no name for the class.
-    tensor = keras.Input(())
-    return type(keras.Model(tensor, tensor))

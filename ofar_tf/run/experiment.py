@@ -279,11 +279,6 @@ class Experiment:
             part=self.distribution.part,
         )
 
-    def images_at(self, resolution: int, *, images: int) -> np.ndarray:
-        """Returns calibration images, float32 `[N, resolution, resolution, 3]`."""
-        batches = self.calibration_batches(images=images)
-        return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
-
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:
     if path.endswith(".keras"):

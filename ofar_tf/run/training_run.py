@@ -22,7 +22,8 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
 from ofar_tf.training.once_for_all import OnceForAll
-from ofar_tf.training.results_log import ResultsLog, SubnetResult, read_results
+from ofar_tf.training.results_log import ResultsLog, read_results
+from ofar_tf.training.subnet_result import SubnetResult
 
 
 @dataclass(frozen=True)

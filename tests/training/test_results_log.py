@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ofar_tf.training.results_log import ResultsLog, SubnetResult
+from ofar_tf.training.results_log import ResultsLog
+from ofar_tf.training.subnet_result import SubnetResult
 
 LOSSES = {"teacher_loss": 1.5, "student_loss": 0.25}
 COLUMNS = [

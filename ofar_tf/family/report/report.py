@@ -14,8 +14,9 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
+from ofar_tf.family.columns import REPORT, columns_of
 from ofar_tf.family.manifest import Manifest
-from ofar_tf.family.report.report_columns import Measure, columns_of, measures_of
+from ofar_tf.family.report.measures import Measure, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
@@ -49,7 +50,7 @@ def write_report(path: str | Path, manifest: Manifest, *, search: SearchRecord |
     page = _template().render(
         manifest=manifest,
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
-        columns=columns_of(manifest),
+        columns=columns_of(manifest, REPORT),
         measures=measures,
         precisions={name: _summary(name) for name in dict.fromkeys(file.quantization for file in manifest.models)},
         structures=list(dict.fromkeys(file.structure for file in manifest.models)),
