@@ -25,6 +25,7 @@ from ofar_tf.files.atomic_file import sha256_of
 from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def member_of(model, resolution, *, name="net"):
