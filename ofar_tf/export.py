@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.text.command_line import command_line
+from ofar_tf.text.quiet import quiet_imports
 
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -27,7 +29,7 @@ def main(config: ExportConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    with flags.quiet_imports():
+    with quiet_imports():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.family.family_export import export_pool
         from ofar_tf.family.family_folder import FamilyFolder
@@ -52,7 +54,7 @@ def _export(config: ExportConfig) -> int:
             run.trained_pool,
             chosen,
             folder=folder,
-            labels=run.experiment.dataset.class_names,
+            labels=run.class_names,
             header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=run.dataset, seed=run.config.seed),
             images=run.images,
             spec=spec,
@@ -88,8 +90,8 @@ def _print_next(config: ExportConfig, export_dir: Path, *, budget: int) -> None:
 
     if not config.import_latency:
         print("On a connected phone:")
-        print(phone_commands(export_dir, export=f"python -m ofar_tf.export --run_dir={config.run_dir}"), end="")
-    print(f"Next: python -m ofar_tf.select --export_dir={export_dir} --max_macs={budget}")
+        print(phone_commands(export_dir, export=command_line("export", run_dir=config.run_dir)), end="")
+    print(f"Next: {command_line('select', export_dir=export_dir, max_macs=budget)}")
 
 
 def _choose(rows: "Sequence[SubnetRow]", only: Sequence[str]) -> "list[SubnetRow]":

@@ -140,6 +140,7 @@ def _trained_pool(
         model.pool,
         model.resolutions,
         pool_images,
+        model.task,
         model.pool_weights,
         model.distribute_strategy,
     )

@@ -83,7 +83,8 @@ def classifier(name: str, *, size: int | None = None, classes: int = 10, normali
     image = keras.Input((size, size, 3))
     x = keras.layers.Conv2D(16, 3, padding="same")(image)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x) if normalized else x)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(x))
+    # What is flattened fixes the size.
+    x = keras.layers.Flatten()(x) if size else keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(x))
     return keras.Model(image, keras.layers.Dense(classes)(x), name=name)
 
 

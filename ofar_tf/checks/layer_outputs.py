@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.pruning.functional_model import replay
+from ofar_tf.models.functional_graph import replay
 
 _FOLDED = (keras.layers.BatchNormalization, keras.layers.Rescaling)
 

@@ -17,9 +17,9 @@ from ofar_tf.checks.layer_errors import layer_errors
 from ofar_tf.checks.layer_outputs import LayerOutputs
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
-from ofar_tf.evaluation.accuracy import Accuracy, Batches, Metrics, accuracy_of, keras_accuracy
 from ofar_tf.files import atomic_file
 from ofar_tf.files.finished_work import Value, Work
+from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, Metrics, accuracy_of, keras_accuracy
 from ofar_tf.tflite.arena import arena_bytes
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.gpu_delegate import gpu_refused

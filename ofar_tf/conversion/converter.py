@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.precision import Precision, precision_named
+from ofar_tf.models.user_model import read_file
 
 SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 
@@ -104,7 +105,7 @@ def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[Conversion
     """
     # Names that Keras has given to earlier networks of this process would be counted on.
     keras.backend.clear_session()
-    with saved_network(keras.saving.load_model(jobs[0].keras_path, compile=False)) as network:
+    with saved_network(read_file(str(jobs[0].keras_path))) as network:
 
         def convert_job(job: ConversionJob) -> bytes:
             images = np.load(job.representative_path) if job.representative_path else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.data import resize_batch
-from ofar_tf.evaluation.accuracy import Batches
+from ofar_tf.tasks.classification.accuracy import Batches
 
 
 @dataclass(frozen=True)

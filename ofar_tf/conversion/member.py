@@ -6,22 +6,23 @@ from dataclasses import dataclass
 
 import keras
 
-from ofar_tf.evaluation.accuracy import Accuracy
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.tasks.classification.accuracy import Accuracy
 
 
-def file_id(network: str, structure: str, resolution: int) -> str:
+def file_id(network: str, structure: str, resolution: Resolution) -> str:
     """Names the files of one structure at one resolution, for instance `mobilenet_v2_ofar_macs107m_r160`.
 
     Args:
         network: The name of the supernet, for instance `mobilenet_v2`.
         structure: The name of the structure, for instance `macs107m`.
-        resolution: Height and width of the input, in pixels.
+        resolution: Size of the input.
 
     Returns:
         Lower case letters, digits and underscores: a valid name for an Android asset or resource.
     """
-    return re.sub(r"[^a-z0-9]+", "_", f"{network}_ofar_{structure}_r{resolution}".lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", f"{network}_ofar_{structure}_r{Size.of(resolution)}".lower()).strip("_")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import numpy as np
 
 from ofar_tf.conversion.member import FamilyMember, file_id
 from ofar_tf.data import resize_batch
-from ofar_tf.evaluation.accuracy import Accuracy
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
 from ofar_tf.evaluation.network_parity import NetworkParity, masked_sliced_difference, sliced_keras_difference
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
@@ -19,6 +18,7 @@ from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.tasks.classification.accuracy import Accuracy
 
 _PARITY_IMAGES = 32
 
@@ -45,13 +45,13 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, dataset: Map
             id=file_id(trained.supernet.name, row.structure, row.resolution),
             structure=row.structure,
             rate=row.rate,
-            resolution=row.resolution,
+            resolution=row.resolution.height,
             macs=row.macs,
             params=row.params,
             model=partial(workshop.build, row),
             measure_parity=partial(workshop.measure_parity, row),
             origin=hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
-            accuracy=Accuracy(row.top1, row.top5, row.images) if is_same else None,
+            accuracy=Accuracy(**row.scores.values, images=row.scores.images) if is_same else None,
         )
         for row in chosen.rows
     ]

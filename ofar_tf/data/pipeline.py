@@ -5,14 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ofar_tf.data.augmentation import Augmentation
+from ofar_tf.data.epoch_order import shuffled_shares
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import check_view, evaluation_view
 
-# Up to here a split's records are cached and shuffled as a whole (CIFAR's are 120 MB). Beyond it, a buffer of 16,384
-# JPEGs of ImageNet's size is under 2 GB.
-_SMALL_SPLIT = 65_536
-_LARGE_SPLIT_BUFFER = 16_384
 # A batch is mixed by the seed of its first image with this folded in, which no draw for that image alone uses.
 _MIXING_DRAWS = 2
 # Up to this side, in and out, the views of a batch are made in one call: a call for each image costs more than the view
@@ -56,6 +53,7 @@ def training_batches(
     classes: int | None = None,
     seed: int,
     start_epoch: int = 0,
+    start_step: int = 0,
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
@@ -63,9 +61,9 @@ def training_batches(
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
     What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
-    only. So a run that is resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no
-    other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
-    left out of the epoch; they are other ones each time.
+    only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
+    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
+    not fill a batch are left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.
@@ -83,10 +81,11 @@ def training_batches(
         classes: Number of classes K of mixed labels; None for those of the data set.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
+        start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
             With MixUp or CutMix, images are mixed with others of the same part.
         shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
-            examples, 16,384 in larger ones.
+            examples and in data sets with a `table`, 16,384 in other large ones.
         cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
             splits of up to 65,536 examples.
 
@@ -111,26 +110,25 @@ def training_batches(
         rand_augment_magnitude=rand_augment_magnitude,
     )
     mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    _check_at_least(0, start_epoch=start_epoch)
-    size = dataset.num_examples(split)
-    small = size <= _SMALL_SPLIT
-    if shuffle_buffer is None:
-        shuffle_buffer = size if small else _LARGE_SPLIT_BUFFER
-    _check_at_least(1, shuffle_buffer=shuffle_buffer)
-    records, decode = _batchable(dataset.records(split), dataset.decode)
-    if small if cache is None else cache:
-        records = records.cache()
+    _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
+    if shuffle_buffer is not None:
+        _check_at_least(1, shuffle_buffer=shuffle_buffer)
+    shares, decode = shuffled_shares(
+        dataset,
+        split,
+        batch_size=batch_size,
+        part=part,
+        seed=seed,
+        start_epoch=start_epoch,
+        shuffle_buffer=shuffle_buffer,
+        cache=cache,
+    )
 
     def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
         return views.view(decode(record), draw, resolution=resolution)
 
-    epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
-    shares = epochs.flat_map(
-        lambda epoch: _epoch(
-            records, epoch, size=size, batch_size=batch_size, part=part, buffer=shuffle_buffer, seed=seed
-        )
-    )
     together = _are_small(dataset, split, resolution)
+    shares = shares.skip(start_step) if start_step else shares
     viewed = _viewed(shares, view, count=batch_size // parts, together=together)
     return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
 
@@ -179,54 +177,6 @@ def evaluation_batches(
 
     views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def _epoch(
-    records: tf.data.Dataset,
-    epoch: tf.Tensor,
-    *,
-    size: int,
-    batch_size: int,
-    part: tuple[int, int],
-    buffer: int,
-    seed: int,
-) -> tf.data.Dataset:
-    """Returns one epoch's (records, labels, seeds of the random views), shuffled, one element for each batch's part.
-
-    Runs inside a traced function. All that needs a function of ours comes after the batching: called for each record,
-    the least of them takes longer than all that `shuffle` and `batch` do.
-    """
-    # `shuffle` mixes the global seed into its own. This pins it, for the function that is being traced and no other;
-    # any value does but 0, with which `shuffle` takes no tensor.
-    tf.random.set_seed(1)
-    order = tf.random.stateless_uniform([], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
-    shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False)
-    number, parts = part
-    start, stop = number * batch_size // parts, (number + 1) * batch_size // parts
-
-    def share(batch: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        record, label = example
-        numbers = epoch * size + batch * batch_size + tf.range(start, stop, dtype=tf.int64)
-        draws = tf.stack([tf.fill([stop - start], tf.constant(seed, tf.int64)), numbers], axis=1)
-        return record[start:stop], label[start:stop], draws
-
-    # Not `take`: a cache counts only once it has been read to its end, as it is to find that the last batch is short.
-    return shuffled.batch(batch_size, drop_remainder=True).enumerate().map(share)
-
-
-def _batchable(
-    records: tf.data.Dataset, decode: Callable[[tf.Tensor], tf.Tensor]
-) -> tuple[tf.data.Dataset, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns records that can be batched before they are decoded, and what decodes them.
-
-    These are the records themselves where all have one shape, as file names and encoded images do; others are packed
-    into strings.
-    """
-    record, _ = records.element_spec
-    if record.shape.is_fully_defined():
-        return records, decode
-    packed = records.map(lambda record, label: (tf.io.serialize_tensor(record), label))
-    return packed, lambda each: decode(tf.ensure_shape(tf.io.parse_tensor(each, record.dtype), record.shape))
 
 
 def _viewed(

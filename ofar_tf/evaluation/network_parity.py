@@ -1,15 +1,13 @@
 """Whether what was trained is what is shipped: masked = sliced = the exported Keras model, measured."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
-if TYPE_CHECKING:  # Manifests hold these figures, and reading one must not load TensorFlow.
-    import keras
-
-    from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
-    from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.data.size import Size
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+from ofar_tf.pruning.channel_mask import ChannelMask
 
 TOLERANCE = 1e-3
 
@@ -39,12 +37,7 @@ class NetworkParity:
 
 
 def masked_sliced_difference(
-    whole: "CalibratedNetwork",
-    compact: "CalibratedNetwork",
-    mask: "ChannelMask",
-    images: np.ndarray,
-    *,
-    resolution: int,
+    whole: CalibratedNetwork, compact: CalibratedNetwork, mask: ChannelMask, images: np.ndarray, *, resolution: Size
 ) -> float:
     """Compares a mask's network in both ways of running it.
 
@@ -52,20 +45,21 @@ def masked_sliced_difference(
         whole: A network that keeps every channel. Its weights and statistics are lost.
         compact: The mask's compact network.
         mask: The channels kept.
-        images: float32 `[B, R, R, 3]`, 0..255.
-        resolution: Pixels, at most R.
+        images: float32 `[B, H, W, 3]`, 0..255.
+        resolution: What they are resized to.
 
     Returns:
-        The largest difference of a logit, relative to the largest logit.
+        The largest difference of an output, relative to the largest output of its tensor.
     """
     whole.refresh(mask)
-    masked = whole.logits_in_training(images, resolution=resolution)
-    sliced = compact.logits_in_training(images, resolution=resolution)
-    return float(np.abs(masked - sliced).max() / np.abs(sliced).max())
+    masked = whole.outputs_in_training(images, resolution=resolution)
+    sliced = compact.outputs_in_training(images, resolution=resolution)
+    pairs = zip(keras.tree.flatten(masked), keras.tree.flatten(sliced), strict=True)
+    return max(float(np.abs(one - other).max() / np.abs(other).max()) for one, other in pairs)
 
 
 def sliced_keras_difference(
-    compact: "CalibratedNetwork", exported: "keras.Model", images: np.ndarray, resized: np.ndarray, *, resolution: int
+    compact: CalibratedNetwork, exported: keras.Model, images: np.ndarray, resized: np.ndarray, *, resolution: Size
 ) -> float:
     """Compares a compact, calibrated network with the model exported from it.
 
@@ -79,7 +73,7 @@ def sliced_keras_difference(
     Returns:
         The largest absolute difference of a probability.
     """
-    logits = compact.logits(images, resolution=resolution).astype(np.float64)
+    logits = compact.outputs(images, resolution=resolution).astype(np.float64)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected = powers / powers.sum(axis=1, keepdims=True)
     return float(np.abs(expected - np.asarray(exported(resized, training=False))).max())

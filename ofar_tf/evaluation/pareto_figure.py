@@ -22,14 +22,14 @@ class ParetoPoint:
 
     Attributes:
         structure: Its structure; the points of one structure and variant are joined by a line.
-        resolution: Height and width of its input in pixels, written beside the mark.
+        resolution: What it sees, written beside the mark.
         macs: Multiply-adds of one image.
         top1: Accuracy in 0..1.
         variant: What else tells lines apart, for instance the precision; it chooses the style of the line.
     """
 
     structure: str
-    resolution: int
+    resolution: str
     macs: int
     top1: float
     variant: str = ""

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ofar_tf.data.size import Size
 from ofar_tf.evaluation.batch_norm_calibration import Statistics
 from ofar_tf.evaluation.subnet_table import SubnetRow, read_subnets, write_subnets
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.task import Metric
+from ofar_tf.text.command_line import command_line
 
-Place = tuple[str, int]
-"""The name of a structure, and a resolution in pixels."""
+Place = tuple[str, Size]
+"""The name of a structure, and what it sees."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,13 @@ def write_evaluation(path: Path, evaluation: PoolEvaluation, *, table: Path, ori
         np.savez(temporary, allow_pickle=False, seal=np.array(json.dumps(seal)), **arrays)
 
 
-def read_evaluation(path: Path, *, table: Path, origin: str) -> PoolEvaluation:
+def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> PoolEvaluation:
     """Reads what `write_evaluation` wrote, and refuses a table of another training or one that was edited.
 
     Args:
         path: The archive. Where there is none that can be read, as in a run of version 0.1.0, only the table is known.
         table: `subnets.csv`.
+        metric: That of the run's task.
         origin: A digest of all that the networks are made from now.
 
     Returns:
@@ -72,7 +76,7 @@ def read_evaluation(path: Path, *, table: Path, origin: str) -> PoolEvaluation:
         FileNotFoundError: If there is no table.
         ValueError: If the table is none, or not the one of these networks, in one line.
     """
-    rows = tuple(read_subnets(table))
+    rows = tuple(read_subnets(table, metric))
     found = _read(path)
     if found is None:
         return PoolEvaluation(rows)
@@ -83,7 +87,7 @@ def read_evaluation(path: Path, *, table: Path, origin: str) -> PoolEvaluation:
     ):
         if not is_same:
             raise ValueError(
-                f"Expected {table} as python -m ofar_tf.evaluate --run_dir={table.parent} writes it; repeat that. "
+                f"Expected {table} as {command_line('evaluate', run_dir=table.parent)} writes it; repeat that. "
                 f"Received: {received}."
             )
     return PoolEvaluation(rows, statistics, seal["dataset"])
@@ -97,7 +101,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Place, Statistics]] | None:
         found: dict[Place, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
         for name, (mean, variance) in arrays.items():
             structure, resolution, index = name.rsplit("/", 2)
-            found.setdefault((structure, int(resolution)), {})[int(index)] = mean, variance
+            found.setdefault((structure, Size.parse(resolution)), {})[int(index)] = mean, variance
         statistics: dict[Place, Statistics] = {
             place: [moments[index] for index in sorted(moments)] for place, moments in found.items()
         }

@@ -1,7 +1,6 @@
 """`subnets.csv`: every structure of the pool at every resolution, measured."""
 
 import csv
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,33 +9,74 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Size
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.task import Metric, Scores
+from ofar_tf.text.command_line import command_line
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
-from ofar_tf.training.subnet_result import SubnetResult
 
 
 @dataclass(frozen=True)
-class SubnetRow(SubnetResult):
-    """One structure at one resolution, among the others.
+class SubnetRow:
+    """One structure at one resolution.
 
     Attributes:
-        pareto: Whether no other row is at least as good in both accuracy and MACs and better in one.
+        structure: Its name.
+        rate: Its pruning rate, in [0, 1).
+        resolution: What it sees.
+        macs: Multiply-adds of one image.
+        params: Number of weights.
+        scores: What it reached.
+        pareto: Whether no other row is at least as good in both score and MACs and better in one.
     """
 
-    pareto: bool
+    structure: str
+    rate: float
+    resolution: Size
+    macs: int
+    params: int
+    scores: Scores
+    pareto: bool = False
+
+    @property
+    def top1(self) -> float:
+        """What rows are compared by: more is better."""
+        return self.scores.merit
+
+    def cells(self) -> dict[str, Any]:
+        """Returns the row as it stands in files, by column."""
+        return {
+            "structure": self.structure,
+            "rate": self.rate,
+            "resolution": str(self.resolution),
+            "macs": self.macs,
+            "params": self.params,
+            **self.scores.values,
+            "images": self.scores.images,
+            "pareto": self.pareto,
+        }
+
+
+def columns(metric: Metric) -> list[str]:
+    """Lists the columns of a task's table."""
+    return ["structure", "rate", "resolution", "macs", "params", *metric.columns, "images", "pareto"]
 
 
 def write_subnets(path: Path, rows: Sequence[SubnetRow]) -> None:
     """Writes the table, whole or not at all."""
     with atomic_file.replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in dataclasses.fields(SubnetRow))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+        writer = csv.DictWriter(file, fieldnames=list(rows[0].cells()))
+        writer.writeheader()
+        writer.writerows(row.cells() for row in rows)
 
 
-def read_subnets(path: Path) -> list[SubnetRow]:
+def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
     """Reads the table.
+
+    Args:
+        path: The file.
+        metric: That of the run's task.
 
     Raises:
         FileNotFoundError: If the run was not evaluated.
@@ -44,21 +84,25 @@ def read_subnets(path: Path) -> list[SubnetRow]:
     """
     if not path.exists():
         raise FileNotFoundError(
-            f"Expected an evaluated run, by python -m ofar_tf.evaluate --run_dir={path.parent}. Received: no {path}."
+            f"Expected an evaluated run, by {command_line('evaluate', run_dir=path.parent)}. Received: no {path}."
         )
     with path.open(newline="") as file:
         try:
-            return [_parse(row) for row in csv.DictReader(file)]
-        except (TypeError, ValueError, KeyError) as error:
+            return [_parse(row, metric) for row in csv.DictReader(file)]
+        except (TypeError, ValueError, KeyError, OverflowError, csv.Error) as error:
             raise ValueError(f"Expected the table of ofar_tf.evaluate in {path}. Received: {error!r}.") from error
 
 
-def _parse(row: dict[str, str]) -> SubnetRow:
-    values: dict[str, Any] = {
-        field.name: row[field.name] == "True" if field.type is bool else field.type(row[field.name])  # type: ignore
-        for field in dataclasses.fields(SubnetRow)
-    }
-    return SubnetRow(**values)
+def _parse(row: dict[str, str], metric: Metric) -> SubnetRow:
+    return SubnetRow(
+        structure=row["structure"],
+        rate=float(row["rate"]),
+        resolution=Size.parse(row["resolution"]),
+        macs=int(row["macs"]),
+        params=int(row["params"]),
+        scores=Scores(metric, {name: float(row[name]) for name in metric.columns}, int(row["images"])),
+        pareto=row["pareto"] == "True",
+    )
 
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
@@ -67,7 +111,7 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
         title="* on the Pareto front: nothing cheaper is as accurate", title_style="dim", title_justify="left"
     )
     table.add_column("structure")
-    for name in ("rate", "px", "MACs", "params", "top-1", "top-5"):
+    for name in ("rate", "px", "MACs", "params", *rows[0].scores.metric.columns.values()):
         table.add_column(name, justify="right")
     table.add_column("")
     for row in rows:
@@ -77,8 +121,7 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
             str(row.resolution),
             format_quantity(row.macs),
             format_quantity(row.params),
-            f"{row.top1:.2%}",
-            f"{row.top5:.2%}",
+            *(f"{value:.2%}" for value in row.scores.values.values()),
             "*" if row.pareto else "",
         )
     (console or table_console()).print(table)

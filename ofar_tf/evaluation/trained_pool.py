@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.evaluation.accuracy import Accuracy
+from ofar_tf.data.size import Size
 from ofar_tf.evaluation.batch_norm_calibration import evaluate
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
@@ -20,6 +20,8 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.task import Scores, Task
+from ofar_tf.text.command_line import command_line
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class TrainedPool:
         supernet: The trained network that holds all others.
         groups: Its channel groups.
         pool: The structures.
-        resolutions: Input sizes in pixels, largest first.
+        resolutions: What its networks see, largest first.
         images: What to calibrate and to measure with.
+        task: What they learned.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
         strategy: Whose devices measure, see `PoolAccuracy`.
     """
@@ -39,15 +42,23 @@ class TrainedPool:
     supernet: keras.Model
     groups: ChannelGroups
     pool: PrunedNetworkPool
-    resolutions: tuple[int, ...]
+    resolutions: tuple[Size, ...]
     images: PoolImages
+    task: Task
     weights: PoolWeights | None = None
     strategy: tf.distribute.Strategy | None = None
 
     @cached_property
     def accuracy(self) -> PoolAccuracy:
         """Measures its networks, on copies that are kept from one time to the next."""
-        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of, strategy=self.strategy)
+        return PoolAccuracy(
+            self.supernet,
+            self.groups,
+            self.images,
+            task=self.task,
+            weights_of=self.weights_of,
+            strategy=self.strategy,
+        )
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
@@ -67,7 +78,9 @@ class TrainedPool:
             Rows by structure, largest first, and by resolution, with the statistics that they were measured with.
         """
         networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
-        measured = evaluate(networks, self.images.evaluation(), resolutions=self.resolutions)
+        measured = evaluate(
+            networks, self.images.evaluation(), resolutions=self.resolutions, judge=self.task.evaluator
+        )
         rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
         statistics = {
             (self.pool[index].name, resolution): networks[index].statistics(resolution)
@@ -97,13 +110,13 @@ class TrainedPool:
             if costs != (row.rate, row.macs, row.params):
                 names = ", ".join(network.name for network in self.pool)
                 raise ValueError(
-                    f"Expected structures of this run, {names}, at {list(self.resolutions)} pixels and with their "
-                    f"costs, in {table}; repeat python -m ofar_tf.evaluate --run_dir={table.parent}. "
+                    f"Expected structures of this run, {names}, at {', '.join(map(str, self.resolutions))} pixels and "
+                    f"with their costs, in {table}; repeat {command_line('evaluate', run_dir=table.parent)}. "
                     f"Received: {row.structure!r} at {row.resolution} pixels with rate={row.rate}, macs={row.macs}, "
                     f"params={row.params}."
                 )
 
-    def _row(self, network: PrunedNetwork, resolution: int, accuracy: Accuracy) -> SubnetRow:
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores) -> SubnetRow:
         rate, macs, params = self._costs_of(network, resolution)
         return SubnetRow(
             structure=network.name,
@@ -111,11 +124,8 @@ class TrainedPool:
             resolution=resolution,
             macs=macs,
             params=params,
-            top1=accuracy.top1,
-            top5=accuracy.top5,
-            images=accuracy.images,
-            pareto=False,
+            scores=scores,
         )
 
-    def _costs_of(self, network: PrunedNetwork, resolution: int) -> tuple[float, int, int]:
+    def _costs_of(self, network: PrunedNetwork, resolution: Size) -> tuple[float, int, int]:
         return network.rate, self._costs.macs(network.mask, resolution), network.params

@@ -29,7 +29,7 @@ def describe(
     """
     atomic_file.write_text(folder.labels, "".join(f"{label}\n" for label in labels))
     points = [
-        ParetoPoint(entry.structure, entry.resolution, entry.macs, entry.top1, variant=entry.quantization)
+        ParetoPoint(entry.structure, str(entry.resolution), entry.macs, entry.top1, variant=entry.quantization)
         for entry in manifest.models
         if entry.metrics
     ]

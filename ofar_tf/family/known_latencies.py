@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ofar_tf.files import atomic_file
-from ofar_tf.files.json_values import from_json
+from ofar_tf.files.json_values import from_json, read_json
 from ofar_tf.tflite.latency import Latency, merged
 
 Latencies = dict[str, tuple[Latency, ...]]
@@ -61,8 +61,8 @@ def write_latencies(record: Path, latencies: Latencies) -> None:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except (OSError, ValueError):
         return None
 
 

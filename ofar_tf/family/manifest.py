@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.evaluation.accuracy import Metrics
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json
+from ofar_tf.tasks.classification.accuracy import Metrics
 from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ofar_tf.files import atomic_file
-from ofar_tf.files.json_values import from_json
+from ofar_tf.files.json_values import from_json, read_json
 
 Value = TypeVar("Value")
 
@@ -42,7 +42,7 @@ class Work(Generic[Value]):
     def finished(self) -> Value | None:
         """Returns the result if the work is finished, else None."""
         try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
+            record = read_json(self.record)
             if set(record) != set(self._record({})) or record["key"] != _as_json(self.key):
                 return None
             if self.makes_file and record["sha256"] != atomic_file.sha256_of(self.file):

@@ -1,9 +1,49 @@
 """Frozen dataclasses from parsed JSON; an unknown, missing or mistyped key is an error that names its place."""
 
+import json
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+# Of a float of 64 bits; a longer int does not become one.
+_LARGEST = 1.7e308
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file that anybody may have written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Dicts, lists, texts, numbers, bools and None.
+
+    Raises:
+        ValueError: If it is no JSON, in one line: not UTF-8, cut off, nested too deeply, with numbers too long to read
+            or that are none (NaN, Infinity), or with a key twice.
+        OSError: If it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError(f"Expected JSON that can be read in {path}. Received: values nested too deeply.") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Expected JSON that can be read in {path}. Received: {reason:.200}.") from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key that is there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name}, which is no number")
 
 
 def from_json(kind: Any, data: Any, *, where: str) -> Any:
@@ -38,8 +78,11 @@ def from_json(kind: Any, data: Any, *, where: str) -> Any:
         _require(
             isinstance(data, (int, float)) and not isinstance(data, bool), expected="a number", data=data, where=where
         )
+        _require(abs(data) <= _LARGEST, expected="a number that fits 64 bits", data="a larger one", where=where)
         return float(data)
     _require(type(data) is kind, expected=f"a value of type {kind.__name__}", data=data, where=where)
+    if kind is int:
+        _require(abs(data) < 2**63, expected="a number that fits 64 bits", data="a larger one", where=where)
     return data
 
 

@@ -8,7 +8,7 @@ form one group. The result is plain data: everything later (ranking, masks, cost
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,9 @@ import numpy as np
 
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
-from ofar_tf.pruning.propagation import Ids
+from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
+
+_UNRANKED = "no BatchNormalization ranks it"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class ChannelGroup:
         size: How many channels the group has. In a convolution of k groups, one channel stands for k of its filters.
         layers: Names of the layers whose weights the channels index.
         gammas: Positions in `model.weights` of the BatchNorm scales that rank the channels.
+        kernels: Where no BatchNorm has a scale, the (position in `model.weights`, axis) of the kernels that feed those
+            without: the norms of their filters rank the channels.
+        notes: What was found out about the channels on the way.
     """
 
     name: str
@@ -37,6 +42,8 @@ class ChannelGroup:
     size: int
     layers: tuple[str, ...]
     gammas: tuple[int, ...]
+    kernels: tuple[tuple[int, int], ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def channels(self) -> slice:
@@ -52,11 +59,13 @@ class UnprunableChannels:
         name: The layer that produces them.
         size: How many there are.
         reason: Why they stay, in a few words.
+        notes: What was found out about the channels on the way.
     """
 
     name: str
     size: int
     reason: str
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +77,14 @@ class WeightChannels:
         shape: Its shape.
         axes: For each axis with prunable channels, int64 `[shape[axis]]`: the number of the channel at each index;
             `ChannelGroups.size` marks an index that always stays.
+        kept: For each axis that holds channels, int64 `[shape[axis]]`: the position in `ChannelGroups.unprunable` of
+            what stays at each index, -1 where the channel can be pruned.
     """
 
     path: str
     shape: tuple[int, ...]
     axes: Mapping[int, np.ndarray]
+    kept: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +100,8 @@ class ChannelGroups:
         calls: The layer calls in execution order, for shape inference at other resolutions.
         inputs: The Keras tensors the graph starts from.
         weight_index: Position in `model.weights` of each variable of the traced copy, by `id`.
+        settings: For each of `flat_operations`, the settings that count channels, with channel numbers in the place of
+            the counts: see `narrowed`.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -97,6 +111,7 @@ class ChannelGroups:
     calls: tuple[LayerCall, ...]
     inputs: tuple[Any, ...]
     weight_index: Mapping[int, int]
+    settings: tuple[Mapping[Setting, Any], ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -109,7 +124,7 @@ def find_channel_groups(
 ) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
 
-    For every layer that it cannot follow, and that costs channels which a BatchNorm could rank, it logs one warning.
+    For every layer that it cannot follow, and that costs channels of a kernel or a norm, it logs one warning.
 
     Args:
         model: A functional Keras model, channels last. It is not changed.
@@ -133,7 +148,7 @@ def find_channel_groups(
         if any("residual stream" in reason for reason in reasons):
             reasons.append("prune_residual_stream would give more")
         raise ValueError(
-            "Expected a model with channels that a BatchNormalization with scale can rank. "
+            "Expected a model with channels that a BatchNormalization can rank. "
             f"Received: {model.name!r}, which has none ({'; '.join(reasons)})."
         )
     for reason, channels in lost.items():
@@ -149,11 +164,12 @@ def _gather(
     merged = found.merged()
     weight_index = {id(variable): index for index, variable in enumerate(weights)}
     sorter = _Sorter(
+        weights,
+        found=found,
         reasons=found.reasons(merged, prune_residual_stream=prune_residual_stream),
         names=_first_producers(trace, merged),
-        gammas={weight_index[gamma] for gamma in found.gammas},
-        weights=weights,
-        blocked={reason for _, reason in found.blocked},
+        notes=_notes(found, merged),
+        weight_index=weight_index,
         excluded=frozenset(excluded),
     )
     for places, channels in _by_places(trace, merged, weight_index).items():
@@ -162,23 +178,48 @@ def _gather(
     if unknown:
         raise ValueError(f"Expected names of channel groups to exclude. Received: {unknown}, which do not exist.")
     size = len(sorter.numbers)
-    numbers = np.full(found.count, size)
-    numbers[list(sorter.numbers)] = np.arange(size)
-    numbers = numbers[merged]
-    axes: list[dict[int, np.ndarray]] = [{} for _ in weights]
-    for (variable, axis), ids in found.owners.items():
-        if (numbers[ids] < size).any():
-            axes[weight_index[variable]][axis] = numbers[ids]
+    numbers = _numbered(sorter.numbers, merged, otherwise=size)
     groups = ChannelGroups(
         groups=tuple(sorter.groups),
         unprunable=tuple(sorter.unprunable),
-        weights=tuple(WeightChannels(w.path, tuple(w.shape), axes[i]) for i, w in enumerate(weights)),
+        weights=_weight_channels(
+            weights, found, numbers, kept=_numbered(sorter.kept, merged, otherwise=-1), prunable=size
+        ),
         layer_outputs=tuple(None if ids is None else numbers[ids] for ids in trace.layer_outputs()),
         calls=tuple(trace.calls),
         inputs=trace.inputs,
         weight_index=weight_index,
+        settings=tuple(
+            {name: map_counted(value, lambda ids: numbers[ids]) for name, value in stated.items()}
+            for stated in trace.settings()
+        ),
     )
     return groups, sorter.lost
+
+
+def _numbered(numbers: Mapping[int, int], merged: Ids, *, otherwise: int) -> np.ndarray:
+    """Returns the number of each identity's channel."""
+    table = np.full(len(merged), otherwise)
+    table[list(numbers)] = list(numbers.values())
+    return table[merged]
+
+
+def _weight_channels(
+    weights: Sequence[keras.Variable], found: Propagation, numbers: np.ndarray, *, kept: np.ndarray, prunable: int
+) -> tuple[WeightChannels, ...]:
+    owners: dict[int, dict[int, Ids]] = {}
+    for (variable, axis), ids in found.owners.items():
+        owners.setdefault(variable, {})[axis] = ids
+    return tuple(
+        WeightChannels(
+            weight.path,
+            tuple(weight.shape),
+            {axis: numbers[ids] for axis, ids in axes.items() if (numbers[ids] < prunable).any()},
+            {axis: kept[ids] for axis, ids in axes.items()},
+        )
+        for weight in weights
+        for axes in [owners.get(id(weight), {})]
+    )
 
 
 class _Sorter:
@@ -186,40 +227,53 @@ class _Sorter:
 
     def __init__(
         self,
+        weights: Sequence[keras.Variable],
         *,
+        found: Propagation,
         reasons: Mapping[int, str],
         names: Mapping[int, str],
-        gammas: set[int],
-        weights: Sequence[keras.Variable],
-        blocked: set[str],
+        notes: Mapping[int, Sequence[str]],
+        weight_index: Mapping[int, int],
         excluded: frozenset[str],
     ):
-        self._reasons, self._names, self._gammas, self._weights = reasons, names, gammas, weights
-        self._blocked, self._excluded = blocked, excluded
+        self._weights, self._reasons, self._names, self._notes = weights, reasons, names, notes
+        self._gammas = {weight_index[gamma] for gamma in found.gammas}
+        self._unscaled = {weight_index[norm] for norm in found.unscaled}
+        self._feeders = {(weight_index[kernel], axis) for kernel, axis in found.feeders}
+        self._blocked = {reason for _, reason in found.blocked}
+        self._excluded = excluded
         self.taken: set[str] = set()
         self.groups: list[ChannelGroup] = []
         self.unprunable: list[UnprunableChannels] = []
         self.numbers: dict[int, int] = {}
+        self.kept: dict[int, int] = {}
         self.lost: Counter[str] = Counter()
 
     def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
         """Takes the channels that index the same (weight, axis) pairs."""
         name = self._names.get(channels[0], "input")
+        notes = tuple(dict.fromkeys(note for channel in channels for note in self._notes.get(channel, ())))
         ranked = tuple(sorted(weight for weight, _ in places if weight in self._gammas))
+        unscaled = not ranked and any(weight in self._unscaled for weight, _ in places)
+        kernels = tuple(sorted(places & self._feeders)) if unscaled else ()
         reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
-        if reason or not ranked:
-            self.unprunable.append(UnprunableChannels(name, len(channels), reason or "no BatchNormalization ranks it"))
-            if ranked and reason in self._blocked:
+        if reason or not (ranked or kernels):
+            self._keep(UnprunableChannels(name, len(channels), reason or _UNRANKED, notes), channels)
+            if (ranked or places & self._feeders) and reason in self._blocked:
                 self.lost[reason] += len(channels)
             return
         unique = self._unique(name)
         if unique in self._excluded:
-            self.unprunable.append(UnprunableChannels(unique, len(channels), "it was excluded by hand"))
+            self._keep(UnprunableChannels(unique, len(channels), "it was excluded by hand", notes), channels)
             return
         start = len(self.numbers)
         self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
         layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
-        self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked))
+        self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked, kernels, notes))
+
+    def _keep(self, entry: UnprunableChannels, channels: Sequence[int]) -> None:
+        self.kept.update(dict.fromkeys(channels, len(self.unprunable)))
+        self.unprunable.append(entry)
 
     def _unique(self, name: str) -> str:
         unique, count = name, 1
@@ -228,6 +282,14 @@ class _Sorter:
             unique = f"{name}_{count}"
         self.taken.add(unique)
         return unique
+
+
+def _notes(found: Propagation, merged: Ids) -> dict[int, list[str]]:
+    notes: dict[int, list[str]] = {}
+    for ids, text in found.notes:
+        for channel in np.unique(merged[ids]):
+            notes.setdefault(int(channel), []).append(text)
+    return notes
 
 
 def _by_places(

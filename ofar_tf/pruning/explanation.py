@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.quantities import format_quantity
@@ -31,7 +32,7 @@ class ExplainedGroup:
     macs: int
 
 
-def explain_groups(groups: ChannelGroups, *, resolution: int) -> list[ExplainedGroup]:
+def explain_groups(groups: ChannelGroups, *, resolution: Resolution) -> list[ExplainedGroup]:
     """Describes the prunable groups of a model.
 
     Args:
@@ -50,7 +51,7 @@ def explain_groups(groups: ChannelGroups, *, resolution: int) -> list[ExplainedG
     return [explained(group) for group in groups.groups]
 
 
-def print_explanation(groups: ChannelGroups, *, resolution: int, console: Console | None = None) -> None:
+def print_explanation(groups: ChannelGroups, *, resolution: Resolution, console: Console | None = None) -> None:
     """Prints one row per group, and one per run of channels that cannot be pruned, with the reason.
 
     Args:

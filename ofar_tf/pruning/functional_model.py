@@ -1,13 +1,11 @@
-"""What this package asks of a model, and the one order in which it walks through a model's layers."""
+"""What tracing asks of a model, and its inputs in order."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
+from ofar_tf.data.size import Size
 from ofar_tf.models.functional_graph import flat_layers, is_functional
-
-__all__ = ["check_functional", "flat_layers", "input_layers", "is_functional", "replay"]
 
 
 def check_functional(model: Any) -> None:
@@ -31,27 +29,25 @@ def check_functional(model: Any) -> None:
             )
 
 
+def image_shape(tensor: Any, size: Size, *, batch: int | None = None) -> tuple[int | None, ...]:
+    """Returns the shape of an input of images of a size.
+
+    Args:
+        tensor: An input `[batch, height, width, channels]` of a model.
+        size: Theirs.
+        batch: How many images, `None` for any number.
+
+    Raises:
+        ValueError: If the model was built for another size.
+    """
+    asked = (size.height, size.width)
+    fixed = [(given, own) for given, own in zip(asked, tensor.shape[1:3], strict=True) if own is not None]
+    if any(given != own for given, own in fixed):
+        raise ValueError(f"Expected resolution={fixed[0][1]}, the model's fixed input size. Received: {size}.")
+    return (batch, *asked, tensor.shape[-1])
+
+
 def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
     """Returns the input layers of a functional model, in the order of `model.inputs`."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
     return [next(layer for layer in layers if layer.output is tensor) for tensor in model.inputs]
-
-
-def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any]) -> keras.Model:
-    """Runs a model's own layers once more, one by one.
-
-    Args:
-        model: A functional model, or a Sequential one with a known input.
-        inputs: One tensor for each of its inputs.
-        call: Stands in for every call: gets the layer and its arguments, and returns what the layer would.
-
-    Returns:
-        A model of the same layers, from `inputs` to what `call` made of them.
-    """
-    functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
-    return keras.models.clone_model(
-        functional,
-        input_tensors=keras.tree.pack_sequence_as(functional.input, list(inputs)),
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ofar_tf.files import atomic_file
+from ofar_tf.files.json_values import read_json
 from ofar_tf.pruning.channel_groups import ChannelGroups
 
 SCHEMA_VERSION = 1
@@ -71,7 +72,7 @@ def read_group_choices(path: Path) -> GroupChoices:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of channel groups. Received: {path}, which does not exist.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {content['schema_version']}, not {SCHEMA_VERSION}")
         entries = [_checked(entry) for entry in content["groups"]]

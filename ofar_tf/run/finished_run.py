@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, read_evaluation, write_evaluation
@@ -18,9 +19,11 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.run.config_file import read_config
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_facts import RunFacts, read_facts, require_same_classes
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.text.command_line import command_line
 
 # Written into every origin. It changes if something else is digested, not with each version: equal runs have equal
 # origins whichever version reads them.
@@ -54,12 +57,21 @@ class FinishedRun:
         if not self.run_dir.supernet.exists():
             raise FileNotFoundError(
                 f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
-                f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
+                f"{command_line('train', flagfile=self.run_dir.flagfile, run_dir=run_dir)}"
             )
         self.run_dir.check_seal()
+        self.facts: RunFacts | None = read_facts(self.run_dir.facts)
         groups = self.run_dir.groups if self.config.groups else None
         self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups, distribution=distribution)
+        self._check_data()
+        if self.facts is not None:
+            self.facts.user_modules.load()
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
+        if self.supernet.output_shape != (None, len(self.class_names)):
+            raise ValueError(
+                f"Expected a network with {len(self.class_names)} outputs, one for each class of the run, in "
+                f"{self.run_dir.supernet}. Received: the output shape {self.supernet.output_shape}."
+            )
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         config = self.experiment.config
@@ -70,8 +82,21 @@ class FinishedRun:
         )
         self.weights.load(self.run_dir.own_weights)
         self._eval_images = eval_images
-        # Touched here so that a missing data set is found before any work.
-        self.experiment.eval_split  # noqa: B018
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that the run was trained on, in the order of the logits."""
+        return self.facts.data.class_names if self.facts is not None else self.run_dir.class_names()
+
+    def _check_data(self) -> None:
+        """Finds before any work whether the data set is there, and whether it is the one that the run had."""
+        dataset = self.experiment.dataset
+        for split in (self.experiment.eval_split, self.experiment.calibration_split):
+            dataset.num_examples(split)
+        if self.facts is not None:
+            self.facts.require_same_data(dataset)
+        else:
+            require_same_classes(self.class_names, dataset)
 
     @cached_property
     def trained_pool(self) -> TrainedPool:
@@ -80,9 +105,16 @@ class FinishedRun:
             calibration=self.experiment.calibration_batches,
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
         )
-        resolutions = tuple(sorted(self.config.resolutions, reverse=True))
-        strategy = self.experiment.distribution.strategy
-        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights, strategy)
+        return TrainedPool(
+            self.supernet,
+            self.groups,
+            self.pool,
+            tuple(sorted(map(Size.of, self.config.resolutions), reverse=True)),
+            images,
+            self.experiment.task,
+            self.weights,
+            self.experiment.distribution.strategy,
+        )
 
     @property
     def images(self) -> FamilyImages:
@@ -143,6 +175,7 @@ class FinishedRun:
             ValueError: If the table was changed since, or belongs to another training.
         """
         table = self.run_dir.subnets
-        evaluation = read_evaluation(self.run_dir.evaluation, table=table, origin=self.origin)
+        metric = self.experiment.task.metric
+        evaluation = read_evaluation(self.run_dir.evaluation, table=table, metric=metric, origin=self.origin)
         self.trained_pool.check_costs(evaluation.rows, table=table)
         return evaluation

@@ -4,10 +4,14 @@ Each field is one flag: its name, its default, its help and its bounds stand her
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import Settings, setting
+
+# XLA takes a minute and more for a network of ImageNet's size.
+_MOST_COMPILED = 200
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class TrainConfig(Settings):
         "set by name: cifar10, imagenette/160px-v2, imagenet2012.",
     )
     data_dir: str | None = setting(None, "Where the data set lies; for image_folder, the folder itself.", free=True)
-    download: bool = setting(False, "Let tensorflow-datasets download and prepare a missing data set.", free=True)
+    download: bool = setting(
+        False, "Fetch what is missing: a data set of tensorflow-datasets, Keras' weights.", free=True
+    )
     train_split: str = setting("train", "Split to train on, in tfds notation: train, train[:90%].")
     eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
     calibration_split: str | None = setting(
@@ -61,8 +67,21 @@ class TrainConfig(Settings):
 
     model: str = setting(
         "mobilenet_v2",
-        "A built-in network (mobilenet_v1, mobilenet_v2, resnet20, resnet50, wide_resnet_28_10, vgg16, ...), a saved "
-        "functional Keras model (path.keras), or package.module:function that builds one.",
+        "A built-in network (mobilenet_v2, efficientnet_lite0, resnet20, resnet50, wide_resnet_28_10, ...), one of "
+        "Keras' (keras.applications:MobileNetV2), a saved functional Keras model (path.keras), or "
+        "package.module:function that builds one.",
+    )
+    pretrained: str = setting(
+        "none",
+        "What the weights start from: none, imagenet (for keras.applications, with --download; for efficientnet_lite0 "
+        "to 2, from a package) or a .keras or .weights.h5 file, as far as it fits.",
+    )
+    new_head: bool = setting(False, "Replace the last layer of a saved model by one for the classes of the data set.")
+    dropout: float | None = setting(
+        None,
+        "Share of the head's inputs that training hides; by default as the network's authors have it.",
+        low=0.0,
+        high=0.99,
     )
     width_multiplier: float = setting(1.0, "Factor on the channels of a built-in network.", low=0.05, high=10.0)
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
@@ -85,7 +104,7 @@ class TrainConfig(Settings):
         "(predicted from three conversions, to a few per cent).",
         choices=("macs", "params", "bytes"),
     )
-    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1)
+    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1, high=4096)
     search_resolutions: tuple[int, ...] = setting(
         (), "Input sizes during the search; by default the largest only.", low=1
     )
@@ -94,7 +113,9 @@ class TrainConfig(Settings):
         "Input sizes that joint training draws from; by default all or the largest only, as the method has it.",
         low=1,
     )
-    search_epochs: int = setting(10, "Most epochs the structure search may take.", low=0)
+    search_epochs: int | None = setting(
+        None, "Most epochs the structure search may take; by default a third of --epochs, at most 10.", low=0
+    )
     similarity_threshold: float = setting(0.95, "Mask similarity above which a structure is frozen.", low=1e-6, high=1)
     similarity_patience: int = setting(1, "How many times in a row a mask must be unchanged.", low=1)
     importance: str | None = setting(
@@ -105,8 +126,14 @@ class TrainConfig(Settings):
     groups: str | None = setting(
         None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
     )
-    min_channels: int = setting(8, "Least channels a group keeps.", low=1)
-    channel_round_to: int = setting(8, "Kept counts are multiples of this.", low=1)
+    min_channels: int | None = setting(
+        None, "Least channels a group keeps; by default 8, or a quarter of the group where that is less.", low=1
+    )
+    channel_round_to: int | None = setting(
+        None,
+        "Kept counts are multiples of this; by default 8, or less where that is more than a quarter of the group.",
+        low=1,
+    )
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
     nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
     gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
@@ -195,6 +222,13 @@ class TrainConfig(Settings):
 
     eval_batch_size: int = setting(250, "Images per step of calibration and evaluation.", low=1, free=True)
     calibration_images: int = setting(2000, "Images that calibrate BatchNorm for each structure and resolution.", low=1)
+    checkpoint_steps: int | None = setting(
+        None,
+        "Steps between two checkpoints within an epoch, for long epochs on machines that may be taken away; by default "
+        "one is written when an epoch ends, and one when SIGTERM arrives.",
+        low=1,
+        free=True,
+    )
     validation_every: int = setting(1, "Epochs between two rows of results.csv; 0 for never.", low=0, free=True)
     validation_images: int | None = setting(
         1000, "Evaluation images for results.csv while training; the evaluation split is used whole afterwards.", low=1
@@ -213,12 +247,17 @@ class TrainConfig(Settings):
         """Whether the command only prints or writes what it found, and begins no run."""
         return self.explain or self.plan or self.write_groups is not None
 
+    @property
+    def has_budgets(self) -> bool:
+        """Whether it says what structures may cost."""
+        return bool(self.pruning_rates or self.macs_budgets or self.budgets)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
         given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
-        if len(given) > 1 or (not given and (self.plan or not self.only_looks)):
+        if len(given) > 1 or (not given and not self.only_looks):
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."
@@ -237,16 +276,42 @@ class TrainConfig(Settings):
                     f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
                     f"Received: {list(sizes)}."
                 )
-        if self.search_epochs >= self.epochs:
+        if self.initial_weights and self.pretrained != "none":
+            raise ValueError(
+                "Expected one of --pretrained and --initial_weights. "
+                f"Received: pretrained={self.pretrained}, initial_weights={self.initial_weights}."
+            )
+        if self.search_epochs is not None and self.search_epochs >= self.epochs:
             raise ValueError(
                 "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
                 f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
+            )
+        networks = self._networks_to_compile
+        if self.jit_compile and networks > _MOST_COMPILED:
+            raise ValueError(
+                f"Expected at most {_MOST_COMPILED} networks for --jit_compile, one for each structure, each resolution "
+                f"and, with --search_execution=sliced, each epoch of the search. Received: {networks}."
             )
         if self.batch_size % self.gradient_accumulation:
             raise ValueError(
                 "Expected a --batch_size that --gradient_accumulation divides. "
                 f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
             )
+
+    @property
+    def _networks_to_compile(self) -> int:
+        """How many networks XLA compiles: shapes are fixed when it does, and a mask that has changed is a new one."""
+        structures = sum(map(len, (self.pruning_rates, self.macs_budgets, self.budgets)))
+        joint = structures * len(self.resolved().training_resolutions)
+        searches = self._search_epochs if self.search_execution == "sliced" else 1
+        return joint + structures * max(len(self.search_resolutions), 1) * searches
+
+    @property
+    def _search_epochs(self) -> int:
+        """As given; or a third, so that a search of several epochs can compare masks, and at least one epoch is left."""
+        if self.search_epochs is not None:
+            return self.search_epochs
+        return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
 
     def resolved(self) -> "TrainConfig":
         """Returns the same configuration with every setting that was left to the method as the method has it."""
@@ -259,5 +324,6 @@ class TrainConfig(Settings):
             batch_norm=self.batch_norm or method.batch_norm,
             networks_per_step=self.networks_per_step or method.networks_per_step,
             weights=self.weights or method.weights,
+            search_epochs=self._search_epochs,
             training_resolutions=self.training_resolutions or (self.resolutions if method.all_resolutions else largest),
         )

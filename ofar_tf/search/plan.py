@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -40,7 +41,11 @@ class PlannedStructure:
 
 
 def plan_pool(
-    groups: ChannelGroups, budgets: Sequence[Budget], *, resolutions: Sequence[int], rules: MaskRules | None = None
+    groups: ChannelGroups,
+    budgets: Sequence[Budget],
+    *,
+    resolutions: Sequence[Resolution],
+    rules: MaskRules | None = None,
 ) -> list[PlannedStructure]:
     """Counts what each structure of a pool will cost.
 
@@ -62,10 +67,10 @@ def plan_pool(
     costs, equal = Costs(groups), np.zeros(groups.size)
     whole = costs.macs(ChannelMask.full(groups), resolutions[0])
 
-    def mask(budget: Budget, resolution: int) -> ChannelMask:
+    def mask(budget: Budget, resolution: Resolution) -> ChannelMask:
         return solve_masks(groups, equal, [budget], resolution=resolution, rules=rules, costs=costs)[0]
 
-    def rate_at(budget: Budget, resolution: int) -> float | None:
+    def rate_at(budget: Budget, resolution: Resolution) -> float | None:
         if budget.macs is not None and budget.macs >= costs.macs(ChannelMask.full(groups), resolution):
             return 0.0
         try:
@@ -92,7 +97,7 @@ def plan_pool(
 
 
 def print_plan(
-    planned: Sequence[PlannedStructure], *, resolutions: Sequence[int], console: Console | None = None
+    planned: Sequence[PlannedStructure], *, resolutions: Sequence[Resolution], console: Console | None = None
 ) -> None:
     """Prints a plan: its rates side by side, and its MACs at each resolution.
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from ofar_tf.files import atomic_file
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 
 OWNERSHIPS = ("nothing", "batch_norm", "everything")
@@ -175,7 +175,7 @@ def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
 
 def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.load(file) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
     except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
         raise ValueError(f"Expected a readable archive in {path}. Received: {error}.") from error
@@ -183,4 +183,7 @@ def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     received = sorted((name, value.shape) for name, value in arrays.items())
     if expected != received:
         raise ValueError(f"Expected the weights of this pool in {path}. Received: those of another.")
+    for name, value in arrays.items():
+        if value.dtype != np.asarray(named[name]).dtype or not np.isfinite(value).all():
+            raise ValueError(f"Expected finite weights in {path}. Received: {name} of {value.dtype}, not all finite.")
     return arrays

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ofar_tf.data import (
     Augmentation,
     ImageDataset,
+    epoch_order,
     evaluation_batches,
     load_dataset,
     steps_per_epoch,
@@ -158,6 +159,39 @@ def test_a_large_split_is_neither_cached_nor_shuffled_as_a_whole():
     dataset, reads = counting_set(70_000)
     batches(1, dataset=dataset)
     assert 16_384 <= reads.numpy() < 40_000
+
+
+@pytest.fixture
+def large_table(monkeypatch):
+    """The counting set, with a table, in a program for which it is a large one."""
+    monkeypatch.setattr(epoch_order, "_SMALL_SPLIT", 10)
+    dataset, _ = counting_set()
+
+    def table(split, start, stop):
+        return tf.range(start, stop, dtype=tf.int64), tf.range(start, stop, dtype=tf.int64) % 2
+
+    return dataclasses.replace(dataset, table=table)
+
+
+def test_a_large_split_in_memory_is_permuted_as_a_whole(large_table):
+    stream = batches(22, dataset=large_table, batch_size=11)
+    epochs = [tuple(values(stream[2 * epoch : 2 * epoch + 2])) for epoch in range(11)]
+    assert len(set(epochs)) == 11
+    assert all(sorted(epoch) == list(range(SIZE)) for epoch in epochs)
+    for images, labels in stream:
+        np.testing.assert_array_equal(images[:, 0, 0, 0] % 2, labels)
+    # Every place of the epoch can hold any example: with a buffer, the first ones would be among the first only.
+    assert len({epoch[0] for epoch in epochs} | {epoch[-1] for epoch in epochs}) > 10
+
+
+def test_a_run_over_a_large_table_resumes_and_is_shared_out(large_table):
+    whole = batches(10, dataset=large_table, augmentation="pad_and_crop")
+    assert_equal_batches(whole[5:], batches(5, dataset=large_table, augmentation="pad_and_crop", start_epoch=1))
+    own = batches(10, dataset=large_table, augmentation="pad_and_crop", part=(1, 2))
+    assert_equal_batches([(images[2:], labels[2:]) for images, labels in whole], own)
+    assert values(batches(5, dataset=large_table, seed=2)) != values(batches(5, dataset=large_table))
+    parts = batches(3, dataset=large_table, split="train[:4]+train[10:20]")
+    assert set(values(parts)) <= {*range(4), *range(10, 20)}
 
 
 def test_a_shuffle_buffer_of_one_keeps_the_order():

@@ -15,13 +15,13 @@ from ofar_tf.conversion import lanes
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionResult
 from ofar_tf.conversion.member import FamilyMember
-from ofar_tf.evaluation.accuracy import Accuracy
 from ofar_tf.family import family_export
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import export_family
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
+from ofar_tf.tasks.classification.accuracy import Accuracy
 from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")

@@ -38,7 +38,7 @@ def test_the_settings_reach_the_trainer() -> None:
     trainer = made.build_trainer(made.build_supernet())
     assert trainer.resolutions == (28, 24, 16)
     assert [budget.rate for budget in trainer.budgets] == [0.0, 0.3]
-    assert (trainer.nested, trainer.seed) == (True, 7)
+    assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
     # 100 images make three whole batches of 32, in each of two epochs.
     assert made.steps_per_epoch == 3
@@ -56,8 +56,8 @@ def test_the_options_of_training_reach_the_trainer() -> None:
         search_execution="sliced",
     )
     trainer = made.build_trainer(made.build_supernet())
-    assert (trainer.importance, trainer.distillation, trainer.label_smoothing) == ("uniform", "none", 0.1)
-    assert trainer.search_execution == "sliced"
+    assert (trainer.importance, trainer.step.distillation, trainer.task.label_smoothing) == ("uniform", "none", 0.1)
+    assert trainer.step.search_execution == "sliced"
     assert trainer.steps_per_execution == 3
     assert len(trainer.pool_weights.own) > 0
     assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)

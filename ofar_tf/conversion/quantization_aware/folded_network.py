@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ofar_tf.conversion.quantization_aware.layer_steps import AFFINE, KERNELS, Step, read_operation, refusal
-from ofar_tf.pruning.functional_model import is_functional, replay
+from ofar_tf.models.functional_graph import is_functional, replay
 
 _FUSES_RELU = (*KERNELS, "Add")
 # TFLite gives these the scale of what they read, or one of its own that depends on nothing.

@@ -20,6 +20,7 @@ from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
 from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
 from ofar_tf.conversion.worker import serve
+from ofar_tf.models.user_model import read_file
 from ofar_tf.tflite.file_graph import read_graph
 
 TWIN_TOLERANCE = 1e-5
@@ -173,7 +174,7 @@ def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[Conversion
     Yields:
         What makes the content of the file of each job.
     """
-    model = keras.saving.load_model(jobs[0].keras_path, compile=False)
+    model = read_file(str(jobs[0].keras_path))
 
     def convert_job(job: ConversionJob) -> bytes:
         if job.fine_tuning is None or job.representative_path is None:

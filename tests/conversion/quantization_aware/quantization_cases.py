@@ -17,7 +17,7 @@ from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.legacy_network import build
 from ofar_tf.conversion.quantization_aware.worker import check_twin, convert
 from ofar_tf.models import registry
-from ofar_tf.pruning.functional_model import flat_layers
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.tflite.file_graph import read_graph
 
 layers = keras.layers

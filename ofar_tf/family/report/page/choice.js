@@ -1,5 +1,5 @@
 "use strict";
-// Which file to ship: the rules of ofar_tf.deploy.selection and of ofar_tf.deploy.pareto, for one cost at a time.
+// Which file to ship: the rules of ofar_tf.shipping.selection and of ofar_tf.evaluation.pareto, for one cost at a time.
 
 function candidates(files, precision) {
   return files.filter((file) => file.passed && (!precision || file.precision === precision));

@@ -6,11 +6,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ofar_tf.tasks.task import Metric, Scores
+
 if TYPE_CHECKING:
     import keras
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 """Pairs of images [B, r, r, 3], values in 0..255, and labels [B], class indices."""
+
+
+METRIC = Metric(key="top1", title="top-1 accuracy", columns={"top1": "top-1", "top5": "top-5"}, progress="accuracy")
+
+
+class AccuracyEvaluator:
+    """Counts how often a label is the first guess, and among the first five."""
+
+    def __init__(self) -> None:
+        # Images, right first guesses, right guesses among the first five.
+        self._counts = np.zeros(3)
+
+    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Adds a batch of scores `[B, K]` with its labels, int `[B]`."""
+        ranks = label_ranks(outputs, np.asarray(labels))
+        self._counts += np.array([len(ranks), np.sum(ranks < 1), np.sum(ranks < 5)])
+
+    def share(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Adds up what several processes have counted."""
+        self._counts = total(self._counts)
+
+    def result(self) -> Scores:
+        """Returns the shares of right guesses.
+
+        Raises:
+            ValueError: If there were no images.
+        """
+        images, top1, top5 = self._counts
+        if not images:
+            raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
+        return Scores(METRIC, {"top1": float(top1 / images), "top5": float(top5 / images)}, int(images))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ofar_tf.checks.measurement import tflite_accuracy
-from ofar_tf.evaluation.accuracy import Accuracy, keras_accuracy, label_ranks
+from ofar_tf.tasks.classification.accuracy import Accuracy, keras_accuracy, label_ranks
 
 
 def in_batches(images, labels, size):

@@ -3,8 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ofar_tf.training.results_log import ResultsLog
-from ofar_tf.training.subnet_result import SubnetResult
+from ofar_tf.data.size import Size
+from ofar_tf.evaluation.results_log import ResultsLog
+from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.tasks.classification.accuracy import METRIC
+from ofar_tf.tasks.task import Scores
 
 LOSSES = {"teacher_loss": 1.5, "student_loss": 0.25}
 COLUMNS = [
@@ -15,16 +18,16 @@ COLUMNS = [
 
 def measure(model):
     """Two structures, whose accuracy tells the epoch."""
-    shared = {"resolution": 12, "macs": 1000, "params": 100, "top5": 1.0, "images": 10}
     return [
-        SubnetResult(structure="large", rate=0.25, top1=model.epoch / 10, **shared),
-        SubnetResult(structure="small", rate=0.5, top1=model.epoch / 20, **shared),
+        SubnetRow(name, rate, Size(12, 12), 1000, 100, Scores(METRIC, {"top1": model.epoch / part, "top5": 1.0}, 10))
+        for name, rate, part in (("large", 0.25, 10), ("small", 0.5, 20))
     ]
 
 
 def run(folder, epochs, *, of=4, done=0, every=1, search=2):
     """Runs the callback over epochs, counted from 1; returns the logs of the last."""
-    log = ResultsLog(folder / "results.csv", folder / "curves.png", measure=measure, every=every, done=done)
+    paths = folder / "results.csv", folder / "curves.png"
+    log = ResultsLog(*paths, metric=METRIC, measure=measure, every=every, done=done)
     log.set_params({"epochs": of})
     for epoch in epochs:
         # The search ends, and with it the learning rate changes, before this callback's turn.
