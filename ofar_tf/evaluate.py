@@ -28,7 +28,17 @@ def main(config: EvaluateConfig) -> None:
     try:
         with flags.one_line_errors(DamagedImageError), run.experiment.reading():
             rows = run.evaluate().rows
-        points = [ParetoPoint(row.structure, str(row.resolution), row.macs, row.scores.best) for row in rows]
+        points = [
+            ParetoPoint(
+                row.structure,
+                str(row.resolution),
+                row.macs,
+                row.scores.best,
+                interval=row.scores.interval,
+                pareto=row.pareto,
+            )
+            for row in rows
+        ]
         plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None

@@ -1,13 +1,16 @@
 """Whether what was trained is what is shipped: masked = sliced = the exported Keras model, measured."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from ofar_tf.data.size import Size
-from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
-from ofar_tf.pruning.channel_mask import ChannelMask
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
+    import keras
+
+    from ofar_tf.data.size import Size
+    from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+    from ofar_tf.pruning.channel_mask import ChannelMask
 
 TOLERANCE = 1e-3
 
@@ -37,7 +40,12 @@ class NetworkParity:
 
 
 def masked_sliced_difference(
-    whole: CalibratedNetwork, compact: CalibratedNetwork, mask: ChannelMask, images: np.ndarray, *, resolution: Size
+    whole: "CalibratedNetwork",
+    compact: "CalibratedNetwork",
+    mask: "ChannelMask",
+    images: np.ndarray,
+    *,
+    resolution: "Size",
 ) -> float:
     """Compares a mask's network in both ways of running it.
 
@@ -51,6 +59,8 @@ def masked_sliced_difference(
     Returns:
         The largest difference of an output, relative to the largest output of its tensor.
     """
+    import keras  # Here, so that programs that only read a manifest do not load it.
+
     whole.refresh(mask)
     masked = whole.outputs_in_training(images, resolution=resolution)
     sliced = compact.outputs_in_training(images, resolution=resolution)
@@ -59,7 +69,12 @@ def masked_sliced_difference(
 
 
 def sliced_keras_difference(
-    compact: CalibratedNetwork, exported: keras.Model, images: np.ndarray, resized: np.ndarray, *, resolution: Size
+    compact: "CalibratedNetwork",
+    exported: "keras.Model",
+    images: np.ndarray,
+    resized: np.ndarray,
+    *,
+    resolution: "Size",
 ) -> float:
     """Compares a compact, calibrated network with the model exported from it.
 

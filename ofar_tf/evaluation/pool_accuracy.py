@@ -24,10 +24,13 @@ class PoolImages:
     Attributes:
         calibration: Returns the batches that BatchNorm is calibrated on; of several processes each has its own.
         evaluation: Returns the batches that accuracy is measured on, likewise.
+        selection: Returns the batches that choices are made on, likewise; None where they are made on those of
+            `evaluation`.
     """
 
     calibration: Batches
     evaluation: Batches
+    selection: Batches | None = None
 
 
 class PoolAccuracy:

@@ -1,7 +1,8 @@
 """`subnets.csv`: every structure of the pool at every resolution, measured."""
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ class SubnetRow:
         resolution: What it sees.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        scores: What it reached.
-        pareto: Whether no other row is at least as good in both score and MACs and better in one.
+        scores: What it reached on the evaluation split, which is published.
+        selection: What it reached on the selection split, which choices are made on; None where it is the same.
+        pareto: Whether every cheaper row on the front is worse by more than the noise (`pareto_front`), by the scores
+            that choices are made on.
     """
 
     structure: str
@@ -37,16 +40,22 @@ class SubnetRow:
     macs: int
     params: int
     scores: Scores
+    selection: Scores | None = None
     pareto: bool = False
 
     @property
     def top1(self) -> float:
         """What rows are compared by: more is better."""
-        return self.scores.merit
+        return self.choice.merit
+
+    @property
+    def choice(self) -> Scores:
+        """The scores that choices are made on."""
+        return self.selection or self.scores
 
     def cells(self) -> dict[str, Any]:
         """Returns the row as it stands in files, by column."""
-        return {
+        cells = {
             "structure": self.structure,
             "rate": self.rate,
             "resolution": str(self.resolution),
@@ -56,19 +65,29 @@ class SubnetRow:
             "images": self.scores.images,
             "pareto": self.pareto,
         }
+        if self.selection:
+            key = self.selection.metric.key
+            cells |= {f"selection_{key}": self.selection.best, "selection_images": self.selection.images}
+        return cells
 
 
 def columns(metric: Metric) -> list[str]:
-    """Lists the columns of a task's table."""
+    """Lists the columns that every table of a task has."""
     return ["structure", "rate", "resolution", "macs", "params", *metric.columns, "images", "pareto"]
 
 
 def write_subnets(path: Path, rows: Sequence[SubnetRow]) -> None:
-    """Writes the table, whole or not at all."""
+    """Writes the table, whole or not at all, with the 95 % interval of each accuracy at the end of the row."""
     with atomic_file.replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0].cells()))
+        cells = [{**row.cells(), **_interval_cells(row.scores)} for row in rows]
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(itertools.chain.from_iterable(cells))))
         writer.writeheader()
-        writer.writerows(row.cells() for row in rows)
+        writer.writerows(cells)
+
+
+def _interval_cells(scores: Scores) -> dict[str, float]:
+    key, interval = scores.metric.key, scores.interval
+    return {f"{key}_low": interval[0], f"{key}_high": interval[1]} if interval else {}
 
 
 def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
@@ -93,7 +112,13 @@ def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
             raise ValueError(f"Expected the table of ofar_tf.evaluate in {path}. Received: {error!r}.") from error
 
 
-def _parse(row: dict[str, str], metric: Metric) -> SubnetRow:
+def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:
+    """Reads a row; columns that an older version did not write are as if they were empty."""
+    selection = None
+    if row.get("selection_images"):
+        # Of the selection split the table has what choices are made on.
+        best = float(row[f"selection_{metric.key}"])
+        selection = Scores(metric, dict.fromkeys(metric.columns, best), int(row["selection_images"]))
     return SubnetRow(
         structure=row["structure"],
         rate=float(row["rate"]),
@@ -101,17 +126,22 @@ def _parse(row: dict[str, str], metric: Metric) -> SubnetRow:
         macs=int(row["macs"]),
         params=int(row["params"]),
         scores=Scores(metric, {name: float(row[name]) for name in metric.columns}, int(row["images"])),
+        selection=selection,
         pareto=row["pareto"] == "True",
     )
 
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
-    """Prints the table; rows that no other row beats are marked."""
-    table = Table(
-        title="* on the Pareto front: nothing cheaper is as accurate", title_style="dim", title_justify="left"
-    )
+    """Prints the table; rows that no other row beats by more than the noise are marked."""
+    metric, selected = rows[0].scores.metric, any(row.selection for row in rows)
+    first = metric.columns[metric.key]
+    titles = [title for title, _ in _score_cells(rows[0], selected=selected)]
+    title = "* on the Pareto front: nothing cheaper is as accurate, as far as the images can tell"
+    table = Table(title=title, title_style="dim", title_justify="left")
+    table.caption = f"95 %: the interval of {first}; " if metric.counts_images else ""
+    table.caption += f"select: {first} on the selection split" if selected else "choices are made on the same images"
     table.add_column("structure")
-    for name in ("rate", "px", "MACs", "params", *rows[0].scores.metric.columns.values()):
+    for name in ("rate", "px", "MACs", "params", *titles):
         table.add_column(name, justify="right")
     table.add_column("")
     for row in rows:
@@ -121,7 +151,17 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
             str(row.resolution),
             format_quantity(row.macs),
             format_quantity(row.params),
-            *(f"{value:.2%}" for value in row.scores.values.values()),
+            *(cell for _, cell in _score_cells(row, selected=selected)),
             "*" if row.pareto else "",
         )
     (console or table_console()).print(table)
+
+
+def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:
+    """Returns titles and texts of a row's scores, the interval behind the one that decides."""
+    cells = []
+    for name, title in row.scores.metric.columns.items():
+        cells.append((title, f"{row.scores.values[name]:.2%}"))
+        if name == row.scores.metric.key and row.scores.interval:
+            cells.append(("95 %", "{:.1f}-{:.1f}".format(*(100 * end for end in row.scores.interval))))
+    return [*cells, ("select", f"{row.choice.best:.2%}")] if selected else cells

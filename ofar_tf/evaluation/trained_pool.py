@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data.size import Size
-from ofar_tf.evaluation.batch_norm_calibration import evaluate
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -68,26 +68,31 @@ class TrainedPool:
     def _costs(self) -> Costs:
         return Costs(self.groups)
 
-    def evaluate(self, *, dataset: Mapping[str, Any] | None = None) -> PoolEvaluation:
+    def evaluate(self) -> PoolEvaluation:
         """Calibrates and measures every structure at every resolution.
 
-        Args:
-            dataset: What names the images, for the record.
-
         Returns:
-            Rows by structure, largest first, and by resolution, with the statistics that they were measured with.
+            Rows by structure, largest first, and by resolution, with the statistics that they were measured with. The
+            front is that of the selection split, if there is one.
         """
         networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
-        measured = evaluate(
-            networks, self.images.evaluation(), resolutions=self.resolutions, judge=self.task.evaluator
-        )
-        rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
+        measured = self._judge(networks, self.images.evaluation)
+        selected = self._judge(networks, self.images.selection) if self.images.selection else {}
+        rows = [
+            self._row(self.pool[index], resolution, scores, selected.get((index, resolution)))
+            for (index, resolution), scores in measured.items()
+        ]
         statistics = {
             (self.pool[index].name, resolution): networks[index].statistics(resolution)
             for index, resolution in measured
         }
-        marked = (replace(row, pareto=best) for row, best in zip(rows, pareto_front(rows), strict=True))
-        return PoolEvaluation(tuple(marked), statistics, dataset)
+        front = pareto_front(rows, noise=[row.choice.noise for row in rows])
+        return PoolEvaluation(
+            tuple(replace(row, pareto=best) for row, best in zip(rows, front, strict=True)), statistics
+        )
+
+    def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
+        return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)
 
     def check_costs(self, rows: Sequence[SubnetRow], *, table: Path) -> None:
         """Compares rows that were read with what the networks cost.
@@ -116,7 +121,7 @@ class TrainedPool:
                     f"params={row.params}."
                 )
 
-    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores) -> SubnetRow:
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores, selection: Scores | None) -> SubnetRow:
         rate, macs, params = self._costs_of(network, resolution)
         return SubnetRow(
             structure=network.name,
@@ -125,6 +130,7 @@ class TrainedPool:
             macs=macs,
             params=params,
             scores=scores,
+            selection=selection,
         )
 
     def _costs_of(self, network: PrunedNetwork, resolution: Size) -> tuple[float, int, int]:

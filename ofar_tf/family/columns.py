@@ -10,11 +10,8 @@ from functools import partial
 from typing import Any
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import Place, latency_at, not_separated, places_of, spread_text
 from ofar_tf.text.quantities import format_quantity
-from ofar_tf.tflite.latency import Latency
-
-Place = tuple[str, int]
-"""Where latency was measured: the name of a device, and how many threads."""
 
 CSV, CARD, SPEED, REPORT, SCREEN = "files.csv", "files of the card", "speed in the card", "report", "screen"
 """The documents. The one on the screen has a row for each network; the others for each file."""
@@ -76,11 +73,6 @@ def columns_of(manifest: Manifest, document: str) -> list[Column]:
     return [column for column in _columns(manifest) if document in column.shown]
 
 
-def places_of(manifest: Manifest) -> list[Place]:
-    """Returns where latency was measured."""
-    return list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
-
-
 def place_name(place: Place) -> str:
     """Names a device and a number of threads for people."""
     device, threads = place
@@ -89,7 +81,7 @@ def place_name(place: Place) -> str:
 
 def median_ms(file: ModelEntry, *, place: Place) -> float | None:
     """Returns the median latency of a file at a place; None where it was not measured."""
-    found = _latency(file, place=place)
+    found = latency_at(file, place)
     return found.median_ms if found else None
 
 
@@ -101,13 +93,17 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
     yield Column("precision", "Precision", lambda file: file.quantization, both, numeric=False)
     yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%")
+    yield Column("top1_low", "From", _interval_end(0), table, _percent, note="%")
+    yield Column("top1_high", "To", _interval_end(1), table, _percent, note="%")
+    yield Column("interval", "95 % interval", _metric("interval"), frozenset({CARD}), _interval)
+    yield Column("selection_top1", "Selection", _selection, table, _percent, note="%")
     yield Column("top5", "Top-5", _metric("top5"), table, _percent, note="%")
     yield Column("keras_top1", "Keras top-1", _metric("keras_top1"), frozenset({CSV, CARD, SCREEN}), _percent, note="%")
     yield Column("change", "Change", _change, both, partial(_percent, sign="+"), note="from Keras, points")
     yield Column("macs", "MACs", lambda file: file.macs, everywhere, format_quantity)
     yield Column("bytes", "Bytes", lambda file: file.bytes, files, format_quantity)
-    for place in places_of(manifest):
-        yield from _latency_columns(place)
+    for place in places_of(manifest.models):
+        yield from _latency_columns(place, not_separated(manifest.models, place))
     yield Column("gpu_refused", "GPU", _gpu_list, both | {SPEED}, words=_gpu, note="by LiteRT's list", numeric=False)
     yield Column("resolution", "Pixels", lambda file: file.resolution, everywhere)
     yield Column("params", "Weights", lambda file: file.params, everywhere, format_quantity)
@@ -118,24 +114,50 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("worst_layer", "Worst layer", _worst_layer, table)
     yield aside("pareto", "Front", lambda file: file.pareto, files, words=_front, note="by MACs")
     yield aside("passed", "Check", lambda file: file.checks.passed, files, words=_verdict)
+    yield aside("verdict", "Accuracy", lambda file: file.checks.verdict, table)
     yield aside("sha256", "SHA-256", lambda file: file.sha256, table)
 
 
-def _latency_columns(place: Place) -> Iterator[Column]:
+def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     device, threads = place
     csv_name, note = f"on {device}, threads={threads}", f"ms, {place_name(place)}"
     median, tail = partial(median_ms, place=place), partial(_p90_ms, place=place)
-    yield Column(f"ms {csv_name}", "Latency", median, frozenset({CSV, REPORT, SPEED}), _milliseconds, note=note)
-    yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV, SPEED}), _milliseconds, note=note)
+    yield Column(f"ms {csv_name}", "Latency", median, frozenset({CSV, REPORT}), _milliseconds, note=note)
+    yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV}), _milliseconds, note=note)
+    yield Column(
+        f"spread {csv_name}",
+        "Latency",
+        median,
+        frozenset({SPEED}),
+        words=partial(_spread, place=place, unsure=unsure),
+        note=note,
+    )
 
 
-def _latency(file: ModelEntry, *, place: Place) -> Latency | None:
-    return next((latency for latency in file.latency if latency.place == place), None)
+def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+    found = latency_at(file, place)
+    if not found:
+        return None
+    mark = " ≈" if file.path in unsure else ""
+    rounds = f" {spread_text(found)}" if found.spread_ms else ""
+    return f"{found.median_ms:.3g}{mark}{rounds}" + (f" ({found.p90_ms:.3g})" if found.p90_ms else "")
 
 
 def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
-    found = _latency(file, place=place)
+    found = latency_at(file, place)
     return found.p90_ms if found else None
+
+
+def _interval_end(end: int) -> Callable[[ModelEntry], float | None]:
+    return lambda file: file.metrics.interval[end] if file.metrics else None
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return "{:.1f} to {:.1f}".format(*(100 * end for end in ends))
+
+
+def _selection(file: ModelEntry) -> float | None:
+    return file.selection.top1 if file.selection else None
 
 
 def _milliseconds(value: float) -> str:
@@ -173,4 +195,6 @@ def _front(file: ModelEntry) -> str | None:
 
 
 def _verdict(file: ModelEntry) -> str:
-    return "passed" if file.checks.passed else f"failed: {' '.join(file.checks.reasons)}"
+    if file.checks.passed:
+        return f"passed. {file.checks.warning}" if file.checks.warning else "passed"
+    return f"failed: {' '.join(file.checks.reasons)}"

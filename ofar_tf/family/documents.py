@@ -29,7 +29,15 @@ def describe(
     """
     atomic_file.write_text(folder.labels, "".join(f"{label}\n" for label in labels))
     points = [
-        ParetoPoint(entry.structure, str(entry.resolution), entry.macs, entry.top1, variant=entry.quantization)
+        ParetoPoint(
+            entry.structure,
+            str(entry.resolution),
+            entry.macs,
+            entry.top1,
+            variant=entry.quantization,
+            interval=entry.metrics.interval,
+            noise=entry.metrics.noise,
+        )
         for entry in manifest.models
         if entry.metrics
     ]

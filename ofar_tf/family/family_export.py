@@ -82,7 +82,7 @@ def export_pool(
     Raises:
         ValueError: If labels make no sense, or images are missing.
     """
-    members = family_members(trained, chosen, dataset=header.dataset)
+    members = family_members(trained, chosen, origin=header.dataset["origin"])
     return export_family(
         members,
         folder=folder,
@@ -194,7 +194,6 @@ class _Stages:
                 batches=partial(self.images.evaluation, member.resolution),
                 evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
                 threads=self.spec.workers,
-                known_accuracy=member.accuracy,
             )
             for precision in self.spec.precisions:
                 path = self.folder.tflite_path(member.id, precision)
@@ -253,7 +252,8 @@ def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
     chosen: set[str] = set()
     for precision in {entry.quantization for entry in entries}:
         passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
-        front = zip(passed, pareto_front(passed), strict=True)
+        noise = [entry.choice_noise for entry in passed]
+        front = zip(passed, pareto_front(passed, noise=noise), strict=True)
         chosen.update(entry.path for entry, is_best in front if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
     return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))

@@ -68,4 +68,5 @@ def file_entry(
         gpu_refused=facts.gpu_refused,
         layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
         versions=versions or None,
+        top1_interval=measurement.metrics.interval if measurement.metrics else None,
     )

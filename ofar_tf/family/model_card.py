@@ -30,8 +30,8 @@ val interpreter = Interpreter(model)
 interpreter.run(image, scores)  // image: a direct ByteBuffer in native order, {dtype} RGB
 ```
 
-MediaPipe Tasks reads normalisation and labels from metadata inside a file. These files carry none: it accepts those
-with `uint8` input, without label names, and refuses those with float input.
+Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike.
 
 """
 
@@ -53,6 +53,7 @@ def write_model_card(path: str | Path, manifest: Manifest) -> None:
     first = manifest.models[0]
     sections = [
         _origin(manifest),
+        _splits(manifest),
         _choice(manifest),
         _files(manifest),
         _speed(manifest),
@@ -78,6 +79,24 @@ One network was trained once with ofar_tf; each file is a part of it: fewer chan
 """
 
 
+def _splits(manifest: Manifest) -> str:
+    """Says on which images files are chosen, and what their accuracy is worth."""
+    images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
+    chosen_by = next((model.selection for model in manifest.models if model.selection), None)
+    if not images:
+        return "No file could be measured.\n\n"
+    if chosen_by:
+        return (
+            f"Files are chosen (the front, `select`) by their accuracy on {chosen_by.images} images of the selection "
+            f"split; the accuracy that is shown is that on {images} others, of the evaluation split.\n\n"
+        )
+    return (
+        f"Files are chosen (the front, `select`) by their accuracy on the same {images} images whose accuracy is "
+        "shown: there is no selection split. So the figure of the file that was chosen for it is a little too "
+        "good.\n\n"
+    )
+
+
 def _choice(manifest: Manifest) -> str:
     """Lists, for each precision, the files of the front by rising cost: the most accurate file for each budget."""
     lines = ["## Which file to ship", ""]
@@ -85,13 +104,25 @@ def _choice(manifest: Manifest) -> str:
         front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
         lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
         lines += [
-            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` ({100 * model.top1:.2f} % top-1)"
+            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` "
+            f"({100 * model.top1:.2f} % top-1{_within(model)})"
             for model in front
         ] or ["- none passed its checks"]
         lines.append("")
     return "\n".join(
-        [*lines, "For limits on size or latency: `python -m ofar_tf.select --export_dir=. --max_macs=120M`.", "", ""]
+        [
+            *lines,
+            "Each is more accurate than the one before by more than the noise, which is one standard error of its",
+            "accuracy. Within the noise of the best, `select` takes the smallest file; for limits on size or latency:",
+            "`python -m ofar_tf.select --export_dir=. --max_macs=120M`.",
+            "",
+            "",
+        ]
     )
+
+
+def _within(model: ModelEntry) -> str:
+    return ", {:.1f} to {:.1f}".format(*(100 * end for end in model.metrics.interval)) if model.metrics else ""
 
 
 def _cost(model: ModelEntry) -> tuple[int, int]:
@@ -115,7 +146,9 @@ def _speed(manifest: Manifest) -> str:
     lines = [
         "## Speed",
         "",
-        "Latency of one image: the median, and what nine runs of ten stay below. No device's number holds for another.",
+        "Latency of one image: the median; behind it the least and the largest median of a round, where all files",
+        "were timed in rounds; in brackets what nine runs of ten stay below. ≈ marks files whose rounds overlap with",
+        "those of another: which of the two is faster was not shown. No device's number holds for another.",
         "The last column is what the GPU delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
         "",
         *_table(manifest, SPEED),
@@ -142,7 +175,11 @@ reached. A file passes if its scores are finite, it has builtin operators only, 
 and
 
 - as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
-- in any other precision, its top-1 accuracy is at most {MAX_TOP1_DROP:g} below that of its `.keras` file.
+- in any other precision, its top-1 accuracy is not shown to be more than {MAX_TOP1_DROP:g} below that of its `.keras`
+  file. Both are asked about the same images; a file fails if the drop is beyond the limit with 95 % (Tango's interval
+  of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
+  so.
 
-`manifest.json` holds the SHA-256, the operators and the findings of each file. Do not ship one that failed.
+What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
+and the findings of each file. Do not ship one that failed.
 """

@@ -1,6 +1,7 @@
 """How channels travel through what moves numbers about: slices, shuffles, reductions, reshapes."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,8 @@ def _reshaped(found: Propagation, call: Call) -> Flow:
     A channel that is cut out must leave a smaller tensor of the new shape: of the axes over which channels are spread
     all but one keep their size, so what lies along them is tied.
     """
-    source, shape = call.inputs[0].shape, call.shape
+    source: Any = call.inputs[0].shape
+    shape: Any = call.shape
     start = call.axis
     until = _same_size(source[start:], shape)
     if until is None:
@@ -91,7 +93,7 @@ def _same_size(sizes: Sequence[int | None], shape: Sequence[int | None]) -> int 
     for start in range(len(shape) - 1, 0, -1):
         if None in shape[start:]:
             return None
-        if np.prod(shape[start:]) == np.prod(sizes):
+        if prod(shape[start:]) == prod(sizes):  # type: ignore[arg-type]
             return start
     return None
 

@@ -221,7 +221,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
-        epochs=experiment.config.search_epochs,
+        epochs=experiment.config.search_epochs or 0,
         patience=config.similarity_patience,
         directory=run_dir.path if distribution.writes else None,
     )

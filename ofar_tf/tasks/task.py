@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
+
 Nest = Any
 """A tensor, or tuples, lists and dictionaries of tensors; its form never changes, its first axis is the batch."""
 
@@ -26,6 +28,7 @@ class Metric:
             them.
         progress: What the same number is called while training, on batches of training images.
         higher_is_better: Whether more is better.
+        counts_images: Whether the number is the share of images that are right, so that its interval is known.
 
     Raises:
         ValueError: If `key` is not among the columns.
@@ -36,6 +39,7 @@ class Metric:
     columns: Mapping[str, str]
     progress: str
     higher_is_better: bool = True
+    counts_images: bool = False
 
     def __post_init__(self) -> None:
         if self.key not in self.columns:
@@ -74,6 +78,16 @@ class Scores:
     def merit(self) -> float:
         """The same so that more is better, whatever the metric."""
         return self.best if self.metric.higher_is_better else -self.best
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of the number that decides; None where the metric does not count images."""
+        return wilson_interval(self.best, self.images) if self.metric.counts_images else None
+
+    @property
+    def noise(self) -> float:
+        """How far below it another may lie before the difference counts (`noise_of`); 0 where that is not known."""
+        return noise_of(self.best, self.images) if self.metric.counts_images else 0.0
 
 
 class Evaluator(Protocol):

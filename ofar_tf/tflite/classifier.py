@@ -30,6 +30,10 @@ class TensorInfo:
     zero_point: int | None = None
 
     def __post_init__(self) -> None:
+        if not _is_number_type(self.dtype):
+            raise ValueError(f"Expected a type of numbers such as float32. Received: dtype={self.dtype!r:.60}.")
+        if any(size < -1 for size in self.shape) or not self.range[0] < self.range[1]:
+            raise ValueError(f"Expected a shape and a rising range. Received: {self.shape} and {self.range}.")
         quantized = not np.issubdtype(np.dtype(self.dtype), np.floating)
         if quantized != (self.scale is not None) or quantized != (self.zero_point is not None):
             raise ValueError(
@@ -119,6 +123,13 @@ class TFLiteClassifier:
         self._interpreter.set_tensor(source, image)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(target)[0]
+
+
+def _is_number_type(name: str) -> bool:
+    try:
+        return np.dtype(name).name == name and np.dtype(name).kind in "fiu"
+    except (TypeError, ValueError, SyntaxError):  # What NumPy says to names that it does not know.
+        return False
 
 
 def _tensor_info(details: dict[str, Any], *, names: list[str], real_range: tuple[float, float]) -> TensorInfo:

@@ -32,7 +32,11 @@ class EpochSoFar:
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns it as arrays by name, for a checkpoint."""
         sums = {f"epoch/sums/{index}": value for index, value in enumerate(self.sums)}
-        return {"epoch/step": np.int64(self.step), "epoch/learning_rate": np.float64(self.learning_rate), **sums}
+        return {
+            "epoch/step": np.array(self.step, np.int64),
+            "epoch/learning_rate": np.array(self.learning_rate, np.float64),
+            **sums,
+        }
 
     @classmethod
     def read(cls, state: Mapping[str, np.ndarray]) -> "EpochSoFar | None":

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ofar_tf.family.columns import median_ms, place_name, places_of
+from ofar_tf.family.columns import median_ms, place_name
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import places_of
 
 _UNITS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "K"))
 
@@ -46,7 +47,7 @@ def measures_of(manifest: Manifest) -> list[Measure]:
         Measure("macs", "Multiply-adds", f"{macs_prefix} MACs".strip(), macs_scale, lambda file: file.macs),
         Measure("bytes", "Size of the file", f"{bytes_prefix}B".replace("K", "k"), bytes_scale, lambda f: f.bytes),
     ]
-    places = places_of(manifest)
+    places = places_of(manifest.models)
     if places:
         where = place_name(places[0]) if len(places) == 1 else "the slowest of all devices"
         measures.append(Measure("latency", f"Latency, {where}", "ms", 1, _longest_ms))

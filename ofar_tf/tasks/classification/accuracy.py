@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ofar_tf.tasks.task import Metric, Scores
+from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +16,13 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 """Pairs of images [B, r, r, 3], values in 0..255, and labels [B], class indices."""
 
 
-METRIC = Metric(key="top1", title="top-1 accuracy", columns={"top1": "top-1", "top5": "top-5"}, progress="accuracy")
+METRIC = Metric(
+    key="top1",
+    title="top-1 accuracy",
+    columns={"top1": "top-1", "top5": "top-5"},
+    progress="accuracy",
+    counts_images=True,
+)
 
 
 class AccuracyEvaluator:
@@ -65,6 +72,16 @@ class Accuracy:
         if not 0 <= self.top1 <= self.top5 <= 1 or self.images < 1:
             raise ValueError(f"Expected 0 <= top1 <= top5 <= 1 on at least one image. Received: {self}.")
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the top-1 accuracy."""
+        return wilson_interval(self.top1, self.images)
+
+    @property
+    def noise(self) -> float:
+        """How far below it another accuracy may lie before the difference counts (`noise_of`)."""
+        return noise_of(self.top1, self.images)
+
 
 @dataclass(frozen=True)
 class Metrics(Accuracy):
@@ -75,6 +92,27 @@ class Metrics(Accuracy):
     """
 
     keras_top1: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.keras_top1 <= 1:
+            raise ValueError(f"Expected an accuracy in 0..1. Received: keras_top1={self.keras_top1}.")
+
+
+def keras_scores(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    """Makes a function that runs a Keras classifier in inference mode.
+
+    Args:
+        model: Images [batch, r, r, 3], values in 0..255, to scores [batch, K].
+
+    Returns:
+        Images [B, r, r, 3] to scores [B, K]; traced once for batches of any size.
+    """
+    import tensorflow as tf
+
+    # Not `predict_on_batch`, which traces anew for a last batch of another size.
+    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
+    return lambda images: np.asarray(forward(tf.cast(images, tf.float32)))
 
 
 def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
@@ -90,11 +128,7 @@ def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
     Raises:
         ValueError: If there are no images.
     """
-    import tensorflow as tf
-
-    # Not `predict_on_batch`, which traces anew for a last batch of another size.
-    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
-    return accuracy_of(lambda images: np.asarray(forward(tf.cast(images, tf.float32))), batches)
+    return accuracy_of(keras_scores(model), batches)
 
 
 def accuracy_of(scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> Accuracy:
