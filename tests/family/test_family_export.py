@@ -21,7 +21,6 @@ from ofar_tf.family.family_export import export_family
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
-from ofar_tf.tasks.classification.accuracy import Accuracy
 from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
@@ -93,7 +92,7 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("This work was done already.")
 
-    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_accuracy")):
+    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_scores")):
         monkeypatch.setattr(module, name, refuse)
 
 
@@ -110,6 +109,7 @@ def test_the_folder_holds_the_files_of_the_design(exported):
         + ["report.html"]
         + [f"{name}/{name}{ending}" for name in names for ending in (".keras", "_float32.tflite", "_int8.tflite")]
         + [f"{name}/{name}_int8.layers.csv" for name in names]
+        + [f"{name}/{name}{kind}.predictions.npz" for name in names for kind in ("", "_float32", "_int8")]
     )
     assert (folder / "labels.txt").read_text() == "red\ngreen\nblue\n"
     assert not list(folder.rglob(".partial_*"))
@@ -298,7 +298,7 @@ def test_a_file_that_was_changed_since_leaves_the_manifest(members, float32):
 def test_records_of_another_version_are_done_again(members, float32):
     first = float32(members[:1])
     records = list(float32.folder.glob("*/.*.json"))
-    works = {"saved", "conversion", "measurement", "facts", "accuracy"}
+    works = {"saved", "conversion", "measurement", "facts"}
     assert {record.name.split(".")[-2] for record in records} == works
     for record in records:
         stored = json.loads(record.read_text())
@@ -306,13 +306,6 @@ def test_records_of_another_version_are_done_again(members, float32):
     again = float32(members[:1])
     assert again.failures == ()
     assert [entry.sha256 for entry in again.manifest.models] == [entry.sha256 for entry in first.manifest.models]
-
-
-def test_the_accuracy_of_a_network_that_was_evaluated_is_not_measured_again(members, float32, monkeypatch):
-    monkeypatch.setattr(measurement, "keras_accuracy", lambda *_: pytest.fail("It is known."))
-    known = dataclasses.replace(members[0], accuracy=Accuracy(top1=0.75, top5=1.0, images=40))
-    (entry,) = float32([known]).manifest.models
-    assert entry.metrics.keras_top1 == 0.75 and entry.metrics.top1 == 1.0
 
 
 def test_another_process_cannot_export_to_the_folder_meanwhile(members, float32, tmp_path):
