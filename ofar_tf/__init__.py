@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ofar_tf._version import __version__
-from ofar_tf.text.quiet import quiet_imports
+from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
@@ -52,7 +52,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     _require_tensorflow()
-    with quiet_imports():
+    with quiet_start():
         home = importlib.import_module(_HOMES.get(name, f"ofar_tf.{name}"))
     return getattr(home, name) if name in _HOMES else home
 

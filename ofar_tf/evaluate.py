@@ -7,12 +7,12 @@ from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.text.command_line import command_line
-from ofar_tf.text.quiet import quiet_imports
+from ofar_tf.text.quiet import quiet_start
 
 
 def main(config: EvaluateConfig) -> None:
     """Runs the command."""
-    with quiet_imports():
+    with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import distribute
         from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
@@ -27,6 +27,7 @@ def main(config: EvaluateConfig) -> None:
         )
     try:
         with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+            print(run.measuring, flush=True)
             rows = run.evaluate().rows
         points = [
             ParetoPoint(

@@ -13,7 +13,7 @@ from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.text.command_line import command_line
-from ofar_tf.text.quiet import quiet_imports
+from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow
@@ -29,7 +29,7 @@ def main(config: ExportConfig) -> int:
 
 
 def _export(config: ExportConfig) -> int:
-    with quiet_imports():
+    with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.family.family_export import export_pool
         from ofar_tf.family.family_folder import FamilyFolder

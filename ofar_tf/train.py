@@ -9,12 +9,12 @@ from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.text.command_line import command_line
-from ofar_tf.text.quiet import quiet_imports
+from ofar_tf.text.quiet import quiet_start
 
 
 def main(config: TrainConfig) -> int:
     """Runs the command; returns its status."""
-    with quiet_imports():
+    with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import LostProcessError
         from ofar_tf.run.look_ahead import look_ahead

@@ -57,9 +57,10 @@ class AccuracyCheck:
             )
         needed = images_to_tell(self.limit, differing=(self.losses + self.gains) / self.images)
         wanted = f"; it takes about {needed} images" if needed > self.images else ""
+        points = f"{100 * self.limit:g} point{'s' * (self.limit != 0.01)}"
         return (
-            f"{self.images} images cannot tell whether it loses more than {100 * self.limit:g} points of top-1 "
-            f"accuracy: its drop is within {low} to {high} points{wanted}."
+            f"{self.images} images cannot tell whether it loses more than {points} of top-1 accuracy: its drop is "
+            f"within {low} to {high} points{wanted}."
         )
 
 

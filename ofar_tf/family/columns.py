@@ -27,8 +27,10 @@ class Column:
         value: What is known of a file; None where nothing is.
         shown: The documents that have it.
         show: A value for people.
-        words: For people, in the place of the value; files are sorted by it too.
+        words: For people, in the place of the value; files are sorted by them, unless the values are numbers.
         note: What the heading does not say, a few words.
+        detail: What stands in small letters below the text of a file, where there is room; empty where there is
+            nothing to say.
         numeric: Whether the cells are numbers.
         fact: Whether it belongs beside the name of the file to ship.
     """
@@ -40,12 +42,13 @@ class Column:
     show: Callable[[Any], str] = str
     words: Callable[[ModelEntry], str | None] | None = None
     note: str = ""
+    detail: Callable[[ModelEntry], str] = lambda file: ""
     numeric: bool = True
     fact: bool = True
 
     def order(self, file: ModelEntry) -> Any:
         """Returns what files are sorted by, all numbers or all texts; None where it is not known: those come last."""
-        return self.words(file) if self.words else self.value(file)
+        return self.words(file) if self.words and not self.numeric else self.value(file)
 
     def text(self, file: ModelEntry) -> str:
         """Returns what people read in the cell of a file; empty where there is nothing to say."""
@@ -92,11 +95,14 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("file", "File", lambda file: file.path, frozenset({CSV, CARD, SPEED}), lambda path: f"`{path}`")
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
     yield Column("precision", "Precision", lambda file: file.quantization, both, numeric=False)
-    yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%")
+    page = frozenset({REPORT})
+    yield Column("top1", "Top-1", _metric("top1"), frozenset({CSV, CARD}), _percent, note="%")
+    yield Column("top1", "Top-1", _metric("top1"), page, _percent, note="%, 95 % interval", detail=_interval_detail)
     yield Column("top1_low", "From", _interval_end(0), table, _percent, note="%")
     yield Column("top1_high", "To", _interval_end(1), table, _percent, note="%")
     yield Column("interval", "95 % interval", _metric("interval"), frozenset({CARD}), _interval)
-    yield Column("selection_top1", "Selection", _selection, table, _percent, note="%")
+    chosen = both if any(file.selection for file in manifest.models) else table
+    yield Column("selection_top1", "Choice", _selection, chosen, _percent, note="% on the selection split")
     yield Column("top5", "Top-5", _metric("top5"), table, _percent, note="%")
     yield Column("keras_top1", "Keras top-1", _metric("keras_top1"), frozenset({CSV, CARD, SCREEN}), _percent, note="%")
     yield Column("change", "Change", _change, both, partial(_percent, sign="+"), note="from Keras, points")
@@ -113,7 +119,8 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield Column("max_difference", "Difference", lambda file: file.checks.max_difference, table)
     yield aside("worst_layer", "Worst layer", _worst_layer, table)
     yield aside("pareto", "Front", lambda file: file.pareto, files, words=_front, note="by MACs")
-    yield aside("passed", "Check", lambda file: file.checks.passed, files, words=_verdict)
+    yield aside("passed", "Check", lambda file: file.checks.passed, both, words=_verdict)
+    yield aside("findings", "Check", lambda file: file.checks.passed, frozenset({CARD}), words=_findings)
     yield aside("verdict", "Accuracy", lambda file: file.checks.verdict, table)
     yield aside("sha256", "SHA-256", lambda file: file.sha256, table)
 
@@ -122,7 +129,10 @@ def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     device, threads = place
     csv_name, note = f"on {device}, threads={threads}", f"ms, {place_name(place)}"
     median, tail = partial(median_ms, place=place), partial(_p90_ms, place=place)
-    yield Column(f"ms {csv_name}", "Latency", median, frozenset({CSV, REPORT}), _milliseconds, note=note)
+    marked = partial(_marked, place=place, unsure=unsure)
+    detail = partial(_rounds, place=place)
+    yield Column(f"ms {csv_name}", "Latency", median, frozenset({CSV}), _milliseconds, note=note)
+    yield Column(f"ms {csv_name}", "Latency", median, frozenset({REPORT}), detail=detail, words=marked, note=note)
     yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV}), _milliseconds, note=note)
     yield Column(
         f"spread {csv_name}",
@@ -134,13 +144,24 @@ def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     )
 
 
-def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+def _marked(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+    """Writes the median, with a mark where the noise does not separate it from that of another file."""
+    median = median_ms(file, place=place)
+    return None if median is None else f"{median:.3g}" + (" ≈" if file.path in unsure else "")
+
+
+def _rounds(file: ModelEntry, *, place: Place) -> str:
     found = latency_at(file, place)
-    if not found:
-        return None
-    mark = " ≈" if file.path in unsure else ""
-    rounds = f" {spread_text(found)}" if found.spread_ms else ""
-    return f"{found.median_ms:.3g}{mark}{rounds}" + (f" ({found.p90_ms:.3g})" if found.p90_ms else "")
+    return spread_text(found) if found else ""
+
+
+def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+    marked, rounds, tail = (
+        _marked(file, place=place, unsure=unsure),
+        _rounds(file, place=place),
+        _p90_ms(file, place=place),
+    )
+    return marked and " ".join(filter(None, (marked, rounds, f"({tail:.3g})" if tail else "")))
 
 
 def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
@@ -194,7 +215,15 @@ def _front(file: ModelEntry) -> str | None:
     return "yes" if file.pareto else None
 
 
+def _interval_detail(file: ModelEntry) -> str:
+    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
+
+
 def _verdict(file: ModelEntry) -> str:
+    return {"passed": "passed", "failed": "✗ failed", "cannot_tell": "? cannot tell"}[file.checks.verdict]
+
+
+def _findings(file: ModelEntry) -> str:
     if file.checks.passed:
         return f"passed. {file.checks.warning}" if file.checks.warning else "passed"
     return f"failed: {' '.join(file.checks.reasons)}"

@@ -102,8 +102,13 @@ def application(
     scaling = _scaling(name)
     assert scaling is not None
     inputs, x = images(scale=scaling.scale, offset=scaling.offset)
-    built = _built(name, width_multiplier=width_multiplier, weights=weights)
-    body = _copied(built, inputs=inputs, scaled=x)
+    if weights is None:
+        # Only the graph of Keras' own network is wanted: nothing is allocated in this scope.
+        with keras.StatelessScope(initialize_variables=False):
+            built = _built(name, width_multiplier=width_multiplier, weights=None)
+    else:
+        built = _built(name, width_multiplier=width_multiplier, weights=weights)
+    body = _copied(built, inputs=inputs, scaled=x, with_weights=weights is not None)
     if weights and scaling.reads_bgr:
         reverse_colours(body)
     return classifier(
@@ -141,8 +146,8 @@ def _built(name: str, *, width_multiplier: float, weights: str | None) -> keras.
         ) from error
 
 
-def _copied(model: keras.Model, *, inputs: Any, scaled: Any) -> keras.Model:
-    """Copies an application, weights included, onto an input of another size whose pixels are scaled already."""
+def _copied(model: keras.Model, *, inputs: Any, scaled: Any, with_weights: bool) -> keras.Model:
+    """Copies an application onto an input of any size whose pixels are scaled already."""
     copies: list[tuple[Any, Any]] = []
     counts: Counter[str] = Counter()
 
@@ -165,7 +170,7 @@ def _copied(model: keras.Model, *, inputs: Any, scaled: Any) -> keras.Model:
         return _scaled_sum(layer, *args) if type(layer).__name__ == "CustomScaleLayer" else layer(*args, **kwargs)
 
     body = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy, call_function=call)
-    for original, layer in copies:
+    for original, layer in copies if with_weights else ():
         if isinstance(layer, keras.Layer) and layer.weights:
             layer.set_weights(fitted(layer, original.get_weights()))
     return body

@@ -10,7 +10,7 @@ from ofar_tf.models.head import with_new_head
 from ofar_tf.models.pretrained import check_pretrained, keras_weights, start_from
 from ofar_tf.models.registry import build
 from ofar_tf.models.user_code import call_function
-from ofar_tf.models.user_model import as_classifier, read_file
+from ofar_tf.models.user_model import as_classifier, as_supernet, read_file
 
 
 def load(
@@ -103,7 +103,7 @@ def _users(
     else:
         model = read_file(reference)
     if new_head:
-        head = with_new_head(model, classes=classes, dropout=dropout)
+        head = with_new_head(as_supernet(model, reference=reference), classes=classes, dropout=dropout)
         say(f"{reference}: {head.change}.")
         model = head.model
     return as_classifier(model, classes=classes, reference=reference)

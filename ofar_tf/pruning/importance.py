@@ -1,6 +1,7 @@
 """How important each channel is: the criterion that masks are cut by (DESIGN D13, D21)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,8 @@ def channel_importance(
         weights: The values of `model.weights`; only the scales and kernels that rank a group are read.
         criterion: One of `CRITERIA`. `gamma` is the paper's (Network Slimming): the absolute BatchNorm gamma, the mean
             where several BatchNorms rank a channel; where BatchNorm has no scale, the norm of the filter that feeds
-            it, in units of its layer's mean, because such a BatchNorm undoes the scale of a layer. `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by
-            the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
+            it, in units of its layer's mean, because such a BatchNorm undoes the scale of a layer. `gamma_per_layer`
+            divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
             which no gain can be credited to the ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
@@ -86,3 +87,21 @@ def _relative_norms(
     np.add.at(count, channels, 1)
     norms = np.sqrt(total[group.channels] / count[group.channels])
     return norms / max(norms.mean(), np.finfo(float).tiny)
+
+
+def set_gammas(supernet: Any, groups: ChannelGroups, value: float) -> None:
+    """Gives all ranked gammas one value to start from, as Network Slimming does with 0.5 (DESIGN D27).
+
+    Args:
+        supernet: The model that the groups were found in.
+        groups: Its channel groups.
+        value: The value, above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"Expected a positive gamma to start from. Received: gamma_init={value}.")
+    for index in {gamma for group in groups.groups for gamma in group.gammas}:
+        weight = supernet.weights[index]
+        weight.assign(np.full(weight.shape, value))

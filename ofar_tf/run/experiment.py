@@ -21,6 +21,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
+from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
@@ -146,7 +147,16 @@ class Experiment:
             classes=len(self.dataset.class_names),
             divergence=config.distillation_divergence,
             label_smoothing=config.label_smoothing,
+            student_labels=config.student_labels,
+            class_weights=self._class_weights,
         )
+
+    @property
+    def _class_weights(self) -> tuple[float, ...] | None:
+        if self.config.class_weight == "none":
+            return None
+        counts = data.count_labels(self.dataset, self.config.train_split).tolist()
+        return tuple(map(float, data.class_weights(self.config.class_weight, counts=counts)))
 
     def pool_spec(self, supernet: keras.Model) -> PoolSpec:
         """Says what the pool of a supernet is to be.
@@ -169,9 +179,23 @@ class Experiment:
         """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
         config = self.config
         settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec)}
+        settings["gamma_l1"] = self.gamma_l1
         settings["search_execution"] = self._search_execution(supernet)
         settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
         return StepSpec(**settings)
+
+    @property
+    def gamma_l1(self) -> float:
+        """The L1 penalty on gammas: as given, or such that the longest search shrinks them by what is wanted."""
+        shrink = self.config.gamma_shrink
+        return self.config.gamma_l1 if shrink is None else shrink / self._shift_of_gammas
+
+    @property
+    def _shift_of_gammas(self) -> float:
+        """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
+        config = self.config
+        rate = config.search_learning_rate or config.learning_rate
+        return rate * max(1, config.epochs_of_search * self.steps_per_epoch) / (1.0 - config.momentum)
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -194,6 +218,7 @@ class Experiment:
             search_steps=trainer.search_steps,
             total_steps=config.epochs * self.steps_per_epoch,
             decay=config.learning_rate_decay,
+            warmup_steps=round(config.warmup_epochs * self.steps_per_epoch),
         )
         trainer.compile(
             keras.optimizers.SGD(
@@ -205,6 +230,25 @@ class Experiment:
             ),
             steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
         )
+
+    def notes(self, trainer: OnceForAll) -> list[str]:
+        """Returns what a user should know of a run that is about to begin, a line each."""
+        notes = []
+        if self.config.single_budget:
+            # In bytes a budget takes conversions to find, and is the only one of the pool that knows them.
+            in_bytes = [budget for budget in trainer.budgets if budget.file_bytes]
+            wanted = (in_bytes or self._given_budgets(trainer.supernet))[0].name
+            names = ", ".join(budget.name for budget in trainer.budgets)
+            notes.append(
+                f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
+                f"--only={wanted} exports it alone."
+            )
+        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in LEARNED:
+            shift = self.gamma_l1 * self._shift_of_gammas
+            notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
+        if self.config.jit_compile:
+            notes.append(f"XLA compiles {self.config.networks_to_compile} networks, each when it first runs.")
+        return notes
 
     def _search_execution(self, supernet: keras.Model) -> str:
         config = self.config
@@ -237,16 +281,17 @@ class Experiment:
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
         """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
         config = self.config
-        rates, macs = config.pruning_rates, config.macs_budgets
-        given = [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
-        given = given or self._budgets_in_unit(supernet)
-        if len(given) != 1:
+        given = self._given_budgets(supernet)
+        if not config.single_budget:
             return given
         groups = self.find_groups(supernet)
         return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
 
-    def _budgets_in_unit(self, supernet: keras.Model) -> list[Budget]:
+    def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
+        if config.pruning_rates or config.macs_budgets:
+            rates, macs = config.pruning_rates, config.macs_budgets
+            return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
         if config.budget_unit == "macs" or not config.budgets:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":

@@ -88,6 +88,16 @@ class FinishedRun:
         """The classes that the run was trained on, in the order of the logits."""
         return self.facts.data.class_names if self.facts is not None else self.run_dir.class_names()
 
+    @property
+    def measuring(self) -> str:
+        """Says in a line what measuring the pool means."""
+        experiment = self.experiment
+        images = self._eval_images or experiment.dataset.num_examples(experiment.eval_split)
+        return (
+            f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
+            f"{experiment.config.calibration_images:,} images, then measuring each on {images:,}."
+        )
+
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
         dataset = self.experiment.dataset

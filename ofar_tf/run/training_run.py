@@ -19,6 +19,7 @@ from ofar_tf.models.user_modules import user_modules_of
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.phase_lines import PhaseLines
 from ofar_tf.run.rehearsal import rehearse
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
@@ -81,6 +82,8 @@ class TrainingRun:
         if distribution.replicas > 1:
             share = config.batch_size // distribution.replicas
             print(f"Batches of {config.batch_size} images, {share} on each of {distribution.replicas} devices.")
+        for note in self.experiment.notes(self.model):
+            print(note)
 
     def _fit(self, run_dir: RunDir) -> None:
         config = self.experiment.config
@@ -96,6 +99,7 @@ class TrainingRun:
                 epochs=config.epochs,
                 steps_per_epoch=self.experiment.steps_per_epoch,
                 callbacks=self._callbacks(run_dir, preemption),
+                trusted=True,
                 verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
             )
 
@@ -112,6 +116,10 @@ class TrainingRun:
         config, distribution = self.experiment.config, self.experiment.distribution
         steps = EpochSteps(self.experiment.steps_per_epoch, resumed=self.so_far)
         callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
+        if distribution.writes:
+            callbacks.append(
+                PhaseLines(search_epochs=self.search.epochs, steps_per_epoch=self.experiment.steps_per_epoch)
+            )
         if config.validation_every:
             callbacks.append(
                 ResultsLog(
@@ -221,8 +229,10 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
-        epochs=experiment.config.search_epochs or 0,
+        epochs=config.epochs_of_search,
         patience=config.similarity_patience,
+        window=config.similarity_window,
+        measure=config.similarity_measure,
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:

@@ -125,6 +125,20 @@ class Task(Protocol):
     def metric(self) -> Metric:
         """What networks are compared by."""
 
+    def checked(self, batches: tf.data.Dataset, size: Any) -> tf.data.Dataset:
+        """Looks at the first batch that a user gives, before it is trained or measured on.
+
+        Args:
+            batches: Batches of images and labels, and maybe weights.
+            size: The largest size, that of the images.
+
+        Returns:
+            The same batches in the one form that the rest of the program knows.
+
+        Raises:
+            ValueError: If they are of another form, or their values make no sense, in one line.
+        """
+
     def targets(self, labels: Nest, sample_weight: Any = None) -> Nest:
         """Turns what the data gives into what `loss` takes.
 

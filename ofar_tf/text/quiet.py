@@ -3,20 +3,23 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SCREEN = 2  # Standard error, as the system counts.
+# There is one standard error for all threads.
+_HELD = threading.RLock()
 
 
 @contextmanager
-def quiet_imports() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print while they are loaded off the screen, unless loading fails.
+def quiet_start() -> Iterator[None]:
+    """Keeps off the screen what TensorFlow's libraries print when they are first used, unless that fails.
 
-    They write about oneDNN and CUDA straight to the file descriptor, before any setting of theirs is read. Where there
-    is no standard error nothing is held.
+    They write about oneDNN, CUDA and XNNPACK straight to the file descriptor, before any setting of theirs is read. Where
+    there is no standard error nothing is held.
     """
-    with tempfile.TemporaryFile() as held:
+    with _HELD, tempfile.TemporaryFile() as held:
         try:
             screen = os.dup(_SCREEN)
         except OSError:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from ofar_tf.text.quiet import quiet_start
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -103,7 +105,8 @@ class TFLiteClassifier:
         self.input = _tensor_info(inputs[0], names=signature.get("inputs", []), real_range=(0.0, 255.0))
         self.output = _tensor_info(outputs[0], names=signature.get("outputs", []), real_range=(0.0, 1.0))
         if allocate:
-            self._interpreter.allocate_tensors()
+            with quiet_start():  # XNNPACK says that it is there.
+                self._interpreter.allocate_tensors()
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Runs the file on images, one after the other.

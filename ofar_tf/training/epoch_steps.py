@@ -32,11 +32,8 @@ class EpochSoFar:
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns it as arrays by name, for a checkpoint."""
         sums = {f"epoch/sums/{index}": value for index, value in enumerate(self.sums)}
-        return {
-            "epoch/step": np.array(self.step, np.int64),
-            "epoch/learning_rate": np.array(self.learning_rate, np.float64),
-            **sums,
-        }
+        rate = np.array(self.learning_rate, np.float64)
+        return {"epoch/step": np.array(self.step, np.int64), "epoch/learning_rate": rate, **sums}
 
     @classmethod
     def read(cls, state: Mapping[str, np.ndarray]) -> "EpochSoFar | None":

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.data.batch_contract import explained
 from ofar_tf.data.size import Size
 from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
@@ -15,7 +16,7 @@ from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.pruning.importance import LEARNED, set_gammas
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
@@ -89,6 +90,8 @@ class OnceForAll(keras.Model):
         self.groups = find_channel_groups(
             supernet, prune_residual_stream=pool.prune_residual_stream, excluded=pool.excluded_groups
         )
+        if self.step.gamma_init is not None:
+            set_gammas(supernet, self.groups, self.step.gamma_init)
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
         self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
@@ -196,13 +199,14 @@ class OnceForAll(keras.Model):
         """Puts the moving averages of the weights in their place while it is entered, if the optimizer keeps any."""
         return averaged_weights(self.optimizer, self.trainable_variables)
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+    def fit(self, x: Any = None, y: Any = None, *, trusted: bool = False, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
 
         Args:
-            x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels), which
-                may be a distributed one.
+            x: Images `[N, H, W, 3]` at the largest resolution, 0..255, or a data set of (images, labels) or (images,
+                labels, weights), which may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
+            trusted: Whether the data set needs no check, as those of this package; distributed ones are never checked.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
                 BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
 
@@ -210,7 +214,8 @@ class OnceForAll(keras.Model):
             The history of the losses.
 
         Raises:
-            ValueError: If nothing would ever search the structures, or validation data is given.
+            ValueError: If nothing would ever search the structures, validation data is given, or the data are not as
+                the task takes them (`Task.checked`).
         """
         if self.searching and not any(isinstance(each, MaskSearch) for each in _flat(kwargs.get("callbacks"))):
             raise ValueError(
@@ -222,9 +227,24 @@ class OnceForAll(keras.Model):
                 "Expected no validation data in fit: networks are measured after calibration, by "
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
+        is_dataset = isinstance(x, tf.data.Dataset)
+        if is_dataset and not trusted:
+            x = self.task.checked(x, self.resolutions[0])
         # Keras warns of every data set that it cannot shuffle itself.
-        kwargs.setdefault("shuffle", not isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)))
-        return super().fit(x, y, **kwargs)
+        kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
+        with explained():
+            return super().fit(x, y, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuses: a family has no one loss.
+
+        Raises:
+            ValueError: Always, with the name of the function that measures.
+        """
+        raise ValueError(
+            "Expected ofar_tf.evaluate_pool(model, validation, calibration=train), which calibrates and measures every "
+            "network of the family. Received: model.evaluate."
+        )
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""

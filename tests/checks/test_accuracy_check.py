@@ -72,7 +72,7 @@ def test_a_sentence_says_what_is_wrong_or_not_known():
         "gains 5, at least 1.6 points with 95 %."
     )
     assert check_accuracy(*pair(72, losses=1), limit=0.01).sentence == (
-        "72 images cannot tell whether it loses more than 1 points of top-1 accuracy: its drop is within -2.3 to 6.0 "
+        "72 images cannot tell whether it loses more than 1 point of top-1 accuracy: its drop is within -2.3 to 6.0 "
         "points; it takes about 376 images."
     )
 

@@ -81,7 +81,7 @@ def test_an_int8_file_that_lost_two_of_24_images_passes_with_a_warning(measurer,
     mislead(2)
     result = measurer.measure(copy("int8"), precision="int8")
     assert result.checks.passed and result.checks.verdict == "cannot_tell" and result.metrics.top1 == 22 / 24
-    assert result.checks.warning.startswith("24 images cannot tell whether it loses more than 1 points")
+    assert result.checks.warning.startswith("24 images cannot tell whether it loses more than 1 point")
 
 
 def test_agreement_is_that_of_all_images_and_the_answers_lie_beside_the_file(network, make_images_at, copy, tmp_path):

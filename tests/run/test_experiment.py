@@ -36,7 +36,7 @@ def image_folder(folder: Path, *splits: str) -> Path:
 def test_the_settings_reach_the_trainer() -> None:
     made = experiment(learning_rate=0.5, momentum=0.8, nested=True, seed=7, search_resolutions=(20,))
     trainer = made.build_trainer(made.build_supernet())
-    assert trainer.resolutions == (28, 24, 16)
+    assert [str(size) for size in trainer.resolutions] == ["28", "24", "16"]
     assert [budget.rate for budget in trainer.budgets] == [0.0, 0.3]
     assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
@@ -63,6 +63,36 @@ def test_the_options_of_training_reach_the_trainer() -> None:
     assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)
     inner = trainer.optimizer.inner_optimizer
     assert (inner.use_ema, inner.ema_momentum) == (True, 0.99)
+
+
+def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shrinks_gammas_as_wanted() -> None:
+    made = experiment(
+        assistants="all",
+        search_networks="largest",
+        student_labels=0.25,
+        gamma_init=0.5,
+        gamma_shrink=0.3,
+        epochs=4,
+        search_epochs=2,
+        learning_rate=0.5,
+        momentum=0.8,
+        warmup_epochs=1.5,
+        class_weight="balanced",
+    )
+    trainer = made.build_trainer(made.build_supernet())
+    assert (trainer.step.assistants, trainer.step.search_networks) == ("all", "largest")
+    assert trainer.task.student_labels == 0.25
+    ranked = {index for group in trainer.groups.groups for index in group.gammas}
+    assert ranked
+    assert {float(value) for index in ranked for value in trainer.supernet.weights[index].numpy()} == {0.5}
+    # Six steps at a rate of 0.5 and a momentum of 0.8 move a weight by 6 * 0.5 / 0.2 = 15 times its gradient.
+    assert trainer.step.gamma_l1 == pytest.approx(0.02)
+    assert any("shrink a gamma by 0.3 over" in note for note in made.notes(trainer))
+    # Three steps an epoch: the rate rises over 1.5 epochs, that is four steps (4.5 rounded to even).
+    assert trainer.optimizer._learning_rate.warmup_steps == 4
+    assert float(trainer.optimizer.learning_rate) == pytest.approx(0.125)
+    counts = np.bincount([int(label) for _, label in made.dataset.examples("train[:100]")], minlength=10)
+    assert trainer.task.class_weights == pytest.approx(100 / (10 * counts))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ofar_tf.data.batch_contract import BatchContract
+from ofar_tf.data.size import Size
 from ofar_tf.tasks.classification.accuracy import METRIC, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
 from ofar_tf.tasks.task import Metric
@@ -66,6 +68,12 @@ class Classification:
     def metric(self) -> Metric:
         """Top-1 accuracy."""
         return METRIC
+
+    def checked(self, batches: tf.data.Dataset, size: Size) -> tf.data.Dataset:
+        """Returns the batches as images float32, labels int `[B]` or probabilities `[B, K]`, see `BatchContract`."""
+        if not size.is_square:
+            return batches
+        return BatchContract(classes=self.classes, resolution=size.height).applied(batches)
 
     def targets(self, labels: Any, sample_weight: Any = None) -> Targets:
         """Turns labels into probabilities and weights.
