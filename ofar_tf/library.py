@@ -1,23 +1,24 @@
 """Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
-from ofar_tf.conversion.stock_networks import family_members
-from ofar_tf.data import resize_batch
 from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.pool_evaluation import content_digest
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
-from ofar_tf.family.family_export import FamilyExport
-from ofar_tf.family.family_export import export_family as export_members
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_export import FamilyExport, export_pool
+from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import ManifestHeader
-from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.run.environment import git_commit, versions
 from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
@@ -25,7 +26,7 @@ from ofar_tf.training.once_for_all import OnceForAll
 
 def evaluate_pool(
     model: OnceForAll, validation: tf.data.Dataset, *, calibration: tf.data.Dataset, calibration_images: int = 2000
-) -> list[SubnetRow]:
+) -> Sequence[SubnetRow]:
     """Calibrates and measures every structure of a pool at every resolution.
 
     Args:
@@ -42,7 +43,7 @@ def evaluate_pool(
     Raises:
         ValueError: If the structures are not frozen yet.
     """
-    return _trained_pool(model, validation, calibration, images=calibration_images).evaluate()
+    return _trained_pool(model, validation, calibration, images=calibration_images).evaluate().rows
 
 
 def export_family(
@@ -88,37 +89,40 @@ def export_family(
     """
     if only not in ("pareto", "all"):
         raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
-    pool = _trained_pool(model, validation, calibration, images=calibration_images)
-    rows = [row for row in pool.evaluate() if row.pareto or only == "all"]
-
-    def evaluation_batches(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return ((np.asarray(resize_batch(images, resolution)), np.asarray(truth)) for images, truth in validation)
-
-    def images_at(resolution: int, *, images: int) -> np.ndarray:
-        batches = _first(calibration, images=images)
-        return np.concatenate([np.asarray(resize_batch(pictures, resolution)) for pictures, _ in batches])
-
-    origin = model_digest(model.supernet)
-    return export_members(
-        family_members(pool, rows),
-        export_dir=export_dir,
-        labels=labels,
-        header=ManifestHeader.now(
-            versions=versions(),
-            git=git_commit(),
-            dataset={"name": "given as tf.data", "images": rows[0].scores.images, "origin": origin},
-            seed=model.seed,
-        ),
-        evaluation_batches=evaluation_batches,
-        representative_images=partial(images_at, images=representative_images),
-        precisions=precisions,
+    spec = ExportSpec(
+        precisions=tuple(precisions),
+        representative_images=representative_images,
         fine_tuning=fine_tuning or FineTuning(seed=model.seed),
-        fine_tuning_images=partial(images_at, images=fine_tuning_images),
-        credits=credits,
-        search=SearchRecord(pool.pool),
+        fine_tuning_images=fine_tuning_images,
+        credits=credits or Credits(),
         workers=workers,
         latency_threads=latency_threads,
     )
+    trained = _trained_pool(model, validation, calibration, images=calibration_images)
+    with FamilyFolder(export_dir) as folder:
+        dataset = _dataset(trained)
+        evaluation = trained.evaluate()
+        return export_pool(
+            trained,
+            evaluation.of([row for row in evaluation.rows if row.pareto or only == "all"]),
+            folder=folder,
+            labels=labels,
+            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=model.seed),
+            images=FamilyImages.resized(
+                evaluation=lambda: validation, training=lambda images: _first(calibration, images=images)
+            ),
+            spec=spec,
+        )
+
+
+def _dataset(trained: TrainedPool) -> dict[str, Any]:
+    """Identifies what the networks are made from and measured on by its content: nothing else is known of it here."""
+    parts = (model_digest(trained.supernet), trained.pool.to_json(), content_digest(trained.images.calibration()))
+    digest = hashlib.sha256(" ".join(parts).encode())
+    for variable in trained.weights.own if trained.weights else ():
+        digest.update(np.ascontiguousarray(variable).tobytes())
+    evaluation = content_digest(trained.images.evaluation())
+    return {"name": "given as tf.data", "evaluation": evaluation, "origin": digest.hexdigest()}
 
 
 def _trained_pool(
