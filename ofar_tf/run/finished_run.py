@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ofar_tf._version import __version__
 from ofar_tf.data import resize_batch
@@ -88,8 +89,9 @@ class FinishedRun:
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
         dataset = self.experiment.dataset
-        for split in (self.experiment.eval_split, self.experiment.calibration_split):
-            dataset.num_examples(split)
+        for split in (self.experiment.eval_split, self.experiment.calibration_split, self.experiment.selection_split):
+            if split:
+                dataset.num_examples(split)
         if self.facts is not None:
             self.facts.require_same_data(dataset)
         else:
@@ -98,9 +100,14 @@ class FinishedRun:
     @cached_property
     def trained_pool(self) -> TrainedPool:
         """The pool, with the run's own images."""
+
+        def selection() -> tf.data.Dataset:
+            return self.experiment.selection_batches(images=self._eval_images)
+
         images = PoolImages(
             calibration=self.experiment.calibration_batches,
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
+            selection=selection if self.experiment.selection_split else None,
         )
         return TrainedPool(
             self.supernet,
@@ -126,6 +133,11 @@ class FinishedRun:
             f"{config.dataset} {split} {config.calibration_images} {config.resolutions} {config.eval_resize}",
         )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def selection_batches(self, resolution: Resolution) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the images that choices are made on, at a resolution."""
+        for images, labels in self.experiment.selection_batches(images=self._eval_images):
+            yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
 
     def evaluation_batches(self, resolution: Resolution) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the evaluation images at a resolution, as the networks of the run saw them."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofar_tf.evaluation.predictions import Predictions
-from ofar_tf.evaluation.uncertainty import wilson_interval
+from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.uncertainty import wilson_interval
 
 MOST_CLASSES = 20
 """Of a confusion matrix that is still read by eye; of more classes the worst are listed."""
@@ -67,7 +67,7 @@ def class_results(predictions: Predictions, labels: Sequence[str]) -> ClassResul
         raise ValueError(f"Expected a name for each class. Received: {len(labels)} names and answers beyond them.")
     counts = predictions.confusion(len(labels))
     images = np.bincount(predictions.labels, minlength=len(labels))
-    present = [_class_result(index, counts[index], int(images[index]), labels) for index in np.flatnonzero(images)]
+    present = [_class_result(int(index), counts[index], int(images[index]), labels) for index in np.flatnonzero(images)]
     worst = sorted(present, key=lambda each: (each.top1, -each.images))
     small = len(labels) <= MOST_CLASSES
     return ClassResults(

@@ -14,7 +14,6 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
-from ofar_tf.evaluation.predictions import Predictions
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.report_columns import Measure, columns_of, measures_of
@@ -22,6 +21,7 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
+from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.text.quantities import format_quantity
 
 _FOLDER = "page"

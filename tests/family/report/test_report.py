@@ -12,8 +12,6 @@ import pytest
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.checks.layer_error import LayerError
-from ofar_tf.evaluation.accuracy import Accuracy
-from ofar_tf.evaluation.predictions import NO_CLASS, Predictions
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.report import write_report
@@ -22,6 +20,8 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.classification.accuracy import Accuracy
+from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
 from ofar_tf.tflite.latency import Latency
 
 PAGE = resources.files("ofar_tf.family.report") / "page"
