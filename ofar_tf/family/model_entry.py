@@ -42,6 +42,7 @@ class ModelEntry:
         latency: Measurements, one for each device and thread count; may be empty.
         pareto: Whether it is on the front of MACs and accuracy among the files of the same quantization that passed
             (`ofar_tf.evaluation.pareto`, with the noise of the images).
+        versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
         top1_interval: Wilson's 95 % interval of the top-1 accuracy in `metrics`; None where there is none.
         selection: Accuracy on the selection split, by which files are chosen; None where it is the evaluation split.
     """
@@ -67,6 +68,7 @@ class ModelEntry:
     layer_errors: tuple[LayerError, ...] = ()
     latency: tuple[Latency, ...] = ()
     pareto: bool = False
+    versions: Mapping[str, str] | None = None
     top1_interval: tuple[float, float] | None = None
     selection: Accuracy | None = None
 

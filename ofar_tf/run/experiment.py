@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
-from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
@@ -329,11 +328,6 @@ class Experiment:
             limit=images,
             part=self.distribution.part,
         )
-
-    def images_at(self, resolution: Resolution, *, images: int) -> np.ndarray:
-        """Returns calibration images of that size, float32 `[N, h, w, 3]`."""
-        batches = self.calibration_batches(images=images)
-        return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
 
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:

@@ -6,12 +6,14 @@ device. `ofar_tf.tasks.classification` is the first; a second one needs nothing 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
+
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
+    import tensorflow as tf
 
 Nest = Any
 """A tensor, or tuples, lists and dictionaries of tensors; its form never changes, its first axis is the batch."""
@@ -148,7 +150,7 @@ class Task(Protocol):
             The targets of the resized images, in the same form.
         """
 
-    def loss(self, outputs: Nest, targets: Nest, lesson: Nest, *, from_labels: tf.Tensor) -> tf.Tensor:
+    def loss(self, outputs: Nest, targets: Nest, lesson: Nest, *, from_labels: "tf.Tensor") -> "tf.Tensor":
         """Computes what a network has to lower.
 
         Args:
@@ -173,7 +175,7 @@ class Task(Protocol):
             Float tensors without gradients, the batch first. Only their number, rank and last axis are fixed.
         """
 
-    def progress(self, lesson: Nest, targets: Nest) -> tf.Tensor:
+    def progress(self, lesson: Nest, targets: Nest) -> "tf.Tensor":
         """Computes how well the largest network does on a training batch, for the progress bar.
 
         Args:

@@ -20,7 +20,7 @@ from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
 from ofar_tf.search.pool_spec import PoolSpec
-from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
@@ -251,9 +251,7 @@ class OnceForAll(keras.Model):
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
-        if self.pool is None:
-            return self.supernet.weights
-        return self.pool_weights.of(list(self.pool.masks).index(mask))
+        return weights_of(mask, supernet=self.supernet, pool=self.pool, weights=self.pool_weights)
 
     def derive_masks(self, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
         """Cuts one mask per budget from the ranking of the channels as they are now.

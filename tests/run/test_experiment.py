@@ -85,13 +85,14 @@ def test_images_leave_the_pipeline_at_the_largest_resolution() -> None:
     assert (images.shape, labels.shape) == ((32, 28, 28, 3), (32,))
     assert [batch.shape[0] for batch, _ in made.calibration_batches()] == [40, 10]
     assert [batch.shape[0] for batch, _ in made.evaluation_batches(images=60)] == [40, 20]
-    assert made.images_at(16, images=5).shape == (5, 16, 16, 3)
+    assert [batch.shape for batch, _ in made.calibration_batches(images=5)] == [(5, 28, 28, 3)]
 
 
 def test_calibration_sees_the_training_images_unchanged() -> None:
     made = experiment()
     expected = np.stack([np.asarray(image) for image, _ in made.dataset.examples("train[:7]")])
-    np.testing.assert_array_equal(made.images_at(28, images=7), expected)
+    ((images, _),) = made.calibration_batches(images=7)
+    np.testing.assert_array_equal(images, expected)
 
 
 @pytest.mark.parametrize("name", ["validation", "test", "val"])
