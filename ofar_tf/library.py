@@ -110,7 +110,7 @@ def export_family(
     trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
     with FamilyFolder(export_dir) as folder:
         dataset = _dataset(trained)
-        evaluation = trained.evaluate(dataset=dataset)
+        evaluation = trained.evaluate()
         return export_pool(
             trained,
             evaluation.of([row for row in evaluation.rows if row.pareto or only == "all"]),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,6 @@ class Measurer:
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
         threads: How many images are run at once.
-        known_accuracy: What the network reached on those images, if that was measured already.
         selection: Gives the images that files are chosen by, as `batches` does; None where they are the same.
     """
 
@@ -79,7 +78,6 @@ class Measurer:
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
-    known_accuracy: Accuracy | None = None
     selection: Callable[[], Batches] | None = None
 
     @cached_property
@@ -106,9 +104,7 @@ class Measurer:
         Returns:
             The verdict and the accuracy.
         """
-        known = asdict(self.known_accuracy) if self.known_accuracy else None
-        settings = {"precision": precision, "parent": known, "limit": MAX_TOP1_DROP}
-        work = self._work("measurement", tflite_path, Measurement, **settings)
+        work = self._work("measurement", tflite_path, Measurement, precision=precision, limit=MAX_TOP1_DROP)
         measurement = work.once(lambda: self._measure(tflite_path, precision=precision))
         if measurement.metrics:
             self.predictions(tflite_path)  # Made again if they were removed.
@@ -147,8 +143,7 @@ class Measurer:
             checks = replace(checks, argmax_agreement=answers.agreement(self.parent))
         if tolerance is None:
             checks = checks.with_accuracy(check_accuracy(answers, self.parent, limit=MAX_TOP1_DROP))
-        parent = self.known_accuracy or self.parent.accuracy
-        metrics = Metrics(**vars(answers.accuracy), keras_top1=parent.top1)
+        metrics = Metrics(**vars(answers.accuracy), keras_top1=self.parent.accuracy.top1)
         if self.selection is None:
             return Measurement(checks, metrics)
         return Measurement(checks, metrics, tflite_accuracy(tflite_path, self.selection(), threads=self.threads))

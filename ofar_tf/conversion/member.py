@@ -8,7 +8,6 @@ import keras
 
 from ofar_tf.data.size import Resolution, Size
 from ofar_tf.evaluation.network_parity import NetworkParity
-from ofar_tf.tasks.classification.accuracy import Accuracy
 
 
 def file_id(network: str, structure: str, resolution: Resolution) -> str:
@@ -42,7 +41,6 @@ class FamilyMember:
             measured.
         origin: A digest of everything the model is made from, so that one that was written is not built again; None to
             go by the model itself.
-        accuracy: What the network reached on the evaluation images; None where that was not measured yet.
     """
 
     id: str
@@ -54,7 +52,6 @@ class FamilyMember:
     model: keras.Model | Callable[[], keras.Model]
     measure_parity: Callable[[keras.Model], NetworkParity] | None = None
     origin: str | None = None
-    accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]+", self.id):

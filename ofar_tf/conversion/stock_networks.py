@@ -1,7 +1,7 @@
 """The networks of a trained pool as stock Keras models to ship, each compared with what was trained."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -18,12 +18,11 @@ from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.subnet import build_subnet
-from ofar_tf.tasks.classification.accuracy import Accuracy
 
 _PARITY_IMAGES = 32
 
 
-def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, dataset: Mapping[str, Any]) -> list[FamilyMember]:
+def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, origin: str) -> list[FamilyMember]:
     """Turns rows of an evaluation into networks to export, each calibrated and compared with what was trained.
 
     Nothing is built, or calibrated where the statistics are not known, before the first of them is asked for.
@@ -31,15 +30,12 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, dataset: Map
     Args:
         trained: The pool.
         chosen: The structures and resolutions wanted, as they were evaluated.
-        dataset: What the files will be measured on, as JSON values; its `origin` is a digest of everything the pool was
-            made from and is calibrated with. Accuracies of the evaluation are those of the members only if it was made
-            on the same.
+        origin: A digest of everything the pool was made from and is calibrated with.
 
     Returns:
         One member per row, in order.
     """
     workshop = _Workshop(trained, chosen)
-    origin, is_same = dataset["origin"], chosen.dataset == dataset
     return [
         FamilyMember(
             id=file_id(trained.supernet.name, row.structure, row.resolution),
@@ -51,7 +47,6 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, dataset: Map
             model=partial(workshop.build, row),
             measure_parity=partial(workshop.measure_parity, row),
             origin=hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
-            accuracy=Accuracy(**row.scores.values, images=row.scores.images) if is_same else None,
         )
         for row in chosen.rows
     ]

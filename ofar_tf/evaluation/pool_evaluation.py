@@ -27,13 +27,10 @@ class PoolEvaluation:
     Attributes:
         rows: Every structure at every resolution.
         statistics: The BatchNorm statistics that each was measured with; empty where they are not known.
-        dataset: What the rows were measured on, as JSON values; None where that is not known, so that no accuracy may
-            stand for one on other images.
     """
 
     rows: tuple[SubnetRow, ...]
     statistics: Mapping[Place, Statistics] = field(default_factory=dict)
-    dataset: Mapping[str, Any] | None = None
 
     def of(self, rows: Sequence[SubnetRow]) -> "PoolEvaluation":
         """Returns the same for some of the rows."""
@@ -50,7 +47,7 @@ def write_evaluation(path: Path, evaluation: PoolEvaluation, *, table: Path, ori
         origin: A digest of all that the networks were made from.
     """
     write_subnets(table, evaluation.rows)
-    seal = {"origin": origin, "table_sha256": atomic_file.sha256_of(table), "dataset": evaluation.dataset}
+    seal = {"origin": origin, "table_sha256": atomic_file.sha256_of(table)}
     arrays = {
         f"{structure}/{resolution}/{index}": np.stack(moments)
         for (structure, resolution), statistics in evaluation.statistics.items()
@@ -90,7 +87,7 @@ def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> 
                 f"Expected {table} as {command_line('evaluate', run_dir=table.parent)} writes it; repeat that. "
                 f"Received: {received}."
             )
-    return PoolEvaluation(rows, statistics, seal["dataset"])
+    return PoolEvaluation(rows, statistics)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, Statistics]] | None:
@@ -105,7 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Place, Statistics]] | None:
         statistics: dict[Place, Statistics] = {
             place: [moments[index] for index in sorted(moments)] for place, moments in found.items()
         }
-        return {name: seal[name] for name in ("origin", "table_sha256", "dataset")}, statistics
+        return {name: seal[name] for name in ("origin", "table_sha256")}, statistics
     except Exception:  # A flipped byte can make the zip and array readers raise almost anything.
         return None
 

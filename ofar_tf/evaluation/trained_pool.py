@@ -68,11 +68,8 @@ class TrainedPool:
     def _costs(self) -> Costs:
         return Costs(self.groups)
 
-    def evaluate(self, *, dataset: Mapping[str, Any] | None = None) -> PoolEvaluation:
+    def evaluate(self) -> PoolEvaluation:
         """Calibrates and measures every structure at every resolution.
-
-        Args:
-            dataset: What names the images, for the record.
 
         Returns:
             Rows by structure, largest first, and by resolution, with the statistics that they were measured with. The
@@ -90,8 +87,9 @@ class TrainedPool:
             for index, resolution in measured
         }
         front = pareto_front(rows, noise=[row.choice.noise for row in rows])
-        marked = (replace(row, pareto=best) for row, best in zip(rows, front, strict=True))
-        return PoolEvaluation(tuple(marked), statistics, dataset)
+        return PoolEvaluation(
+            tuple(replace(row, pareto=best) for row, best in zip(rows, front, strict=True)), statistics
+        )
 
     def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
         return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)

@@ -96,20 +96,19 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("file", "File", lambda file: file.path, frozenset({CSV, CARD, SPEED}), lambda path: f"`{path}`")
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
     yield Column("precision", "Precision", lambda file: file.quantization, both, numeric=False)
-    yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%", detail=_interval)
-    yield Column("interval", "95 % interval", lambda file: _interval(file) or None, frozenset({CARD}), note="%")
-    for end, name in enumerate(("top1_low", "top1_high")):
-        yield Column(name, name, partial(_interval_end, end=end), table)
-    if any(file.selection for file in manifest.models):
-        chosen = frozenset({CSV, CARD, REPORT})
-        yield Column("selection_top1", "Choice", _selection, chosen, _percent, note="% on the selection split")
+    yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%", detail=_interval_below)
+    yield Column("top1_low", "From", _interval_end(0), table, _percent, note="%")
+    yield Column("top1_high", "To", _interval_end(1), table, _percent, note="%")
+    yield Column("interval", "95 % interval", _metric("interval"), frozenset({CARD}), _interval)
+    chosen = files if any(file.selection for file in manifest.models) else table
+    yield Column("selection_top1", "Selection", _selection, chosen, _percent, note="% on its split")
     yield Column("top5", "Top-5", _metric("top5"), table, _percent, note="%")
     yield Column("keras_top1", "Keras top-1", _metric("keras_top1"), frozenset({CSV, CARD, SCREEN}), _percent, note="%")
     yield Column("change", "Change", _change, both, partial(_percent, sign="+"), note="from Keras, points")
     yield Column("macs", "MACs", lambda file: file.macs, everywhere, format_quantity)
     yield Column("bytes", "Bytes", lambda file: file.bytes, files, format_quantity)
     for place in places_of(manifest.models):
-        yield from _latency_columns(place, manifest)
+        yield from _latency_columns(place, not_separated(manifest.models, place))
     yield Column("gpu_refused", "GPU", _gpu_list, both | {SPEED}, words=_gpu, note="by LiteRT's list", numeric=False)
     yield Column("resolution", "Pixels", lambda file: file.resolution, everywhere)
     yield Column("params", "Weights", lambda file: file.params, everywhere, format_quantity)
@@ -125,24 +124,43 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("sha256", "SHA-256", lambda file: file.sha256, table)
 
 
-def _latency_columns(place: Place, manifest: Manifest) -> Iterator[Column]:
-    unsure = not_separated(manifest.models, place)
+def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     device, threads = place
     csv_name, note = f"on {device}, threads={threads}", f"ms, {place_name(place)}"
-    median, tail, spread = partial(median_ms, place=place), partial(_p90_ms, place=place), partial(_spread, place=place)
+    median, tail = partial(median_ms, place=place), partial(_p90_ms, place=place)
     yield Column(
         f"ms {csv_name}",
         "Latency",
         median,
-        frozenset({CSV, REPORT, SPEED}),
+        frozenset({CSV, REPORT}),
         _milliseconds,
         note=note,
         mark=lambda file: " ≈" if file.path in unsure else "",
-        detail=lambda file: spread(file) or "",
+        detail=partial(_rounds, place=place),
     )
-    if any(spread(file) for file in manifest.models):
-        yield Column(f"rounds ms {csv_name}", "Rounds", spread, frozenset({CSV, SPEED}), note=note)
-    yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV, SPEED}), _milliseconds, note=note)
+    yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV}), _milliseconds, note=note)
+    yield Column(
+        f"spread {csv_name}",
+        "Latency",
+        median,
+        frozenset({SPEED}),
+        words=partial(_spread, place=place, unsure=unsure),
+        note=note,
+    )
+
+
+def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+    found = latency_at(file, place)
+    if not found:
+        return None
+    mark = " ≈" if file.path in unsure else ""
+    rounds = f" {spread_text(found)}" if found.spread_ms else ""
+    return f"{found.median_ms:.3g}{mark}{rounds}" + (f" ({found.p90_ms:.3g})" if found.p90_ms else "")
+
+
+def _rounds(file: ModelEntry, *, place: Place) -> str:
+    found = latency_at(file, place)
+    return spread_text(found) if found else ""
 
 
 def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
@@ -150,9 +168,20 @@ def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
     return found.p90_ms if found else None
 
 
-def _spread(file: ModelEntry, *, place: Place) -> str | None:
-    found = latency_at(file, place)
-    return spread_text(found) or None if found else None
+def _interval_end(end: int) -> Callable[[ModelEntry], float | None]:
+    return lambda file: file.metrics.interval[end] if file.metrics else None
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return "{:.1f} to {:.1f}".format(*(100 * end for end in ends))
+
+
+def _interval_below(file: ModelEntry) -> str:
+    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
+
+
+def _selection(file: ModelEntry) -> float | None:
+    return file.selection.top1 if file.selection else None
 
 
 def _milliseconds(value: float) -> str:
@@ -189,24 +218,12 @@ def _front(file: ModelEntry) -> str | None:
     return "yes" if file.pareto else None
 
 
-def _interval(file: ModelEntry) -> str:
-    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
-
-
-def _interval_end(file: ModelEntry, *, end: int) -> float | None:
-    return file.metrics.interval[end] if file.metrics else None
-
-
-def _selection(file: ModelEntry) -> float | None:
-    return file.selection.top1 if file.selection else None
-
-
-def _findings(file: ModelEntry) -> str:
-    if not file.checks.passed:
-        return f"failed: {' '.join(file.checks.reasons)}"
-    return f"passed. {file.checks.warning}" if file.checks.warning else "passed"
-
-
 def _verdict(file: ModelEntry) -> str:
     """The sentences behind it stand below the table: in a cell they would make a row of many lines."""
     return {"passed": "passed", "failed": "✗ failed", "cannot_tell": "? cannot tell"}[file.checks.verdict]
+
+
+def _findings(file: ModelEntry) -> str:
+    if file.checks.passed:
+        return f"passed. {file.checks.warning}" if file.checks.warning else "passed"
+    return f"failed: {' '.join(file.checks.reasons)}"

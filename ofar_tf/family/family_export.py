@@ -85,7 +85,7 @@ def export_pool(
     Raises:
         ValueError: If labels make no sense, or images are missing.
     """
-    members = family_members(trained, chosen, dataset=header.dataset)
+    members = family_members(trained, chosen, origin=header.dataset["origin"])
     return export_family(
         members,
         folder=folder,
@@ -198,7 +198,6 @@ class _Stages:
                 batches=partial(self.images.evaluation, member.resolution),
                 evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
                 threads=self.spec.workers,
-                known_accuracy=member.accuracy,
                 selection=partial(self.images.selection, member.resolution) if self.images.selection else None,
             )
             for precision in self.spec.precisions:

@@ -42,9 +42,9 @@ class ModelEntry:
         latency: Measurements, one for each device and thread count; may be empty.
         pareto: Whether it is on the front of MACs and accuracy among the files of the same quantization that passed
             (`ofar_tf.evaluation.pareto`, with the noise of the images).
-        versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
         top1_interval: Wilson's 95 % interval of the top-1 accuracy in `metrics`; None where there is none.
         selection: Accuracy on the selection split, by which files are chosen; None where it is the evaluation split.
+        versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
     """
 
     id: str
@@ -68,9 +68,9 @@ class ModelEntry:
     layer_errors: tuple[LayerError, ...] = ()
     latency: tuple[Latency, ...] = ()
     pareto: bool = False
-    versions: Mapping[str, str] | None = None
     top1_interval: tuple[float, float] | None = None
     selection: Accuracy | None = None
+    versions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for path in (self.path, self.labels):

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.files.finished_work import Work
@@ -47,25 +48,23 @@ def time_files(
     return timed
 
 
-def _measured(entries: Sequence[ModelEntry], folder: Path, *, threads: int) -> Mapping[str, Latency | RuntimeError]:
-    works = [_work(entry, folder, threads=threads) for entry in entries]
+def _measured(entries: Sequence[ModelEntry], folder: Path, *, threads: int) -> dict[str, Latency | RuntimeError]:
+    works = [Work(f"latency_{threads}", folder / each.path, Latency, _key(each, threads=threads)) for each in entries]
     recorded = [work.finished() for work in works]
-    known = {entry.path: latency for entry, latency in zip(entries, recorded, strict=True) if latency}
-    if len(known) == len(entries):
-        return known
-    measured = measure_latencies([folder / entry.path for entry in entries], threads=threads, rounds=ROUNDS)
+    if not entries or all(recorded):
+        return {entry.path: latency for entry, latency in zip(entries, recorded, strict=True) if latency}
+    measured = measure_latencies([work.file for work in works], threads=threads, rounds=ROUNDS)
     for work, latency in zip(works, measured, strict=True):
         if isinstance(latency, Latency):
             work.finish(latency)
     return {entry.path: latency for entry, latency in zip(entries, measured, strict=True)}
 
 
-def _work(entry: ModelEntry, folder: Path, *, threads: int) -> Work[Latency]:
-    key = {
+def _key(entry: ModelEntry, *, threads: int) -> Mapping[str, Any]:
+    return {
         "sha256": entry.sha256,
         "device": this_machine(),
         "threads": threads,
         "rounds": ROUNDS,
         "ai-edge-litert": importlib.metadata.version("ai-edge-litert"),
     }
-    return Work(f"latency_{threads}", folder / entry.path, Latency, key)

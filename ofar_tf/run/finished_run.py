@@ -169,7 +169,7 @@ class FinishedRun:
             DamagedImageError: If an image cannot be read.
             NoRoomError: If there is no room for the files.
         """
-        evaluation = self.trained_pool.evaluate(dataset=self.dataset)
+        evaluation = self.trained_pool.evaluate()
         write_evaluation(self.run_dir.evaluation, evaluation, table=self.run_dir.subnets, origin=self.origin)
         return evaluation
 
