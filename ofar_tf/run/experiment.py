@@ -85,13 +85,19 @@ class Experiment:
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
+    @property
+    def selection_split(self) -> str | None:
+        """The split that choices are made on; None where they are made on the evaluation split."""
+        return self.config.selection_split
+
     def check_splits(self) -> None:
-        """Refuses training and evaluation splits that share images (DESIGN D25).
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
 
         Raises:
             ValueError: If they do, or there is no such split.
         """
-        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split)
+        selection = {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
 
     @property
     def data_notes(self) -> list[str]:
@@ -330,8 +336,8 @@ class Experiment:
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self.calibration_split, self.eval_split)
-        return data.explain_damage(self.dataset, *splits)
+        splits = [self.config.train_split, self.calibration_split, self.eval_split]
+        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
 
     @property
     def calibration_split(self) -> str:
@@ -341,6 +347,10 @@ class Experiment:
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns the evaluation split, or its first images, at the largest resolution."""
         return self._plain_batches(self.eval_split, images=images)
+
+    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
+        return self._plain_batches(self.selection_split or self.eval_split, images=images)
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""

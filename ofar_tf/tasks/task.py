@@ -12,7 +12,7 @@ import numpy as np
 
 from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
 
-if TYPE_CHECKING:  # Manifests hold scores, and reading one must not load TensorFlow.
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
     import tensorflow as tf
 
 Nest = Any
