@@ -306,6 +306,26 @@ class Experiment:
         size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
+    @property
+    def augmentation(self) -> data.Augmentation:
+        """How training images are varied."""
+        config = self.config
+        return data.Augmentation(
+            config.augmentation,
+            flip=config.flip,
+            crop_scale=(config.crop_scale_min, 1.0),
+            color_jitter=config.color_jitter,
+            rand_augment_layers=config.rand_augment_layers,
+            rand_augment_magnitude=config.rand_augment_magnitude,
+        )
+
+    @property
+    def mixing(self) -> data.Mixing:
+        """How the images of a batch are mixed."""
+        config = self.config
+        classes = len(self.dataset.class_names)
+        return data.Mixing(classes, mixup_alpha=config.mixup_alpha, cutmix_alpha=config.cutmix_alpha)
+
     def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
         """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
         return self.distribution.share_out(
@@ -320,14 +340,8 @@ class Experiment:
             config.train_split,
             batch_size=config.batch_size,
             resolution=self.resolution,
-            augmentation=config.augmentation,
-            flip=config.flip,
-            crop_scale=(config.crop_scale_min, 1.0),
-            color_jitter=config.color_jitter,
-            rand_augment_layers=config.rand_augment_layers,
-            rand_augment_magnitude=config.rand_augment_magnitude,
-            mixup_alpha=config.mixup_alpha,
-            cutmix_alpha=config.cutmix_alpha,
+            augmentation=self.augmentation,
+            mixing=self.mixing,
             seed=config.seed,
             start_epoch=start_epoch,
             start_step=start_step,

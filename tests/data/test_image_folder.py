@@ -268,7 +268,7 @@ def folder_with(path: Path, *names: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("wasp\nnest/0.png".encode(), r"Received: class name 'wasp\nnest' (with a control character)."),
+        (b"wasp\nnest/0.png", r"Received: class name 'wasp\nnest' (with a control character)."),
         ("wasp\u2028nest/0.png".encode(), r"Received: class name 'wasp\u2028nest' (with a line separator)."),
         (b"  /0.png", "Received: class name '  ' (blank)."),
         (b"caf\xe9/0.png", r"caf\xe9 (café in Latin-1)."),
