@@ -64,7 +64,9 @@ def test_a_plan_keeps_the_channels_that_the_weights_rank_highest(groups):
     assert equal.macs == (16 * (3 * 5 + 9 * 5 * 5) + 5 * 2,)
 
 
-@pytest.mark.parametrize(("ranked", "words"), [(False, "counted as equally important"), (True, "ranked by the weights")])
+@pytest.mark.parametrize(
+    ("ranked", "words"), [(False, "counted as equally important"), (True, "ranked by the weights")]
+)
 def test_a_plan_says_what_channels_were_ranked_by(groups, ranked, words):
     planned = plan_pool(groups, parse_budgets(pruning_rates=[0.0, 0.5]), resolutions=[4], rules=RULES)
     assert words in printed(print_plan, planned, resolutions=[4], ranked=ranked)
