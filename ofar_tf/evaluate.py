@@ -16,7 +16,7 @@ def main(config: EvaluateConfig) -> None:
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import distribute
         from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
-        from ofar_tf.evaluation.subnet_table import print_subnets, write_subnets
+        from ofar_tf.evaluation.subnet_table import print_subnets
         from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(
@@ -25,22 +25,21 @@ def main(config: EvaluateConfig) -> None:
             eval_images=config.eval_images,
             distribution=distribute(config.distribution),
         )
-    with flags.one_line_errors(DamagedImageError), run.experiment.reading():
-        print(run.measuring, flush=True)
-        rows = run.trained_pool.evaluate()
-    points = [
-        ParetoPoint(
-            row.structure,
-            str(row.resolution),
-            row.macs,
-            row.scores.best,
-            interval=row.scores.interval,
-            pareto=row.pareto,
-        )
-        for row in rows
-    ]
     try:
-        write_subnets(run.run_dir.subnets, rows)
+        with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+            print(run.measuring, flush=True)
+            rows = run.evaluate().rows
+        points = [
+            ParetoPoint(
+                row.structure,
+                str(row.resolution),
+                row.macs,
+                row.scores.best,
+                interval=row.scores.interval,
+                pareto=row.pareto,
+            )
+            for row in rows
+        ]
         plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None

@@ -18,7 +18,8 @@ from ofar_tf.checks.layer_errors import layer_errors
 from ofar_tf.checks.layer_outputs import LayerOutputs
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
-from ofar_tf.files import atomic_file, finished_work
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Value, Work
 from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, Metrics, keras_scores
 from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, recall_predictions
 from ofar_tf.tflite.arena import arena_bytes
@@ -36,10 +37,12 @@ class Measurement:
     Attributes:
         checks: The verdict, the accuracy included.
         metrics: Its accuracy; None where it does not run.
+        selection: Its accuracy on the selection split; None where it does not run or there is none.
     """
 
     checks: FileChecks
     metrics: Metrics | None
+    selection: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,14 @@ class Measurer:
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
         threads: How many images are run at once.
+        selection: Gives the images that files are chosen by, as `batches` does; None where they are the same.
     """
 
     keras_path: Path
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
+    selection: Callable[[], Batches] | None = None
 
     @cached_property
     def parent(self) -> Predictions:
@@ -99,18 +104,8 @@ class Measurer:
         Returns:
             The verdict and the accuracy.
         """
-        key = {
-            **self._key,
-            "tflite_sha256": atomic_file.sha256_of(tflite_path),
-            "precision": precision,
-            "limit": MAX_TOP1_DROP,
-        }
-        measurement = finished_work.recall(
-            finished_work.record_path(tflite_path, "measurement"),
-            Measurement,
-            key=key,
-            compute=lambda: self._measure(tflite_path, precision=precision),
-        )
+        work = self._work("measurement", tflite_path, Measurement, precision=precision, limit=MAX_TOP1_DROP)
+        measurement = work.once(lambda: self._measure(tflite_path, precision=precision))
         if measurement.metrics:
             self.predictions(tflite_path)  # Made again if they were removed.
         return measurement
@@ -125,22 +120,22 @@ class Measurer:
         Returns:
             The facts; the errors of the layers for every precision but float32, the one with a tolerance.
         """
-        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "images": _LAYER_IMAGES}
+        work = self._work("facts", tflite_path, FileFacts, images=_LAYER_IMAGES)
         rounded = precision_named(precision).tolerance is None
-        return finished_work.recall(
-            finished_work.record_path(tflite_path, "facts"),
-            FileFacts,
-            key=key,
-            compute=lambda: read_facts(
+        return work.once(
+            lambda: read_facts(
                 tflite_path,
                 reference=self._layers if rounded else None,
-                images=self._parity_images()[:_LAYER_IMAGES],
-            ),
+                images=self._parity_images[:_LAYER_IMAGES],
+            )
         )
+
+    def _work(self, name: str, path: Path, kind: type[Value], **settings: Any) -> Work[Value]:
+        return Work(name, path, kind, {**self._key, "tflite_sha256": atomic_file.sha256_of(path), **settings})
 
     def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         tolerance = precision_named(precision).tolerance
-        checks = check_file(tflite_path, self._model, self._parity_images(), tolerance=tolerance)
+        checks = check_file(tflite_path, self._model, self._parity_images, tolerance=tolerance)
         if not checks.runs:
             return Measurement(checks, metrics=None)
         answers = self.predictions(tflite_path)
@@ -149,7 +144,9 @@ class Measurer:
         if tolerance is None:
             checks = checks.with_accuracy(check_accuracy(answers, self.parent, limit=MAX_TOP1_DROP))
         metrics = Metrics(**vars(answers.accuracy), keras_top1=self.parent.accuracy.top1)
-        return Measurement(checks, metrics)
+        if self.selection is None:
+            return Measurement(checks, metrics)
+        return Measurement(checks, metrics, tflite_accuracy(tflite_path, self.selection(), threads=self.threads))
 
     def predictions(self, tflite_path: Path) -> Predictions:
         """Asks a TFLite file that runs about each image, once.
@@ -166,6 +163,7 @@ class Measurer:
             compute=lambda: tflite_predictions(tflite_path, self.batches(), threads=self.threads),
         )
 
+    @cached_property
     def _parity_images(self) -> np.ndarray:
         (first,) = islice(self.batches(), 1)
         return np.asarray(first[0])[:_PARITY_IMAGES]

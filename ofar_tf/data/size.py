@@ -7,9 +7,11 @@ from typing import Self
 
 
 @total_ordering
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Size:
     """Height and width of an image; sizes are ordered by their pixels.
+
+    A square equals the number of its side, so that resolutions can be given, looked up and compared as plain numbers.
 
     Attributes:
         height: In pixels, at least 1.
@@ -55,7 +57,16 @@ class Size:
         """Whether height and width are equal."""
         return self.height == self.width
 
-    def __lt__(self, other: "Size") -> bool:
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            return self.height == self.width == other
+        return isinstance(other, Size) and (self.height, self.width) == (other.height, other.width)
+
+    def __hash__(self) -> int:
+        return hash(self.height if self.is_square else (self.height, self.width))
+
+    def __lt__(self, other: "Resolution") -> bool:
+        other = Size.of(other)
         return (self.pixels, self.height) < (other.pixels, other.height)
 
     def __str__(self) -> str:

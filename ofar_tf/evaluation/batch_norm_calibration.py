@@ -23,6 +23,9 @@ from ofar_tf.pruning.slicing import kept_indices, mask_array, slice_array
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.tasks.task import Evaluator, Scores
 
+Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Mean and biased variance of each BatchNorm of a network, float32 `[C]` each, in the order of its layers."""
+
 
 class PooledStatistics:
     """Pools the means and variances of batches into those of all images.
@@ -57,7 +60,7 @@ class PooledStatistics:
         """
         self._sums = total(self._sums)
 
-    def result(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def result(self) -> Statistics:
         """Returns the float32 mean and biased variance of all images, for each BatchNorm.
 
         Raises:
@@ -112,6 +115,7 @@ class CalibratedNetwork:
         self._training = self.replicas.traced(self._observe, images, size)
         self._outputs = self.replicas.traced(self._inference, images, size, statistics)
         self._pooled: dict[Size, PooledStatistics] = {}
+        self._adopted: dict[Size, Statistics] = {}
         self.refresh()
 
     def refresh(self, masked_by: ChannelMask | None = None) -> None:
@@ -126,7 +130,7 @@ class CalibratedNetwork:
             if masked_by is not None:
                 value = mask_array(value, entry, masked_by)
             narrow.assign(slice_array(value, indices))
-        self._pooled = {}
+        self._pooled, self._adopted = {}, {}
 
     def observe(self, batches: Sequence[Any], *, resolution: Resolution) -> None:
         """Adds a group of batches to the statistics of a resolution.
@@ -159,7 +163,7 @@ class CalibratedNetwork:
         Raises:
             ValueError: If nothing was observed at that resolution.
         """
-        statistics = self._statistics(resolution)
+        statistics = list(self.statistics(resolution))
         return [_arrays(outputs) for outputs in self._outputs(batches, _pixels(resolution), statistics)]
 
     def outputs(self, images: Any, *, resolution: Resolution) -> Any:
@@ -173,13 +177,37 @@ class CalibratedNetwork:
 
     def copy_to(self, subnet: keras.Model, *, resolution: Resolution) -> None:
         """Assigns the weights and the statistics of a resolution to a stock Keras copy of this network."""
-        statistics = self._states(self._statistics(resolution))
+        statistics = self._states(self.statistics(resolution))
         values = {id(v): state for v, state in zip(self._network.non_trainable_variables, statistics, strict=True)}
         for source, target in zip(self._network.weights, subnet.weights, strict=True):
             target.assign(np.asarray(values.get(id(source), source)))
 
-    def _statistics(self, resolution: Resolution) -> list[tuple[np.ndarray, np.ndarray]]:
-        return self._pooled_at(resolution).result()
+    def statistics(self, resolution: Resolution) -> Statistics:
+        """Returns the statistics of a resolution.
+
+        Args:
+            resolution: Pixels.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        known = self._adopted.get(Size.of(resolution))
+        return known if known is not None else self._pooled_at(resolution).result()
+
+    def adopt(self, statistics: Statistics, *, resolution: Resolution) -> None:
+        """Takes statistics of the same network that were found before, in the place of observing.
+
+        Args:
+            statistics: What `statistics` returned.
+            resolution: Pixels.
+
+        Raises:
+            ValueError: If they are those of another network.
+        """
+        received = [len(mean) for mean, _ in statistics]
+        if received != self._channels:
+            raise ValueError(f"Expected statistics of {self._channels} channels. Received: of {received}.")
+        self._adopted[Size.of(resolution)] = statistics
 
     def _states(self, statistics: Sequence[tuple[Any, Any]]) -> list[Any]:
         """The values of the network's non-trainable variables, with these statistics in their places."""

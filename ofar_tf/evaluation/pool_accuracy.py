@@ -88,14 +88,18 @@ class PoolAccuracy:
 
     def calibrated(self, masks: Sequence[ChannelMask], *, resolutions: Sequence[Resolution]) -> list[CalibratedNetwork]:
         """Returns compact networks with the present weights, calibrated at the resolutions."""
+        networks = self.networks(masks)
+        calibrate(networks, self._images.calibration(), resolutions=resolutions)
+        return networks
+
+    def networks(self, masks: Sequence[ChannelMask]) -> list[CalibratedNetwork]:
+        """Returns compact networks with the present weights, and without statistics."""
         for mask in masks:
             if mask in self._compact:
                 self._compact[mask].refresh()
             else:
                 self._compact[mask] = self._network(mask, self._weights_of(mask))
-        networks = [self._compact[mask] for mask in masks]
-        calibrate(networks, self._images.calibration(), resolutions=resolutions)
-        return networks
+        return [self._compact[mask] for mask in masks]
 
     def measure_masked(self, masks: Sequence[ChannelMask], *, resolution: Resolution) -> list[Scores]:
         """Measures masks that still change, one after the other on one masked copy of the whole supernet.

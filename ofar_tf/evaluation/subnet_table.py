@@ -49,6 +49,11 @@ class SubnetRow:
         return self.choice.merit
 
     @property
+    def images(self) -> int:
+        """How many images were measured."""
+        return self.scores.images
+
+    @property
     def choice(self) -> Scores:
         """The scores that choices are made on."""
         return self.selection or self.scores

@@ -1,11 +1,11 @@
 """`README.md` of an export folder: the model card, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.family.columns import CARD, SPEED, columns_of
 from ofar_tf.family.manifest import Manifest, ModelEntry
-from ofar_tf.family.measured_latency import Place, latency_at, not_separated, places_of, spread_text
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
@@ -130,43 +130,28 @@ def _cost(model: ModelEntry) -> tuple[int, int]:
 
 
 def _files(manifest: Manifest) -> str:
-    header = (
-        "## Files\n\n"
-        "| file | resolution | MACs | parameters | bytes | top-1 % | 95 % interval | Keras top-1 % | front | check |\n"
-        "|---|---:|---:|---:|---:|---:|---|---:|---|---|\n"
-    )
-    return header + "".join(map(_row, manifest.models)) + "\n"
+    return "\n".join(["## Files", "", *_table(manifest, CARD), "", ""])
 
 
-def _row(model: ModelEntry) -> str:
-    top1, keras_top1 = ("-", "-")
-    if model.metrics:
-        top1, keras_top1 = f"{100 * model.metrics.top1:.2f}", f"{100 * model.metrics.keras_top1:.2f}"
-    interval = _within(model).removeprefix(", ") or "-"
-    check = f"passed. {model.checks.warning}" if model.checks.warning else "passed"
-    if not model.checks.passed:
-        check = "**FAILED** " + " ".join(model.checks.reasons).replace("|", "/")
-    macs, params = format_quantity(model.macs), format_quantity(model.params)
-    front = "yes" if model.pareto else ""
-    cells = (f"`{model.path}`", model.resolution, macs, params, model.bytes, top1, interval, keras_top1, front, check)
-    return f"| {' | '.join(map(str, cells))} |\n"
+def _table(manifest: Manifest, document: str) -> Iterator[str]:
+    columns = columns_of(manifest, document)
+    yield f"| {' | '.join(column.title for column in columns)} |"
+    yield f"|{'|'.join('---:' if column.numeric else '---' for column in columns)}|"
+    for model in manifest.models:
+        cells = (column.text(model).replace("|", "/") or "-" for column in columns)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _speed(manifest: Manifest) -> str:
-    places = places_of(manifest.models)
-    header = [f"{device}, threads: {threads}, ms" for device, threads in places]
     lines = [
-        "## Speed and memory",
+        "## Speed",
         "",
         "Latency of one image: the median; behind it the least and the largest median of a round, where all files",
         "were timed in rounds; in brackets what nine runs of ten stay below. ≈ marks files whose rounds overlap with",
-        "those of another: which of the two is faster was not shown. No device's number holds for another. Memory is",
-        "what LiteRT gives to tensors, the weights not counted. The last column is what the GPU delegate of LiteRT",
-        "refuses by its public list; nothing was run on a GPU.",
+        "those of another: which of the two is faster was not shown. No device's number holds for another.",
+        "The last column is what the GPU delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
         "",
-        f"| {' | '.join(['file', *header, 'memory, bytes', 'GPU refuses'])} |",
-        f"|---|{'---:|' * (len(header) + 1)}---|",
-        *(_speed_row(model, manifest.models, places) for model in manifest.models),
+        *_table(manifest, SPEED),
         "",
         "To measure on a phone that `adb` sees, and bring the figures here:",
         "",
@@ -179,19 +164,6 @@ def _speed(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _speed_row(model: ModelEntry, models: Sequence[ModelEntry], places: Sequence[Place]) -> str:
-    times = []
-    for place in places:
-        found = latency_at(model, place)
-        unsure = " ≈" if model.path in not_separated(models, place) else ""
-        spread = f" {spread_text(found)}" if found and found.spread_ms else ""
-        tail = f" ({found.p90_ms:.3g})" if found and found.p90_ms else ""
-        times.append(f"{found.median_ms:.3g}{unsure}{spread}{tail}" if found else "-")
-    memory = "-" if model.arena_bytes is None else str(model.arena_bytes)
-    refused = "-" if model.gpu_refused is None else ", ".join(model.gpu_refused) or "nothing"
-    return f"| {' | '.join([f'`{model.path}`', *times, memory, refused])} |"
 
 
 def _checking(manifest: Manifest) -> str:
@@ -209,5 +181,5 @@ and
   so.
 
 What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
-and the findings of each file. Do not ship one that is marked FAILED.
+and the findings of each file. Do not ship one that failed.
 """

@@ -44,6 +44,7 @@ class ModelEntry:
             (`ofar_tf.evaluation.pareto`, with the noise of the images).
         top1_interval: Wilson's 95 % interval of the top-1 accuracy in `metrics`; None where there is none.
         selection: Accuracy on the selection split, by which files are chosen; None where it is the evaluation split.
+        versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
     """
 
     id: str
@@ -69,6 +70,7 @@ class ModelEntry:
     pareto: bool = False
     top1_interval: tuple[float, float] | None = None
     selection: Accuracy | None = None
+    versions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for path in (self.path, self.labels):

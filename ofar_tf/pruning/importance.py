@@ -1,6 +1,7 @@
 """How important each channel is: the criterion that masks are cut by (DESIGN D13, D21)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,3 +88,21 @@ def _relative_norms(
     np.add.at(count, channels, 1)
     norms = np.sqrt(total[group.channels] / count[group.channels])
     return norms / max(norms.mean(), np.finfo(float).tiny)
+
+
+def set_gammas(supernet: Any, groups: ChannelGroups, value: float) -> None:
+    """Gives all ranked gammas one value to start from, as Network Slimming does with 0.5 (DESIGN D27).
+
+    Args:
+        supernet: The model that the groups were found in.
+        groups: Its channel groups.
+        value: The value, above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"Expected a positive gamma to start from. Received: gamma_init={value}.")
+    for index in {gamma for group in groups.groups for gamma in group.gammas}:
+        weight = supernet.weights[index]
+        weight.assign(np.full(weight.shape, value))

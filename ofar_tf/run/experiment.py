@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
-from ofar_tf.data.size import Resolution
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
@@ -22,6 +21,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
+from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
@@ -85,13 +85,19 @@ class Experiment:
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
+    @property
+    def selection_split(self) -> str | None:
+        """The split that choices are made on; None where they are made on the evaluation split."""
+        return self.config.selection_split
+
     def check_splits(self) -> None:
-        """Refuses training and evaluation splits that share images (DESIGN D25).
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
 
         Raises:
             ValueError: If they do, or there is no such split.
         """
-        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split)
+        selection = {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
 
     @property
     def data_notes(self) -> list[str]:
@@ -147,7 +153,16 @@ class Experiment:
             classes=len(self.dataset.class_names),
             divergence=config.distillation_divergence,
             label_smoothing=config.label_smoothing,
+            student_labels=config.student_labels,
+            class_weights=self._class_weights,
         )
+
+    @property
+    def _class_weights(self) -> tuple[float, ...] | None:
+        if self.config.class_weight == "none":
+            return None
+        counts = data.count_labels(self.dataset, self.config.train_split).tolist()
+        return tuple(map(float, data.class_weights(self.config.class_weight, counts=counts)))
 
     def pool_spec(self, supernet: keras.Model) -> PoolSpec:
         """Says what the pool of a supernet is to be.
@@ -170,9 +185,23 @@ class Experiment:
         """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
         config = self.config
         settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec)}
+        settings["gamma_l1"] = self.gamma_l1
         settings["search_execution"] = self._search_execution(supernet)
         settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
         return StepSpec(**settings)
+
+    @property
+    def gamma_l1(self) -> float:
+        """The L1 penalty on gammas: as given, or such that the longest search shrinks them by what is wanted."""
+        shrink = self.config.gamma_shrink
+        return self.config.gamma_l1 if shrink is None else shrink / self._shift_of_gammas
+
+    @property
+    def _shift_of_gammas(self) -> float:
+        """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
+        config = self.config
+        rate = config.search_learning_rate or config.learning_rate
+        return rate * max(1, config.epochs_of_search * self.steps_per_epoch) / (1.0 - config.momentum)
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -195,6 +224,7 @@ class Experiment:
             search_steps=trainer.search_steps,
             total_steps=config.epochs * self.steps_per_epoch,
             decay=config.learning_rate_decay,
+            warmup_steps=round(config.warmup_epochs * self.steps_per_epoch),
         )
         trainer.compile(
             keras.optimizers.SGD(
@@ -219,6 +249,9 @@ class Experiment:
                 f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
                 f"--only={wanted} exports it alone."
             )
+        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in LEARNED:
+            shift = self.gamma_l1 * self._shift_of_gammas
+            notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
         if self.config.jit_compile:
             notes.append(f"XLA compiles {self.config.networks_to_compile} networks, each when it first runs.")
         return notes
@@ -303,8 +336,8 @@ class Experiment:
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self.calibration_split, self.eval_split)
-        return data.explain_damage(self.dataset, *splits)
+        splits = [self.config.train_split, self.calibration_split, self.eval_split]
+        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
 
     @property
     def calibration_split(self) -> str:
@@ -314,6 +347,10 @@ class Experiment:
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns the evaluation split, or its first images, at the largest resolution."""
         return self._plain_batches(self.eval_split, images=images)
+
+    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
+        return self._plain_batches(self.selection_split or self.eval_split, images=images)
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
@@ -336,11 +373,6 @@ class Experiment:
             limit=images,
             part=self.distribution.part,
         )
-
-    def images_at(self, resolution: Resolution, *, images: int) -> np.ndarray:
-        """Returns calibration images of that size, float32 `[N, h, w, 3]`."""
-        batches = self.calibration_batches(images=images)
-        return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
 
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:

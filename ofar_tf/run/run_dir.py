@@ -85,6 +85,11 @@ class RunDir:
         return self.path / "subnets.csv"
 
     @property
+    def evaluation(self) -> Path:
+        """What else the evaluation found: BatchNorm statistics, and which table and training they belong to."""
+        return self.path / "evaluation.npz"
+
+    @property
     def pareto(self) -> Path:
         """That accuracy against MACs, drawn."""
         return self.path / "pareto.png"

@@ -99,6 +99,7 @@ class TrainingRun:
                 epochs=config.epochs,
                 steps_per_epoch=self.experiment.steps_per_epoch,
                 callbacks=self._callbacks(run_dir, preemption),
+                trusted=True,
                 verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
             )
 
@@ -230,6 +231,8 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         config.similarity_threshold,
         epochs=config.epochs_of_search,
         patience=config.similarity_patience,
+        window=config.similarity_window,
+        measure=config.similarity_measure,
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:

@@ -9,6 +9,8 @@ import numpy as np
 
 from ofar_tf.files import atomic_file
 from ofar_tf.models.functional_graph import flat_layers
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 
 OWNERSHIPS = ("nothing", "batch_norm", "everything")
 
@@ -135,6 +137,22 @@ class PoolWeights:
             for index, copies in enumerate(self._own)
             for position, variable in copies.items()
         }
+
+
+def weights_of(
+    mask: ChannelMask, *, supernet: keras.Model, pool: PrunedNetworkPool | None, weights: PoolWeights | None
+) -> Sequence[Any]:
+    """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's.
+
+    Args:
+        mask: One of the pool's, or any mask where there is none.
+        supernet: The functional model.
+        pool: The structures; None while they are searched, when none has weights of its own.
+        weights: Those of the structures; None if they share the supernet's.
+    """
+    if pool is None or weights is None:
+        return supernet.weights
+    return weights.of(list(pool.masks).index(mask))
 
 
 def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:

@@ -6,12 +6,14 @@ device. `ofar_tf.tasks.classification` is the first; a second one needs nothing 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
+
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
+    import tensorflow as tf
 
 Nest = Any
 """A tensor, or tuples, lists and dictionaries of tensors; its form never changes, its first axis is the batch."""
@@ -117,11 +119,25 @@ class Evaluator(Protocol):
 
 
 class Task(Protocol):
-    """What a step needs to train a network, and evaluation to judge it."""
+    """What a step needs to train a network, evaluation to judge it, and conversion to ship it."""
 
     @property
     def metric(self) -> Metric:
         """What networks are compared by."""
+
+    def checked(self, batches: tf.data.Dataset, size: Any) -> tf.data.Dataset:
+        """Looks at the first batch that a user gives, before it is trained or measured on.
+
+        Args:
+            batches: Batches of images and labels, and maybe weights.
+            size: The largest size, that of the images.
+
+        Returns:
+            The same batches in the one form that the rest of the program knows.
+
+        Raises:
+            ValueError: If they are of another form, or their values make no sense, in one line.
+        """
 
     def targets(self, labels: Nest, sample_weight: Any = None) -> Nest:
         """Turns what the data gives into what `loss` takes.
@@ -148,7 +164,7 @@ class Task(Protocol):
             The targets of the resized images, in the same form.
         """
 
-    def loss(self, outputs: Nest, targets: Nest, lesson: Nest, *, from_labels: tf.Tensor) -> tf.Tensor:
+    def loss(self, outputs: Nest, targets: Nest, lesson: Nest, *, from_labels: "tf.Tensor") -> "tf.Tensor":
         """Computes what a network has to lower.
 
         Args:
@@ -173,7 +189,7 @@ class Task(Protocol):
             Float tensors without gradients, the batch first. Only their number, rank and last axis are fixed.
         """
 
-    def progress(self, lesson: Nest, targets: Nest) -> tf.Tensor:
+    def progress(self, lesson: Nest, targets: Nest) -> "tf.Tensor":
         """Computes how well the largest network does on a training batch, for the progress bar.
 
         Args:
@@ -186,3 +202,23 @@ class Task(Protocol):
 
     def evaluator(self) -> Evaluator:
         """Returns a new judge of one network at one size."""
+
+    def shipped(self, outputs: Nest) -> Nest:
+        """Adds what a network is shipped with behind its last layer, as stock Keras layers.
+
+        Args:
+            outputs: What the network returns, as Keras tensors.
+
+        Returns:
+            What the files return, for instance probabilities instead of logits.
+        """
+
+    def finished(self, outputs: Nest) -> Nest:
+        """Computes the same as `shipped`, in NumPy: what files are held against.
+
+        Args:
+            outputs: What a network returned, as NumPy arrays.
+
+        Returns:
+            What its file should return.
+        """

@@ -44,6 +44,7 @@ class StepSpec:
         after_search: `continue` trains the structures on from the weights that the search ends with, `reinitialize`
             from the initial ones (DESIGN D15).
         gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
+        gamma_init: What ranked gammas start from; as the supernet has them by default.
         weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
         clip_norm: Largest norm of a step's gradient; none by default.
         gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
@@ -69,6 +70,7 @@ class StepSpec:
     search_execution: str = "masked"
     after_search: str = "continue"
     gamma_l1: float = 1e-4
+    gamma_init: float | None = None
     weight_decay: float = 1e-4
     clip_norm: float | None = None
     gradient_accumulation: int = 1

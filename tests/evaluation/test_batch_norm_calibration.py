@@ -119,7 +119,7 @@ def test_a_strategy_of_one_device_measures_the_same(whole, batches):
         for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0"]))
     ]
     assert measured[0] == measured[1]
-    assert list(measured[0]) == [(0, 8), (0, 4)]
+    assert [(index, str(size)) for index, size in measured[0]] == [(0, "8"), (0, "4")]
 
 
 def test_one_device_takes_one_batch_at_a_time():

@@ -14,14 +14,15 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
-from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.family.columns import REPORT, columns_of
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
-from ofar_tf.family.report.report_columns import Measure, columns_of, measures_of
+from ofar_tf.family.report.measures import Measure, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
+from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.text.quantities import format_quantity
 
 _FOLDER = "page"
@@ -63,7 +64,7 @@ def write_report(
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
         selection=next((file.selection for file in manifest.models if file.selection), None),
         by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
-        columns=columns_of(manifest),
+        columns=columns_of(manifest, REPORT),
         measures=measures,
         precisions={name: _summary(name) for name in dict.fromkeys(file.quantization for file in manifest.models)},
         structures=list(dict.fromkeys(file.structure for file in manifest.models)),

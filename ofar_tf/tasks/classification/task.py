@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from ofar_tf.data.batch_contract import BatchContract
+from ofar_tf.data.size import Size
 from ofar_tf.tasks.classification.accuracy import METRIC, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
 from ofar_tf.tasks.task import Metric
@@ -67,6 +70,12 @@ class Classification:
         """Top-1 accuracy."""
         return METRIC
 
+    def checked(self, batches: tf.data.Dataset, size: Size) -> tf.data.Dataset:
+        """Returns the batches as images float32, labels int `[B]` or probabilities `[B, K]`, see `BatchContract`."""
+        if not size.is_square:
+            return batches
+        return BatchContract(classes=self.classes, resolution=size.height).applied(batches)
+
     def targets(self, labels: Any, sample_weight: Any = None) -> Targets:
         """Turns labels into probabilities and weights.
 
@@ -121,6 +130,16 @@ class Classification:
     def evaluator(self) -> AccuracyEvaluator:
         """Returns a counter of right guesses."""
         return AccuracyEvaluator()
+
+    def shipped(self, outputs: Any) -> Any:
+        """Adds a softmax: files return probabilities."""
+        return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
+
+    def finished(self, outputs: np.ndarray) -> np.ndarray:
+        """Computes the probabilities, float64 `[B, K]`."""
+        logits = outputs.astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _check_class_weights(weights: Sequence[float], *, classes: int) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.family.manifest import Latency, Manifest
+from ofar_tf.family.report.measures import measures_of
 from ofar_tf.family.report.report import write_report
-from ofar_tf.family.report.report_columns import measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask

@@ -1,13 +1,15 @@
 import dataclasses
-import json
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from ofar_tf.conversion import jobs
-from ofar_tf.conversion.jobs import ConversionJob, convert_files
+from ofar_tf.conversion import lanes, worker_process
+from ofar_tf.conversion.convert_files import convert_files
+from ofar_tf.conversion.jobs import ConversionJob
+from ofar_tf.conversion.worker_process import PLAIN, QUANTIZATION_AWARE
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
 
 ABOUT = FileMetadata(name="net", labels=("a", "b", "c"))
@@ -28,9 +30,9 @@ def jobs_in(folder, out):
 
 @pytest.fixture(scope="module")
 def finished(folder):
-    """Two files, each converted by a process of its own, both at once."""
+    """Two files of one network, converted by one process."""
     jobs = jobs_in(folder, folder)
-    results = convert_files(jobs, workers=2)
+    results = convert_files(jobs, workers=2, versions={"tensorflow": "today's"})
     assert [(result.job, result.error, result.skipped) for result in results] == [(job, None, False) for job in jobs]
     return jobs
 
@@ -45,7 +47,7 @@ def processes(monkeypatch):
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(worker_process.subprocess, "Popen", Recorded)
     return started
 
 
@@ -66,6 +68,11 @@ def test_finished_work_is_skipped(finished, processes):
     assert not processes
 
 
+def test_what_was_converted_before_keeps_the_versions_that_made_it(finished):
+    results = convert_files(finished, workers=1, versions={"tensorflow": "tomorrow's"})
+    assert [result.versions for result in results] == [{"tensorflow": "today's"}] * 2
+
+
 @pytest.mark.parametrize("change", ["the file", "the images", "the network", "the record", "the licence", "nothing"])
 def test_work_is_done_only_while_nothing_has_changed(change, finished, tmp_path):
     source, changed = finished[1], jobs_in(tmp_path, tmp_path)[1]
@@ -74,17 +81,18 @@ def test_work_is_done_only_while_nothing_has_changed(change, finished, tmp_path)
             old.read_bytes() + (b"x" if change == f"the {'network' if 'keras' in new.name else 'file'}" else b"")
         )
     np.save(changed.representative_path, np.load(source.representative_path) + (change == "the images"))
-    changed.record_path.write_text("{}" if change == "the record" else source.record_path.read_text())
+    record = source.work().record.read_text()
+    changed.work().record.write_text("{}" if change == "the record" else record)
     if change == "the licence":
         changed = dataclasses.replace(changed, metadata=dataclasses.replace(ABOUT, license="MIT"))
-    assert changed.is_done() is (change == "nothing")
+    assert (changed.work().finished() is not None) is (change == "nothing")
 
 
 def test_a_killed_conversion_leaves_no_file_and_does_not_stop_the_others(finished, tmp_path, monkeypatch):
     killed, done = jobs_in(finished[0].keras_path.parent, tmp_path)[1], finished[0]
     # An older file of ours must not survive as if it were the new one.
     killed.tflite_path.write_bytes(b"old")
-    killed.record_path.write_text("{}")
+    killed.work().record.write_text("{}")
     started = subprocess.Popen
 
     def start_and_kill(*args, **kwargs):
@@ -92,21 +100,10 @@ def test_a_killed_conversion_leaves_no_file_and_does_not_stop_the_others(finishe
         process.kill()
         return process
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", start_and_kill)
+    monkeypatch.setattr(worker_process.subprocess, "Popen", start_and_kill)
     results = convert_files([killed, done], workers=1)
     assert results[0].error == "The conversion process ended with signal SIGKILL: no message"
     assert results[1].skipped
-    assert files_in(tmp_path) == []
-
-
-def test_an_interrupt_ends_the_running_processes(finished, tmp_path, processes):
-    def interrupt(_):
-        raise KeyboardInterrupt
-
-    running = jobs_in(finished[0].keras_path.parent, tmp_path)[0]
-    with pytest.raises(KeyboardInterrupt):
-        convert_files([running, finished[0]], workers=2, on_done=interrupt)
-    assert [process.returncode for process in processes] == [-signal.SIGKILL]
     assert files_in(tmp_path) == []
 
 
@@ -117,27 +114,81 @@ def test_a_refused_conversion_is_the_jobs_one_line_error(tmp_path):
     assert files_in(tmp_path) == []
 
 
-def write_job(job, path):
-    path.write_text(json.dumps(dataclasses.asdict(job), default=str))
-    return [str(path)]
+# Stands in for a worker: it answers for each file by its name, and dies where that says so.
+FAKE = """
+import json, os, sys, time
+for line in sys.stdin:
+    for job in json.loads(line):
+        name = os.path.basename(job["tflite_path"])
+        if "dies" in name:
+            print("the last words", file=sys.stderr, flush=True)
+            os._exit(3)
+        while "hangs" in name:
+            time.sleep(1)
+        open(job["tflite_path"], "w").write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        print(json.dumps("no" if "fails" in name else None), flush=True)
+"""
 
 
-def test_the_worker_writes_the_file_and_its_record(finished, tmp_path):
-    job = jobs_in(finished[0].keras_path.parent, tmp_path / "out")[0]
-    assert jobs.main(write_job(job, tmp_path / "job.json")) == 0
-    assert job.is_done()
-    assert files_in(tmp_path) == [".net_float32.tflite.conversion.json", "job.json", "net_float32.tflite"]
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """Starts the fake in the place of every worker, and makes jobs for it: networks by the names of their files."""
+    start = subprocess.Popen
+    started, processes = [], []
+
+    def start_fake(command, **options):
+        processes.append(start([sys.executable, "-S", "-c", FAKE], **options))
+        started.append(command[-1])
+        return processes[-1]
+
+    monkeypatch.setattr(worker_process.subprocess, "Popen", start_fake)
+
+    def jobs(*networks):
+        for index, names in enumerate(networks):
+            (tmp_path / f"{index}.keras").write_text(str(index))
+            for name in names:
+                yield ConversionJob(tmp_path / f"{index}.keras", tmp_path / f"{index}_{name}", "float32")
+
+    jobs.started, jobs.processes = started, processes
+    return jobs
 
 
-def test_the_worker_reports_images_that_do_not_fit(finished, tmp_path):
-    np.save(tmp_path / "small.npy", np.zeros((2, 8, 8, 3)))
-    job = dataclasses.replace(
-        finished[1], tflite_path=tmp_path / "net.tflite", representative_path=tmp_path / "small.npy"
-    )
-    assert jobs.main(write_job(job, tmp_path / "job.json")) == 1
-    error = (tmp_path / "error.txt").read_text()
-    assert error == ("ValueError: Expected representative images of shape [N, 16, 16, 3]. Received: (2, 8, 8, 3).")
-    assert not job.tflite_path.exists()
+def test_one_process_takes_network_after_network_and_is_renewed_after_a_few(fake, monkeypatch):
+    monkeypatch.setitem(lanes.NETWORKS_PER_WORKER, PLAIN, 2)
+    jobs = list(fake(["a", "b"], ["a", "b"], ["a"]))
+    results = convert_files(jobs, workers=1)
+    assert [result.error for result in results] == [None] * 5
+    made_by = [job.tflite_path.read_text().split()[0] for job in jobs]
+    assert len(set(made_by[:4])) == 1 and made_by[4] != made_by[0]
+    assert fake.started == [PLAIN, PLAIN]
+
+
+def test_a_process_that_dies_costs_one_file_and_not_those_behind_it(fake):
+    jobs = list(fake(["a", "dies", "b", "fails"], ["a"]))
+    errors = {result.job.tflite_path.name: result.error for result in convert_files(jobs, workers=1)}
+    assert errors == {
+        "0_a": None,
+        "0_dies": "The conversion process ended with exit status 3: the last words",
+        "0_b": None,
+        "0_fails": "no",
+        "1_a": None,
+    }
+
+
+def test_an_interrupt_ends_the_running_processes(fake):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_files(list(fake(["a"], ["hangs"])), workers=2, on_done=interrupt)
+    ended = [process.returncode for process in fake.processes]
+    assert -signal.SIGKILL in ended and None not in ended
+
+
+def test_conversions_see_no_gpu_but_fine_tuning_does(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    seen = [worker_process._environment(module)["CUDA_VISIBLE_DEVICES"] for module in (PLAIN, QUANTIZATION_AWARE)]
+    assert seen == ["-1", "5"]
 
 
 @pytest.mark.parametrize(("workers", "copies"), [(0, 1), (1, 2)])
