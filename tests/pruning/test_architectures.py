@@ -334,9 +334,10 @@ def test_a_network_prunes_what_no_residual_stream_holds_and_runs_masked_as_it_ru
 
 # Name -> (body that gets 8 channels, sizes of the groups).
 SHUFFLED: dict[str, tuple[Callable[[Any], Any], list[int]]] = {
-    # Two units: of 8 channels the left and the right half are tied pair by pair, twice; each unit has a hidden layer.
-    "v2": (_shuffle_net_v2(_shuffle), [2, 2, 2, 2, 4, 6, 6]),
-    "v2_by_functions": (_shuffle_net_v2(_shuffle_by_functions), [2, 2, 2, 2, 4, 6, 6]),
+    # The first unit ties the left four of 8 channels to its own four, and leaves the right four to its kernel. What it
+    # gives is two pairs on the left, tied to the second unit's four, and two pairs on the right.
+    "v2": (_shuffle_net_v2(_shuffle), [2, 2, 4, 4, 6, 6]),
+    "v2_by_functions": (_shuffle_net_v2(_shuffle_by_functions), [2, 2, 4, 4, 6, 6]),
     "v2_by_slices": (_shuffle_net_v2_by_slices, [4, 4, 4, 6]),
     # 12 channels in two parts, shuffled in pairs, and again in two parts leave 3 decisions.
     "v1": (_shuffle_net_v1, [3, 4, 4, 4]),
