@@ -59,9 +59,10 @@ def build_subnet(
     keep = np.append(mask.keep, True)
     layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
     widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
-    inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
     narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
-    subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
+    with default_policy("float32"):
+        inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
+        subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
     _copy_normalization(supernet, subnet)
     for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
         narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.

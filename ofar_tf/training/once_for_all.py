@@ -404,7 +404,7 @@ class OnceForAll(keras.Model):
         Raises:
             ValueError: If the labels have another shape.
         """
-        images, labels = data
+        images, labels = tf.cast(data[0], tf.float32), data[1]  # Keras hands on arrays in its `floatx`.
         outcome = mean_over_parts(
             self._run_networks, [images, self._probabilities(labels)], parts=self._parts, like=self._nothing
         )
