@@ -9,6 +9,7 @@ import keras
 
 from ofar_tf.models.mobilenet_v1 import mobilenet_v1
 from ofar_tf.models.mobilenet_v2 import mobilenet_v2
+from ofar_tf.models.precision import default_policy
 from ofar_tf.models.resnet import cifar_resnet, resnet50
 from ofar_tf.models.user_code import call_function
 from ofar_tf.models.user_model import as_classifier, read_file
@@ -74,6 +75,7 @@ def load(reference: str, *, classes: int, width_multiplier: float = 1.0, small_i
 
     A user's model must be functional Keras (a Sequential model with a known input is turned into one), channels last,
     with one input of RGB images and one output of logits. It sees images in 0..255: scaling them is its own business.
+    It comes out as `as_supernet` makes it: nested models opened, in float32, of any size that its layers allow.
 
     Args:
         reference: A name that `build` takes; or the path of a `.keras` file, whose weights are kept; or
@@ -101,7 +103,8 @@ def load(reference: str, *, classes: int, width_multiplier: float = 1.0, small_i
     if ":" in reference:
         model = call_function(reference, classes=classes, width_multiplier=width_multiplier, small_images=small_images)
         return as_classifier(model, classes=classes, reference=reference)
-    return build(reference, classes=classes, width_multiplier=width_multiplier, small_images=small_images)
+    with default_policy("float32"):  # Whatever the user's keras.json says.
+        return build(reference, classes=classes, width_multiplier=width_multiplier, small_images=small_images)
 
 
 def _unknown(name: str) -> str:
