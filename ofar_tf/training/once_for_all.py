@@ -289,6 +289,7 @@ class OnceForAll(keras.Model):
             ValueError: If the labels have another shape.
         """
         images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = tf.cast(images, tf.float32)  # Keras hands on arrays in its `floatx`.
         return self._update_metrics(
             self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
         )
