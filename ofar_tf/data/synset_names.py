@@ -16,8 +16,8 @@ def named_synsets(class_names: Sequence[str]) -> tuple[str, ...]:
 
     Returns:
         In the same order the first lemma of each synset, as `tench` for `n01440764`; with the number behind it where
-        two classes have the same one (a crane is a bird and a machine, a Cardigan a dog, a cardigan is knitted). The names as they came where any of them is
-        not the number of one of ImageNet's 1,000 classes.
+        two classes have the same one (a crane is a bird and a machine, a Cardigan a dog, a cardigan is knitted). The
+        names as they came where any of them is not the number of one of ImageNet's 1,000 classes.
     """
     lemmas = _lemmas()
     if not all(name in lemmas for name in class_names):
@@ -31,4 +31,4 @@ def named_synsets(class_names: Sequence[str]) -> tuple[str, ...]:
 @functools.cache
 def _lemmas() -> dict[str, str]:
     lines = _FILE.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(" ", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.split(" ", 1) for line in lines)

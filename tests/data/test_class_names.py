@@ -47,10 +47,10 @@ def test_names_of_one_visible_line_are_taken_as_they_are(names):
 @pytest.mark.parametrize("place", [0, 2])
 def test_other_names_are_refused_in_one_line(name, reason, place):
     names = [*GOOD[:place], name, *GOOD[place:]]
-    with pytest.raises(ValueError, match="Expected class names of one visible line each") as error:
+    with pytest.raises(ValueError, match=r"Expected class names of one visible line each") as error:
         check_class_names(names)
     message = str(error.value)
-    assert f"Received: class name {ascii(name)} ({reason})." in message
+    assert f"Received: class name {name!a} ({reason})." in message
     assert message.isascii() and message.isprintable()
 
 
@@ -72,10 +72,12 @@ def test_other_names_are_refused_in_one_line(name, reason, place):
 def test_names_that_look_alike_are_refused_both_named(first, second):
     with pytest.raises(ValueError, match="two or more distinct class names") as error:
         check_class_names(["ant", first, second])
-    assert f"Received: {ascii(first)} and {ascii(second)}." in str(error.value)
+    assert f"Received: {first!a} and {second!a}." in str(error.value)
 
 
 @pytest.mark.parametrize("names", [[], ["cat"]])
 def test_one_class_is_no_classification(names):
-    with pytest.raises(ValueError, match="Expected two or more distinct class names in photos. Received: class_names="):
+    with pytest.raises(
+        ValueError, match=r"Expected two or more distinct class names in photos. Received: class_names="
+    ):
         check_class_names(names, where="photos")

@@ -186,9 +186,7 @@ def test_a_large_split_in_memory_is_permuted_as_a_whole(large_table):
 
 def test_a_run_over_a_large_table_resumes_and_is_shared_out(large_table):
     whole = batches(10, dataset=large_table, augmentation="pad_and_crop")
-    assert_equal_batches(
-        whole[5:], batches(5, dataset=large_table, augmentation="pad_and_crop", start_epoch=1)
-    )
+    assert_equal_batches(whole[5:], batches(5, dataset=large_table, augmentation="pad_and_crop", start_epoch=1))
     own = batches(10, dataset=large_table, augmentation="pad_and_crop", part=(1, 2))
     assert_equal_batches([(images[2:], labels[2:]) for images, labels in whole], own)
     assert values(batches(5, dataset=large_table, seed=2)) != values(batches(5, dataset=large_table))

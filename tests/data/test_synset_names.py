@@ -32,7 +32,12 @@ def test_a_set_of_tensorflow_datasets_has_them(tmp_path):
     folder.mkdir(parents=True)
     builder = tfds.builder("imagenette/160px-v2", data_dir=tmp_path)
     builder.info.features.save_config(folder)
-    split = {"name": "train", "numBytes": "1", "shardLengths": ["1"], "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}"}
+    split = {
+        "name": "train",
+        "numBytes": "1",
+        "shardLengths": ["1"],
+        "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}",
+    }
     information = {"name": "imagenette", "configName": "160px-v2", "version": "1.0.0", "fileFormat": "tfrecord"}
     (folder / "dataset_info.json").write_text(json.dumps({**information, "splits": [split]}))
     names = load_dataset("imagenette/160px-v2", data_dir=tmp_path).class_names
