@@ -46,8 +46,12 @@ def upright(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
         tag: int32 scalar, 1 to 8.
 
     Returns:
-        The image as a viewer shows it, [H, W, C] or [W, H, C].
+        The image as a viewer shows it, [H, W, C] or [W, H, C]; one that is upright is not copied.
     """
+    return tf.cond(tag == UPRIGHT, lambda: image, lambda: _turned(image, tag))
+
+
+def _turned(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     orders = tf.constant([(1, 0, 2) if transposed else (0, 1, 2) for transposed in _TRANSPOSED])
     backwards = tf.constant([(bool(rows), bool(columns), False) for rows, columns in _REVERSED])
     return tf.raw_ops.Reverse(tensor=tf.transpose(image, orders[tag]), dims=backwards[tag])
