@@ -24,7 +24,7 @@ test: .venv/installed
 
 # The exported files in the library that phones use. It needs another absl than we, hence an environment of its own.
 acceptance: .venv/installed .venv-mediapipe/installed
-	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/deploy/test_mediapipe.py
+	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/family/test_mediapipe.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
 from ofar_tf.data import resize_batch
-from ofar_tf.deploy.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.pruning.subnet import build_subnet
 
 RATES = (0.0, 0.3, 0.5, 0.75)
@@ -20,7 +20,7 @@ def measure(network: str, *, resolutions: tuple[int, ...], size: int, repetition
     model = networks.frozen_trainer(network, RATES, resolutions)
     batches = [networks.batch(size, resolutions[0]) for _ in range(4)]
     images = PoolImages(calibration=lambda: batches, evaluation=lambda: batches)
-    accuracy = PoolAccuracy(model.supernet, model.groups, images)
+    accuracy = PoolAccuracy(model.supernet, model.groups, images, task=model.task)
     alone = [build_subnet(model.supernet, model.groups, mask, trainable_copy=True) for mask in model.pool.masks]
     # Calibration runs in training mode, where BatchNorm computes statistics; so does the pass it is held against.
     passes = [

@@ -10,9 +10,9 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from ofar_tf import flags, models
-from ofar_tf.config import TrainConfig
 from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import PlannedStructure, plan_pool
 
 CHECKOUT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from ai_edge_litert.options import CpuOptions, Options
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
-from ofar_tf.deploy.tflite import convert
+from ofar_tf.conversion.converter import convert
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules

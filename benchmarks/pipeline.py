@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
-from ofar_tf.config import TrainConfig
-from ofar_tf.experiment import Experiment
+from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

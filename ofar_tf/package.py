@@ -5,14 +5,14 @@ python -m ofar_tf.package --export_dir=RUN/export --package_dir=OUT \
 """
 
 from ofar_tf import flags
-from ofar_tf.config import PackageConfig
+from ofar_tf.shipping.package_config import PackageConfig
 
 
 def main(config: PackageConfig) -> None:
     """Runs the command."""
-    from ofar_tf.deploy.play.device_tier import parse_tiers
-    from ofar_tf.deploy.play.play_package import write_package
-    from ofar_tf.deploy.play.tier_table import print_tiers
+    from ofar_tf.shipping.play.device_tier import parse_tiers
+    from ofar_tf.shipping.play.play_package import write_package
+    from ofar_tf.shipping.play.tier_table import print_tiers
 
     with flags.one_line_errors():
         chosen = write_package(
@@ -20,6 +20,7 @@ def main(config: PackageConfig) -> None:
             config.package_dir,
             tiers=parse_tiers(config.tiers),
             steps_down=config.steps_down,
+            prefer=config.prefer,
             pack_name=config.pack_name,
             delivery=config.delivery,
         )

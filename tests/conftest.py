@@ -1,7 +1,7 @@
-"""What every test relies on: a quiet TensorFlow, and command lines without processes."""
+"""What every test relies on: a quiet TensorFlow, command lines without processes, tiny networks and their files."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,16 @@ from absl import flags as absl_flags
 # Read when TensorFlow and Matplotlib are first imported, also by the processes that tests start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+import keras
+import numpy as np
+
+from ofar_tf.checks.verdict import FileChecks
+from ofar_tf.conversion import lanes
+from ofar_tf.conversion.converter import convert, open_network
+from ofar_tf.conversion.worker import run_jobs
+from ofar_tf.family.manifest import ManifestHeader, Metrics, ModelEntry
+from ofar_tf.tflite.classifier import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -41,3 +51,149 @@ def parse_command() -> Callable[..., Any]:
         return flags.parse(kind, values, ["ofar-command", *arguments])
 
     return parse
+
+
+def build_tiny_network(resolution: int = 16, *, classes: int = 3, seed: int = 0) -> keras.Model:
+    """A network with every kind of layer that our models export: BatchNorm, depthwise, residual add, pooling."""
+    layers = keras.layers
+    random = np.random.default_rng(seed)
+    image = keras.Input((resolution, resolution, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = stem = layers.ReLU(6)(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6)(layers.BatchNormalization()(x))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 1, use_bias=False)(x))
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, stem]))
+    model = keras.Model(image, layers.Softmax()(layers.Dense(classes)(x)))
+    for weight in model.weights:
+        # Statistics and scales that are neither 0 nor 1, so that nothing passes by accident.
+        positive = weight.name in ("gamma", "moving_variance")
+        weight.assign(random.uniform(0.5, 1.5, weight.shape) if positive else random.normal(0, 0.7, weight.shape))
+    return model
+
+
+def make_images(resolution: int = 16, *, count: int = 24, seed: int = 1) -> np.ndarray:
+    """Float images in 0..255, each with a colour of its own and some noise; none reaches 0 or 255 exactly."""
+    random = np.random.default_rng(seed)
+    colours = random.uniform(20, 235, (count, 1, 1, 3))
+    return np.clip(colours + random.normal(0, 15, (count, resolution, resolution, 3)), 1, 254).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., keras.Model]:
+    return build_tiny_network
+
+
+@pytest.fixture(scope="session")
+def make_images_at() -> Callable[..., np.ndarray]:
+    return make_images
+
+
+@pytest.fixture(scope="session")
+def network() -> keras.Model:
+    return build_tiny_network()
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    return make_images()
+
+
+@pytest.fixture(scope="session")
+def labels(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The classes that Keras gives, so Keras's accuracy is 1."""
+    return network.predict(images, verbose=0).argmax(-1)
+
+
+@pytest.fixture(scope="session")
+def converted(
+    network: keras.Model, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Gives the network's file of a precision, converted at the first call."""
+    folder = tmp_path_factory.mktemp("converted")
+
+    def file(precision: str) -> Path:
+        path = folder / f"{precision}.tflite"
+        if not path.exists():
+            path.write_bytes(convert(network, precision=precision, representative_images=images))
+        return path
+
+    return file
+
+
+class InProcessWorker:
+    """Stands in for a worker process and converts in this one, without the seconds that TensorFlow takes to load."""
+
+    def __init__(self, module: str, **_: Any):
+        self.module, self.networks = module, 0
+
+    def begin(self, jobs: Any) -> None:
+        self.networks += 1
+        self.answers = run_jobs(jobs, open_network)
+
+    def answer(self) -> str | None:
+        return next(self.answers)
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def in_process() -> Iterator[None]:
+    """Converts in this process, where processes are not what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "WorkerProcess", InProcessWorker)
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_entry() -> Callable[..., ModelEntry]:
+    """Makes a manifest entry by hand, of a file that passed unless `reasons` are given."""
+
+    def make(name: str, *, macs: int, top1: float, reasons: tuple[str, ...] = (), **changes: Any) -> ModelEntry:
+        quantization = changes.setdefault("quantization", "float32")
+        checks = FileChecks(
+            passed=not reasons,
+            reasons=reasons,
+            runs=True,
+            finite=True,
+            builtin_only=True,
+            stateless=True,
+            static_shape=True,
+            operators={"CONV_2D": 3},
+            images=32,
+            max_difference=1e-7,
+            argmax_agreement=1.0,
+            tolerance=1e-3,
+        )
+        values: dict[str, Any] = {
+            "id": name,
+            "path": f"{name}/{name}_{quantization}.tflite",
+            "sha256": "0" * 64,
+            "bytes": 1000,
+            "structure": "small",
+            "rate": 0.5,
+            "resolution": 16,
+            "macs": macs,
+            "params": 100,
+            "input": TensorInfo("image", "float32", (1, 16, 16, 3), (0.0, 255.0)),
+            "output": TensorInfo("probabilities", "float32", (1, 3), (0.0, 1.0)),
+            "labels": "labels.txt",
+            "metrics": Metrics(top1=top1, top5=1.0, images=200, keras_top1=top1),
+            "checks": checks,
+        }
+        return ModelEntry(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def header() -> ManifestHeader:
+    return ManifestHeader(
+        versions={"ofar_tf": "0.1.0"},
+        git="abc123",
+        dataset={"name": "fashion_mnist_mini", "eval_split": "test"},
+        seed=7,
+        created="2026-01-02T03:04:05+00:00",
+    )

@@ -15,9 +15,12 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from sudden_death import die_at_random, end_of
 
-from ofar_tf import evaluate, export, training_run
-from ofar_tf.atomic_file import sha256_of
-from ofar_tf.config import EvaluateConfig, ExportConfig, TrainConfig
+from ofar_tf import evaluate, export
+from ofar_tf.files.atomic_file import sha256_of
+from ofar_tf.run import training_run
+from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.run.train_config import TrainConfig
 
 
 def train_and_evaluate(run_dir):

@@ -17,7 +17,7 @@ import numpy as np
 from sudden_death import die, die_at_random, end_of
 
 from ofar_tf import train
-from ofar_tf.config import TrainConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.checkpoints import Checkpoints
 

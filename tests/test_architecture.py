@@ -1,17 +1,38 @@
-"""The house as DESIGN.md draws it: which way imports fall, and what every module owes its readers."""
+"""The house as docs/design.md draws it: which way imports fall, and what every module owes its readers."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "ofar_tf"
-ROOMS = ("data", "models", "pruning", "search", "training", "deploy")
+CHECKOUT = Path(__file__).parents[1]
+PACKAGE = CHECKOUT / "ofar_tf"
+# Each room may import from those before it.
+ROOMS = (
+    "text",
+    "files",
+    "devices",
+    "tflite",
+    "data",
+    "models",
+    "pruning",
+    "tasks",
+    "search",
+    "training",
+    "evaluation",
+    "conversion",
+    "checks",
+    "family",
+    "run",
+    "shipping",
+)
 COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix")
-# Values and files that know nothing of the project: any room may use them.
-LEAVES = {"ofar_tf.quantities", "ofar_tf.atomic_file", "ofar_tf.folder_lock", "ofar_tf.tables"}
+# What is at the top belongs to no room: the doors, which open any of them, and the version, which any room may read.
+DOORS = (*COMMANDS, "library", "flags", "console")
+VERSION = "ofar_tf._version"
 MODULES = {
     ".".join(("ofar_tf", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -50,22 +71,25 @@ def room_of(module: str) -> str | None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_from_the_rooms_to_its_left(room: str) -> None:
-    left = {"data": (), "models": (), "deploy": ("data", "models", "pruning", "search")}.get(
-        room, ROOMS[: ROOMS.index(room)]
-    )
+def test_a_room_imports_only_from_the_rooms_above_it(room: str) -> None:
+    above = ROOMS[: ROOMS.index(room)]
     wrong = [
         f"{module} imports {name}"
         for module in MODULES
         if room_of(module) == room
-        for name in ours(module) - LEAVES
-        if room_of(name) not in (room, *left)
+        for name in ours(module) - {VERSION}
+        if room_of(name) not in (room, *above)
     ]
     assert wrong == []
 
 
-def test_leaves_import_nothing_of_ours() -> None:
-    assert [name for leaf in LEAVES for name in ours(leaf)] == []
+def test_every_module_is_in_a_room_or_is_a_door() -> None:
+    loose = {module for module in MODULES if room_of(module) is None}
+    assert loose == {"ofar_tf", VERSION, *(f"ofar_tf.{door}" for door in DOORS)}
+
+
+def test_the_version_imports_nothing_of_ours() -> None:
+    assert ours(VERSION) == set()
 
 
 def test_only_flags_and_the_commands_know_the_command_line() -> None:
@@ -136,3 +160,20 @@ def test_modules_and_functions_stay_small() -> None:
 
 def _first_statement(function: ast.FunctionDef) -> ast.stmt:
     return function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+
+
+def test_every_decision_and_section_that_the_code_cites_can_be_looked_up() -> None:
+    headings = (CHECKOUT / "docs" / "design.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^### (D\d+)\.", headings, re.MULTILINE))
+    known |= {f"section {number}" for number in re.findall(r"^## (\d+)\.", headings, re.MULTILINE)}
+    cited = {entry for path in MODULES.values() for entry in _citations(path.read_text(encoding="utf-8"))}
+    assert {"D1", "D28", "section 4"} <= cited
+    assert cited - known == set()
+    assert known >= {f"D{number}" for number in range(1, 29)}
+
+
+def _citations(text: str) -> Iterator[str]:
+    """Yields what a text cites, `DESIGN D9`, `DESIGN D13, D21` or `DESIGN section 4`, also over the end of a line."""
+    for found in re.finditer(r"DESIGN((?:[\s#,]+(?:and\s+|section\s+)?(?:D?\d+)\b)+)", text):
+        yield from re.findall(r"D\d+", found[1])
+        yield from (f"section {number}" for number in re.findall(r"section\s+(\d+)", found[1]))

@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from ofar_tf import evaluate, train
-from ofar_tf.config import EvaluateConfig, TrainConfig
-from ofar_tf.folder_lock import FolderLock
+from ofar_tf.files.folder_lock import FolderLock
+from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
 SETTINGS = {

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from ofar_tf.config import ExportConfig, TrainConfig
 from ofar_tf.data import ImageDataset
-from ofar_tf.experiment import Experiment
 from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
+from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import PlannedStructure, plan_pool
 
 CHECKOUT = Path(__file__).parents[1]

@@ -10,8 +10,12 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
-from ofar_tf.config import EvaluateConfig, ExportConfig, PackageConfig, SelectConfig, TrainConfig
-from ofar_tf.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.shipping.package_config import PackageConfig
+from ofar_tf.shipping.select_config import SelectConfig
 
 COMMANDS = {
     "train": TrainConfig,

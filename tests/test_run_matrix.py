@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ofar_tf import flags
-from ofar_tf.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 
 TINY = """
 overrides = [

@@ -75,14 +75,14 @@ def test_the_wheel_holds_the_package_alone(wheel: Path, checkout: Path) -> None:
     modules = {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf").rglob("*.py")}
     data = {"ofar_tf/py.typed", "ofar_tf/data/fashion_mnist_mini.npz", "ofar_tf/data/imagenet_names.txt"}
     data |= {f"ofar_tf/data/{name}.LICENSE" for name in ("fashion_mnist_mini", "imagenet_names")}
-    for folder in ("report/page", "play/templates"):
-        data |= {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf/deploy" / folder).iterdir()}
-    data |= {"ofar_tf/deploy/manifest.schema.json"}
+    for folder in ("family/report/page", "shipping/play/templates"):
+        data |= {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf" / folder).iterdir()}
+    data |= {"ofar_tf/family/manifest.schema.json"}
     assert {name for name in names if name.startswith("ofar_tf/")} == modules | data
     assert f"{metadata}/licenses/LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/data/fashion_mnist_mini.LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/data/imagenet_names.LICENSE" in names
-    assert f"{metadata}/licenses/ofar_tf/deploy/report/page/chart.LICENSE" in names
+    assert f"{metadata}/licenses/ofar_tf/family/report/page/chart.LICENSE" in names
 
 
 def test_the_installed_package_is_the_one_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ofar_tf import atomic_file
 from ofar_tf.data.class_folders import ClassFolder
 from ofar_tf.data.decoding import decode_stored, depth_of
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
+from ofar_tf.files import atomic_file
 
 _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
 # Opening files takes longer than listing them, minutes at ImageNet's size. From here on it is remembered what was

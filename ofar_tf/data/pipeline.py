@@ -42,17 +42,11 @@ def training_batches(
     *,
     batch_size: int,
     resolution: int,
-    augmentation: str,
-    flip: bool,
-    crop_scale: tuple[float, float] = (0.25, 1.0),
-    color_jitter: float = 0.0,
-    rand_augment_layers: int = 0,
-    rand_augment_magnitude: float = 9.0,
-    mixup_alpha: float = 0.0,
-    cutmix_alpha: float = 0.0,
-    classes: int | None = None,
+    augmentation: Augmentation,
+    mixing: Mixing | None = None,
     seed: int,
     start_epoch: int = 0,
+    start_step: int = 0,
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
@@ -60,26 +54,20 @@ def training_batches(
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
     What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
-    only. So a run that is resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no
-    other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
-    left out of the epoch; they are other ones each time.
+    only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
+    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
+    not fill a batch are left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.
         split: A split string.
         batch_size: Images in a batch, B.
         resolution: Side R of the images, in pixels.
-        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `Augmentation`.
-        flip: Whether half of the images are mirrored.
-        crop_scale: Least and greatest part of the area in a random resized crop.
-        color_jitter: Strength of random brightness, contrast, saturation and hue, 0 (none) to 1; 0.4 is usual.
-        rand_augment_layers: Number of RandAugment's operations on each image; 0 for none, 2 is usual.
-        rand_augment_magnitude: Strength of these operations, 0 to 10.
-        mixup_alpha: Parameter of MixUp's Beta distribution; 0 for no MixUp. See `Mixing`.
-        cutmix_alpha: Parameter of CutMix's Beta distribution; 0 for no CutMix. See `Mixing`.
-        classes: Number of classes K of mixed labels; None for those of the data set.
+        augmentation: How each image is varied.
+        mixing: How the images of a batch are mixed with each other; None for not at all.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
+        start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
             With MixUp or CutMix, images are mixed with others of the same part.
         shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
@@ -99,16 +87,12 @@ def training_batches(
     if not 0 <= number < parts or batch_size % parts:
         raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     check_view(resolution)
-    views = Augmentation(
-        augmentation,
-        flip=flip,
-        crop_scale=crop_scale,
-        color_jitter=color_jitter,
-        rand_augment_layers=rand_augment_layers,
-        rand_augment_magnitude=rand_augment_magnitude,
-    )
-    mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    _check_at_least(0, start_epoch=start_epoch)
+    if mixing is not None and mixing.classes < len(dataset.class_names):
+        raise ValueError(
+            f"Expected at least the {len(dataset.class_names)} classes of {dataset.name}. "
+            f"Received: classes={mixing.classes}."
+        )
+    _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
     if shuffle_buffer is not None:
         _check_at_least(1, shuffle_buffer=shuffle_buffer)
     shares, decode = shuffled_shares(
@@ -123,9 +107,10 @@ def training_batches(
     )
 
     def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        return views.view(decode(record), draw, resolution=resolution)
+        return augmentation.view(decode(record), draw, resolution=resolution)
 
     together = _are_small(dataset, split, resolution)
+    shares = shares.skip(start_step) if start_step else shares
     viewed = _viewed(shares, view, count=batch_size // parts, together=together)
     return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
 
@@ -207,22 +192,15 @@ def _are_small(dataset: ImageDataset, split: str, resolution: int) -> bool:
     return image.shape.is_fully_defined() and max(*image.shape[:2], resolution) <= _SMALL_SIDE
 
 
-def _mixed(batches: tf.data.Dataset, mixing: Mixing) -> tf.data.Dataset:
+def _mixed(batches: tf.data.Dataset, mixing: Mixing | None) -> tf.data.Dataset:
     """Takes the images' seeds off the batches, and mixes these if asked to."""
-    if not mixing.mixes:
+    if mixing is None or not mixing.mixes:
         return batches.map(lambda images, labels, draws: (images, labels))
     return batches.map(
         lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-
-
-def _classes_of(dataset: ImageDataset, classes: int | None) -> int:
-    known = len(dataset.class_names)
-    if classes is not None and classes < known:
-        raise ValueError(f"Expected at least the {known} classes of {dataset.name}. Received: classes={classes}.")
-    return classes or known
 
 
 def _check_at_least(least: int, **values: int) -> None:

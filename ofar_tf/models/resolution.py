@@ -1,11 +1,47 @@
-"""The smallest images that a network can be trained on."""
+"""The images that a network can be trained on: how small, or of which one size."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
+from ofar_tf.data.size import Resolution, Size
+
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
 _PROBE = 2**15
+
+
+def fixed_size(model: keras.Model) -> int | None:
+    """Returns the one size of square images that a model takes, in pixels, or `None` where height and width are free.
+
+    Args:
+        model: A functional model with one input `[batch, height, width, channels]`.
+    """
+    sizes = [size for size in model.inputs[0].shape[1:3] if size is not None]
+    return max(sizes, default=None)
+
+
+def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[Resolution]]) -> None:
+    """Refuses resolutions that a model cannot be trained or run at.
+
+    Args:
+        model: A functional model with one input `[batch, height, width, channels]`.
+        lists: Resolutions in pixels, by the name that the user knows the list by.
+
+    Raises:
+        ValueError: If one is not the model's fixed size, is below its stride, or fits it for another reason not, as
+            where maps are halved, doubled and joined again.
+    """
+    fixed, smallest = fixed_size(model), smallest_resolution(model)
+    allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
+    for name, resolutions in lists.items():
+        for resolution in resolutions:
+            size = Size.of(resolution)
+            sides = size.height, size.width
+            if any(side != fixed if fixed else side < smallest for side in sides):
+                raise ValueError(f"Expected {name} for {model.name} {allowed}. Received: {resolution}.")
+            if not _runs(model, (None, *sides, model.inputs[0].shape[3])):
+                raise ValueError(f"Expected {name} that {model.name} can run at. Received: {resolution}.")
 
 
 def smallest_resolution(model: keras.Model) -> int:
@@ -21,9 +57,10 @@ def smallest_resolution(model: keras.Model) -> int:
         `small_images=True`. Maps of one pixel, which global pooling gives, do not count. Where `valid` padding asks for
         more, the smallest size that runs. For a model with a fixed input size this size: it runs at no other.
     """
-    _, height, width, channels = model.inputs[0].shape
-    if height is not None and width is not None:
-        return max(height, width)
+    channels = model.inputs[0].shape[3]
+    fixed = fixed_size(model)
+    if fixed is not None:
+        return fixed
     shapes = _feature_maps(model, [(_PROBE, _PROBE, channels)])
     coarsest = min(size for shape in shapes if len(shape) == 4 for size in shape[1:3] if size is not None and size > 1)
     resolution = round(_PROBE / coarsest)

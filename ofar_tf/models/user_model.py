@@ -1,16 +1,25 @@
-"""Models that users bring, read from a file or built by their code: the checks of what this package needs."""
+"""Models that users bring, from a file, from code or from a notebook: what this package asks of them, at every door."""
 
-from collections.abc import Iterator
+import logging
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from ofar_tf.models.flattening import flattened, is_flat
+from ofar_tf.models.free_size import with_free_size
+from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional
+from ofar_tf.models.logits import final_activation
+from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.user_code import one_line
+from ofar_tf.models.user_modules import load_announced
 
 
 def read_file(path: str) -> keras.Model:
     """Reads a saved model with its weights, without its optimizer and losses.
+
+    The user's modules that a run needs are imported first, in the process that `UserModules.load` was called in and in
+    those that it has started.
 
     Args:
         path: Path of a `.keras` file.
@@ -24,90 +33,142 @@ def read_file(path: str) -> keras.Model:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a saved Keras model. Received: {path}, which does not exist.")
+    load_announced()
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types; whatever it was, the user's file is what must change.
         raise ValueError(f"Expected a .keras file that Keras can read. Received: {path}: {one_line(error)}") from error
 
 
-def as_classifier(model: Any, *, classes: int, reference: str) -> keras.Model:
-    """Checks that a model can be trained here; makes it functional and of one tensor in, one tensor out.
+def as_supernet(model: Any, *, reference: str) -> keras.Model:
+    """Makes a model one that can be pruned and trained: functional, of one level, in float32, at any size it allows.
 
     Args:
         model: What the user gave.
-        classes: Number of classes of the data set.
         reference: What the user calls it, for the errors.
 
     Returns:
-        A functional model from `[batch, height, width, 3]` to logits `[batch, classes]`, sharing the given weights.
+        The same model if it is such a model already. Otherwise one that computes the same and consists of the same
+        layers, with the same variables; only layers of other number formats, or whose name is taken twice, are copied.
 
     Raises:
-        ValueError: If it is not a functional Keras model, uses channels first, has other inputs or outputs, or ends in
-            softmax.
+        ValueError: If it is not a functional Keras model, uses channels first, is quantized, has other inputs than RGB
+            images, or sizes that are not square.
     """
-    functional = _functional(model, reference)
-    if any(getattr(layer, "data_format", None) == "channels_first" for layer in _layers(functional)):
+    _check_kind(model, reference)
+    _check_layers(model, reference)
+    shape = _image_shape(model, reference)
+    flat = model if is_flat(model) else _flattened(model, shape, reference)
+    formats = sorted({each.dtype_policy.name for each in inner_layers(model) if not computes_in_float32(each)})
+    if formats:
+        logging.getLogger(__name__).warning(
+            "%s computes in %s; its networks are trained and shipped in float32 (dtype_policy is for training alone).",
+            reference,
+            ", ".join(formats),
+        )
+    return with_free_size(flat, reference=reference)
+
+
+def as_classifier(model: Any, *, reference: str, classes: int | None = None) -> keras.Model:
+    """Makes a model such that it can be pruned and trained to classify images.
+
+    Args:
+        model: What the user gave.
+        reference: What the user calls it, for the errors.
+        classes: Number of classes of the data set; any number of at least two by default.
+
+    Returns:
+        A functional model from `[batch, height, width, 3]` to logits `[batch, classes]`, see `as_supernet`.
+
+    Raises:
+        ValueError: If `as_supernet` refuses it, it has other outputs, or ends in softmax or sigmoid.
+    """
+    _check_kind(model, reference)
+    _check_outputs(model, reference, classes)
+    supernet = as_supernet(model, reference=reference)
+    probabilities = final_activation(supernet)
+    if probabilities is not None:
+        raise ValueError(
+            f"Expected a model that gives logits: remove the final {probabilities}. "
+            f"Received: {reference}, whose last layer is a {probabilities}."
+        )
+    return supernet
+
+
+def warn_of_frozen_layers(model: keras.Model) -> None:
+    """Logs a warning if layers of a model are frozen: their channels are pruned like all others.
+
+    Args:
+        model: A supernet.
+    """
+    weighted = [layer for layer in model.layers if layer.weights]
+    frozen = [layer.name for layer in weighted if not all(each.trainable for each in inner_layers(layer))]
+    if frozen:
+        logging.getLogger(__name__).warning(
+            "%d of %d layers with weights are frozen (trainable=False), %s first: nothing in them is trained, but "
+            "their channels are pruned like all others. Excluded groups stay whole.",
+            len(frozen),
+            len(weighted),
+            frozen[0],
+        )
+
+
+def _check_kind(model: Any, reference: str) -> None:
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call and not is_functional(model):
+        raise ValueError(
+            "Expected a Sequential model that starts with keras.Input. "
+            f"Received: {reference}, whose input shape is unknown."
+        )
+    if not is_functional(model):
+        raise ValueError(
+            "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
+            f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
+        )
+
+
+def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> None:
+    outputs = [tuple(tensor.shape) for tensor in model.outputs]
+    logits = outputs[0][-1] if len(outputs) == 1 and len(outputs[0]) == 2 else None
+    if logits is None or logits != (classes or logits):
+        raise ValueError(
+            f"Expected a model with one output [batch, {classes or 'classes'}], a logit for each class of the data "
+            f"set. Received: {reference} with output shapes {outputs}."
+        )
+    if logits < 2:
+        raise ValueError(f"Expected a model with logits for at least two classes. Received: {reference} with one.")
+
+
+def _check_layers(model: keras.Model, reference: str) -> None:
+    if any(getattr(layer, "data_format", None) == "channels_first" for layer in flat_layers(model)):
         raise ValueError(f"Expected a model with data_format channels_last. Received: {reference} with channels_first.")
-    inputs = [tuple(tensor.shape) for tensor in functional.inputs]
+    quantized = [layer.name for layer in inner_layers(model) if getattr(layer, "quantization_mode", None)]
+    if quantized:
+        raise ValueError(
+            f"Expected a model of floating point weights. Received: {reference}, whose layer {quantized[0]!r} is "
+            "quantized."
+        )
+
+
+def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | None, int]:
+    inputs = [tuple(tensor.shape) for tensor in model.inputs]
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][0] is not None or inputs[0][3] != 3:
         raise ValueError(
             "Expected a model with one input of RGB images, [batch, height, width, 3]. "
             f"Received: {reference} with input shapes {inputs}."
         )
-    outputs = [tuple(tensor.shape) for tensor in functional.outputs]
-    if outputs != [(None, classes)]:
+    _, height, width, _ = inputs[0]
+    if height != width:
         raise ValueError(
-            f"Expected a model with one output [batch, {classes}], a logit for each class of the data set. "
-            f"Received: {reference} with output shapes {outputs}."
+            "Expected a model for square images, or of any height and width. "
+            f"Received: {reference}, whose input is {height}x{width}."
         )
-    if _ends_in_softmax(functional):
+    return height, width, 3
+
+
+def _flattened(model: keras.Model, shape: tuple[int | None, int | None, int], reference: str) -> keras.Model:
+    try:
+        return flattened(model, shape=shape, reference=reference)
+    except (KeyError, IndexError, TypeError, NotImplementedError) as error:
         raise ValueError(
-            "Expected a model that gives logits: remove the final softmax. "
-            f"Received: {reference}, whose last layer is a softmax."
-        )
-    if keras.tree.is_nested(functional.input) or keras.tree.is_nested(functional.output):
-        # A model made from lists or dicts wants them as inputs and gives dicts back; training has plain tensors.
-        return keras.Model(functional.inputs[0], functional.outputs[0], name=functional.name)
-    return functional
-
-
-def _functional(model: Any, reference: str) -> keras.Model:
-    if isinstance(model, keras.Sequential):
-        try:
-            return keras.Model(model.inputs, model.outputs, name=model.name)
-        except (ValueError, AttributeError) as error:
-            raise ValueError(
-                "Expected a Sequential model that starts with keras.Input. "
-                f"Received: {reference}, whose input shape is unknown."
-            ) from error
-    functional = _functional_class()
-    if isinstance(model, functional) and type(model).call is functional.call:
-        return model
-    raise ValueError(
-        "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
-        f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
-    )
-
-
-def _functional_class() -> Any:
-    # Keras exports no name for the class. A subclass with a `call` of its own would lose it when it is cloned.
-    tensor = keras.Input(())
-    return type(keras.Model(tensor, tensor))
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-
-
-def _ends_in_softmax(model: keras.Model) -> bool:
-    if isinstance(model, keras.Sequential):
-        last = model.layers[-1]
-    else:  # The layer that was made last need not be the output.
-        last = next(operation for operation in model.operations if operation.name == model.output_names[0])
-    if isinstance(last, keras.Sequential) or hasattr(last, "operations"):  # A functional model has these.
-        return _ends_in_softmax(last)
-    # Softmax is both a layer's and an operation's class name.
-    return type(last).__name__ == "Softmax" or getattr(last, "activation", None) is keras.activations.softmax
+            f"Expected a model whose nested models can be opened. Received: {reference}: {one_line(error)}"
+        ) from error

@@ -1,10 +1,11 @@
-"""What this package asks of a model, and the one order in which it walks through a model's layers."""
+"""What tracing asks of a model, and its inputs in order."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import keras
+
+from ofar_tf.data.size import Size
+from ofar_tf.models.functional_graph import flat_layers, is_functional
 
 
 def check_functional(model: Any) -> None:
@@ -28,50 +29,25 @@ def check_functional(model: Any) -> None:
             )
 
 
-def is_functional(layer: Any) -> bool:
-    """Returns whether a layer is a graph of layers; a Sequential model with a known input is one too."""
-    if isinstance(layer, keras.Sequential):
-        return layer.built
-    functional = _functional_class()
-    return isinstance(layer, functional) and type(layer).call is functional.call
+def image_shape(tensor: Any, size: Size, *, batch: int | None = None) -> tuple[int | None, ...]:
+    """Returns the shape of an input of images of a size.
 
+    Args:
+        tensor: An input `[batch, height, width, channels]` of a model.
+        size: Theirs.
+        batch: How many images, `None` for any number.
 
-def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, nested models included and opened, in an order that clones share."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from flat_layers(layer)
+    Raises:
+        ValueError: If the model was built for another size.
+    """
+    asked = (size.height, size.width)
+    fixed = [(given, own) for given, own in zip(asked, tensor.shape[1:3], strict=True) if own is not None]
+    if any(given != own for given, own in fixed):
+        raise ValueError(f"Expected resolution={fixed[0][1]}, the model's fixed input size. Received: {size}.")
+    return (batch, *asked, tensor.shape[-1])
 
 
 def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
     """Returns the input layers of a functional model, in the order of `model.inputs`."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
     return [next(layer for layer in layers if layer.output is tensor) for tensor in model.inputs]
-
-
-def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any]) -> keras.Model:
-    """Runs a model's own layers once more, one by one.
-
-    Args:
-        model: A functional model, or a Sequential one with a known input.
-        inputs: One tensor for each of its inputs.
-        call: Stands in for every call: gets the layer and its arguments, and returns what the layer would.
-
-    Returns:
-        A model of the same layers, from `inputs` to what `call` made of them.
-    """
-    functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
-    return keras.models.clone_model(
-        functional,
-        input_tensors=keras.tree.pack_sequence_as(functional.input, list(inputs)),
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
-
-
-@cache
-def _functional_class() -> Any:
-    # Keras exports no name for the class.
-    tensor = keras.Input(())
-    return type(keras.Model(tensor, tensor))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ofar_tf import atomic_file
+from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.mask_similarity import cosine_similarity
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.slicing import Slices, gates_of, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet, copy_weights
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ofar_tf import models
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.subnet import build_subnet, extract_subnet
 

@@ -1,0 +1,1 @@
+"""Whether a TFLite file is what its Keras parent promises, and where rounding hurts."""

@@ -1,0 +1,126 @@
+"""What is to be converted, and how a conversion ended."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Work
+from ofar_tf.files.json_values import from_json
+from ofar_tf.tflite.metadata import FileMetadata
+
+
+@dataclass(frozen=True)
+class ConversionJob:
+    """One file to convert.
+
+    Attributes:
+        keras_path: The model, a `.keras` file of stock layers.
+        tflite_path: The file to write.
+        precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
+        representative_path: A `.npy` file with images [N, r, r, 3], uint8 or float, values in 0..255; for calibrated
+            precisions only.
+        metadata: What the file says about itself; None to leave that out.
+        fine_tuning: For fine-tuned precisions only, whose images are those that are trained on.
+    """
+
+    keras_path: Path
+    tflite_path: Path
+    precision: str
+    representative_path: Path | None = None
+    metadata: FileMetadata | None = None
+    fine_tuning: FineTuning | None = None
+
+    def __post_init__(self) -> None:
+        if precision_named(self.precision).fine_tuned != (self.fine_tuning is not None):
+            raise ValueError(
+                "Expected fine-tuning exactly where the precision needs it. "
+                f"Received: precision={self.precision!r}, fine_tuning={self.fine_tuning}."
+            )
+        if precision_named(self.precision).calibrated != (self.representative_path is not None):
+            raise ValueError(
+                "Expected representative images exactly where the precision is calibrated. "
+                f"Received: precision={self.precision!r}, representative_path={self.representative_path}."
+            )
+
+    def work(self) -> "Work[Conversion]":
+        """Returns the conversion as work that is remembered: it depends on the contents of the files as they are now.
+
+        Raises:
+            FileNotFoundError: If the model or the images are missing.
+        """
+        images = self.representative_path
+        libraries = ("tensorflow", *(("tensorflow-model-optimization", "tf-keras") if self.fine_tuning else ()))
+        key = {
+            "keras_sha256": atomic_file.sha256_of(self.keras_path),
+            "representative_sha256": atomic_file.sha256_of(images) if images else None,
+            "precision": self.precision,
+            "metadata": asdict(self.metadata) if self.metadata else None,
+            "fine_tuning": asdict(self.fine_tuning) if self.fine_tuning else None,
+            **{library: importlib.metadata.version(library) for library in libraries},
+        }
+        return Work("conversion", self.tflite_path, Conversion, key, makes_file=True)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a file came to be.
+
+    Attributes:
+        versions: Versions of the programs that made it, by name.
+    """
+
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConversionResult:
+    """How a job ended.
+
+    Attributes:
+        job: The job.
+        error: Why there is no file, in one line; None where there is one.
+        skipped: Whether the file was there already.
+        versions: Versions of the programs that made the file; empty where there is none, or nobody said.
+    """
+
+    job: ConversionJob
+    error: str | None = None
+    skipped: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def jobs_to_line(jobs: Sequence[ConversionJob]) -> str:
+    """Writes jobs as one line of JSON, for another process.
+
+    Args:
+        jobs: The jobs.
+
+    Returns:
+        The line, without its end.
+    """
+    return json.dumps([asdict(job) for job in jobs], default=str)
+
+
+def jobs_from_line(line: str) -> list[ConversionJob]:
+    """Reads what `jobs_to_line` wrote.
+
+    Args:
+        line: The line.
+
+    Returns:
+        The jobs.
+    """
+    return [_job(stored) for stored in json.loads(line)]
+
+
+def _job(stored: dict[str, Any]) -> ConversionJob:
+    paths = {name: Path(stored[name]) for name in ("keras_path", "tflite_path", "representative_path") if stored[name]}
+    metadata = from_json(FileMetadata | None, stored["metadata"], where="metadata")
+    fine_tuning = from_json(FineTuning | None, stored["fine_tuning"], where="fine_tuning")
+    return ConversionJob(precision=stored["precision"], metadata=metadata, fine_tuning=fine_tuning, **paths)

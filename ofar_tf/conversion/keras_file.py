@@ -1,0 +1,74 @@
+"""The `.keras` file of an export, written once."""
+
+import hashlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ofar_tf._version import __version__
+from ofar_tf.conversion.member import FamilyMember
+from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Work
+
+
+def model_digest(model: keras.Model) -> str:
+    """Computes a digest of a model's architecture and weights.
+
+    The bytes of a `.keras` file differ each time it is written (they hold its date), so they cannot tell whether a
+    model has changed.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A `.keras` file of a member.
+
+    Attributes:
+        parity: How far the model agrees with the network that was trained; None where that is not measured.
+    """
+
+    parity: NetworkParity | None
+
+
+def save_once(member: FamilyMember, path: Path, *, classes: int) -> SavedNetwork:
+    """Writes a member's model atomically, unless the very same model is there already.
+
+    A member that knows its origin is not even built then: on a GPU no two calibrations give the same bits, and at
+    ImageNet's scale one takes minutes.
+
+    Args:
+        member: What to build.
+        path: The `.keras` file.
+        classes: The number of classes the model must have.
+
+    Returns:
+        What was found when it was written.
+
+    Raises:
+        ValueError: If the model is not of the shape that the member promises.
+    """
+    model = None if member.origin else member.build(classes=classes)
+    digest = member.origin if model is None else model_digest(model)
+    key = {"digest": digest, "keras": importlib.metadata.version("keras"), "ofar_tf": __version__}
+
+    def save() -> SavedNetwork:
+        built = model or member.build(classes=classes)
+        with atomic_file.replacing(path) as temporary:
+            built.save(temporary)
+        return SavedNetwork(member.measure_parity(built) if member.measure_parity else None)
+
+    return Work("saved", path, SavedNetwork, key, makes_file=True).once(save)

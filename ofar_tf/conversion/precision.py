@@ -1,0 +1,93 @@
+"""The precisions that a network can be exported in, as data."""
+
+from dataclasses import dataclass
+
+FLOAT32_TOLERANCE = 1e-3
+"""Largest accepted difference between a probability of a float32 file and Keras.
+
+Measured: 6e-8 on a net of three convolutions; 3e-5, 4e-5 and 1.5e-4 on MobileNetV1, MobileNetV2 and ResNet-50 with
+random weights and logits stretched to a standard deviation of 4, a hard case. Files that lost their weights are off by
+1e-1 or not finite.
+"""
+
+MAX_TOP1_DROP = 0.01
+"""Largest accepted loss of top-1 accuracy of a file whose numbers were rounded: one point."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the converter is set for one precision, and how its files are judged.
+
+    Attributes:
+        name: The name in file names and in the manifest.
+        summary: What it is, for people.
+        optimized: Whether weights are stored with fewer bits.
+        calibrated: Whether representative images are needed to fix the ranges of the activations.
+        operators: Name of the `tf.lite.OpsSet`; all of them are builtin sets.
+        weights_type: Name of the TensorFlow type that the weights are stored in, or None for the converter's choice.
+        io_type: Name of the type of input and output.
+        tolerance: Largest accepted difference of a probability from Keras; None where the file is judged by its
+            accuracy (`MAX_TOP1_DROP`).
+        fine_tuned: Whether the network is trained on, with rounding, before it is converted:
+            `ofar_tf.conversion.quantization_aware.worker` does both, and the images are training images.
+    """
+
+    name: str
+    summary: str
+    optimized: bool = True
+    calibrated: bool = False
+    operators: str = "TFLITE_BUILTINS"
+    weights_type: str | None = None
+    io_type: str = "float32"
+    tolerance: float | None = None
+    fine_tuned: bool = False
+
+
+_INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+
+PRECISIONS = {
+    precision.name: precision
+    for precision in (
+        Precision("float32", "32-bit floats", optimized=False, tolerance=FLOAT32_TOLERANCE),
+        Precision("float16", "weights stored in 16-bit floats", weights_type="float16"),
+        Precision("dynamic", "8-bit weights, float input, output and activations"),
+        Precision(
+            "int8", "8-bit integers throughout", calibrated=True, operators="TFLITE_BUILTINS_INT8", io_type="uint8"
+        ),
+        Precision(
+            "int8_float_io",
+            "8-bit integers inside, float input and output",
+            calibrated=True,
+            operators="TFLITE_BUILTINS_INT8",
+        ),
+        Precision(
+            "int16x8", "16-bit activations, 8-bit weights, float input and output", calibrated=True, operators=_INT16X8
+        ),
+        Precision(
+            "qat",
+            "8-bit integers throughout, after fine-tuning with rounding",
+            calibrated=True,
+            operators="TFLITE_BUILTINS_INT8",
+            io_type="uint8",
+            fine_tuned=True,
+        ),
+    )
+}
+"""Every precision by its name."""
+
+
+def precision_named(name: str) -> Precision:
+    """Looks a precision up.
+
+    Args:
+        name: A key of `PRECISIONS`.
+
+    Returns:
+        The precision.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"Expected one of the precisions {', '.join(PRECISIONS)}. Received: precision={name!r}.")
+    return PRECISIONS[name]

@@ -1,1 +1,0 @@
-"""How long files take, here by LiteRT's own benchmark, and on phones by what is imported."""

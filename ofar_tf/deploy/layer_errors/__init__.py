@@ -1,1 +1,0 @@
-"""Where rounding hurts: the error of each layer of a quantized file."""

@@ -1,1 +1,0 @@
-"""The resolutions of one structure in one file that shares its weights."""

@@ -1,1 +1,0 @@
-"""Files laid out for Play device targeting, and what an app needs to pick one."""

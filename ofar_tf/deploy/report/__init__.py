@@ -1,1 +1,0 @@
-"""`report.html`: the family on one page that works offline."""

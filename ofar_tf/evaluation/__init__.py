@@ -1,0 +1,1 @@
+"""Networks calibrated, measured and compared."""

@@ -1,0 +1,1 @@
+"""The folder of an exported family and its documents."""

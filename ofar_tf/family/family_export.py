@@ -1,0 +1,279 @@
+"""The export of a whole family: one call, resumable, and no file unchecked.
+
+Five stages, one after the other: the networks are saved, converted, checked, timed, and described. What the first four
+find is remembered beside the files (`ofar_tf.files.finished_work.Work`), so the same call continues an export that was
+killed and repeats nothing whose inputs are the same.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from ofar_tf.checks.measurement import Measurer
+from ofar_tf.conversion.convert_files import convert_files
+from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.conversion.jobs import ConversionJob, ConversionResult
+from ofar_tf.conversion.keras_file import SavedNetwork, save_once
+from ofar_tf.conversion.member import FamilyMember
+from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.stock_networks import family_members
+from ofar_tf.evaluation.pareto import pareto_front
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
+from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.family.documents import describe
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_folder import FamilyFolder
+from ofar_tf.family.file_entry import file_entry
+from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
+from ofar_tf.family.progress_bar import ProgressBar
+from ofar_tf.family.report.search_record import SearchRecord
+from ofar_tf.family.timing import time_files
+from ofar_tf.text.quantities import format_quantity
+from ofar_tf.tflite.metadata import FileMetadata
+
+
+@dataclass(frozen=True)
+class FamilyExport:
+    """How an export ended.
+
+    Attributes:
+        manifest: The files that were written, those that failed a check included, and those of an earlier export that
+            still hold.
+        failures: What went wrong, one line for each file; empty where every file that was asked for is there and
+            passed.
+        warnings: What is not known of files that passed, one line for each: that there are too few images to tell.
+    """
+
+    manifest: Manifest
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def export_pool(
+    trained: TrainedPool,
+    chosen: PoolEvaluation,
+    *,
+    folder: FamilyFolder,
+    labels: Sequence[str],
+    header: ManifestHeader,
+    images: FamilyImages,
+    spec: ExportSpec,
+    search: SearchRecord | None = None,
+    console: Console | None = None,
+) -> FamilyExport:
+    """Exports networks of a trained pool: what the command and the library both call.
+
+    Args:
+        trained: The pool.
+        chosen: The structures and resolutions wanted, as they were evaluated.
+        folder: Where to.
+        labels: The K class names, in the order of the logits.
+        header: How the networks were made; its dataset has the pool's `origin`, see `family_members`.
+        images: What files are made with and measured on.
+        spec: Which files.
+        search: What the structure search found, for the report.
+        console: Where progress is shown; None for standard output.
+
+    Returns:
+        The manifest and what failed.
+
+    Raises:
+        ValueError: If labels make no sense, or images are missing.
+    """
+    members = family_members(trained, chosen, origin=header.dataset["origin"])
+    return export_family(
+        members,
+        folder=folder,
+        labels=labels,
+        header=header,
+        images=images,
+        spec=spec,
+        search=search or SearchRecord(trained.pool),
+        console=console,
+    )
+
+
+def export_family(
+    members: Sequence[FamilyMember],
+    *,
+    folder: FamilyFolder,
+    labels: Sequence[str],
+    header: ManifestHeader,
+    images: FamilyImages,
+    spec: ExportSpec,
+    search: SearchRecord | None = None,
+    console: Console | None = None,
+) -> FamilyExport:
+    """Writes, converts, checks and measures every member in every precision.
+
+    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, and the documents of
+    `ofar_tf.family.documents.describe`, `manifest.json` last: a folder without it is unfinished. Files of an earlier
+    export stay in the manifest while they are unchanged.
+
+    Args:
+        members: The networks, with different ids.
+        folder: Where to.
+        labels: The K class names, in the order of the outputs.
+        header: How the networks were made, for the manifest. If its dataset or versions change, all is measured again.
+        images: What files are made with and measured on.
+        spec: Which files.
+        search: What the structure search found, for the report; None where it is not known.
+        console: Where progress is shown; None for standard output.
+
+    Returns:
+        The manifest and what failed. A file that fails is a result, not an exception.
+
+    Raises:
+        ValueError: If members or labels make no sense, images are missing, or a model is not of the shape its member
+            promises.
+    """
+    _refuse_nonsense(members, labels=labels)
+    images.refuse_missing(spec.precisions)
+    stages = _Stages(members, folder=folder, labels=labels, header=header, images=images, spec=spec)
+    previous = folder.begin(header)
+    steps = 3 if spec.latency_threads else 2
+    with ProgressBar(total=len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
+        saved = stages.save(progress)
+        results = stages.convert(progress)
+        entries = list(stages.check(saved, results, progress))
+        entries = stages.time(entries, progress)
+    asked_for = {entry.path for entry in entries}
+    kept = [entry for entry in previous if entry.path not in asked_for]
+    manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
+    describe(folder, manifest, labels=labels, search=search)
+    warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
+    return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """The stages of an export that are remembered; see `export_family` for the attributes."""
+
+    members: Sequence[FamilyMember]
+    folder: FamilyFolder
+    labels: Sequence[str]
+    header: ManifestHeader
+    images: FamilyImages
+    spec: ExportSpec
+
+    def save(self, progress: ProgressBar) -> dict[str, SavedNetwork]:
+        """Writes the `.keras` files; returns what was found, by the member's id."""
+        saved = {}
+        for member in self.members:
+            saved[member.id] = save_once(member, self.folder.keras_path(member.id), classes=len(self.labels))
+            progress.advance(f"saved {member.id}")
+        return saved
+
+    def convert(self, progress: ProgressBar) -> list[ConversionResult]:
+        """Writes the TFLite files; returns a result for each member and precision in turn."""
+        with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
+            paths = self.images.write(
+                Path(scratch),
+                precisions=self.spec.precisions,
+                resolutions=[member.resolution for member in self.members],
+                representative=self.spec.representative_images,
+                fine_tuning=self.spec.fine_tuning_images,
+            )
+            return convert_files(
+                [self._job(member, name, paths) for member in self.members for name in self.spec.precisions],
+                workers=self.spec.workers,
+                versions=self.header.versions,
+                heirs=self.folder.for_heirs(),
+                on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
+            )
+
+    def check(
+        self, saved: Mapping[str, SavedNetwork], results: Sequence[ConversionResult], progress: ProgressBar
+    ) -> Iterator[ModelEntry]:
+        """Checks and measures the files that were written."""
+        by_path = {result.job.tflite_path: result for result in results}
+        for member in self.members:
+            measurer = Measurer(
+                keras_path=self.folder.keras_path(member.id),
+                batches=partial(self.images.evaluation, member.resolution),
+                evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
+                threads=self.spec.workers,
+                selection=partial(self.images.selection, member.resolution) if self.images.selection else None,
+            )
+            for precision in self.spec.precisions:
+                path = self.folder.tflite_path(member.id, precision)
+                if not by_path[path].error:
+                    yield file_entry(
+                        member,
+                        path,
+                        precision=precision,
+                        measurer=measurer,
+                        folder=self.folder,
+                        parity=saved[member.id].parity,
+                        versions=by_path[path].versions,
+                    )
+                progress.advance(f"checked {path.stem}")
+
+    def time(self, entries: Sequence[ModelEntry], progress: ProgressBar) -> list[ModelEntry]:
+        """Measures latency, and joins what was measured elsewhere or earlier of the same contents."""
+        return time_files(
+            entries,
+            self.folder.path,
+            threads=self.spec.latency_threads,
+            known=self.folder.known_latencies(),
+            on_done=progress.advance,
+        )
+
+    def _job(self, member: FamilyMember, precision: str, images: Mapping[tuple[str, int], Path]) -> ConversionJob:
+        return ConversionJob(
+            keras_path=self.folder.keras_path(member.id),
+            tflite_path=self.folder.tflite_path(member.id, precision),
+            precision=precision,
+            representative_path=images.get((precision, member.resolution)),
+            metadata=self._metadata(member),
+            fine_tuning=self.spec.fine_tuning if precision_named(precision).fine_tuned else None,
+        )
+
+    def _metadata(self, member: FamilyMember) -> FileMetadata:
+        network = (
+            f"Image classifier, {len(self.labels)} classes, {member.resolution}x{member.resolution} pixels, "
+            f"{format_quantity(member.macs)} multiply-adds, structure {member.structure}."
+        )
+        credits = self.spec.credits
+        described = replace(credits, description=f"{credits.description} {network}".strip())
+        return FileMetadata(name=member.id, labels=tuple(self.labels), **vars(described))
+
+
+def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str]) -> None:
+    ids = [member.id for member in members]
+    if not ids or len(set(ids)) < len(ids):
+        raise ValueError(f"Expected at least one member and no id twice. Received: {ids}.")
+    if not labels or any(not label.strip() or len(label.splitlines()) != 1 for label in labels):
+        raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
+
+
+class _Choice(NamedTuple):
+    macs: int
+    top1: float
+
+
+def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
+    """Marks the front among the passing files of each precision and sorts the largest first."""
+    chosen: set[str] = set()
+    for precision in {entry.quantization for entry in entries}:
+        passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
+        points = [_Choice(entry.macs, entry.choice_top1) for entry in passed]
+        front = pareto_front(points, noise=[entry.choice_noise for entry in passed])
+        chosen.update(entry.path for entry, is_best in zip(passed, front, strict=True) if is_best)
+    marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
+    return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))
+
+
+def _failures(
+    results: Sequence[ConversionResult], entries: Sequence[ModelEntry], strangers: Iterator[str]
+) -> Iterator[str]:
+    """Says what went wrong with the files that were asked for; those of an earlier export are not this one's."""
+    yield from (f"{result.job.tflite_path.stem}: {result.error}" for result in results if result.error)
+    failed = (entry for entry in entries if not entry.checks.passed)
+    yield from (f"{Path(entry.path).stem}: {' '.join(entry.checks.reasons)}" for entry in failed)
+    yield from (f"{where}: the file that was measured is no longer in the export" for where in strangers)

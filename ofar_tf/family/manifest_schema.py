@@ -1,0 +1,103 @@
+"""The JSON Schema of `manifest.json`: `python -m ofar_tf.family.manifest_schema > ofar_tf/family/manifest.schema.json`.
+
+It is made from the dataclasses that read and write manifests, their docstrings included, so that it cannot differ from
+them; the file ships with the package for programs in other languages.
+"""
+
+import inspect
+import json
+import re
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from ofar_tf.family.manifest import SCHEMA_VERSION, Manifest
+
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_POSITIVE = ("bytes", "resolution", "macs", "params", "images", "threads", "runs", "rounds")
+_LIMITS: dict[str, dict[str, Any]] = {
+    "schema_version": {"const": SCHEMA_VERSION},
+    "id": {"pattern": "^[a-z0-9_]+$"},
+    "sha256": {"pattern": "^[0-9a-f]{64}$"},
+    "rate": {"minimum": 0, "exclusiveMaximum": 1},
+    **{name: {"minimum": 1} for name in _POSITIVE},
+    **{name: {"minimum": 0, "maximum": 1} for name in ("top1", "top5", "keras_top1")},
+    **{name: {"exclusiveMinimum": 0} for name in ("median_ms", "p90_ms", "p95_ms")},
+    **{name: {"minimum": 0} for name in ("noise", "added", "losses", "gains", "arena_bytes", "max_difference")},
+    "argmax_agreement": {"minimum": 0, "maximum": 1},
+    "verdict": {"enum": ["passed", "failed", "cannot_tell"]},
+    "limit": {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+}
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Makes the schema.
+
+    Returns:
+        A JSON Schema of draft 2020-12.
+    """
+    definitions: dict[str, Any] = {}
+    root = _object(Manifest, definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **root,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def schema_text() -> str:
+    """Returns the schema as the text of the file."""
+    return json.dumps(manifest_schema(), indent=2) + "\n"
+
+
+def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    hints, notes = get_type_hints(kind), _attributes(kind)
+    properties = {}
+    for field in fields(kind):
+        described = {"description": notes[field.name]} if field.name in notes else {}
+        properties[field.name] = {**described, **_type(hints[field.name], definitions, _LIMITS.get(field.name, {}))}
+    return {
+        "title": kind.__name__,
+        "description": (inspect.getdoc(kind) or "").split("\n")[0],
+        "type": "object",
+        "properties": properties,
+        "required": [field.name for field in fields(kind) if field.default is MISSING],
+        "additionalProperties": False,
+    }
+
+
+def _type(kind: Any, definitions: dict[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        name = getattr(kind, "__name__", "")
+        if name not in definitions:
+            definitions[name] = _object(kind, definitions)
+        return {"$ref": f"#/$defs/{name}"}
+    if origin in (Union, types.UnionType):
+        inner = next(argument for argument in arguments if argument is not types.NoneType)
+        return {"anyOf": [_type(inner, definitions, limits), {"type": "null"}]}
+    if origin is tuple and arguments[-1] is ...:
+        return {"type": "array", "items": _type(arguments[0], definitions, {})}
+    if origin is tuple:
+        items = [_type(argument, definitions, {}) for argument in arguments]
+        return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+    if origin is Mapping:
+        values = {} if arguments[1] is Any else _type(arguments[1], definitions, {})
+        return {"type": "object", "additionalProperties": values or True}
+    return {"type": _PLAIN[kind], **limits}
+
+
+def _attributes(kind: Any) -> dict[str, str]:
+    """Reads the `Attributes:` of a class's docstring, and those of the classes it is made from."""
+    notes: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, section = (inspect.cleandoc(base.__doc__ or "")).partition("\nAttributes:\n")
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE):
+            notes[name] = re.sub(r"\bNone\b", "null", " ".join(text.split()))
+    return notes
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text())

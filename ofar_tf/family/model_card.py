@@ -1,0 +1,185 @@
+"""`README.md` of an export folder: the model card, for people."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.family.columns import CARD, SPEED, columns_of
+from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
+from ofar_tf.files import atomic_file
+from ofar_tf.text.quantities import format_quantity
+
+_USE = """\
+## Input and output
+
+- Input: one RGB image, `[1, r, r, 3]`, values 0 to 255, r the resolution in the file's name. Normalisation is inside
+  the file. Files with `uint8` input take the bytes of the image as they are.
+- Output: one probability for each class, `[1, K]`. Where the output is `uint8`, the probability is
+  `scale * (value - zero_point)` with the numbers in `manifest.json`. Line i of `labels.txt` names class i, counted
+  from 0.
+
+## On Android
+
+Copy a file and `labels.txt` to `app/src/main/assets` and run it with LiteRT (`com.google.ai.edge.litert:litert`):
+
+```kotlin
+val bytes = context.assets.open("{path}").use { it.readBytes() }
+val model = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes)
+val interpreter = Interpreter(model)
+interpreter.run(image, scores)  // image: a direct ByteBuffer in native order, {dtype} RGB
+```
+
+Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike.
+
+"""
+
+
+def write_model_card(path: str | Path, manifest: Manifest) -> None:
+    """Writes the model card of an export folder.
+
+    It says what the files are, how they were made and checked, which to ship and how to load them.
+
+    Args:
+        path: Where to, normally `README.md` in the export folder.
+        manifest: The files, at least one.
+
+    Raises:
+        ValueError: If the manifest has no files.
+    """
+    if not manifest.models:
+        raise ValueError("Expected a manifest with at least one file. Received: none.")
+    first = manifest.models[0]
+    sections = [
+        _origin(manifest),
+        _splits(manifest),
+        _choice(manifest),
+        _files(manifest),
+        _speed(manifest),
+        _USE.replace("{path}", Path(first.path).name).replace("{dtype}", first.input.dtype),
+        _checking(manifest),
+    ]
+    atomic_file.write_text(path, "".join(sections))
+
+
+def _origin(manifest: Manifest) -> str:
+    dataset = ", ".join(f"{name}: {value}" for name, value in manifest.dataset.items())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    return f"""# A family of image classifiers
+
+One network was trained once with ofar_tf; each file is a part of it: fewer channels, a smaller image, or both.
+
+- Data: {dataset}
+- Seed: {"none" if manifest.seed is None else manifest.seed}
+- Made with: {versions}
+- Commit: {manifest.git or "unknown"}
+- Written: {manifest.created}
+
+"""
+
+
+def _splits(manifest: Manifest) -> str:
+    """Says on which images files are chosen, and what their accuracy is worth."""
+    images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
+    chosen_by = next((model.selection for model in manifest.models if model.selection), None)
+    if not images:
+        return "No file could be measured.\n\n"
+    if chosen_by:
+        return (
+            f"Files are chosen (the front, `select`) by their accuracy on {chosen_by.images} images of the selection "
+            f"split; the accuracy that is shown is that on {images} others, of the evaluation split.\n\n"
+        )
+    return (
+        f"Files are chosen (the front, `select`) by their accuracy on the same {images} images whose accuracy is "
+        "shown: there is no selection split. So the figure of the file that was chosen for it is a little too "
+        "good.\n\n"
+    )
+
+
+def _choice(manifest: Manifest) -> str:
+    """Lists, for each precision, the files of the front by rising cost: the most accurate file for each budget."""
+    lines = ["## Which file to ship", ""]
+    for name in dict.fromkeys(model.quantization for model in manifest.models):
+        front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
+        lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
+        lines += [
+            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` "
+            f"({100 * model.top1:.2f} % top-1{_within(model)})"
+            for model in front
+        ] or ["- none passed its checks"]
+        lines.append("")
+    return "\n".join(
+        [
+            *lines,
+            "Each is more accurate than the one before by more than the noise, which is one standard error of its",
+            "accuracy. Within the noise of the best, `select` takes the smallest file; for limits on size or latency:",
+            "`python -m ofar_tf.select --export_dir=. --max_macs=120M`.",
+            "",
+            "",
+        ]
+    )
+
+
+def _within(model: ModelEntry) -> str:
+    return ", {:.1f} to {:.1f}".format(*(100 * end for end in model.metrics.interval)) if model.metrics else ""
+
+
+def _cost(model: ModelEntry) -> tuple[int, int]:
+    return model.macs, model.bytes
+
+
+def _files(manifest: Manifest) -> str:
+    return "\n".join(["## Files", "", *_table(manifest, CARD), "", ""])
+
+
+def _table(manifest: Manifest, document: str) -> Iterator[str]:
+    columns = columns_of(manifest, document)
+    yield f"| {' | '.join(column.title for column in columns)} |"
+    yield f"|{'|'.join('---:' if column.numeric else '---' for column in columns)}|"
+    for model in manifest.models:
+        cells = (column.text(model).replace("|", "/") or "-" for column in columns)
+        yield f"| {' | '.join(cells)} |"
+
+
+def _speed(manifest: Manifest) -> str:
+    lines = [
+        "## Speed",
+        "",
+        "Latency of one image: the median; behind it the least and the largest median of a round, where all files",
+        "were timed in rounds; in brackets what nine runs of ten stay below. ≈ marks files whose rounds overlap with",
+        "those of another: which of the two is faster was not shown. No device's number holds for another.",
+        "The last column is what the GPU delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
+        "",
+        *_table(manifest, SPEED),
+        "",
+        "To measure on a phone that `adb` sees, and bring the figures here:",
+        "",
+        "```",
+        f"curl -LO {BINARY}",
+        f"sh {SCRIPT} benchmark_model > phone.csv",
+        "python -m ofar_tf.export --run_dir=RUN --import_latency=phone.csv",
+        "```",
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _checking(manifest: Manifest) -> str:
+    images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
+    return f"""## How they were checked
+
+Each file was run through LiteRT on the {images} images of the evaluation split; the table shows what the file itself
+reached. A file passes if its scores are finite, it has builtin operators only, no variables, static shapes and batch 1,
+and
+
+- as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
+- in any other precision, its top-1 accuracy is not shown to be more than {MAX_TOP1_DROP:g} below that of its `.keras`
+  file. Both are asked about the same images; a file fails if the drop is beyond the limit with 95 % (Tango's interval
+  of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
+  so.
+
+What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
+and the findings of each file. Do not ship one that failed.
+"""

@@ -1,0 +1,165 @@
+"""One level of float32 layers, whatever a model was built of.
+
+Training, slicing and every conversion see only what comes out of here. Layers keep their weights, and are the very same
+layers wherever that is possible; those that must change are copied.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional
+from ofar_tf.models.precision import computes_in_float32, default_policy, is_float, with_policy
+from ofar_tf.models.user_code import one_line
+
+
+def is_flat(model: keras.Model) -> bool:
+    """Returns whether a model needs no flattening: one level of float32 layers, and plain tensors."""
+    if isinstance(model, keras.Sequential) or any(is_functional(layer) for layer in model.layers):
+        return False
+    if keras.tree.is_nested(model.input) or (len(model.outputs) == 1 and keras.tree.is_nested(model.output)):
+        return False
+    if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
+        return False
+    return all(isinstance(each, keras.layers.Layer) or not is_float(_format_of(each)) for each in model.operations)
+
+
+def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str) -> keras.Model:
+    """Opens nested models, makes everything compute in float32, and starts from an input of another shape.
+
+    Args:
+        model: A functional model of one input, or a Sequential one with a known input.
+        shape: Height, width and channels of the input.
+        reference: What the user calls the model, for the errors.
+
+    Returns:
+        A functional model of one level that computes the same, with the same weights. Layer names stay, except that one
+        which is taken already gets the name of its nested model in front.
+
+    Raises:
+        ValueError: If a layer that must be copied cannot be, or computes in another format than float32 anyway.
+    """
+    with default_policy("float32"):
+        flattening = _Flattening(reference)
+        image = keras.Input(shape, name=model.inputs[0].name)
+        outputs = flattening.run(model, [image], prefix="", training=None)
+    flattening.copy_weights()
+    return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
+
+
+class _Flattening:
+    """The layers of the flat model, each made once however often it is called."""
+
+    def __init__(self, reference: str):
+        self._reference = reference
+        self._made: dict[int, Any] = {}
+        self._originals: list[Any] = []
+        self._taken: set[str] = set()
+
+    def run(self, model: keras.Model, inputs: Sequence[Any], *, prefix: str, training: bool | None) -> list[Any]:
+        """Calls the layers of a model, and those of the models in it, on new tensors."""
+
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            # What a nested model is told by its caller, its layers are told.
+            if training is not None and kwargs.get("training") is None and _takes_training(operation):
+                kwargs = {**kwargs, "training": training}
+            if is_functional(operation):
+                nested = _arguments_of(operation, args, kwargs)
+                told = kwargs.get("training")
+                return self.run(operation, nested, prefix=f"{prefix}{operation.name}_", training=told)
+            if _is_idle_cast(operation, args):
+                return args[0]
+            outputs = self._layer(operation, prefix)(*args, **kwargs)
+            self._check_formats(operation, outputs)
+            return outputs
+
+        return graph_of(model).run(inputs, call=call)
+
+    def copy_weights(self) -> None:
+        """Gives the layers that had to be copied the weights, and the frozen weights, of their originals."""
+        for original in self._originals:
+            copy = self._made[id(original)]
+            for source, target in zip(original.weights, copy.weights, strict=True):
+                target.assign(np.asarray(keras.ops.cast(source.value, target.dtype)))
+                target.trainable = source.trainable
+            for layer in inner_layers(copy):
+                if isinstance(layer, keras.layers.Normalization):
+                    layer.finalize_state()
+
+    def _layer(self, operation: Any, prefix: str) -> Any:
+        if id(operation) not in self._made:
+            name = self._free_name(operation.name, prefix)
+            self._made[id(operation)] = self._as_it_must_be(operation, name)
+            self._taken.add(name)
+        return self._made[id(operation)]
+
+    def _free_name(self, name: str, prefix: str) -> str:
+        free, count = name if name not in self._taken else f"{prefix}{name}", 1
+        while free in self._taken:
+            count += 1
+            free = f"{prefix}{name}_{count}"
+        return free
+
+    def _as_it_must_be(self, operation: Any, name: str) -> Any:
+        if isinstance(operation, keras.layers.Layer):
+            fits = computes_in_float32(operation)
+        else:
+            fits = not is_float(_format_of(operation))
+        if fits and name == operation.name:
+            return operation
+        try:
+            config = operation.get_config()
+            copy = type(operation).from_config({**(config if fits else with_policy(config, "float32")), "name": name})
+        except Exception as error:  # A user's layer may raise anything.
+            raise ValueError(
+                "Expected layers that can be copied by their configuration, where they are nested or compute in other "
+                f"formats than float32. Received: {self._reference}, {_title(operation)}: {one_line(error)}"
+            ) from error
+        if isinstance(operation, keras.layers.Layer):
+            self._originals.append(operation)
+        return copy
+
+    def _check_formats(self, operation: Any, outputs: Any) -> None:
+        made = self._made[id(operation)]
+        wrong = [tensor.dtype for tensor in keras.tree.flatten(outputs) if is_float(tensor.dtype)]
+        if isinstance(made, keras.layers.Layer) and not computes_in_float32(made):
+            wrong.append(made.compute_dtype)
+        if wrong:
+            raise ValueError(
+                "Expected a model that can be made to compute in float32. "
+                f"Received: {self._reference}, {_title(operation)}, which insists on {wrong[0]}."
+            )
+
+
+def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:
+    """Returns whether an operation does nothing but change between formats that are all float32 here."""
+    if isinstance(operation, keras.layers.Layer) or type(operation).__name__ != "Cast":
+        return False
+    to = _format_of(operation)
+    return args[0].dtype == "float32" and (to == "float32" or is_float(to))
+
+
+def _format_of(operation: Any) -> str:
+    """What a cast, or an operation that makes a tensor of zeros, is told to make."""
+    return str(getattr(operation, "dtype", None))
+
+
+def _takes_training(operation: Any) -> bool:
+    return is_functional(operation) or "training" in inspect.signature(operation.call).parameters
+
+
+def _arguments_of(model: keras.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The tensors that a nested model was called on, in the order of its inputs."""
+    given = args[0] if args else kwargs["inputs"]
+    if isinstance(given, dict) and not isinstance(model.input, dict):
+        return [given[tensor.name] for tensor in model.inputs]
+    if isinstance(given, dict):
+        given = {key: given[key] for key in model.input}
+    return list(keras.tree.flatten(given))
+
+
+def _title(operation: Any) -> str:
+    return f"layer {operation.name!r} of type {type(operation).__name__}"

@@ -1,0 +1,1 @@
+"""A run: its settings, its directory, its data and models, its training, and its way back from disk."""

@@ -1,0 +1,110 @@
+"""What a run is: every setting of `ofar_tf.train`, checked on construction, without TensorFlow.
+
+Each field is one flag: its name, its default, its help and its bounds stand in `train_settings` and nowhere else.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from ofar_tf.run.methods import METHODS
+from ofar_tf.run.settings import setting
+from ofar_tf.run.train_settings.data_settings import DataSettings
+from ofar_tf.run.train_settings.model_settings import ModelSettings
+from ofar_tf.run.train_settings.pool_settings import PoolSettings
+from ofar_tf.run.train_settings.record_settings import RecordSettings
+from ofar_tf.run.train_settings.schedule_settings import ScheduleSettings
+from ofar_tf.run.train_settings.step_settings import StepSettings
+
+# XLA takes a minute and more for a network of ImageNet's size.
+_MOST_COMPILED = 200
+
+
+@dataclass(frozen=True)
+class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, ModelSettings, DataSettings):
+    """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
+
+    run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
+    explain: bool = setting(
+        False, "Print the channel groups of the model and what cannot be pruned; no run.", free=True
+    )
+    plan: bool = setting(False, "Print what each structure will cost at each resolution; no run.", free=True)
+    write_groups: str | None = setting(None, "Write the channel groups to this new JSON file; no run.", free=True)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether the command only prints or writes what it found, and begins no run."""
+        return self.explain or self.plan or self.write_groups is not None
+
+    @property
+    def has_budgets(self) -> bool:
+        """Whether it says what structures may cost."""
+        return bool(self.pruning_rates or self.macs_budgets or self.budgets)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.run_dir and not self.only_looks:
+            raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
+        given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
+        if len(given) > 1 or (not given and not self.only_looks):
+            raise ValueError(
+                "Expected one of --pruning_rates, --macs_budgets and --budgets. "
+                f"Received: {' and '.join(map(str, given)) or 'none'}."
+            )
+        if self.search_epochs is not None and self.search_epochs >= self.epochs:
+            raise ValueError(
+                "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
+                f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
+            )
+        networks = self.networks_to_compile
+        if networks > _MOST_COMPILED:
+            raise ValueError(
+                f"Expected at most {_MOST_COMPILED} networks for --jit_compile: one for each structure, resolution "
+                f"and, with --search_execution=sliced, epoch of the search. Received: {networks}."
+            )
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                "Expected a --batch_size that --gradient_accumulation divides. "
+                f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
+            )
+
+    @property
+    def single_budget(self) -> bool:
+        """Whether it says so of one structure only."""
+        return len(self.pruning_rates + self.macs_budgets + self.budgets) == 1
+
+    @property
+    def networks_to_compile(self) -> int:
+        """How many networks XLA compiles: shapes are fixed when it does, and a mask that has changed is a new one."""
+        if not self.jit_compile:
+            return 0
+        structures = 3 if self.single_budget else len(self.pruning_rates + self.macs_budgets + self.budgets)
+        joint = structures * len(self._training_resolutions)
+        searches = self.epochs_of_search if self.search_execution == "sliced" else 1
+        return joint + structures * max(len(self.search_resolutions), 1) * searches
+
+    @property
+    def epochs_of_search(self) -> int:
+        """Most epochs of the search: as given, or a third of all, which leaves at least one of joint training."""
+        if self.search_epochs is not None:
+            return self.search_epochs
+        return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
+
+    @property
+    def _training_resolutions(self) -> tuple[int, ...]:
+        largest = tuple(sorted(self.resolutions, reverse=True)[:1])
+        return self.training_resolutions or (self.resolutions if METHODS[self.method].all_resolutions else largest)
+
+    def resolved(self) -> "TrainConfig":
+        """Returns the same configuration with every setting that was left to the method as the method has it."""
+        method = METHODS[self.method]
+        return dataclasses.replace(
+            self,
+            importance=self.importance or method.importance,
+            distillation=self.distillation or method.distillation,
+            batch_norm=self.batch_norm or method.batch_norm,
+            networks_per_step=self.networks_per_step or method.networks_per_step,
+            weights=self.weights or method.weights,
+            search_epochs=self.epochs_of_search,
+            training_resolutions=self._training_resolutions,
+        )

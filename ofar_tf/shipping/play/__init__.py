@@ -1,0 +1,1 @@
+"""Files laid out for Google Play's device targeting."""

@@ -1,0 +1,1 @@
+"""Numbers as engineers write them, and tables as terminals show them."""

@@ -1,0 +1,184 @@
+"""What a TFLite file says about itself: its name, its licence, how images go in and what its outputs mean."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ofar_tf.tflite import metadata_tables as tables
+from ofar_tf.tflite.flatbuffer_file import read_model, write_model
+
+LABELS_FILE = "labels.txt"
+"""The name of the label file inside a TFLite file."""
+
+_BUFFER = "TFLITE_METADATA"
+_TEXTS = ("name", "description", "version", "author", "license")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credits:
+    """What the makers of a family of files say about all of them.
+
+    Attributes:
+        description: What the networks recognize; may be empty.
+        version: Their version of the files.
+        license: The terms under which others may use the files.
+        author: Who made them; may be empty.
+    """
+
+    description: str = ""
+    version: str = "1"
+    license: str = "Not stated"
+    author: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileMetadata(Credits):
+    """What one file says about itself.
+
+    Attributes:
+        name: The file's name for people, for instance its id.
+        labels: The K class names, in the order of the outputs.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError(f"Expected a name. Received: name={self.name!r}.")
+        if not self.labels or any(not label.strip() or len(label.splitlines()) != 1 for label in self.labels):
+            raise ValueError(f"Expected class names of one line each. Received: {list(self.labels)!r:.200}.")
+
+
+def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
+    """Adds metadata and `labels.txt` to a TFLite file.
+
+    MediaPipe and Android's libraries read them. The labels are a zip archive behind the model, so whatever changes the
+    model must be done before. A file that has metadata gets the new ones in their place.
+
+    Args:
+        content: The whole file: one image input of static shape [1, r, r, 3], float32 (then it is told that pixels of
+            0..255 go in as they are, by a normalization of mean 0 and standard deviation 1) or uint8, and one output of
+            K scores.
+        metadata: What to say.
+
+    Returns:
+        The whole file with metadata; it computes what it did.
+
+    Raises:
+        ValueError: If the file has several inputs or outputs, or its classes are not as many as the labels.
+    """
+    model = read_model(content)
+    subgraphs = [_subgraph_tables(subgraph, metadata) for subgraph in model.subgraphs]
+    texts = {name: getattr(metadata, name) for name in _TEXTS if getattr(metadata, name)}
+    _put(
+        model,
+        tables.encode_metadata({**texts, "subgraphs": subgraphs, "min_parser_version": tables.MIN_PARSER_VERSION}),
+    )
+    return _with_labels(write_model(model), metadata.labels)
+
+
+def read_metadata(path: str | Path) -> FileMetadata:
+    """Reads what a TFLite file says about itself.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its metadata, the labels of its first output included.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no metadata or no labels.
+    """
+    content = Path(path).read_bytes()
+    fields = read_tables(content)
+    try:
+        label_file = fields["subgraphs"][0]["outputs"][0]["files"][0]["name"]
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            labels = archive.read(label_file).decode().splitlines()
+    except (KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Expected a file with labels for its output. Received: {path}, without.") from error
+    return FileMetadata(**{name: fields.get(name, "") for name in _TEXTS}, labels=tuple(labels))
+
+
+def read_tables(content: bytes) -> dict[str, Any]:
+    """Reads the metadata tables of a TFLite file.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        The fields as `metadata_tables` names them: model, then `subgraphs`, then `inputs` and `outputs`.
+
+    Raises:
+        ValueError: If the file holds no metadata.
+    """
+    model = read_model(content)
+    entry = _entry(model)
+    if entry is None:
+        raise ValueError("Expected a TFLite file with metadata. Received: a file without.")
+    return tables.decode_metadata(bytes(model.buffers[entry.buffer].data))
+
+
+def _entry(model: schema.ModelT) -> schema.MetadataT | None:
+    return next((entry for entry in model.metadata or [] if entry.name == _BUFFER.encode()), None)
+
+
+def _put(model: schema.ModelT, content: bytes) -> None:
+    entry = _entry(model)
+    if entry is None:
+        entry = schema.MetadataT(name=_BUFFER, buffer=len(model.buffers))
+        model.metadata = [*(model.metadata or []), entry]
+        model.buffers.append(schema.BufferT())
+    model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
+
+
+def _subgraph_tables(subgraph: schema.SubGraphT, metadata: FileMetadata) -> dict[str, Any]:
+    if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
+        raise ValueError(
+            f"Expected one input and one output. Received: {len(subgraph.inputs)} and {len(subgraph.outputs)}."
+        )
+    image, scores = (subgraph.tensors[ends[0]] for ends in (subgraph.inputs, subgraph.outputs))
+    classes = scores.shape[-1]
+    if classes != len(metadata.labels):
+        raise ValueError(f"Expected a label for each of {classes} classes. Received: {len(metadata.labels)} labels.")
+    return {"inputs": [_image_tables(image)], "outputs": [_scores_tables()]}
+
+
+def _image_tables(image: schema.TensorT) -> dict[str, Any]:
+    _, height, width, _ = image.shape
+    fields: dict[str, Any] = {
+        "name": "image",
+        "description": f"An RGB image of {width}x{height} pixels with values in 0..255.",
+        "content": {"type": tables.IMAGE, "properties": {"color_space": tables.RGB}},
+        "stats": {"max": [255.0], "min": [0.0]},
+    }
+    if image.type == schema.TensorType.FLOAT32:
+        normalization = {"type": tables.NORMALIZATION, "options": {"mean": [0.0], "std": [1.0]}}
+        fields["process_units"] = [normalization]
+    return fields
+
+
+def _scores_tables() -> dict[str, Any]:
+    label_file = {"name": LABELS_FILE, "description": "Line i names class i.", "type": tables.AXIS_LABELS}
+    return {
+        "name": "probabilities",
+        "description": "The probability of each class.",
+        "content": {"type": tables.FEATURE, "properties": {}},
+        "stats": {"max": [1.0], "min": [0.0]},
+        "files": [label_file],
+    }
+
+
+def _with_labels(content: bytes, labels: tuple[str, ...]) -> bytes:
+    file = io.BytesIO(content)
+    # Uncompressed, for readers map the file into memory; with a fixed date, so that equal files have equal bytes.
+    with zipfile.ZipFile(file, "a", compression=zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{label}\n" for label in labels))
+    return file.getvalue()

@@ -1,0 +1,78 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from ofar_tf.conversion.keras_file import SavedNetwork, model_digest, save_once
+from ofar_tf.conversion.member import FamilyMember
+from ofar_tf.evaluation.network_parity import NetworkParity
+
+
+def make_model(weight=1.0):
+    image = keras.Input((2,), name="image")
+    model = keras.Model(image, keras.layers.Dense(1, name="score")(image), name="net")
+    model.set_weights([np.full((2, 1), weight), np.zeros(1)])
+    return model
+
+
+def test_the_digest_sees_weights_and_architecture():
+    image = keras.Input((2,), name="image")
+    other = keras.Model(image, keras.layers.Dense(1, activation="relu", name="score")(image), name="net")
+    other.set_weights(make_model().get_weights())
+    digests = [model_digest(model) for model in (make_model(), make_model(), make_model(2.0), other)]
+    assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+def member_of(build, **options):
+    return FamilyMember(id="net", structure="half", rate=0.5, resolution=2, macs=1, params=1, model=build, **options)
+
+
+def make_image_model(weight=1.0):
+    image = keras.Input((2, 2, 3), name="image")
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(image)
+    model = keras.Model(image, keras.layers.Dense(1, name="score")(x), name="net")
+    model.set_weights([np.full((3, 1), weight), np.zeros(1)])
+    return model
+
+
+def first_weight(path):
+    return float(keras.saving.load_model(path).get_weights()[0][0, 0])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net" / "net.keras"
+    assert save_once(member_of(make_image_model), path, classes=1) == SavedNetwork(parity=None)
+    return path
+
+
+def test_the_same_model_is_not_written_again(saved):
+    written = saved.stat().st_mtime_ns
+    save_once(member_of(make_image_model), saved, classes=1)
+    assert saved.stat().st_mtime_ns == written
+
+
+def test_a_changed_model_is_written_again(saved):
+    save_once(member_of(lambda: make_image_model(2.0)), saved, classes=1)
+    assert first_weight(saved) == 2.0
+
+
+def test_a_damaged_file_is_written_again(saved):
+    saved.write_bytes(b"half")
+    save_once(member_of(make_image_model), saved, classes=1)
+    assert first_weight(saved) == 1.0
+
+
+def test_a_model_of_known_origin_is_built_and_compared_once_and_its_parity_remembered(tmp_path):
+    path, parity, built = tmp_path / "net.keras", NetworkParity(1e-7, 2e-7), []
+
+    def build():
+        built.append(1)
+        return make_image_model()
+
+    member = member_of(build, origin="run", measure_parity=lambda model: parity)
+    assert [save_once(member, path, classes=1) for _ in range(2)] == [SavedNetwork(parity)] * 2
+    assert len(built) == 1
+    save_once(dataclasses.replace(member, origin="another run"), path, classes=1)
+    assert len(built) == 2

@@ -1,0 +1,130 @@
+"""Every method through one trainer: trained, saved, read back, measured and cut out."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ofar_tf.conversion.stock_networks import family_members
+from ofar_tf.run import training_run
+from ofar_tf.run.finished_run import FinishedRun
+from ofar_tf.run.methods import METHODS
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.training.checkpoints import Checkpoints
+
+MODEL = """
+import keras
+from keras import layers
+
+
+def build(classes):
+    image = keras.Input((None, None, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    for filters in (6, 8):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
+        x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
+    return keras.Model(image, layers.Dense(classes, name="logits")(layers.GlobalAveragePooling2D()(x)), name="tiny")
+"""
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    (tmp_path / "tiny_method_model.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return {
+        "run_dir": str(tmp_path / "run"),
+        "model": "tiny_method_model:build",
+        "train_split": "train[:128]",
+        "eval_split": "test[:64]",
+        "calibration_images": 64,
+        "validation_images": 64,
+        "pruning_rates": (0.1, 0.3, 0.6),
+        "resolutions": (12, 8),
+        "min_channels": 1,
+        "channel_round_to": 1,
+        "epochs": 2,
+        "search_epochs": 1,
+        "batch_size": 32,
+        "augmentation": "pad_and_crop",
+        "progress": False,
+    }
+
+
+def trained(settings, **changes):
+    training_run.prepare(TrainConfig(**{**settings, **changes})).train()
+    return FinishedRun(settings["run_dir"])
+
+
+def last_measurements(run_dir: str):
+    """The top-1 of each structure at the largest resolution, as the training process saw it in the end."""
+    with (Path(run_dir) / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["structure"]: float(row["top1"]) for row in rows if row["epoch"] == rows[-1]["epoch"]}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_trained_is_what_is_measured_and_shipped(settings, method):
+    # Averages of weights make it harder: what is saved is not what the last step left.
+    run = trained(settings, method=method, ema_momentum=0.5)
+    rows = run.trained_pool.evaluate()
+    assert len(rows) == 6
+    measured = {row.structure: row.top1 for row in rows if str(row.resolution) == "12"}
+    assert measured == pytest.approx(last_measurements(settings["run_dir"]))
+    assert (Path(settings["run_dir"]) / "own_weights.npz").exists() == (
+        method in ("slimmable", "independent", "network_slimming")
+    )
+    member = family_members(run.trained_pool, rows)[-1]
+    parity = member.measure_parity(member.build(classes=10))
+    assert parity.reasons == ()
+
+
+def test_the_masks_of_searching_methods_come_from_gammas_and_of_the_others_from_the_order(settings):
+    pool = trained(settings, method="us_net").pool
+    for mask in pool.masks:
+        for group in mask.groups:
+            kept = mask.keep[group.start : group.start + group.size]
+            assert kept.tolist() == sorted(kept, reverse=True)  # The first channels of each layer.
+    assert {network.frozen_at_epoch for network in pool} == {0}
+
+
+def test_a_setting_of_its_own_wins_over_the_method(settings):
+    config = TrainConfig(**settings, method="us_net").resolved()
+    assert (config.importance, config.distillation, config.training_resolutions) == ("uniform", "star", (12,))
+    config = TrainConfig(**settings, method="us_net", distillation="chain", training_resolutions=(8,)).resolved()
+    assert (config.importance, config.distillation, config.training_resolutions) == ("uniform", "chain", (8,))
+
+
+class InterruptedTrainingError(Exception):
+    """Stands for a kill that comes while a checkpoint is about to be written."""
+
+
+def test_separate_averaged_weights_that_began_anew_survive_an_interruption(settings, tmp_path, monkeypatch):
+    options = {
+        "method": "network_slimming",
+        "after_search": "reinitialize",
+        "ema_momentum": 0.9,
+        "epochs": 3,
+        "deterministic": True,
+    }
+    whole = trained(settings, **options)
+    save = Checkpoints.save
+
+    def interrupt(self, epoch, state):
+        if epoch == 3:
+            raise InterruptedTrainingError
+        save(self, epoch, state)
+
+    settings["run_dir"] = str(tmp_path / "interrupted")
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", interrupt)
+        with pytest.raises(InterruptedTrainingError):
+            trained(settings, **options)
+    resumed = trained(settings, **options)
+    assert [mask.keep.tolist() for mask in resumed.pool.masks] == [mask.keep.tolist() for mask in whole.pool.masks]
+    pairs = zip(
+        [*whole.supernet.weights, *whole.weights.own], [*resumed.supernet.weights, *resumed.weights.own], strict=True
+    )
+    for expected, actual in pairs:
+        np.testing.assert_array_equal(actual, expected)
