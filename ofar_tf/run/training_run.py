@@ -20,7 +20,7 @@ from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.phase_lines import PhaseLines
-from ofar_tf.run.rehearsal import rehearse
+from ofar_tf.run.rehearsal import rehearse_cutting
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
 from ofar_tf.run.train_config import TrainConfig
@@ -221,12 +221,12 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     experiment.calibration_batches()
     experiment.evaluation_batches()
     supernet = experiment.build_supernet()
-    model = experiment.build_trainer(supernet)
     facts = facts_of(experiment, supernet, user_modules_of(supernet, config.model))
-    if ":" in config.model or config.model.endswith(".keras"):  # Those of this package are known to work.
+    model = experiment.build_trainer(supernet)
+    if experiment.has_users_network:
         facts.user_modules.load()
         smallest = model.derive_masks()[-1]
-        rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
+        rehearse_cutting(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
         epochs=config.epochs_of_search,
