@@ -242,6 +242,8 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if epochs_done > config.epochs:
         raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
     so_far = EpochSoFar.read(state)
+    if so_far is not None:
+        so_far.require_fits(model, steps_per_epoch=experiment.steps_per_epoch)
     if state:
         restore_training(model, search, state)
     return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
