@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf._version import __version__
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution

@@ -238,7 +238,16 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
         _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.dataset), facts, config)
-    epochs_done, state = Checkpoints(run_dir.checkpoints).latest() or (0, {})
+    epochs_done, so_far = _go_on(model, search, experiment, Checkpoints(run_dir.checkpoints))
+    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
+
+
+def _go_on(
+    model: OnceForAll, search: MaskSearch, experiment: Experiment, checkpoints: Checkpoints
+) -> tuple[int, EpochSoFar | None]:
+    """Restores the newest checkpoint, if there is one; returns the epochs done, and what the next has come to."""
+    epochs_done, state = checkpoints.latest() or (0, {})
+    config = experiment.config
     if epochs_done > config.epochs:
         raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
     so_far = EpochSoFar.read(state)
@@ -246,7 +255,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         so_far.require_fits(model, steps_per_epoch=experiment.steps_per_epoch)
     if state:
         restore_training(model, search, state)
-    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
+    return epochs_done, so_far
 
 
 def _say_what_batch_norm_sees(began: RunFacts, now: RunFacts, config: TrainConfig) -> None:
