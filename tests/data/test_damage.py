@@ -110,7 +110,7 @@ def test_an_error_of_the_network_reads_no_image_again(photos, monkeypatch):
     dataset = load_dataset("image_folder", data_dir=photos)
     monkeypatch.setattr("ofar_tf.data.damage.find_damaged", lambda *arguments: pytest.fail("read again"))
     with pytest.raises(tf.errors.InvalidArgumentError), explain_damage(dataset, "train", "test"):
-        tf.function(lambda x: tf.reshape(x, [tf.size(x) + 1]))(tf.zeros([3]))
+        tf.reshape(tf.zeros([3]), [4])
 
 
 def test_sound_work_is_left_alone(photos):
