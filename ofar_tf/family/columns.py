@@ -156,12 +156,9 @@ def _rounds(file: ModelEntry, *, place: Place) -> str:
 
 
 def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
-    marked, rounds, tail = (
-        _marked(file, place=place, unsure=unsure),
-        _rounds(file, place=place),
-        _p90_ms(file, place=place),
-    )
-    return marked and " ".join(filter(None, (marked, rounds, f"({tail:.3g})" if tail else "")))
+    tail = _p90_ms(file, place=place)
+    parts = (_marked(file, place=place, unsure=unsure), _rounds(file, place=place), f"({tail:.3g})" if tail else "")
+    return " ".join(filter(None, parts)) or None
 
 
 def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:

@@ -11,6 +11,7 @@ from ofar_tf.family.phone_benchmark import write_phone_benchmark
 from ofar_tf.family.report.report import write_report
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.classification.predictions import predictions_path, read_predictions
 
 
 def describe(
@@ -45,7 +46,11 @@ def describe(
         plot_pareto(folder.figure, points, title="Exported files")
     if manifest.models:
         write_model_card(folder.model_card, manifest)
-        write_report(folder.report, manifest, search=search)
+        answers = {
+            entry.path: read_predictions(predictions_path(folder.path / entry.path)) for entry in manifest.models
+        }
+        known = {path: found for path, found in answers.items() if found}
+        write_report(folder.report, manifest, search=search, predictions=known, labels=labels)
         write_file_list(folder.file_list, manifest)
         write_phone_benchmark(folder.path, manifest)
     write_manifest(folder.manifest, manifest)

@@ -125,7 +125,7 @@ class Task(Protocol):
     def metric(self) -> Metric:
         """What networks are compared by."""
 
-    def checked(self, batches: tf.data.Dataset, size: Any) -> tf.data.Dataset:
+    def checked(self, batches: "tf.data.Dataset", size: Any) -> "tf.data.Dataset":
         """Looks at the first batch that a user gives, before it is trained or measured on.
 
         Args:
