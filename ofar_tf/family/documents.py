@@ -46,11 +46,9 @@ def describe(
         plot_pareto(folder.figure, points, title="Exported files")
     if manifest.models:
         write_model_card(folder.model_card, manifest)
-        answers = {
-            entry.path: read_predictions(predictions_path(folder.path / entry.path)) for entry in manifest.models
-        }
-        known = {path: found for path, found in answers.items() if found}
-        write_report(folder.report, manifest, search=search, predictions=known, labels=labels)
+        paths = (entry.path for entry in manifest.models)
+        answers = {path: found for path in paths if (found := read_predictions(predictions_path(folder.path / path)))}
+        write_report(folder.report, manifest, search=search, predictions=answers, labels=labels)
         write_file_list(folder.file_list, manifest)
         write_phone_benchmark(folder.path, manifest)
     write_manifest(folder.manifest, manifest)
