@@ -68,7 +68,7 @@ def sandwich(
 
         def four(steps=steps, alone=alone):
             step = int(alone[0].optimizer.iterations)
-            _, drawn = model._joint_rule.draw(tf.constant(step))
+            _, drawn = model._sandwich.rule.draw(tf.constant(step))
             for train, pixels in zip(steps, drawn, strict=True):
                 train(resize_batch(images, int(pixels[0])), target)
             alone[-1].network.trainable_variables[-1].numpy()
@@ -97,8 +97,9 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
         model = networks.frozen_trainer(network, PAPER, resolutions)
         if execution == "masked":
             model.pool, pool = None, model.pool
-            model._functions.use_gates(model._gates)
-            model._search_rule = model._joint_rule
+            step = model._sandwich
+            step._functions.use_gates(step.gates)
+            step.searching, step._search_rule = True, step._joint_rule
             model.set_masks(pool.masks, frozen=[True] * len(PAPER))
         step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()

@@ -61,6 +61,8 @@ def _export(config: ExportConfig) -> int:
             search=SearchRecord(run.pool, similarity),
         )
     print_family(result.manifest)
+    for warning in result.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
     for failure in result.failures:
         print(f"Failed: {failure}", file=sys.stderr)
     _print_next(config, folder.path, budget=min(row.macs for row in chosen.rows))

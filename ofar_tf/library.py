@@ -25,7 +25,12 @@ from ofar_tf.training.once_for_all import OnceForAll
 
 
 def evaluate_pool(
-    model: OnceForAll, validation: tf.data.Dataset, *, calibration: tf.data.Dataset, calibration_images: int = 2000
+    model: OnceForAll,
+    validation: tf.data.Dataset,
+    *,
+    calibration: tf.data.Dataset,
+    calibration_images: int = 2000,
+    selection: tf.data.Dataset | None = None,
 ) -> Sequence[SubnetRow]:
     """Calibrates and measures every structure of a pool at every resolution.
 
@@ -36,6 +41,8 @@ def evaluate_pool(
             batches of its own.
         calibration: Batches in the same form, normally of the training images; may be endless.
         calibration_images: How many of its images are used, at least 1; by each process.
+        selection: Batches as `validation`, of other images, that the front is chosen by; None for those of
+            `validation`, whose figures then flatter what is chosen.
 
     Returns:
         One row per structure and resolution, largest structure first.
@@ -43,7 +50,7 @@ def evaluate_pool(
     Raises:
         ValueError: If the structures are not frozen yet.
     """
-    return _trained_pool(model, validation, calibration, images=calibration_images).evaluate().rows
+    return _trained_pool(model, validation, calibration, images=calibration_images, selection=selection).evaluate().rows
 
 
 def export_family(
@@ -62,6 +69,7 @@ def export_family(
     credits: Credits | None = None,
     workers: int = 2,
     latency_threads: int = 1,
+    selection: tf.data.Dataset | None = None,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -80,6 +88,7 @@ def export_family(
         credits: What every file says about its makers and its licence.
         workers: Conversions at once.
         latency_threads: How many threads each file is timed with on this machine; 0 to time none.
+        selection: As in `evaluate_pool`; the files are chosen by it too.
 
     Returns:
         The manifest, and what failed.
@@ -98,7 +107,7 @@ def export_family(
         workers=workers,
         latency_threads=latency_threads,
     )
-    trained = _trained_pool(model, validation, calibration, images=calibration_images)
+    trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
     with FamilyFolder(export_dir) as folder:
         dataset = _dataset(trained)
         evaluation = trained.evaluate()
@@ -109,7 +118,9 @@ def export_family(
             labels=labels,
             header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=model.seed),
             images=FamilyImages.resized(
-                evaluation=lambda: validation, training=lambda images: _first(calibration, images=images)
+                evaluation=lambda: validation,
+                training=lambda images: _first(calibration, images=images),
+                selection=trained.images.selection,
             ),
             spec=spec,
         )
@@ -122,18 +133,29 @@ def _dataset(trained: TrainedPool) -> dict[str, Any]:
     for variable in trained.weights.own if trained.weights else ():
         digest.update(np.ascontiguousarray(variable).tobytes())
     evaluation = content_digest(trained.images.evaluation())
-    return {"name": "given as tf.data", "evaluation": evaluation, "origin": digest.hexdigest()}
+    chosen_by = trained.images.selection
+    selection = {"selection": content_digest(chosen_by())} if chosen_by else {}
+    return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": digest.hexdigest()}
 
 
 def _trained_pool(
-    model: OnceForAll, validation: tf.data.Dataset, calibration: tf.data.Dataset, *, images: int
+    model: OnceForAll,
+    validation: tf.data.Dataset,
+    calibration: tf.data.Dataset,
+    *,
+    images: int,
+    selection: tf.data.Dataset | None = None,
 ) -> TrainedPool:
     if model.pool is None:
         raise ValueError(
             "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
             "Received: a model without a pool."
         )
-    pool_images = PoolImages(calibration=lambda: _first(calibration, images=images), evaluation=lambda: validation)
+    pool_images = PoolImages(
+        calibration=lambda: _first(calibration, images=images),
+        evaluation=lambda: validation,
+        selection=(lambda: selection) if selection is not None else None,
+    )
     return TrainedPool(
         model.supernet,
         model.groups,

@@ -87,6 +87,8 @@ MISTAKES = [
      "prepare it: --download, or `tfds build cifar10 --data_dir={files}/none`). Received: no such data set there."),
     (["--train_split=training"], "Expected one of the splits train, test. Received: split='training'."),
     (["--eval_split=validation"], "Expected one of the splits train, test. Received: split='validation'."),
+    (["--train_split=train[:80%]", "--eval_split=train[70%:]"], "Expected train_split and eval_split to share no "
+     "example. Received: train_split='train[:80%]' and eval_split='train[70%:]', which share 500."),
     (["--calibration_split=test[2000:]"], "Expected a slice within the 1000 examples of the split. "
      "Received: split='test[2000:]'."),
     (["--batch_size=65"], "Expected a batch size from 1 to the 64 examples of 'train[:64]'. Received: batch_size=65."),

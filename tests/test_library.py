@@ -20,7 +20,7 @@ from ofar_tf.search.pool_spec import PoolSpec
 def images():
     dataset = data.load_dataset("fashion_mnist_mini")
     train = data.training_batches(
-        dataset, "train[:128]", batch_size=32, resolution=20, augmentation="none", flip=True, seed=0
+        dataset, "train[:128]", batch_size=32, resolution=20, augmentation=data.Augmentation("none", flip=True), seed=0
     )
     return dataset, train, data.evaluation_batches(dataset, "test[:40]", batch_size=25, resolution=20)
 

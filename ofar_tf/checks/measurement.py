@@ -37,10 +37,12 @@ class Measurement:
     Attributes:
         checks: The verdict, the accuracy included.
         metrics: Its accuracy; None where it does not run.
+        selection: Its accuracy on the selection split; None where it does not run or there is none.
     """
 
     checks: FileChecks
     metrics: Metrics | None
+    selection: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class Measurer:
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
         threads: How many images are run at once.
+        selection: Gives the images that files are chosen by, as `batches` does; None where they are the same.
     """
 
     keras_path: Path
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
+    selection: Callable[[], Batches] | None = None
 
     @cached_property
     def parent(self) -> Predictions:
@@ -140,7 +144,9 @@ class Measurer:
         if tolerance is None:
             checks = checks.with_accuracy(check_accuracy(answers, self.parent, limit=MAX_TOP1_DROP))
         metrics = Metrics(**vars(answers.accuracy), keras_top1=self.parent.accuracy.top1)
-        return Measurement(checks, metrics)
+        if self.selection is None:
+            return Measurement(checks, metrics)
+        return Measurement(checks, metrics, tflite_accuracy(tflite_path, self.selection(), threads=self.threads))
 
     def predictions(self, tflite_path: Path) -> Predictions:
         """Asks a TFLite file that runs about each image, once.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,31 +21,42 @@ class FamilyImages:
         evaluation: Gives the evaluation images and labels at a resolution, from the start each time.
         training: Gives the first so many unaugmented training images [N, r, r, 3] at a resolution, values in 0..255,
             uint8 or float: `training(resolution, images)`. None where no precision needs them.
+        selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
     """
 
     evaluation: Callable[[int], Batches]
     training: Callable[[int, int], np.ndarray] | None = None
+    selection: Callable[[int], Batches] | None = None
 
     @classmethod
     def resized(
-        cls, *, evaluation: Callable[[], Iterable[Any]], training: Callable[[int], Iterable[Any]] | None = None
+        cls,
+        *,
+        evaluation: Callable[[], Iterable[Any]],
+        training: Callable[[int], Iterable[Any]] | None = None,
+        selection: Callable[[], Iterable[Any]] | None = None,
     ) -> Self:
         """Resizes batches as the networks of a pool see them.
 
         Args:
             evaluation: Gives images [B, R, R, 3] at the largest resolution and labels [B], from the start each time.
             training: Gives the first so many training images in the same form.
+            selection: Gives the images that files are chosen by, as `evaluation` does.
         """
 
-        def evaluation_at(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for images, labels in evaluation():
+        def at(resolution: int, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for images, labels in source():
                 yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
 
         def training_at(resolution: int, images: int) -> np.ndarray:
             batches = training(images) if training else ()
             return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in batches])
 
-        return cls(evaluation_at, training_at if training else None)
+        return cls(
+            partial(at, source=evaluation),
+            training_at if training else None,
+            partial(at, source=selection) if selection else None,
+        )
 
     def refuse_missing(self, precisions: Sequence[str]) -> None:
         """Checks that there are images for each precision that needs them.

@@ -35,8 +35,8 @@ class FamilyMember:
         resolution: Height and width of the input, in pixels.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to probabilities
-            [batch, K].
+        model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to what its task
+            ships (`Task.shipped`).
         measure_parity: Says how far the built model agrees with the network that was trained; None where that is not
             measured.
         origin: A digest of everything the model is made from, so that one that was written is not built again; None to

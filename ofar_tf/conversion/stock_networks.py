@@ -34,7 +34,13 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, origin: str)
 
     Returns:
         One member per row, in order.
+
+    Raises:
+        ValueError: If images are not square.
     """
+    for row in chosen.rows:
+        if not row.resolution.is_square:
+            raise ValueError(f"Expected networks of square images to export. Received: {row.resolution}.")
     workshop = _Workshop(trained, chosen)
     return [
         FamilyMember(
@@ -91,24 +97,24 @@ class _Workshop:
         return _first_images(self._trained.images.calibration())
 
     def build(self, row: SubnetRow) -> keras.Model:
-        """Builds the stock Keras model to ship: fixed input size, probabilities out."""
+        """Builds the stock Keras model to ship: fixed input size, and what its task ships behind the last layer."""
         trained = self._trained
         mask = self._masks[row.structure]
         subnet = build_subnet(trained.supernet, trained.groups, mask, resolution=row.resolution)
         self._networks[row.structure].copy_to(subnet, resolution=row.resolution)
-        probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(subnet.output)
         name = file_id(trained.supernet.name, row.structure, row.resolution)
-        return keras.Model(subnet.input, probabilities, name=name)
+        return keras.Model(subnet.input, trained.task.shipped(subnet.output), name=name)
 
     def measure_parity(self, row: SubnetRow, model: keras.Model) -> NetworkParity:
         """Compares the forms of a network: masked, sliced, exported."""
         mask, network, resolution = self._masks[row.structure], self._networks[row.structure], row.resolution
         resized = np.asarray(resize_batch(self._images, resolution))
+        expected = self._trained.task.finished(network.outputs(self._images, resolution=resolution))
         return NetworkParity(
             masked_sliced=masked_sliced_difference(
                 self._whole(mask), network, mask, self._images, resolution=resolution
             ),
-            sliced_keras=sliced_keras_difference(network, model, self._images, resized, resolution=resolution),
+            sliced_keras=sliced_keras_difference(expected, model, resized),
         )
 
 

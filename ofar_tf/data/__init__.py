@@ -7,6 +7,7 @@ from ofar_tf.data.class_weights import class_weights, count_labels, weights_of_i
 from ofar_tf.data.damage import DamagedImageError, explain_damage, find_damaged
 from ofar_tf.data.datasets import ImageDataset, load_dataset
 from ofar_tf.data.fingerprint import Fingerprint, changed_splits, check_classes
+from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from ofar_tf.data.preprocessing import evaluation_view, resize_batch
 from ofar_tf.data.split_notes import split_notes
@@ -18,6 +19,7 @@ __all__ = [
     "DamagedImageError",
     "Fingerprint",
     "ImageDataset",
+    "Mixing",
     "changed_splits",
     "check_class_names",
     "check_classes",

@@ -141,9 +141,13 @@ def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
             "Expected only .jpg, .jpeg and .png files in the folder of a class. "
             f"Received: {readable(entry.path)}{kind}."
         )
-    if not (entry.name.isascii() or is_text(entry.name)):
-        raise ValueError(f"Expected file names in UTF-8 (rename it). Received: {readable(entry.path)}.")
+    _check_is_text(entry)
     return status
+
+
+def _check_is_text(entry: os.DirEntry[str]) -> None:
+    if not (entry.name.isascii() or is_text(entry.name)):
+        raise ValueError(f"Expected names in UTF-8 (rename it). Received: {readable(entry.path)}.")
 
 
 def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
@@ -157,7 +161,10 @@ def _holds_images(folder: os.DirEntry[str]) -> bool:
 
 
 def _folders(entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
-    return [entry for entry in entries if _is_folder(entry)]
+    folders = [entry for entry in entries if _is_folder(entry)]
+    for folder in folders:
+        _check_is_text(folder)
+    return folders
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

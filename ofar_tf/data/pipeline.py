@@ -42,15 +42,8 @@ def training_batches(
     *,
     batch_size: int,
     resolution: int,
-    augmentation: str,
-    flip: bool,
-    crop_scale: tuple[float, float] = (0.25, 1.0),
-    color_jitter: float = 0.0,
-    rand_augment_layers: int = 0,
-    rand_augment_magnitude: float = 9.0,
-    mixup_alpha: float = 0.0,
-    cutmix_alpha: float = 0.0,
-    classes: int | None = None,
+    augmentation: Augmentation,
+    mixing: Mixing | None = None,
     seed: int,
     start_epoch: int = 0,
     start_step: int = 0,
@@ -70,15 +63,8 @@ def training_batches(
         split: A split string.
         batch_size: Images in a batch, B.
         resolution: Side R of the images, in pixels.
-        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `Augmentation`.
-        flip: Whether half of the images are mirrored.
-        crop_scale: Least and greatest part of the area in a random resized crop.
-        color_jitter: Strength of random brightness, contrast, saturation and hue, 0 (none) to 1; 0.4 is usual.
-        rand_augment_layers: Number of RandAugment's operations on each image; 0 for none, 2 is usual.
-        rand_augment_magnitude: Strength of these operations, 0 to 10.
-        mixup_alpha: Parameter of MixUp's Beta distribution; 0 for no MixUp. See `Mixing`.
-        cutmix_alpha: Parameter of CutMix's Beta distribution; 0 for no CutMix. See `Mixing`.
-        classes: Number of classes K of mixed labels; None for those of the data set.
+        augmentation: How each image is varied.
+        mixing: How the images of a batch are mixed with each other; None for not at all.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
         start_step: How many of its batches are left out; none of their images is decoded.
@@ -101,15 +87,11 @@ def training_batches(
     if not 0 <= number < parts or batch_size % parts:
         raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     check_view(resolution)
-    views = Augmentation(
-        augmentation,
-        flip=flip,
-        crop_scale=crop_scale,
-        color_jitter=color_jitter,
-        rand_augment_layers=rand_augment_layers,
-        rand_augment_magnitude=rand_augment_magnitude,
-    )
-    mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
+    if mixing is not None and mixing.classes < len(dataset.class_names):
+        raise ValueError(
+            f"Expected at least the {len(dataset.class_names)} classes of {dataset.name}. "
+            f"Received: classes={mixing.classes}."
+        )
     _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
     if shuffle_buffer is not None:
         _check_at_least(1, shuffle_buffer=shuffle_buffer)
@@ -125,7 +107,7 @@ def training_batches(
     )
 
     def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        return views.view(decode(record), draw, resolution=resolution)
+        return augmentation.view(decode(record), draw, resolution=resolution)
 
     together = _are_small(dataset, split, resolution)
     shares = shares.skip(start_step) if start_step else shares
@@ -210,22 +192,15 @@ def _are_small(dataset: ImageDataset, split: str, resolution: int) -> bool:
     return image.shape.is_fully_defined() and max(*image.shape[:2], resolution) <= _SMALL_SIDE
 
 
-def _mixed(batches: tf.data.Dataset, mixing: Mixing) -> tf.data.Dataset:
+def _mixed(batches: tf.data.Dataset, mixing: Mixing | None) -> tf.data.Dataset:
     """Takes the images' seeds off the batches, and mixes these if asked to."""
-    if not mixing.mixes:
+    if mixing is None or not mixing.mixes:
         return batches.map(lambda images, labels, draws: (images, labels))
     return batches.map(
         lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-
-
-def _classes_of(dataset: ImageDataset, classes: int | None) -> int:
-    known = len(dataset.class_names)
-    if classes is not None and classes < known:
-        raise ValueError(f"Expected at least the {known} classes of {dataset.name}. Received: classes={classes}.")
-    return classes or known
 
 
 def _check_at_least(least: int, **values: int) -> None:

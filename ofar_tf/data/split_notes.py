@@ -35,5 +35,6 @@ def _absence(dataset: ImageDataset, split: str, what: str) -> str:
     absent = [name for name, count in zip(dataset.class_names, counts, strict=True) if count == 0]
     if not absent:
         return ""
-    names = ", ".join([*absent[:_MOST_NAMES], *(["..."] if len(absent) > _MOST_NAMES else [])])
-    return f"{len(absent)} of {len(dataset.class_names)} classes have no {what} in {split!r}: {names}."
+    more = f" and {len(absent) - _MOST_NAMES} more" if len(absent) > _MOST_NAMES else ""
+    names = ", ".join(absent[:_MOST_NAMES])
+    return f"{len(absent)} of {len(dataset.class_names)} classes have no {what} in {split!r}: {names}{more}."

@@ -27,10 +27,10 @@ class Column:
         value: What is known of a file; None where nothing is.
         shown: The documents that have it.
         show: A value for people.
-        words: For people, in the place of the value; files are sorted by them, unless the values are numbers.
+        words: For people, in the place of the value; files are sorted by it too.
         note: What the heading does not say, a few words.
-        detail: What stands in small letters below the text of a file, where there is room; empty where there is
-            nothing to say.
+        mark: What follows the text of a file; empty for nothing.
+        detail: What stands in small letters below it in the report; empty for nothing.
         numeric: Whether the cells are numbers.
         fact: Whether it belongs beside the name of the file to ship.
     """
@@ -42,20 +42,21 @@ class Column:
     show: Callable[[Any], str] = str
     words: Callable[[ModelEntry], str | None] | None = None
     note: str = ""
+    mark: Callable[[ModelEntry], str] = lambda file: ""
     detail: Callable[[ModelEntry], str] = lambda file: ""
     numeric: bool = True
     fact: bool = True
 
     def order(self, file: ModelEntry) -> Any:
         """Returns what files are sorted by, all numbers or all texts; None where it is not known: those come last."""
-        return self.words(file) if self.words and not self.numeric else self.value(file)
+        return self.words(file) if self.words else self.value(file)
 
     def text(self, file: ModelEntry) -> str:
         """Returns what people read in the cell of a file; empty where there is nothing to say."""
         if self.words:
             return self.words(file) or ""
         value = self.value(file)
-        return "" if value is None else self.show(value)
+        return "" if value is None else self.show(value) + self.mark(file)
 
     @property
     def title(self) -> str:
@@ -95,14 +96,12 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("file", "File", lambda file: file.path, frozenset({CSV, CARD, SPEED}), lambda path: f"`{path}`")
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
     yield Column("precision", "Precision", lambda file: file.quantization, both, numeric=False)
-    page = frozenset({REPORT})
-    yield Column("top1", "Top-1", _metric("top1"), frozenset({CSV, CARD}), _percent, note="%")
-    yield Column("top1", "Top-1", _metric("top1"), page, _percent, note="%, 95 % interval", detail=_interval_detail)
+    yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%", detail=_interval_below)
     yield Column("top1_low", "From", _interval_end(0), table, _percent, note="%")
     yield Column("top1_high", "To", _interval_end(1), table, _percent, note="%")
     yield Column("interval", "95 % interval", _metric("interval"), frozenset({CARD}), _interval)
-    chosen = both if any(file.selection for file in manifest.models) else table
-    yield Column("selection_top1", "Choice", _selection, chosen, _percent, note="% on the selection split")
+    chosen = files if any(file.selection for file in manifest.models) else table
+    yield Column("selection_top1", "Selection", _selection, chosen, _percent, note="% on its split")
     yield Column("top5", "Top-5", _metric("top5"), table, _percent, note="%")
     yield Column("keras_top1", "Keras top-1", _metric("keras_top1"), frozenset({CSV, CARD, SCREEN}), _percent, note="%")
     yield Column("change", "Change", _change, both, partial(_percent, sign="+"), note="from Keras, points")
@@ -119,9 +118,9 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield Column("max_difference", "Difference", lambda file: file.checks.max_difference, table)
     yield aside("worst_layer", "Worst layer", _worst_layer, table)
     yield aside("pareto", "Front", lambda file: file.pareto, files, words=_front, note="by MACs")
-    yield aside("passed", "Check", lambda file: file.checks.passed, both, words=_verdict)
-    yield aside("findings", "Check", lambda file: file.checks.passed, frozenset({CARD}), words=_findings)
-    yield aside("verdict", "Accuracy", lambda file: file.checks.verdict, table)
+    yield aside("passed", "Check", lambda file: file.checks.passed, frozenset({CSV, CARD}), words=_findings)
+    yield aside("verdict", "Check", lambda file: file.checks.verdict, both, words=_verdict)
+    yield Column("agreement", "Agreement", lambda file: file.checks.argmax_agreement, table)
     yield aside("sha256", "SHA-256", lambda file: file.sha256, table)
 
 
@@ -129,10 +128,16 @@ def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     device, threads = place
     csv_name, note = f"on {device}, threads={threads}", f"ms, {place_name(place)}"
     median, tail = partial(median_ms, place=place), partial(_p90_ms, place=place)
-    marked = partial(_marked, place=place, unsure=unsure)
-    detail = partial(_rounds, place=place)
-    yield Column(f"ms {csv_name}", "Latency", median, frozenset({CSV}), _milliseconds, note=note)
-    yield Column(f"ms {csv_name}", "Latency", median, frozenset({REPORT}), detail=detail, words=marked, note=note)
+    yield Column(
+        f"ms {csv_name}",
+        "Latency",
+        median,
+        frozenset({CSV, REPORT}),
+        _milliseconds,
+        note=note,
+        mark=lambda file: " ≈" if file.path in unsure else "",
+        detail=partial(_rounds, place=place),
+    )
     yield Column(f"p90 ms {csv_name}", "p90", tail, frozenset({CSV}), _milliseconds, note=note)
     yield Column(
         f"spread {csv_name}",
@@ -144,21 +149,18 @@ def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
     )
 
 
-def _marked(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
-    """Writes the median, with a mark where the noise does not separate it from that of another file."""
-    median = median_ms(file, place=place)
-    return None if median is None else f"{median:.3g}" + (" ≈" if file.path in unsure else "")
+def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
+    found = latency_at(file, place)
+    if not found:
+        return None
+    mark = " ≈" if file.path in unsure else ""
+    rounds = f" {spread_text(found)}" if found.spread_ms else ""
+    return f"{found.median_ms:.3g}{mark}{rounds}" + (f" ({found.p90_ms:.3g})" if found.p90_ms else "")
 
 
 def _rounds(file: ModelEntry, *, place: Place) -> str:
     found = latency_at(file, place)
     return spread_text(found) if found else ""
-
-
-def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:
-    tail = _p90_ms(file, place=place)
-    parts = (_marked(file, place=place, unsure=unsure), _rounds(file, place=place), f"({tail:.3g})" if tail else "")
-    return " ".join(filter(None, parts)) or None
 
 
 def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
@@ -172,6 +174,10 @@ def _interval_end(end: int) -> Callable[[ModelEntry], float | None]:
 
 def _interval(ends: tuple[float, float]) -> str:
     return "{:.1f} to {:.1f}".format(*(100 * end for end in ends))
+
+
+def _interval_below(file: ModelEntry) -> str:
+    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
 
 
 def _selection(file: ModelEntry) -> float | None:
@@ -212,11 +218,8 @@ def _front(file: ModelEntry) -> str | None:
     return "yes" if file.pareto else None
 
 
-def _interval_detail(file: ModelEntry) -> str:
-    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
-
-
 def _verdict(file: ModelEntry) -> str:
+    """The sentences behind it stand below the table: in a cell they would make a row of many lines."""
     return {"passed": "passed", "failed": "✗ failed", "cannot_tell": "? cannot tell"}[file.checks.verdict]
 
 

@@ -1,6 +1,6 @@
 """The documents of an export folder, written from its manifest, which comes last."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
 from ofar_tf.family.family_folder import FamilyFolder
@@ -11,7 +11,7 @@ from ofar_tf.family.phone_benchmark import write_phone_benchmark
 from ofar_tf.family.report.report import write_report
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.files import atomic_file
-from ofar_tf.tasks.classification.predictions import predictions_path, read_predictions
+from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, read_predictions
 
 
 def describe(
@@ -37,7 +37,7 @@ def describe(
             entry.top1,
             variant=entry.quantization,
             interval=entry.metrics.interval,
-            noise=entry.metrics.noise,
+            noise=entry.choice_noise,
         )
         for entry in manifest.models
         if entry.metrics
@@ -46,10 +46,17 @@ def describe(
         plot_pareto(folder.figure, points, title="Exported files")
     if manifest.models:
         write_model_card(folder.model_card, manifest)
-        paths = (entry.path for entry in manifest.models)
-        answers = {path: found for path in paths if (found := read_predictions(predictions_path(folder.path / path)))}
-        write_report(folder.report, manifest, search=search, predictions=answers, labels=labels)
+        write_report(
+            folder.report, manifest, search=search, predictions=_predictions(folder, manifest, labels), labels=labels
+        )
         write_file_list(folder.file_list, manifest)
         write_phone_benchmark(folder.path, manifest)
     write_manifest(folder.manifest, manifest)
     folder.end()
+
+
+def _predictions(folder: FamilyFolder, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, Predictions]:
+    """Reads what each file says of each image, as far as that lies beside it."""
+    paths = {model.path: predictions_path(folder.path / model.path) for model in manifest.models if model.metrics}
+    found = {path: read_predictions(stored) for path, stored in paths.items()}
+    return {path: each for path, each in found.items() if each is not None and each.fits(len(labels))}

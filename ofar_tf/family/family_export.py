@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -45,10 +46,12 @@ class FamilyExport:
             still hold.
         failures: What went wrong, one line for each file; empty where every file that was asked for is there and
             passed.
+        warnings: What is not known of files that passed, one line for each: that there are too few images to tell.
     """
 
     manifest: Manifest
     failures: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def export_pool(
@@ -143,7 +146,8 @@ def export_family(
     kept = [entry for entry in previous if entry.path not in asked_for]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
     describe(folder, manifest, labels=labels, search=search)
-    return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))))
+    warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
+    return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,7 @@ class _Stages:
                 batches=partial(self.images.evaluation, member.resolution),
                 evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
                 threads=self.spec.workers,
+                selection=partial(self.images.selection, member.resolution) if self.images.selection else None,
             )
             for precision in self.spec.precisions:
                 path = self.folder.tflite_path(member.id, precision)
@@ -247,14 +252,19 @@ def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str]) 
         raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
 
 
+class _Choice(NamedTuple):
+    macs: int
+    top1: float
+
+
 def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
     """Marks the front among the passing files of each precision and sorts the largest first."""
     chosen: set[str] = set()
     for precision in {entry.quantization for entry in entries}:
         passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
-        noise = [entry.choice_noise for entry in passed]
-        front = zip(passed, pareto_front(passed, noise=noise), strict=True)
-        chosen.update(entry.path for entry, is_best in front if is_best)
+        points = [_Choice(entry.macs, entry.choice_top1) for entry in passed]
+        front = pareto_front(points, noise=[entry.choice_noise for entry in passed])
+        chosen.update(entry.path for entry, is_best in zip(passed, front, strict=True) if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
     return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))
 

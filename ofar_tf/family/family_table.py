@@ -21,7 +21,8 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
     """
     columns = columns_of(manifest, SCREEN)
     precisions = list(dict.fromkeys(entry.quantization for entry in manifest.models))
-    table = Table(caption="top-1 of the Keras subnet and of each .tflite file itself; ! failed a check")
+    caption = "top-1 of the Keras subnet and of each .tflite file itself; ! failed a check, ? too few images to tell"
+    table = Table(caption=caption)
     for column in columns:
         table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric)
     for name in precisions:
@@ -40,4 +41,5 @@ def _cell(files: Sequence[ModelEntry], precision: str) -> str:
     if file is None:
         return ""
     top1 = f"{100 * file.top1:.2f}" if file.metrics else "-"
-    return f"{top1} ({format_quantity(file.bytes)}){'' if file.checks.passed else ' !'}"
+    mark = {"passed": "", "failed": " !", "cannot_tell": " ?"}[file.checks.verdict]
+    return f"{top1} ({format_quantity(file.bytes)}){mark}"

@@ -69,4 +69,5 @@ def file_entry(
         layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
         versions=versions or None,
         top1_interval=measurement.metrics.interval if measurement.metrics else None,
+        selection=measurement.selection,
     )

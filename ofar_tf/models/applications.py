@@ -14,7 +14,6 @@ import numpy as np
 
 from ofar_tf.models.classifier import classifier, images
 from ofar_tf.models.user_code import one_line
-from ofar_tf.models.weight_transfer import fitted
 
 PREFIX = "keras.applications:"
 
@@ -74,10 +73,9 @@ def application(
 ) -> keras.Model:
     """Builds a network of `keras.applications` with a head of its own.
 
-    The family's preprocessing is one Rescaling layer; networks that Keras feeds with BGR images get RGB here, and their
-    first kernel is turned round instead. A BatchNormalization without scale (Inception) gets one, of ones: it changes
-    no number, and channels can be ranked by it. Layers that are not stock Keras (InceptionResNetV2's scaled sum) are
-    written as stock ones.
+    The family's preprocessing is one Rescaling layer. Networks that Keras feeds with BGR images get RGB here, and their
+    first kernel is turned round instead. Layers that are not stock Keras (InceptionResNetV2's scaled sum) are written
+    as stock ones.
 
     Args:
         name: One of `application_names()`.
@@ -158,8 +156,6 @@ def _copied(model: keras.Model, *, inputs: Any, scaled: Any, with_weights: bool)
             kind = layer.name.rstrip("0123456789").rstrip("_")
             counts[kind] += 1
             config["name"] = f"{kind}_{counts[kind]}"
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["scale"] = True
         copies.append((layer, type(layer).from_config(config)))
         return copies[-1][1]
 
@@ -172,7 +168,7 @@ def _copied(model: keras.Model, *, inputs: Any, scaled: Any, with_weights: bool)
     body = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy, call_function=call)
     for original, layer in copies if with_weights else ():
         if isinstance(layer, keras.Layer) and layer.weights:
-            layer.set_weights(fitted(layer, original.get_weights()))
+            layer.set_weights(original.get_weights())
     return body
 
 

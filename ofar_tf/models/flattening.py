@@ -24,8 +24,7 @@ def is_flat(model: keras.Model) -> bool:
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
         return False
-    tensors = keras.tree.flatten([call.outputs for call in graph_of(model).calls])
-    return not any(is_float(tensor.dtype) for tensor in tensors)
+    return all(isinstance(each, keras.layers.Layer) or not is_float(_format_of(each)) for each in model.operations)
 
 
 def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str) -> keras.Model:
@@ -108,7 +107,7 @@ class _Flattening:
         if isinstance(operation, keras.layers.Layer):
             fits = computes_in_float32(operation)
         else:
-            fits = not is_float(str(getattr(operation, "dtype", None)))  # A cast, or what makes a tensor of zeros.
+            fits = not is_float(_format_of(operation))
         if fits and name == operation.name:
             return operation
         try:
@@ -137,9 +136,15 @@ class _Flattening:
 
 def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:
     """Returns whether an operation does nothing but change between formats that are all float32 here."""
-    to = str(getattr(operation, "dtype", ""))
-    idle = type(operation).__name__ == "Cast" and (to == "float32" or is_float(to))
-    return idle and not isinstance(operation, keras.layers.Layer) and args[0].dtype == "float32"
+    if isinstance(operation, keras.layers.Layer) or type(operation).__name__ != "Cast":
+        return False
+    to = _format_of(operation)
+    return args[0].dtype == "float32" and (to == "float32" or is_float(to))
+
+
+def _format_of(operation: Any) -> str:
+    """What a cast, or an operation that makes a tensor of zeros, is told to make."""
+    return str(getattr(operation, "dtype", None))
 
 
 def _takes_training(operation: Any) -> bool:

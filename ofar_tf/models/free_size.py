@@ -4,8 +4,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.flattening import flattened
-from ofar_tf.models.functional_graph import graph_of
-from ofar_tf.models.resolution import fixed_size, smallest_resolution
+from ofar_tf.models.resolution import fixed_size
 
 # EfficientNet and DenseNet of keras.applications can only be built at a known size, though any would do.
 
@@ -28,19 +27,15 @@ def with_free_size(model: keras.Model, *, reference: str) -> keras.Model:
     if size is None:
         return model
     try:
-        # An unknown size passes many checks that a wrong one does not.
-        for other in (2 * size, 3 * size):
-            graph_of(model, inputs=[keras.Input((other, other, 3))])
         free = flattened(model, shape=(None, None, 3), reference=reference)
-        smallest = smallest_resolution(free)
-        sizes = (size, smallest if smallest < size else 2 * size)
-        old, _ = (_outputs(each, pixels) for each, pixels in zip((model, free), sizes, strict=True))
-        np.testing.assert_allclose(_outputs(free, size), old, rtol=1e-5, atol=1e-5 * float(np.abs(old).max()))
+        np.testing.assert_allclose(_outputs(free, size), _outputs(model, size), rtol=1e-4, atol=1e-4)
+        # An unknown size passes many checks that a wrong one does not.
+        _outputs(free, 2 * size)
     except Exception:  # Layers raise many types; whatever it was, one of them needs its size.
         return model
     return free if free.output_shape == model.output_shape else model
 
 
 def _outputs(model: keras.Model, size: int) -> np.ndarray:
-    images = np.random.default_rng(0).uniform(0.0, 255.0, (2, size, size, 3)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(0.0, 255.0, (1, size, size, 3)).astype(np.float32)
     return np.asarray(model(images, training=False))

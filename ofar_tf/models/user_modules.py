@@ -143,6 +143,8 @@ def _objects(config: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(config, (list, tuple)):
         for value in config:
             yield from _objects(value)
+    elif isinstance(config, str) and (found := keras.saving.get_registered_object(config)) is not None:
+        yield found.__module__, found.__name__  # Where only a function can stand, its registered name is all there is.
 
 
 def _with_bases(module: str, kind: str) -> Iterator[str]:

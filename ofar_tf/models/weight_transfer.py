@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -70,32 +71,23 @@ def take_weights(model: keras.Model, layers: Layers, *, source: str) -> Transfer
 
 
 def _by_order(own: Mapping[str, keras.Layer], layers: Layers) -> Layers:
-    if not len(own) - 1 <= len(layers) <= len(own):
+    pairs = list(zip(own.items(), layers.values(), strict=False))
+    fits = [_shapes(layer.weights) == _shapes(weights) for (_, layer), weights in pairs]
+    if not len(own) - 1 <= len(layers) <= len(own) or not all(fits[: len(own) - 1]):
         return {}
-    pairs = zip(own.items(), layers.values(), strict=False)
-    matched = {name: fitted(layer, weights) for (name, layer), weights in pairs}
-    return {} if any(matched[name] is None for name in list(own)[:-1]) else _found(matched)
+    return {name: weights for ((name, _), weights), fit in zip(pairs, fits, strict=True) if fit}
 
 
 def _by_name(own: Mapping[str, keras.Layer], layers: Layers) -> Layers:
-    return _found({name: fitted(layer, layers[name]) for name, layer in own.items() if name in layers})
+    return {
+        name: layers[name]
+        for name, layer in own.items()
+        if name in layers and _shapes(layer.weights) == _shapes(layers[name])
+    }
 
 
-def _found(matched: Mapping[str, Sequence[np.ndarray] | None]) -> Layers:
-    return {name: weights for name, weights in matched.items() if weights is not None}
-
-
-def fitted(layer: keras.Layer, weights: Sequence[np.ndarray]) -> list[np.ndarray] | None:
-    """Returns the weights of another layer as this one takes them, `None` if they do not fit.
-
-    Args:
-        layer: A built layer. A BatchNormalization with scale also takes the weights of one without, and gammas of one.
-        weights: In the order of `keras.Layer.weights`.
-    """
-    lacks_gamma = isinstance(layer, keras.layers.BatchNormalization) and len(weights) == len(layer.weights) - 1
-    given = [np.ones_like(weights[0]), *weights] if lacks_gamma and layer.scale else list(weights)
-    own = [tuple(weight.shape) for weight in layer.weights]
-    return given if [tuple(weight.shape) for weight in given] == own else None
+def _shapes(weights: Sequence[Any]) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in weights]
 
 
 def weighted_layers(model: keras.Model) -> Iterator[tuple[str, keras.Layer]]:

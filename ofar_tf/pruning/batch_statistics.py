@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.models.functional_graph import graph_of, inner_layers
+from ofar_tf.models.functional_graph import inner_layers
 
 Moments = tuple[Any, Any]
 
@@ -17,8 +17,7 @@ class BatchStatistics:
     """Runs a network in inference, but for BatchNorm, which normalizes by the batch, and notes what it normalized by.
 
     So dropout, noise and augmentation inside of a network are off, whatever they are called and whoever wrote them. A
-    BatchNorm whose statistics are frozen, because it is not trainable or was called with `training=False`, runs in
-    inference too.
+    frozen BatchNorm (`trainable=False`) runs in inference too, as in training.
 
     Args:
         network: A functional model. Its BatchNorms get momentum 0.
@@ -31,9 +30,7 @@ class BatchStatistics:
         self.norms = [each for each in inner_layers(network) if isinstance(each, keras.layers.BatchNormalization)]
         for norm in self.norms:
             norm.momentum = 0.0  # What it assigns to its moving statistics is then what it saw of the batch.
-        fixed = {id(call.operation) for call in graph_of(network).calls if call.kwargs.get("training") is False}
         self._network = network
-        self._observed = [norm for norm in self.norms if id(norm) not in fixed]
 
     def run(self, values: Sequence[Any], states: Sequence[Any], images: Any) -> tuple[Any, list[Moments]]:
         """Runs a batch.
@@ -59,12 +56,12 @@ class BatchStatistics:
     @contextlib.contextmanager
     def _observing(self, seen: dict[int, list[tuple[Any, Moments]]]) -> Iterator[None]:
         # Keras has one training mode for all layers of a call, so these are told one by one.
-        for norm in self._observed:
+        for norm in self.norms:
             norm.call = partial(_call_in_training, norm, seen[id(norm)])
         try:
             yield
         finally:
-            for norm in self._observed:
+            for norm in self.norms:
                 del norm.call
 
 

@@ -15,57 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
+from ofar_tf.pruning.group_sorter import GroupSorter
 from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
-
-_UNRANKED = "no BatchNormalization ranks it"
-
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """Channels with one decision each, which index the same axes of the same weights.
-
-    Attributes:
-        name: The layer that produces the channels first, unique among the groups of a model.
-        start: Number of the group's first channel in the model-wide order of prunable channels.
-        size: How many channels the group has. In a convolution of k groups, one channel stands for k of its filters.
-        layers: Names of the layers whose weights the channels index.
-        gammas: Positions in `model.weights` of the BatchNorm scales that rank the channels.
-        kernels: Where no BatchNorm has a scale, the (position in `model.weights`, axis) of the kernels that feed those
-            without: the norms of their filters rank the channels.
-        notes: What was found out about the channels on the way.
-    """
-
-    name: str
-    start: int
-    size: int
-    layers: tuple[str, ...]
-    gammas: tuple[int, ...]
-    kernels: tuple[tuple[int, int], ...] = ()
-    notes: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def channels(self) -> slice:
-        """Where the group's channels lie in a vector over all prunable channels."""
-        return slice(self.start, self.start + self.size)
-
-
-@dataclass(frozen=True)
-class UnprunableChannels:
-    """Channels that always stay, and why.
-
-    Attributes:
-        name: The layer that produces them.
-        size: How many there are.
-        reason: Why they stay, in a few words.
-        notes: What was found out about the channels on the way.
-    """
-
-    name: str
-    size: int
-    reason: str
-    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +117,7 @@ def _gather(
     found, weights = trace.found, trace.model.weights
     merged = found.merged()
     weight_index = {id(variable): index for index, variable in enumerate(weights)}
-    sorter = _Sorter(
+    sorter = GroupSorter(
         weights,
         found=found,
         reasons=found.reasons(merged, prune_residual_stream=prune_residual_stream),
@@ -220,68 +174,6 @@ def _weight_channels(
         for weight in weights
         for axes in [owners.get(id(weight), {})]
     )
-
-
-class _Sorter:
-    """Numbers prunable channels group by group, and puts the others aside."""
-
-    def __init__(
-        self,
-        weights: Sequence[keras.Variable],
-        *,
-        found: Propagation,
-        reasons: Mapping[int, str],
-        names: Mapping[int, str],
-        notes: Mapping[int, Sequence[str]],
-        weight_index: Mapping[int, int],
-        excluded: frozenset[str],
-    ):
-        self._weights, self._reasons, self._names, self._notes = weights, reasons, names, notes
-        self._gammas = {weight_index[gamma] for gamma in found.gammas}
-        self._unscaled = {weight_index[norm] for norm in found.unscaled}
-        self._feeders = {(weight_index[kernel], axis) for kernel, axis in found.feeders}
-        self._blocked = {reason for _, reason in found.blocked}
-        self._excluded = excluded
-        self.taken: set[str] = set()
-        self.groups: list[ChannelGroup] = []
-        self.unprunable: list[UnprunableChannels] = []
-        self.numbers: dict[int, int] = {}
-        self.kept: dict[int, int] = {}
-        self.lost: Counter[str] = Counter()
-
-    def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
-        """Takes the channels that index the same (weight, axis) pairs."""
-        name = self._names.get(channels[0], "input")
-        notes = tuple(dict.fromkeys(note for channel in channels for note in self._notes.get(channel, ())))
-        ranked = tuple(sorted(weight for weight, _ in places if weight in self._gammas))
-        unscaled = not ranked and any(weight in self._unscaled for weight, _ in places)
-        kernels = tuple(sorted(places & self._feeders)) if unscaled else ()
-        reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
-        if reason or not (ranked or kernels):
-            self._keep(UnprunableChannels(name, len(channels), reason or _UNRANKED, notes), channels)
-            if (ranked or places & self._feeders) and reason in self._blocked:
-                self.lost[reason] += len(channels)
-            return
-        unique = self._unique(name)
-        if unique in self._excluded:
-            self._keep(UnprunableChannels(unique, len(channels), "it was excluded by hand", notes), channels)
-            return
-        start = len(self.numbers)
-        self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
-        layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
-        self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked, kernels, notes))
-
-    def _keep(self, entry: UnprunableChannels, channels: Sequence[int]) -> None:
-        self.kept.update(dict.fromkeys(channels, len(self.unprunable)))
-        self.unprunable.append(entry)
-
-    def _unique(self, name: str) -> str:
-        unique, count = name, 1
-        while unique in self.taken:
-            count += 1
-            unique = f"{name}_{count}"
-        self.taken.add(unique)
-        return unique
 
 
 def _notes(found: Propagation, merged: Ids) -> dict[int, list[str]]:

@@ -72,6 +72,10 @@ class Costs:
                 np.add.at(saved, channels, positions * prod(entry.shape) / entry.shape[axis])
         return saved[:-1]
 
+    def kernels(self, resolution: Resolution) -> tuple[list[tuple[int, int]], int]:
+        """Returns (position in `weights`, how often it is applied) of each kernel, and the MACs no mask changes."""
+        return self._counted(Size.of(resolution))
+
     def _sizes(self, mask: ChannelMask) -> list[int]:
         keep = np.append(mask.keep, True)
         return [_size(entry, keep) for entry in self._groups.weights]

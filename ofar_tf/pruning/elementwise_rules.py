@@ -1,7 +1,7 @@
 """Functions of single numbers, and the merges that apply one to the same place of several tensors.
 
 Channels stay where they are, and what meets is tied. In a masked network a dropped channel does not vanish: it is zero
-behind a kernel, one behind `exp`, and the next kernel multiplies it by zero. That gives nothing unless it is infinite or
+behind a kernel, one behind `exp`, and the next kernel multiplies it by zero. That gives zero unless it is infinite or
 has no slope, as `1 / x` and `sqrt(x)` at zero; so every operation is tried on what dropped channels may be.
 """
 

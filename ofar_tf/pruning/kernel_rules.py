@@ -78,7 +78,7 @@ def dense(found: Propagation, call: Call) -> Sequence[Flow]:
 def batch_norm(found: Propagation, call: Call) -> Sequence[Flow]:
     """BatchNormalization, which ranks its channels."""
     if not call.is_channels(call.layer.axis):
-        raise NotImplementedError("normalizes an axis that holds no channels")
+        raise NotImplementedError("normalizes an axis that is not the last")
     for variable in call.layer.weights:
         found.own(variable, 0, call.ids)
     if call.layer.scale:

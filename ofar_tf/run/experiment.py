@@ -85,13 +85,19 @@ class Experiment:
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
+    @property
+    def selection_split(self) -> str | None:
+        """The split that choices are made on; None where they are made on the evaluation split."""
+        return self.config.selection_split
+
     def check_splits(self) -> None:
-        """Refuses training and evaluation splits that share images (DESIGN D25).
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
 
         Raises:
             ValueError: If they do, or there is no such split.
         """
-        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split)
+        selection = {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
 
     @property
     def data_notes(self) -> list[str]:
@@ -300,6 +306,26 @@ class Experiment:
         size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
+    @property
+    def augmentation(self) -> data.Augmentation:
+        """How training images are varied."""
+        config = self.config
+        return data.Augmentation(
+            config.augmentation,
+            flip=config.flip,
+            crop_scale=(config.crop_scale_min, 1.0),
+            color_jitter=config.color_jitter,
+            rand_augment_layers=config.rand_augment_layers,
+            rand_augment_magnitude=config.rand_augment_magnitude,
+        )
+
+    @property
+    def mixing(self) -> data.Mixing:
+        """How the images of a batch are mixed."""
+        config = self.config
+        classes = len(self.dataset.class_names)
+        return data.Mixing(classes, mixup_alpha=config.mixup_alpha, cutmix_alpha=config.cutmix_alpha)
+
     def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
         """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
         return self.distribution.share_out(
@@ -314,14 +340,8 @@ class Experiment:
             config.train_split,
             batch_size=config.batch_size,
             resolution=self.resolution,
-            augmentation=config.augmentation,
-            flip=config.flip,
-            crop_scale=(config.crop_scale_min, 1.0),
-            color_jitter=config.color_jitter,
-            rand_augment_layers=config.rand_augment_layers,
-            rand_augment_magnitude=config.rand_augment_magnitude,
-            mixup_alpha=config.mixup_alpha,
-            cutmix_alpha=config.cutmix_alpha,
+            augmentation=self.augmentation,
+            mixing=self.mixing,
             seed=config.seed,
             start_epoch=start_epoch,
             start_step=start_step,
@@ -330,8 +350,8 @@ class Experiment:
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self.calibration_split, self.eval_split)
-        return data.explain_damage(self.dataset, *splits)
+        splits = [self.config.train_split, self.calibration_split, self.eval_split]
+        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
 
     @property
     def calibration_split(self) -> str:
@@ -341,6 +361,10 @@ class Experiment:
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns the evaluation split, or its first images, at the largest resolution."""
         return self._plain_batches(self.eval_split, images=images)
+
+    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
+        return self._plain_batches(self.selection_split or self.eval_split, images=images)
 
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.data.size import Size
@@ -101,8 +102,9 @@ class FinishedRun:
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
         dataset = self.experiment.dataset
-        for split in (self.experiment.eval_split, self.experiment.calibration_split):
-            dataset.num_examples(split)
+        for split in (self.experiment.eval_split, self.experiment.calibration_split, self.experiment.selection_split):
+            if split:
+                dataset.num_examples(split)
         if self.facts is not None:
             self.facts.require_same_data(dataset)
         else:
@@ -114,6 +116,7 @@ class FinishedRun:
         images = PoolImages(
             calibration=self.experiment.calibration_batches,
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
+            selection=self._selection if self.experiment.selection_split else None,
         )
         return TrainedPool(
             self.supernet,
@@ -132,7 +135,11 @@ class FinishedRun:
         return FamilyImages.resized(
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
             training=lambda images: self.experiment.calibration_batches(images=images),
+            selection=self._selection if self.experiment.selection_split else None,
         )
+
+    def _selection(self) -> tf.data.Dataset:
+        return self.experiment.selection_batches(images=self._eval_images)
 
     @cached_property
     def origin(self) -> str:
@@ -151,13 +158,15 @@ class FinishedRun:
     @property
     def dataset(self) -> dict[str, Any]:
         """What its networks were trained and are measured on, for records."""
-        split = self.experiment.eval_split
+        experiment = self.experiment
+        selection = {"selection_split": experiment.selection_split} if experiment.selection_split else {}
         return {
             "name": self.config.dataset,
             "train_split": self.config.train_split,
-            "eval_split": split,
+            "eval_split": experiment.eval_split,
+            **selection,
             "origin": self.origin,
-            "eval_images": self._eval_images or self.experiment.dataset.num_examples(split),
+            "eval_images": self._eval_images or experiment.dataset.num_examples(experiment.eval_split),
         }
 
     def evaluate(self) -> PoolEvaluation:

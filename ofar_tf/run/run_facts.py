@@ -43,7 +43,7 @@ class SplitFacts:
     """A split that the run uses.
 
     Attributes:
-        use: What for: `train`, `calibration` or `evaluation`.
+        use: What for: `train`, `calibration`, `evaluation` or `selection`.
         split: The split string.
         images: How many images it holds.
     """
@@ -150,6 +150,7 @@ def facts_of(experiment: Experiment, supernet: keras.Model, user_modules: UserMo
         "train": config.train_split,
         "calibration": experiment.calibration_split,
         "evaluation": experiment.eval_split,
+        **({"selection": experiment.selection_split} if experiment.selection_split else {}),
     }
     return RunFacts(
         schema_version=SCHEMA_VERSION,

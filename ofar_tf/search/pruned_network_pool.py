@@ -115,11 +115,16 @@ def read_pool(path: Path, groups: ChannelGroups) -> PrunedNetworkPool:
         ValueError: If the file is no pool of this version, or belongs to another supernet.
         FileNotFoundError: If there is no such file.
     """
-    stored: _StoredPool = from_json(_StoredPool, read_json(path), where=path.name)
-    if stored.schema_version != SCHEMA_VERSION:
-        raise ValueError(f"Expected {path} of schema version {SCHEMA_VERSION}. Received: {stored.schema_version}.")
-    networks = [_network(each, groups, where=f"{path.name} of {each.name}") for each in stored.structures]
-    return PrunedNetworkPool(tuple(networks))
+    try:
+        content = read_json(path)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version not in (None, SCHEMA_VERSION):
+            raise ValueError(f"Expected a file of schema version {SCHEMA_VERSION}. Received: {version!r:.80}.")
+        stored: _StoredPool = from_json(_StoredPool, content, where=path.name)
+        networks = [_network(each, groups, where=f"{path.name} of {each.name!r:.80}") for each in stored.structures]
+        return PrunedNetworkPool(tuple(networks))
+    except ValueError as error:
+        raise ValueError(f"Expected a pruned network pool in {path}. Received: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
 
-if TYPE_CHECKING:  # Manifests hold scores, and reading one must not load TensorFlow.
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
     import tensorflow as tf
 
 Nest = Any
@@ -119,7 +119,7 @@ class Evaluator(Protocol):
 
 
 class Task(Protocol):
-    """What a step needs to train a network, and evaluation to judge it."""
+    """What a step needs to train a network, evaluation to judge it, and conversion to ship it."""
 
     @property
     def metric(self) -> Metric:
@@ -202,3 +202,23 @@ class Task(Protocol):
 
     def evaluator(self) -> Evaluator:
         """Returns a new judge of one network at one size."""
+
+    def shipped(self, outputs: Nest) -> Nest:
+        """Adds what a network is shipped with behind its last layer, as stock Keras layers.
+
+        Args:
+            outputs: What the network returns, as Keras tensors.
+
+        Returns:
+            What the files return, for instance probabilities instead of logits.
+        """
+
+    def finished(self, outputs: Nest) -> Nest:
+        """Computes the same as `shipped`, in NumPy: what files are held against.
+
+        Args:
+            outputs: What a network returned, as NumPy arrays.
+
+        Returns:
+            What its file should return.
+        """

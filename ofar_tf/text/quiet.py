@@ -16,8 +16,8 @@ _HELD = threading.RLock()
 def quiet_start() -> Iterator[None]:
     """Keeps off the screen what TensorFlow's libraries print when they are first used, unless that fails.
 
-    They write about oneDNN, CUDA and XNNPACK straight to the file descriptor, before any setting of theirs is read. Where
-    there is no standard error nothing is held.
+    They write about oneDNN, CUDA and XNNPACK straight to the file descriptor, before any setting of theirs is read.
+    Where there is no standard error nothing is held.
     """
     with _HELD, tempfile.TemporaryFile() as held:
         try:

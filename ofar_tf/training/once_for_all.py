@@ -10,14 +10,12 @@ import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
 from ofar_tf.data.size import Size
-from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import LEARNED, set_gammas
-from ofar_tf.pruning.slicing import gates_of
+from ofar_tf.pruning.importance import set_gammas
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
 from ofar_tf.search.pool_spec import PoolSpec
@@ -25,14 +23,10 @@ from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
-from ofar_tf.training.gradient_accumulation import mean_over_parts
-from ofar_tf.training.network_functions import NetworkFunctions
-from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, loss_scale, restart_averages
-from ofar_tf.training.regularization import Regularization
-from ofar_tf.training.sandwich import SandwichRule
-from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
+from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
+from ofar_tf.training.sandwich_pass import Outcome
+from ofar_tf.training.sandwich_step import SandwichStep
 from ofar_tf.training.step_spec import StepSpec
-from ofar_tf.training.weight_update import WeightUpdate
 
 # Of a loss in float32.
 _ROUNDING = 1e-7
@@ -80,8 +74,7 @@ class OnceForAll(keras.Model):
             pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
         elif pruning_rates or macs_budgets or resolutions:
             raise ValueError("Expected a pool or the short form of one. Received: both.")
-        reference = f"the model {getattr(supernet, 'name', supernet)!r}"
-        self.supernet = supernet = (as_supernet if task else as_classifier)(supernet, reference=reference)
+        self.supernet = supernet = (as_supernet if task else as_classifier)(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
         self.spec = pool
         self.step = step or StepSpec()
@@ -97,50 +90,13 @@ class OnceForAll(keras.Model):
         self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
         self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
         self._masks = [ChannelMask.full(self.groups)] * len(pool.budgets)
-        self._masked = False
-        self._make_step()
-        self.built = True
-
-    def _make_step(self) -> None:
-        """Makes what the step is put together from."""
-        step, structures = self.step, len(self.budgets)
-        every = step.networks_per_step == "all"
-        search_sizes, training_sizes = step.search_sizes(self.resolutions), step.training_sizes(self.resolutions)
-        lists = {
-            "resolutions": self.resolutions,
-            "search_resolutions": search_sizes,
-            "training_resolutions": training_sizes,
-        }
-        check_resolutions(self.supernet, lists)
-        self._search_rule = SandwichRule(structures, search_sizes, self.seed, every, step.assistants)
-        self._joint_rule = SandwichRule(structures, training_sizes, self.seed, every, step.assistants)
-        self.pool_weights = PoolWeights(self.supernet, structures=structures, owned=step.owned)
-        self._initial_weights = self.supernet.get_weights() if step.after_search == "reinitialize" else None
-        regularization = Regularization(
-            self.supernet,
-            self.groups,
-            weight_decay=step.weight_decay,
-            gamma_l1=step.gamma_l1 if self.importance in LEARNED else 0.0,
-            originals=self.pool_weights.originals(),
-        )
-        self._update = WeightUpdate(self.supernet, self.pool_weights, regularization, clip_norm=step.clip_norm)
-        self._gates = keras.Variable(gates_of(self._masks), trainable=False, name="gates")
+        self._sandwich = SandwichStep(supernet, self.groups, pool=pool, spec=self.step, task=self.task, seed=seed)
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
-        self._functions = NetworkFunctions(
-            self.supernet,
-            self.groups,
-            task=self.task,
-            seed=self.seed,
-            dtype_policy=step.dtype_policy,
-            compiled_for=sorted({*search_sizes, *training_sizes}) if step.jit_compile else (),
-        )
-        self._functions.use_gates(self._gates)
-        self._sandwich = SandwichPass(
-            self._functions, self.task, self._update, distillation=step.distillation, at_once=step.networks_at_once
-        )
-        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _roles(self._joint_rule.networks)]
+        self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
+        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in self._sandwich.roles]
         self._progress = keras.metrics.Mean(name=self.task.metric.progress)
+        self.built = True
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -151,6 +107,11 @@ class OnceForAll(keras.Model):
     def resolutions(self) -> tuple[Size, ...]:
         """What the networks may see, the largest first."""
         return self.spec.resolutions
+
+    @property
+    def pool_weights(self) -> PoolWeights:
+        """The weights that each structure is cut out of once the pool is frozen."""
+        return self._sandwich.weights
 
     @property
     def importance(self) -> str:
@@ -173,16 +134,7 @@ class OnceForAll(keras.Model):
         if jit_compile:
             # XLA needs the resolution when it compiles, and the step draws it when it runs.
             raise ValueError("Expected jit_compile in the StepSpec of OnceForAll. Received: compile(jit_compile=True).")
-        if self.step.dtype_policy == "mixed_float16":
-            optimizer = keras.optimizers.get(optimizer)
-            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
-        if getattr(self.optimizer, "gradient_accumulation_steps", None):
-            raise ValueError(
-                "Expected gradient_accumulation in the StepSpec of OnceForAll, so that all parts of a batch train the "
-                f"same networks. Received: gradient_accumulation_steps={self.optimizer.gradient_accumulation_steps}."
-            )
+        super().compile(optimizer=suitable(optimizer, dtype_policy=self.step.dtype_policy), jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     @property
@@ -256,10 +208,6 @@ class OnceForAll(keras.Model):
         return [*self._losses, self._progress]
 
     @property
-    def _rule(self) -> SandwichRule:
-        return self._search_rule if self.searching else self._joint_rule
-
-    @property
     def searching(self) -> bool:
         """Whether structures are still searched."""
         return self.pool is None
@@ -295,15 +243,8 @@ class OnceForAll(keras.Model):
             frozen: Which of them no longer change.
         """
         self._masks = list(masks)
-        whole_teacher = self.pool_weights.separate or not frozen[0]
-        running = [ChannelMask.full(self.groups), *masks[1:]] if whole_teacher else list(masks)
-        if self.step.search_execution == "sliced":
-            self._functions.use_slices(running)
-        else:
-            self._gates.assign(gates_of(running))
-        if self.step.search_execution == "sliced" or not self._masked:
+        if self._sandwich.use_masks(masks, frozen=frozen):
             self._trace_again()
-        self._masked = True
 
     def freeze(self, pool: PrunedNetworkPool) -> None:
         """Ends the search: from the next step on, the pool's structures are trained jointly, on compact weights.
@@ -319,12 +260,11 @@ class OnceForAll(keras.Model):
         self.pool = pool
         if self._initial_weights is not None:
             self.supernet.set_weights(self._initial_weights)
-        self.pool_weights.take_over()
+        self._sandwich.use_pool(pool.masks)
         if self.compiled:
             restart_averages(self.optimizer, self.trainable_variables)
             if self._initial_weights is not None:
                 forget_momenta(self.optimizer)
-        self._functions.use_slices(pool.masks, self.pool_weights)
         self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
         self._trace_again()
 
@@ -332,17 +272,6 @@ class OnceForAll(keras.Model):
         """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""
         if self.compiled:
             self.make_train_function(force=True)
-
-    @property
-    def _networks(self) -> int:
-        """How many networks a step runs: those of its rule, but where fewer give the same.
-
-        Before the first masks every network is the whole supernet, and at one resolution a student that learns from
-        itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
-        """
-        same = not self._masked and len(self._search_rule.sizes) == 1 and self.step.distillation != "none"
-        alone = self.searching and (same or self.pool_weights.separate or self.step.search_networks == "largest")
-        return 1 if alone else self._rule.networks
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Runs the sandwich: each network learns from its teacher, and one update sums what they learned.
@@ -360,34 +289,9 @@ class OnceForAll(keras.Model):
             ValueError: If the labels have another shape.
         """
         images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
-        outcome = mean_over_parts(
-            self._run_networks,
-            (images, self.task.targets(labels, weight)),
-            parts=self.step.gradient_accumulation,
-            like=self._nothing,
+        return self._update_metrics(
+            self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
         )
-        self._update.apply(self.optimizer, outcome.gradients, searching=self.searching)
-        return self._update_metrics(outcome)
-
-    def _run_networks(self, part: Any, batch: Any) -> Outcome:
-        """Runs the networks of a step, on all of a batch or on a part of it."""
-        images, targets = batch
-        step, networks = self.optimizer.iterations.value, self._networks
-        structures, sizes = self._rule.draw(step)
-        context = tf.distribute.get_replica_context()
-        replica = tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
-        return self._sandwich.run(
-            structures[:networks],
-            sizes[:networks],
-            images=images,
-            targets=targets,
-            noise=replica * self.step.gradient_accumulation + part,
-            loss_scale=loss_scale(self.optimizer),
-            searching=self.searching,
-        )
-
-    def _nothing(self) -> Outcome:
-        return self._sandwich.nothing(self._networks, searching=self.searching)
 
     def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
         for metric, loss in zip(self._losses, tf.unstack(outcome.losses), strict=False):
@@ -402,11 +306,6 @@ class OnceForAll(keras.Model):
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing: all is built. Keras' own fails with several processes (keras-team/keras#20585)."""
-
-
-def _roles(networks: int) -> list[str]:
-    """Names the networks of a step, largest first."""
-    return ["teacher", *(f"assistant_{index}" for index in range(1, networks - 1)), "student"]
 
 
 def _flat(callbacks: Any) -> Sequence[Any]:

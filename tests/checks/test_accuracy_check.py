@@ -78,7 +78,7 @@ def test_a_sentence_says_what_is_wrong_or_not_known():
 
 
 def test_answers_to_other_images_are_refused():
-    with pytest.raises(ValueError, match="to the same images. Received: 10 and 11"):
+    with pytest.raises(ValueError, match=r"to the same images\. Received: 10 and 11"):
         check_accuracy(pair(10)[0], pair(11)[1], limit=0.01)
 
 

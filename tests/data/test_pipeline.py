@@ -8,6 +8,7 @@ import tensorflow as tf
 from ofar_tf.data import (
     Augmentation,
     ImageDataset,
+    Mixing,
     epoch_order,
     evaluation_batches,
     load_dataset,
@@ -36,9 +37,22 @@ def counting_set(size: int = SIZE) -> tuple[ImageDataset, tf.Variable]:
 
 
 def batches(count, *, dataset=None, split="train", **arguments):
-    settings = {"batch_size": 4, "resolution": 4, "augmentation": "none", "flip": False, "seed": 1} | arguments
-    stream = training_batches(dataset or counting_set()[0], split, **settings)
+    """The first batches; arguments are also the fields of `Augmentation` and of `Mixing`."""
+    dataset = dataset or counting_set()[0]
+    settings = {"batch_size": 4, "resolution": 4, "augmentation": "none", "seed": 1} | arguments
+
+    def taken(kind):
+        names = (field.name for field in dataclasses.fields(kind))
+        return {name: settings.pop(name) for name in names if name in settings}
+
+    mixed = {"classes": len(dataset.class_names)} | taken(Mixing)
+    augmentation = Augmentation(settings.pop("augmentation"), **taken(Augmentation))
+    stream = training_batches(dataset, split, augmentation=augmentation, mixing=Mixing(**mixed), **settings)
     return [(images.copy(), labels.copy()) for images, labels in itertools.islice(stream.as_numpy_iterator(), count)]
+
+
+def ten_classes():
+    return dataclasses.replace(counting_set()[0], name="ten", class_names=tuple("abcdefghij"))
 
 
 def values(epoch):
@@ -62,7 +76,7 @@ def assert_equal_batches(left, right):
 
 def test_a_batch_holds_images_and_their_labels():
     stream = training_batches(
-        counting_set()[0], "train", batch_size=4, resolution=6, augmentation="pad_and_crop", flip=True, seed=0
+        counting_set()[0], "train", batch_size=4, resolution=6, augmentation=Augmentation("pad_and_crop"), seed=0
     )
     assert stream.element_spec == (tf.TensorSpec([4, 6, 6, 3], tf.float32), tf.TensorSpec([4], tf.int64))
     for images, labels in batches(5):
@@ -354,7 +368,7 @@ def test_a_resumed_run_mixes_the_same_pairs_in_the_same_way():
         ({"start_epoch": -1}, "Expected start_epoch of at least 0. Received: start_epoch=-1."),
         ({"color_jitter": -0.1}, "Expected color_jitter from 0 to 1. Received: color_jitter=-0.1."),
         ({"mixup_alpha": -1.0}, "Expected a mixup_alpha of 0 or more. Received: mixup_alpha=-1.0."),
-        ({"classes": 1}, "Expected at least the 2 classes of counting. Received: classes=1."),
+        ({"dataset": ten_classes(), "classes": 9}, "Expected at least the 10 classes of ten. Received: classes=9."),
         ({"part": (2, 2)}, r"Expected one of n equal parts of 4 images, as \(i, n\). Received: part=\(2, 2\)."),
         ({"part": (0, 3)}, r"Received: part=\(0, 3\)."),
         ({"shuffle_buffer": 0}, "Expected shuffle_buffer of at least 1. Received: shuffle_buffer=0."),

@@ -39,7 +39,7 @@ def test_the_keys_are_those_of_the_design(manifest, tmp_path):
     assert list(data) == ["schema_version", "versions", "git", "dataset", "seed", "created", "models"]
     assert " ".join(data["models"][0]) == (
         "id path sha256 bytes structure rate resolution macs params quantization input output labels metrics checks "
-        "parity arena_bytes gpu_refused layer_errors latency pareto versions"
+        "parity arena_bytes gpu_refused layer_errors latency pareto"
     )
     assert list(data["models"][0]["input"]) == ["name", "dtype", "shape", "range", "scale", "zero_point"]
     assert data["models"][0]["metrics"] == {"top1": 0.9, "top5": 1.0, "images": 200, "keras_top1": 0.9}

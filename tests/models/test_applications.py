@@ -138,16 +138,6 @@ def test_a_file_of_keras_weights_gives_what_keras_own_network_gives(name, images
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_weights_without_gamma_get_gammas_of_one(tmp_path):
-    inputs = keras.Input((None, None, 3))
-    norm = keras.layers.BatchNormalization(scale=False, name="norm")
-    model = keras.Model(inputs, norm(keras.layers.Conv2D(4, 3, name="conv")(inputs)))
-    norm.set_weights([np.full(4, value, "float32") for value in (0.1, 0.2, 0.3)])
-    copy = applications._copied(model, inputs=inputs, scaled=inputs, with_weights=True)
-    np.testing.assert_array_equal(copy.get_layer("norm").gamma, 1)
-    np.testing.assert_allclose(copy(PIXELS), model(PIXELS), rtol=1e-6)
-
-
 def test_weights_of_imagenet_are_asked_of_keras(monkeypatch):
     asked, builder = [], keras.applications.MobileNetV2
 

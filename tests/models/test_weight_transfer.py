@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.models.weight_transfer import Transfer, WeightFile, fitted, take_weights, weighted_layers
+from ofar_tf.models.weight_transfer import Transfer, WeightFile, take_weights, weighted_layers
 
 layers = keras.layers
 # Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
@@ -82,19 +82,6 @@ def test_a_different_network_is_refused_and_nothing_changed():
         take_weights(model, layers_of(network(filters=(7, 9), classes=2)), source="s")
     for weight, expected in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, expected)
-
-
-@pytest.mark.parametrize(
-    ("scale", "count", "fits"), [(True, 4, True), (True, 3, True), (False, 3, True), (False, 4, False)]
-)
-def test_a_norm_with_scale_takes_the_weights_of_one_without(scale, count, fits):
-    norm = layers.BatchNormalization(scale=scale)
-    norm.build((None, 6))
-    given = fitted(norm, [np.full(6, index, "float32") for index in range(count)])
-    assert (given is not None) == fits
-    if scale and count == 3:
-        np.testing.assert_array_equal(given[0], 1)
-        np.testing.assert_array_equal(given[1], 0)
 
 
 @pytest.mark.parametrize(

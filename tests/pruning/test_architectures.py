@@ -1,4 +1,4 @@
-"""Small networks of the kinds that people build: what each can prune, that masked runs equal sliced ones, and the cost."""
+"""Small networks of kinds that people build: what each can prune, that masked runs equal sliced ones, and the cost."""
 
 from collections.abc import Callable
 from typing import Any

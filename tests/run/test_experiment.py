@@ -144,3 +144,23 @@ def test_initial_weights_are_loaded_from_either_kind_of_file(tmp_path: Path) -> 
         loaded = experiment(initial_weights=str(tmp_path / name)).build_supernet()
         for weight, expected in zip(loaded.weights, source.weights, strict=True):
             np.testing.assert_array_equal(weight, expected)
+
+
+def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_rest(tmp_path: Path) -> None:
+    for index in range(5):
+        image_folder(tmp_path / str(index), "all")
+        for name in ("black", "white"):
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            source = tmp_path / str(index) / "all" / name / "one.png"
+            source.rename(tmp_path / "photos" / name / f"{index}.png")
+    made = experiment(dataset="image_folder", data_dir=str(tmp_path / "photos"), train_split="train", batch_size=8)
+    made.check_splits()
+    assert (made.steps_per_epoch, made.eval_split) == (1, "validation")
+    assert len(made.data_notes) == 1
+    assert "divided 80/20 into train (8 images) and validation (2 images)" in made.data_notes[0]
+
+
+def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_both() -> None:
+    experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").check_splits()
+    with pytest.raises(ValueError, match="Expected train_split and eval_split to share no example"):
+        experiment(train_split="train", eval_split="train[:10]+test").check_splits()

@@ -41,13 +41,13 @@ def test_flagfiles_name_others_but_not_themselves(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("--epochs=3\n")
     assert expand_flagfiles([f"--flagfile={tmp_path / 'a'}"]) == ["--epochs=3", "--seed=2"]
     (tmp_path / "b").write_text(f"--flagfile={tmp_path / 'a'}\n")
-    with pytest.raises(ValueError, match="Expected flagfiles that do not name themselves"):
+    with pytest.raises(ValueError, match=r"Expected flagfiles that do not name themselves"):
         expand_flagfiles([f"--flagfile={tmp_path / 'a'}"])
 
 
 @pytest.mark.parametrize("name", ["none.flagfile", "."])
 def test_a_flagfile_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FileNotFoundError, match="^Expected a flagfile that can be read. Received: "):
+    with pytest.raises(FileNotFoundError, match=r"^Expected a flagfile that can be read. Received: "):
         expand_flagfiles([f"--flagfile={tmp_path / name}"])
 
 
@@ -59,6 +59,6 @@ def test_a_value_comes_back_from_a_flagfile_as_it_was(tmp_path: Path, value: str
 
 def test_a_comment_behind_a_value_is_refused_in_a_flagfile_and_part_of_a_text_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("--run_dir=runs/one  # the first\n")
-    with pytest.raises(ValueError, match="Expected no comment behind a value"):
+    with pytest.raises(ValueError, match=r"Expected no comment behind a value"):
         expand_flagfiles([f"--flagfile={tmp_path / 'a'}"])
     assert expand_flagfiles(["--run_dir=run #2", "--", "--flagfile=x"]) == ["--run_dir=run #2", "--", "--flagfile=x"]

@@ -41,8 +41,8 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"search_resolutions": (24, 24)}, "Expected different --search_resolutions. Received: [24, 24]."),
         ({"search_resolutions": (256,)}, "Expected --search_resolutions of at most 224, the largest resolution. "
          "Received: [256]."),
-        ({"epochs": 10, "search_epochs": 10}, "Expected fewer --search_epochs than --epochs, which count both the search and joint "
-         "training. Received: search_epochs=10, epochs=10."),
+        ({"epochs": 10, "search_epochs": 10}, "Expected fewer --search_epochs than --epochs, which count both the "
+         "search and joint training. Received: search_epochs=10, epochs=10."),
         ({"epochs": 20.0}, "Expected --epochs of type int. Received: 20.0."),
         ({"epochs": True}, "Expected --epochs of type int. Received: True."),
         ({"flip": 1}, "Expected --flip of type bool. Received: 1."),

@@ -11,7 +11,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
+from ofar_tf.conversion.converter import convert
+from ofar_tf.conversion.stock_networks import family_members
 from ofar_tf.data import resize_batch
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.trained_pool import TrainedPool
@@ -87,6 +90,12 @@ class Regression:
     def evaluator(self) -> MeanSquaredError:
         return MeanSquaredError()
 
+    def shipped(self, outputs: Any) -> Any:
+        return keras.layers.Rescaling(100.0, name="per_cent")(outputs)
+
+    def finished(self, outputs: np.ndarray) -> np.ndarray:
+        return 100.0 * outputs
+
 
 def build_network(kind: str) -> keras.Model:
     keras.backend.clear_session()
@@ -126,7 +135,7 @@ def fit(model: OnceForAll, kind: str, *callbacks: Any, epochs: int, start: int =
 
 
 @pytest.mark.parametrize("kind", ["numbers", "map"])
-def test_a_task_of_ones_own_searches_trains_is_measured_and_resumes(kind, tmp_path):
+def test_a_task_of_ones_own_searches_trains_resumes_is_measured_and_becomes_a_file(kind, tmp_path):
     whole = build(kind)
     history = fit(whole, kind, MaskSearch(epochs=2), epochs=8)
     assert "squared_error" in history
@@ -145,7 +154,23 @@ def test_a_task_of_ones_own_searches_trains_is_measured_and_resumes(kind, tmp_pa
     trained = TrainedPool(
         whole.supernet, whole.groups, whole.pool, whole.resolutions, images, whole.task, whole.pool_weights
     )
-    rows = trained.evaluate()
+    evaluation = trained.evaluate()
+    rows = evaluation.rows
     assert [(row.structure, str(row.resolution)) for row in rows[:3]] == [("rate0", size) for size in ("16", "12", "8")]
     assert all(row.scores.images == 32 and row.scores.values["error"] < 0.2 for row in rows)
     assert {row.macs for row in rows if row.pareto} >= {min(row.macs for row in rows)}
+
+    chosen = evaluation.of([row for row in rows if (row.structure, row.resolution) == ("rate50", 12)])
+    (member,) = family_members(trained, chosen, origin="of this test")
+    model = member.model()
+    parity = member.measure_parity(model)
+    assert max(parity.masked_sliced, parity.sliced_keras) < 1e-3
+    interpreter = Interpreter(model_content=convert(model, precision="float32"))
+    interpreter.allocate_tensors()
+    pictures, _ = next(iter(data(kind)))
+    image = resize_batch(pictures[:1], 12)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert found.shape == ((1, 3, 3, 1) if kind == "map" else (1, 2))
+    np.testing.assert_allclose(found, model(image), rtol=1e-3, atol=1e-2)

@@ -180,17 +180,17 @@ def test_a_new_file_is_timed_in_the_same_rounds_as_the_others(count, make_entry,
     assert [entry.latency[0].median_ms for entry in timed] == [2.0, 3.0]
 
 
-def test_what_an_earlier_manifest_says_of_the_same_file_is_kept(count, make_entry, tmp_path):
+def test_what_was_measured_before_of_the_same_content_is_kept(count, make_entry, tmp_path):
     (tmp_path / "a").mkdir()
     phone, old = Latency("phone", 4, 8.0), Latency(this_machine(), 1, 99.0)
     entry = make_entry("a", macs=1, top1=0.5)
-    earlier = dataclasses.replace(entry, latency=(phone, old))
-    assert set(time_files([entry], tmp_path, threads=1, earlier=[earlier])[0].latency) == {
+    known = {entry.sha256: (phone, old)}
+    assert set(time_files([entry], tmp_path, threads=1, known=known)[0].latency) == {
         phone,
         Latency(this_machine(), 1, 1.0),
     }
     changed = dataclasses.replace(entry, sha256="1" * 64)
-    assert time_files([changed], tmp_path, threads=0, earlier=[earlier])[0].latency == ()
+    assert time_files([changed], tmp_path, threads=0, known=known)[0].latency == ()
 
 
 def test_a_file_that_does_not_run_or_cannot_be_timed_stops_nothing(count, make_entry, tmp_path):

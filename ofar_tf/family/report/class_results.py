@@ -63,7 +63,7 @@ def class_results(predictions: Predictions, labels: Sequence[str]) -> ClassResul
     Raises:
         ValueError: If an answer is of no class that has a name.
     """
-    if max(predictions.labels.max(), predictions.classes.max()) >= len(labels):
+    if not predictions.fits(len(labels)):
         raise ValueError(f"Expected a name for each class. Received: {len(labels)} names and answers beyond them.")
     counts = predictions.confusion(len(labels))
     images = np.bincount(predictions.labels, minlength=len(labels))

@@ -20,6 +20,11 @@ class DataSettings(Settings):
     )
     train_split: str = setting("train", "Split to train on, in tfds notation: train, train[:90%].")
     eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
+    selection_split: str | None = setting(
+        None,
+        "Split whose accuracy decides what is exported and shipped, so that the figures of --eval_split stay those of "
+        "images that had no part in it: train[90%:] with --train_split=train[:90%]; by default the evaluation split.",
+    )
     calibration_split: str | None = setting(
         None, "Split to calibrate BatchNorm and quantization on; by default the training split."
     )

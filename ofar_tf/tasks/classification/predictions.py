@@ -84,6 +84,10 @@ class Predictions:
         """
         return float(np.mean((self.classes == other.classes) & (self.classes != NO_CLASS)))
 
+    def fits(self, classes: int) -> bool:
+        """Tells whether every label and every answer is one of so many classes."""
+        return int(max(self.labels.max(), self.classes.max())) < classes
+
     def confusion(self, classes: int) -> np.ndarray:
         """Counts what each class is taken for.
 

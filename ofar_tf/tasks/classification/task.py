@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import BatchContract
@@ -129,6 +130,16 @@ class Classification:
     def evaluator(self) -> AccuracyEvaluator:
         """Returns a counter of right guesses."""
         return AccuracyEvaluator()
+
+    def shipped(self, outputs: Any) -> Any:
+        """Adds a softmax: files return probabilities."""
+        return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
+
+    def finished(self, outputs: np.ndarray) -> np.ndarray:
+        """Computes the probabilities, float64 `[B, K]`."""
+        logits = outputs.astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _check_class_weights(weights: Sequence[float], *, classes: int) -> None:

@@ -103,10 +103,7 @@ def test_a_page_is_small(page_of, manifest, record):
 def test_names_are_text_and_never_markup(page_of, manifest, record):
     evil = "</script><script>alert(1)</script><b>&amp;"
     models = tuple(dataclasses.replace(model, structure=evil) for model in manifest.models)
-    network = dataclasses.replace(record.pool[1], name=evil)
-    search = SearchRecord(
-        PrunedNetworkPool((record.pool[0], network)), (dataclasses.replace(record.similarity[1], structure=evil),)
-    )
+    search = dataclasses.replace(record, similarity=(dataclasses.replace(record.similarity[1], structure=evil),))
     page = page_of(dataclasses.replace(manifest, models=models, dataset={"name": evil}), search)
     assert "alert(1)</script>" not in page and "<b>" not in page
     elements = Elements(page)
@@ -127,7 +124,7 @@ def test_the_table_says_what_each_file_costs_and_reaches(manifest):
     assert large == {
         "File": "large",
         "Precision": "float32",
-        "Top-1 %, 95 % interval": "90.00",
+        "Top-1 %": "90.00",
         "Change from Keras, points": "+0.00",
         "MACs": "5M",
         "Bytes": "2.5M",
@@ -184,7 +181,7 @@ def test_the_page_describes_itself_and_says_on_which_images_files_are_chosen(pag
     )
     selected = dataclasses.replace(manifest, models=chosen)
     assert "by their accuracy on 123 images of the selection split" in page_of(selected)
-    assert "Choice" in [column.heading for column in columns_of(selected, REPORT)]
+    assert "Selection" in [column.heading for column in columns_of(selected, REPORT)]
     data = json.loads(next(text for tag, text in Elements(page_of(selected)).texts if text.startswith("{")))
     assert [(file["top1"], file["choice"]) for file in data["files"]] == [(0.9, 0.5), (0.8, 0.5), (0.75, 0.5)]
 

@@ -89,5 +89,5 @@ def test_answers_that_make_no_sense_are_refused(labels, classes, ranks):
 
 
 def test_no_images_are_refused():
-    with pytest.raises(ValueError, match="Expected at least one image to measure accuracy on. Received: none."):
+    with pytest.raises(ValueError, match=r"Expected at least one image to measure accuracy on\. Received: none\."):
         Predictions.of(lambda images: SCORES, [])
