@@ -1,10 +1,13 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ofar_tf.run.finished_run import FinishedRun
 
 TRAIN = (
     "--dataset=fashion_mnist_mini",
@@ -182,6 +185,53 @@ def test_a_second_export_repeats_no_conversion_and_adds_to_the_first(run_dir: Pa
     assert command("export", f"--run_dir={run_dir}", "--only=rate50@16", "--precisions=float16").returncode in (0, 1)
     assert {path: path.stat().st_mtime_ns for path in first} == first
     assert [entry["quantization"] for entry in entries(run_dir)] == ["float32", "float16", "int8"]
+
+
+@pytest.fixture
+def copy(run_dir: Path, tmp_path: Path) -> Path:
+    """The run without its export, to be changed."""
+    return Path(shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("export", "train")))
+
+
+def refused(run_dir: Path) -> str:
+    with pytest.raises(ValueError, match="Expected ") as refusal:
+        FinishedRun(str(run_dir)).evaluated()
+    (line,) = str(refusal.value).splitlines()
+    return line
+
+
+def test_a_table_of_subnets_that_was_edited_is_refused_in_one_line(copy: Path) -> None:
+    table = copy / "subnets.csv"
+    table.write_text(table.read_text().replace("rate50", "rate51"))
+    assert refused(copy).endswith("Received: one that was changed since.")
+
+
+def test_a_table_of_another_training_is_refused_in_one_line(copy: Path) -> None:
+    with (copy / "pool.json").open("a") as file:
+        file.write(" ")
+    (copy / "SHA256SUMS").unlink()
+    assert refused(copy).endswith("Received: that of another training.")
+
+
+@pytest.mark.parametrize(("cell", "changed"), [("rate50,", "rate51,"), ("rate50,0.5,16,", "rate50,0.5,17,")])
+def test_an_unsealed_table_with_an_unknown_structure_or_resolution_is_refused_in_one_line(
+    copy: Path, cell: str, changed: str
+) -> None:
+    # As in a run of version 0.1.0, which sealed nothing.
+    (copy / "evaluation.npz").unlink()
+    table = copy / "subnets.csv"
+    assert cell in table.read_text()
+    table.write_text(table.read_text().replace(cell, changed))
+    assert "Received: 'rate5" in refused(copy)
+
+
+def test_an_unsealed_table_with_other_costs_is_refused_and_the_table_of_an_older_version_is_taken(copy: Path) -> None:
+    (copy / "evaluation.npz").unlink()
+    found = FinishedRun(str(copy)).evaluated()
+    assert len(found.rows) == 4 and found.statistics == {}
+    table, macs = copy / "subnets.csv", found.rows[0].macs
+    table.write_text(table.read_text().replace(f",{macs},", f",{macs + 1},"))
+    assert f"macs={macs + 1}" in refused(copy)
 
 
 def test_export_of_a_structure_that_does_not_exist_is_refused_in_one_line(run_dir: Path) -> None:

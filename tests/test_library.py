@@ -1,10 +1,17 @@
 """The library without flags, as a notebook uses it."""
 
+import dataclasses
+import shutil
+
 import keras
 import pytest
 
 import ofar_tf
 from ofar_tf import data
+from ofar_tf.checks import measurement
+from ofar_tf.conversion import lanes
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.search.pool_spec import PoolSpec
 
@@ -26,32 +33,78 @@ def trainer():
     return model
 
 
-def test_train_evaluate_and_export_without_flags(images, tmp_path):
-    dataset, train, validation = images
+@pytest.fixture(scope="module")
+def trained(images):
+    _, train, _ = images
     model = trainer()
     model.fit(train, epochs=2, steps_per_epoch=4, callbacks=[ofar_tf.MaskSearch(epochs=1)], verbose=0)
-    table = ofar_tf.evaluate_pool(model, validation, calibration=train, calibration_images=64)
-    assert [(row.structure, row.resolution, row.images) for row in table] == [
+    return model
+
+
+@pytest.fixture(scope="module")
+def export(trained, images, in_process):
+    """Exports in float32, without timing."""
+    dataset, train, _ = images
+
+    def run(export_dir, validation, **options):
+        given = {"calibration": train, "labels": dataset.class_names, "precisions": ["float32"], **options}
+        return ofar_tf.export_family(
+            trained, export_dir, validation=validation, calibration_images=64, latency_threads=0, **given
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(export, images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library") / "export"
+    return folder, export(folder, images[2])
+
+
+def test_train_evaluate_and_export_without_flags(trained, images, exported):
+    _, train, validation = images
+    table = ofar_tf.evaluate_pool(trained, validation, calibration=train, calibration_images=64)
+    assert [(row.structure, row.resolution, row.scores.images) for row in table] == [
         ("rate0", 20, 40),
         ("rate0", 16, 40),
         ("rate50", 20, 40),
         ("rate50", 16, 40),
     ]
-    result = ofar_tf.export_family(
-        model,
-        tmp_path / "export",
-        validation=validation,
-        calibration=train,
-        labels=dataset.class_names,
-        precisions=["float32"],
-        calibration_images=64,
-    )
+    folder, result = exported
     assert result.failures == ()
     best = {(row.structure, row.resolution): row.top1 for row in table if row.pareto}
     assert {(entry.structure, entry.resolution) for entry in result.manifest.models} == set(best)
     for entry in result.manifest.models:
         assert entry.metrics.keras_top1 == best[entry.structure, entry.resolution]
-        assert (tmp_path / "export" / entry.path).is_file()
+        assert (folder / entry.path).is_file()
+
+
+def test_a_second_export_of_the_same_model_makes_and_measures_nothing_again(export, images, exported, monkeypatch):
+    folder, first = exported
+
+    def refuse(*_, **__):
+        raise AssertionError("This work was done already.")
+
+    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (CalibratedNetwork, "copy_to")):
+        monkeypatch.setattr(module, name, refuse)
+    again = export(folder, images[2])
+    assert dataclasses.replace(again.manifest, created=first.manifest.created) == first.manifest
+
+
+def test_as_many_other_images_are_measured_again(export, images, exported, tmp_path):
+    folder, first = exported
+    copy = shutil.copytree(folder, tmp_path / "export")
+    others = images[2].map(lambda pictures, labels: (pictures, (labels + 1) % 10))
+    second = export(copy, others)
+    assert second.manifest.dataset["evaluation"] != first.manifest.dataset["evaluation"]
+    assert second.manifest.dataset["origin"] == first.manifest.dataset["origin"]
+    assert {entry.metrics.images for entry in second.manifest.models} == {40}
+    assert sum(entry.top1 for entry in second.manifest.models) != sum(entry.top1 for entry in first.manifest.models)
+
+
+def test_the_library_takes_the_lock_that_the_command_takes(export, images, tmp_path):
+    with FamilyFolder(tmp_path), pytest.raises(ValueError, match="Received: one that does; `fuser"):
+        export(tmp_path, images[2])
 
 
 def test_a_model_without_a_pool_cannot_be_evaluated(images):

@@ -130,3 +130,22 @@ def test_one_device_takes_one_batch_at_a_time():
         (result,) = double([tf.ones([size])], tf.constant(2.0))
         np.testing.assert_array_equal(result, [2.0] * size)
     np.testing.assert_array_equal(replicas.total(np.arange(3)), [0, 1, 2])
+
+
+def test_statistics_that_were_found_before_stand_in_for_the_images(whole, batches):
+    supernet, groups = whole
+    network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
+    calibrate([network], batches, resolutions=[8])
+    found, expected = network.statistics(8), network.outputs(batches[0][0], resolution=8)
+    network.refresh()
+    with pytest.raises(ValueError, match="Expected at least one image"):
+        network.statistics(8)
+    network.adopt(found, resolution=8)
+    np.testing.assert_array_equal(network.outputs(batches[0][0], resolution=8), expected)
+
+
+def test_statistics_of_another_network_are_refused(whole):
+    supernet, groups = whole
+    network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
+    with pytest.raises(ValueError, match=r"Expected statistics of \[4\] channels. Received: of \[3\]."):
+        network.adopt([(np.zeros(3), np.ones(3))], resolution=8)
