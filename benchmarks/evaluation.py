@@ -20,7 +20,7 @@ def measure(network: str, *, resolutions: tuple[int, ...], size: int, repetition
     model = networks.frozen_trainer(network, RATES, resolutions)
     batches = [networks.batch(size, resolutions[0]) for _ in range(4)]
     images = PoolImages(calibration=lambda: batches, evaluation=lambda: batches)
-    accuracy = PoolAccuracy(model.supernet, model.groups, images)
+    accuracy = PoolAccuracy(model.supernet, model.groups, images, task=model.task)
     alone = [build_subnet(model.supernet, model.groups, mask, trainable_copy=True) for mask in model.pool.masks]
     # Calibration runs in training mode, where BatchNorm computes statistics; so does the pass it is held against.
     passes = [

@@ -34,6 +34,7 @@ from ofar_tf import models
 from ofar_tf.data import ImageDataset, training_batches
 from ofar_tf.data.augmentation import Augmentation, random_window
 from ofar_tf.data.image_dataset import decode_image_file
+from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import stretch
 
 
@@ -127,15 +128,16 @@ def measure_pipeline(encoded: list[bytes], *, batches: int, rounds: int) -> dict
     dataset, decoded = dataset_of(encoded, 4 * len(encoded))
 
     def measure(**options: Any) -> Seconds:
+        mixing = {name: value for name, value in options.items() if name.endswith("_alpha")}
+        views = {name: value for name, value in options.items() if name not in mixing}
         stream = training_batches(
             dataset,
             "train",
             batch_size=BATCH,
             resolution=RESOLUTION,
-            augmentation="random_resized_crop",
-            flip=True,
+            augmentation=Augmentation("random_resized_crop", flip=True, **views),
+            mixing=Mixing(len(dataset.class_names), **mixing),
             seed=0,
-            **options,
         )
         return seconds_of(stream, elements=batches, done=lambda: int(decoded.numpy()))
 

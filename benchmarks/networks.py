@@ -12,9 +12,11 @@ from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-from ofar_tf.training.distillation import forward_kl
+from ofar_tf.tasks.classification.divergence import forward_kl
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.step_spec import StepSpec
 
 CLASSES = 10
 SEED = 0
@@ -42,18 +44,16 @@ def random_masks(model: OnceForAll, rates: Sequence[float]) -> list[ChannelMask]
     """Returns a mask for each rate that keeps channels at random, rounded as searches do."""
     scores = np.random.default_rng(SEED).uniform(size=model.groups.size)
     budgets = [Budget(rate=rate) for rate in rates]
-    return solve_masks(model.groups, scores, budgets, resolution=model.resolutions[0], rules=model.rules)
+    return solve_masks(model.groups, scores, budgets, resolution=model.resolutions[0], rules=model.spec.rules)
 
 
 def frozen_trainer(network: str, rates: Sequence[float], resolutions: Sequence[int], **arguments: Any) -> OnceForAll:
     """Returns a compiled trainer whose structures are random ones."""
     model = OnceForAll(
         NETWORKS[network](),
-        pruning_rates=rates,
-        resolutions=resolutions,
-        rules=RULES.get(network),
+        pool=PoolSpec.of(pruning_rates=rates, resolutions=resolutions, rules=RULES.get(network)),
+        step=StepSpec(**arguments),
         seed=SEED,
-        **arguments,
     )
     model.compile(sgd())
     model.freeze(make_pool(model, random_masks(model, rates)))
@@ -101,7 +101,7 @@ class NativeNetwork:
     def gradients(self, images: tf.Tensor, target: tf.Tensor) -> list[tf.Tensor]:
         """Runs the network forward and backward on labels or another network's output."""
         with tf.GradientTape() as tape:
-            loss = forward_kl(target, self.network(images, training=True))
+            loss = tf.reduce_mean(forward_kl(target, self.network(images, training=True)))
         return tape.gradient(loss, self.network.trainable_variables)
 
     def step(self, images: tf.Tensor, target: tf.Tensor) -> None:

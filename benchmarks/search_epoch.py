@@ -9,7 +9,9 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import seconds_of, time_in_turn
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.training.search_execution import faster_execution
+from ofar_tf.training.step_spec import StepSpec
 
 RATES = (0.0, 0.3, 0.5, 0.7)
 
@@ -25,10 +27,8 @@ def searching(network: str, execution: str, resolution: int) -> networks.OnceFor
     """Returns a trainer in the midst of its search."""
     model = networks.OnceForAll(
         networks.NETWORKS[network](),
-        pruning_rates=RATES,
-        resolutions=[resolution],
-        rules=networks.RULES.get(network),
-        search_execution=execution,
+        pool=PoolSpec.of(pruning_rates=RATES, resolutions=[resolution], rules=networks.RULES.get(network)),
+        step=StepSpec(search_execution=execution),
     )
     model.compile(networks.sgd())
     model.set_masks(networks.random_masks(model, RATES), frozen=[False] * len(RATES))

@@ -10,7 +10,7 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
 from ofar_tf.data import resize_batch
-from ofar_tf.training.distillation import network_loss
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.training.network_functions import NetworkFunctions
 
 SANDWICH = (0.0, 0.3, 0.5, 0.8)
@@ -23,13 +23,13 @@ def slicing(network: str, *, resolution: int, size: int, repetitions: int) -> li
     model = networks.frozen_trainer(network, rates, [resolution])
     images, labels = networks.batch(size, resolution)
     target = tf.one_hot(labels, networks.CLASSES)
+    task = Classification(classes=networks.CLASSES)
+    targets, pixels = task.targets(labels), tf.constant([resolution, resolution])
     for rate, mask in zip(rates, model.pool.masks, strict=True):
-        functions = NetworkFunctions(model.supernet, model.groups, loss=network_loss("forward"))
+        functions = NetworkFunctions(model.supernet, model.groups, task=task)
         functions.use_slices([mask])
         sliced = tf.function(
-            lambda functions=functions: (
-                functions.run(0, noise=0, images=images, resolution=resolution, target=target).gradients
-            )
+            lambda functions=functions: functions.run(0, noise=0, images=images, size=pixels, targets=targets).gradients
         )
         runs = {"sliced": lambda sliced=sliced: [g.numpy().ravel()[:1] for g in sliced()[-1:]]}
         for name, fused in (("native", True), ("stock", False)):
@@ -68,9 +68,9 @@ def sandwich(
 
         def four(steps=steps, alone=alone):
             step = int(alone[0].optimizer.iterations)
-            _, drawn = model._joint_rule.draw(tf.constant(step))
-            for train, resolution in zip(steps, drawn, strict=True):
-                train(resize_batch(images, int(resolution)), target)
+            _, drawn = model._sandwich.rule.draw(tf.constant(step))
+            for train, pixels in zip(steps, drawn, strict=True):
+                train(resize_batch(images, int(pixels[0])), target)
             alone[-1].network.trainable_variables[-1].numpy()
 
         runs[name] = four
@@ -97,8 +97,9 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
         model = networks.frozen_trainer(network, PAPER, resolutions)
         if execution == "masked":
             model.pool, pool = None, model.pool
-            model._functions.use_gates(model._gates)
-            model._search_rule = model._joint_rule
+            step = model._sandwich
+            step._functions.use_gates(step.gates)
+            step.searching, step._search_rule = True, step._joint_rule
             model.set_masks(pool.masks, frozen=[True] * len(PAPER))
         step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()

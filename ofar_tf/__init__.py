@@ -6,9 +6,11 @@ that the commands answer `--help` and mistakes at once.
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ofar_tf._version import __version__
+from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 # pool at four resolutions has several times as many, and compiling them again takes a quarter of a training step.
 # oneDNN reads this when it compiles its first kernel, so it works also after `import tensorflow`.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
+# TensorFlow greets every program with lines about oneDNN and CUDA. Warnings of Python's are shown as before.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Before Keras is imported: a keras.json may name another backend, and this package needs TensorFlow's.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __all__ = [
     "MaskSearch",
@@ -43,12 +49,23 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in __all__:
-        return importlib.import_module(f"ofar_tf.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _require_tensorflow()
+    with quiet_start():
+        home = importlib.import_module(_HOMES.get(name, f"ofar_tf.{name}"))
+    return getattr(home, name) if name in _HOMES else home
+
+
+def _require_tensorflow() -> None:
+    loaded = sys.modules.get("keras")
+    backend = loaded.config.backend() if loaded else os.environ["KERAS_BACKEND"]
+    if backend != "tensorflow":
+        raise ImportError(
+            "Expected Keras with its TensorFlow backend: leave KERAS_BACKEND unset, or set it to tensorflow, and start "
+            f"Python anew. Received: the backend {backend!r}."
+        )
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

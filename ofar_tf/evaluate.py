@@ -6,15 +6,17 @@ python -m ofar_tf.evaluate --run_dir=RUN
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.text.command_line import command_line
+from ofar_tf.text.quiet import quiet_start
 
 
 def main(config: EvaluateConfig) -> None:
     """Runs the command."""
-    with flags.quiet_imports():
+    with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import distribute
         from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
-        from ofar_tf.evaluation.subnet_table import print_subnets, write_subnets
+        from ofar_tf.evaluation.subnet_table import print_subnets
         from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(
@@ -23,16 +25,26 @@ def main(config: EvaluateConfig) -> None:
             eval_images=config.eval_images,
             distribution=distribute(config.distribution),
         )
-    with flags.one_line_errors(DamagedImageError), run.experiment.reading():
-        rows = run.trained_pool.evaluate()
-    points = [ParetoPoint(row.structure, row.resolution, row.macs, row.top1) for row in rows]
     try:
-        write_subnets(run.run_dir.subnets, rows)
+        with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+            print(run.measuring, flush=True)
+            rows = run.evaluate().rows
+        points = [
+            ParetoPoint(
+                row.structure,
+                str(row.resolution),
+                row.macs,
+                row.scores.best,
+                interval=row.scores.interval,
+                pareto=row.pareto,
+            )
+            for row in rows
+        ]
         plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None
     print_subnets(rows)
-    print(f"Next: python -m ofar_tf.export --run_dir={config.run_dir}")
+    print(f"Next: {command_line('export', run_dir=config.run_dir)}")
 
 
 if __name__ == "__main__":

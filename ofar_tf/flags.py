@@ -3,8 +3,8 @@
 import dataclasses
 import difflib
 import os
+import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,10 +12,14 @@ from typing import Any
 
 from absl import app, flags
 
+from ofar_tf.run.flagfile import expand_flagfiles
 from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_setting
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2
+# What shells give a command that a signal ended.
+TERMINATED = 128 + signal.SIGTERM
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str | None = None) -> None:
@@ -26,11 +30,29 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
         kind: The configuration's dataclass.
         positional: The setting whose flag may be left out: an argument that is no flag is its value.
     """
-    # Before TensorFlow is imported: it greets every user with lines about oneDNN and CUDA.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # The commands compute with TensorFlow, whatever programs beside them use.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # Job schedulers and machines that are taken away send SIGTERM.
+    signal.signal(signal.SIGTERM, _terminate)
     # `--help` shows the flags of the module that runs, which is the command and not this one.
     define(kind, flags.FLAGS, module=sys.argv[0])
-    app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
+    try:
+        app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
+    except KeyboardInterrupt as interrupt:
+        print("Stopped. What was finished is kept: the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(_status(interrupt)) from None
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The system asked the program to end; whoever cleans up after Ctrl-C does so after this."""
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise TerminatedError
+
+
+def _status(interrupt: KeyboardInterrupt) -> int:
+    return TERMINATED if isinstance(interrupt, TerminatedError) else _INTERRUPTED
 
 
 def define(kind: type[Any], values: flags.FlagValues, *, module: str) -> None:
@@ -70,7 +92,7 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *
 
     Raises:
         ValueError: If there is an unknown flag, a value that does not fit, or an argument that is no flag.
-        FileNotFoundError: If a flagfile is missing.
+        FileNotFoundError: If a flagfile cannot be read.
     """
     rest = _flags_read(values, arguments)
     if positional and len(rest) > 1 and values[positional].using_default_value:
@@ -85,14 +107,11 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *
 
 def _flags_read(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
     try:
-        return values(list(arguments))
+        return values([arguments[0], *expand_flagfiles(arguments[1:])])
     except flags.UnrecognizedFlagError as error:
         close = difflib.get_close_matches(error.flagname, list(values), n=1)
         hint = f" Did you mean --{close[0]}?" if close else ""
         raise ValueError(f"Expected a flag that --help lists. Received: --{error.flagname}.{hint}") from error
-    except flags.CantOpenFlagFileError as error:
-        reason = str(error).rpartition("] ")[2]
-        raise FileNotFoundError(f"Expected a flagfile that can be read. Received: {reason}.") from error
     except flags.Error as error:
         raise ValueError(f"Expected flags as --help describes them. Received: {error}.") from error
 
@@ -132,23 +151,3 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
         message = " ".join(str(error).split())
         print(f"Error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-@contextmanager
-def quiet_imports() -> Iterator[None]:
-    """Keeps what TensorFlow's libraries print while they are loaded off the screen, unless loading fails.
-
-    They write about oneDNN and CUDA straight to the file descriptor, before any setting of theirs is read.
-    """
-    with tempfile.TemporaryFile() as held:
-        screen = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(screen, held.read())
-            raise
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)

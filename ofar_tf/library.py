@@ -1,31 +1,37 @@
 """Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
-from ofar_tf.conversion.stock_networks import family_members
-from ofar_tf.data import resize_batch
 from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.pool_evaluation import content_digest
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
-from ofar_tf.family.family_export import FamilyExport
-from ofar_tf.family.family_export import export_family as export_members
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_export import FamilyExport, export_pool
+from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import ManifestHeader
-from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.run.environment import git_commit, versions
 from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
 
 
 def evaluate_pool(
-    model: OnceForAll, validation: tf.data.Dataset, *, calibration: tf.data.Dataset, calibration_images: int = 2000
-) -> list[SubnetRow]:
+    model: OnceForAll,
+    validation: tf.data.Dataset,
+    *,
+    calibration: tf.data.Dataset,
+    calibration_images: int = 2000,
+    selection: tf.data.Dataset | None = None,
+) -> Sequence[SubnetRow]:
     """Calibrates and measures every structure of a pool at every resolution.
 
     Args:
@@ -35,6 +41,8 @@ def evaluate_pool(
             batches of its own.
         calibration: Batches in the same form, normally of the training images; may be endless.
         calibration_images: How many of its images are used, at least 1; by each process.
+        selection: Batches as `validation`, of other images, that the front is chosen by; None for those of
+            `validation`, whose figures then flatter what is chosen.
 
     Returns:
         One row per structure and resolution, largest structure first.
@@ -42,7 +50,7 @@ def evaluate_pool(
     Raises:
         ValueError: If the structures are not frozen yet.
     """
-    return _trained_pool(model, validation, calibration, images=calibration_images).evaluate()
+    return _trained_pool(model, validation, calibration, images=calibration_images, selection=selection).evaluate().rows
 
 
 def export_family(
@@ -61,6 +69,7 @@ def export_family(
     credits: Credits | None = None,
     workers: int = 2,
     latency_threads: int = 1,
+    selection: tf.data.Dataset | None = None,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -79,6 +88,7 @@ def export_family(
         credits: What every file says about its makers and its licence.
         workers: Conversions at once.
         latency_threads: How many threads each file is timed with on this machine; 0 to time none.
+        selection: As in `evaluate_pool`; the files are chosen by it too.
 
     Returns:
         The manifest, and what failed.
@@ -88,54 +98,71 @@ def export_family(
     """
     if only not in ("pareto", "all"):
         raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
-    pool = _trained_pool(model, validation, calibration, images=calibration_images)
-    rows = [row for row in pool.evaluate() if row.pareto or only == "all"]
-
-    def evaluation_batches(resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return ((np.asarray(resize_batch(images, resolution)), np.asarray(truth)) for images, truth in validation)
-
-    def images_at(resolution: int, *, images: int) -> np.ndarray:
-        batches = _first(calibration, images=images)
-        return np.concatenate([np.asarray(resize_batch(pictures, resolution)) for pictures, _ in batches])
-
-    origin = model_digest(model.supernet)
-    return export_members(
-        family_members(pool, rows),
-        export_dir=export_dir,
-        labels=labels,
-        header=ManifestHeader.now(
-            versions=versions(),
-            git=git_commit(),
-            dataset={"name": "given as tf.data", "images": rows[0].images, "origin": origin},
-            seed=model.seed,
-        ),
-        evaluation_batches=evaluation_batches,
-        representative_images=partial(images_at, images=representative_images),
-        precisions=precisions,
+    spec = ExportSpec(
+        precisions=tuple(precisions),
+        representative_images=representative_images,
         fine_tuning=fine_tuning or FineTuning(seed=model.seed),
-        fine_tuning_images=partial(images_at, images=fine_tuning_images),
-        credits=credits,
-        search=SearchRecord(pool.pool),
+        fine_tuning_images=fine_tuning_images,
+        credits=credits or Credits(),
         workers=workers,
         latency_threads=latency_threads,
     )
+    trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
+    with FamilyFolder(export_dir) as folder:
+        dataset = _dataset(trained)
+        evaluation = trained.evaluate()
+        return export_pool(
+            trained,
+            evaluation.of([row for row in evaluation.rows if row.pareto or only == "all"]),
+            folder=folder,
+            labels=labels,
+            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=model.seed),
+            images=FamilyImages.resized(
+                evaluation=lambda: validation,
+                training=lambda images: _first(calibration, images=images),
+                selection=trained.images.selection,
+            ),
+            spec=spec,
+        )
+
+
+def _dataset(trained: TrainedPool) -> dict[str, Any]:
+    """Identifies what the networks are made from and measured on by its content: nothing else is known of it here."""
+    parts = (model_digest(trained.supernet), trained.pool.to_json(), content_digest(trained.images.calibration()))
+    digest = hashlib.sha256(" ".join(parts).encode())
+    for variable in trained.weights.own if trained.weights else ():
+        digest.update(np.ascontiguousarray(variable).tobytes())
+    evaluation = content_digest(trained.images.evaluation())
+    chosen_by = trained.images.selection
+    selection = {"selection": content_digest(chosen_by())} if chosen_by else {}
+    return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": digest.hexdigest()}
 
 
 def _trained_pool(
-    model: OnceForAll, validation: tf.data.Dataset, calibration: tf.data.Dataset, *, images: int
+    model: OnceForAll,
+    validation: tf.data.Dataset,
+    calibration: tf.data.Dataset,
+    *,
+    images: int,
+    selection: tf.data.Dataset | None = None,
 ) -> TrainedPool:
     if model.pool is None:
         raise ValueError(
             "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
             "Received: a model without a pool."
         )
-    pool_images = PoolImages(calibration=lambda: _first(calibration, images=images), evaluation=lambda: validation)
+    pool_images = PoolImages(
+        calibration=lambda: _first(calibration, images=images),
+        evaluation=lambda: validation,
+        selection=(lambda: selection) if selection is not None else None,
+    )
     return TrainedPool(
         model.supernet,
         model.groups,
         model.pool,
         model.resolutions,
         pool_images,
+        model.task,
         model.pool_weights,
         model.distribute_strategy,
     )

@@ -20,6 +20,7 @@ def main(config: PackageConfig) -> None:
             config.package_dir,
             tiers=parse_tiers(config.tiers),
             steps_down=config.steps_down,
+            prefer=config.prefer,
             pack_name=config.pack_name,
             delivery=config.delivery,
         )

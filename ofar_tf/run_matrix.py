@@ -5,16 +5,11 @@ python -m ofar_tf.run_matrix experiments/methods.toml
 The same command again skips what is finished and continues what was killed.
 """
 
-import signal
-import sys
 from functools import partial
 
 from ofar_tf import flags
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 from ofar_tf.run.train_config import TrainConfig
-
-# What shells give a command that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def main(config: RunMatrixConfig) -> int:
@@ -26,21 +21,15 @@ def main(config: RunMatrixConfig) -> int:
     from ofar_tf.run.matrix.processes import Processes, python_module
     from ofar_tf.run.matrix.runner import check_matrix, run_matrix
 
-    # A job scheduler ends programs with SIGTERM: it shall be as clean as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with flags.one_line_errors():
-            runs = read_matrix(config.file, folder=config.folder, parse=partial(flags.read, TrainConfig))
-            matrix = Matrix(runs, config.folder, title=config.file.stem)
-            if config.list:
-                matrix.print_states()
-                return 0
-            processes = Processes(python_module, lock=FolderLock(config.folder))
-            check_matrix(matrix, processes)
-        failed = run_matrix(matrix, processes)
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
-        return _INTERRUPTED
+    with flags.one_line_errors():
+        runs = read_matrix(config.file, folder=config.folder, parse=partial(flags.read, TrainConfig))
+        matrix = Matrix(runs, config.folder, title=config.file.stem)
+        if config.list:
+            matrix.print_states()
+            return 0
+        processes = Processes(python_module, lock=FolderLock(config.folder))
+        check_matrix(matrix, processes)
+    failed = run_matrix(matrix, processes)
     print_matrix(matrix.collect())
     print(f"The table is {config.folder}/matrix.csv, drawn in matrix.png; seeds.csv has a row for each seed.")
     if failed:

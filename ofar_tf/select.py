@@ -12,13 +12,13 @@ from ofar_tf.shipping.select_config import SelectConfig
 
 def main(config: SelectConfig) -> None:
     """Runs the command."""
-    from ofar_tf.family.manifest import read_manifest
+    from ofar_tf.family.export_files import read_export
     from ofar_tf.shipping.selection import Limits, choose, explain
     from ofar_tf.text.quantities import parse_quantity
 
     with flags.one_line_errors():
         folder = Path(config.export_dir)
-        manifest = read_manifest(folder / "manifest.json")
+        manifest = read_export(folder)
         limits = Limits(
             max_macs=parse_quantity(config.max_macs) if config.max_macs else None,
             max_bytes=parse_quantity(config.max_bytes) if config.max_bytes else None,
@@ -27,8 +27,8 @@ def main(config: SelectConfig) -> None:
             quantization=config.quantization,
             device=config.device,
         )
-        chosen = choose(manifest, limits)[0]
-    print(explain(manifest, limits), file=sys.stderr)
+        chosen = choose(manifest, limits, prefer=config.prefer)[0]
+    print(explain(manifest, limits, prefer=config.prefer), file=sys.stderr)
     print(folder / chosen.path)
 
 

@@ -3,23 +3,28 @@
 python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
 """
 
+import sys
+
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.text.command_line import command_line
+from ofar_tf.text.quiet import quiet_start
 
 
-def main(config: TrainConfig) -> None:
-    """Runs the command."""
-    with flags.quiet_imports():
+def main(config: TrainConfig) -> int:
+    """Runs the command; returns its status."""
+    with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import LostProcessError
         from ofar_tf.run.look_ahead import look_ahead
         from ofar_tf.run.training_run import prepare
         from ofar_tf.training.callbacks import DivergenceError
+        from ofar_tf.training.preemption import PreemptedError
     with flags.one_line_errors():
         if config.only_looks:
             look_ahead(config)
-            return
+            return 0
         run = prepare(config)
     if run is None:
         print(f"The run in {config.run_dir} is finished; nothing was changed.")
@@ -29,9 +34,13 @@ def main(config: TrainConfig) -> None:
                 run.train()
         except (DivergenceError, LostProcessError, DamagedImageError) as error:
             raise SystemExit(f"Error: {error}") from None
+        except PreemptedError as error:
+            print(error, file=sys.stderr)
+            return flags.TERMINATED
         except atomic_file.NoRoomError as error:
             raise SystemExit(f"Error: {error} Make room: the same command goes on from the last checkpoint.") from None
-    print(f"Next: python -m ofar_tf.evaluate --run_dir={config.run_dir}")
+    print(f"Next: {command_line('evaluate', run_dir=config.run_dir)}")
+    return 0
 
 
 if __name__ == "__main__":

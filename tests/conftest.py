@@ -1,7 +1,7 @@
 """What every test relies on: a quiet TensorFlow, command lines without processes, tiny networks and their files."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import keras
 import numpy as np
 
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.conversion.converter import convert
+from ofar_tf.conversion import lanes
+from ofar_tf.conversion.converter import convert, open_network
+from ofar_tf.conversion.worker import run_jobs
 from ofar_tf.family.manifest import ManifestHeader, Metrics, ModelEntry
 from ofar_tf.tflite.classifier import TensorInfo
 
@@ -118,6 +120,31 @@ def converted(
         return path
 
     return file
+
+
+class InProcessWorker:
+    """Stands in for a worker process and converts in this one, without the seconds that TensorFlow takes to load."""
+
+    def __init__(self, module: str, **_: Any):
+        self.module, self.networks = module, 0
+
+    def begin(self, jobs: Any) -> None:
+        self.networks += 1
+        self.answers = run_jobs(jobs, open_network)
+
+    def answer(self) -> str | None:
+        return next(self.answers)
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def in_process() -> Iterator[None]:
+    """Converts in this process, where processes are not what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "WorkerProcess", InProcessWorker)
+        yield
 
 
 @pytest.fixture(scope="session")

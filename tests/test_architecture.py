@@ -1,13 +1,15 @@
-"""The house as DESIGN.md draws it: which way imports fall, and what every module owes its readers."""
+"""The house as docs/design.md draws it: which way imports fall, and what every module owes its readers."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "ofar_tf"
+CHECKOUT = Path(__file__).parents[1]
+PACKAGE = CHECKOUT / "ofar_tf"
 # Each room may import from those before it.
 ROOMS = (
     "text",
@@ -158,3 +160,20 @@ def test_modules_and_functions_stay_small() -> None:
 
 def _first_statement(function: ast.FunctionDef) -> ast.stmt:
     return function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+
+
+def test_every_decision_and_section_that_the_code_cites_can_be_looked_up() -> None:
+    headings = (CHECKOUT / "docs" / "design.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^### (D\d+)\.", headings, re.MULTILINE))
+    known |= {f"section {number}" for number in re.findall(r"^## (\d+)\.", headings, re.MULTILINE)}
+    cited = {entry for path in MODULES.values() for entry in _citations(path.read_text(encoding="utf-8"))}
+    assert {"D1", "D28", "section 4"} <= cited
+    assert cited - known == set()
+    assert known >= {f"D{number}" for number in range(1, 29)}
+
+
+def _citations(text: str) -> Iterator[str]:
+    """Yields what a text cites, `DESIGN D9`, `DESIGN D13, D21` or `DESIGN section 4`, also over the end of a line."""
+    for found in re.finditer(r"DESIGN((?:[\s#,]+(?:and\s+|section\s+)?(?:D?\d+)\b)+)", text):
+        yield from re.findall(r"D\d+", found[1])
+        yield from (f"section {number}" for number in re.findall(r"section\s+(\d+)", found[1]))

@@ -26,16 +26,17 @@ BUDGETS = "--pruning_rates="  # In the place of rates.
 READABLE = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.jpeg and .png as well)"
 
 MISTAKES = [
-    # What a structure may cost. ResNet-8 has 9,571,712 MACs at 28 px, and 3,362,432 where each of its three prunable
-    # groups of 16, 32 and 64 channels keeps 8: then 88 of 112 channels are gone.
-    (["--pruning_rates=0.1"], "Expected at least two budgets, all different. Received: rate10."),
+    # What a structure may cost. ResNet-8 has 9,571,712 MACs at 28 px, and 2,459,264 where its three prunable groups of
+    # 16, 32 and 64 channels keep 4, 8 and 8: then 92 of 112 channels are gone.
+    (["--pruning_rates=0.9"], "Expected a pruning rate of at most 0.821, which min_channels and channel_round_to "
+     "still allow. Received: rate=0.9."),
     (["--pruning_rates=0.1,0.1"], "Expected at least two budgets, all different. Received: rate10, rate10."),
     (["--pruning_rates=0.1,1.3"], "Expected --pruning_rates in [0, 1). Received: 1.3."),
-    (["--pruning_rates=0,0.95"], "Expected a pruning rate of at most 0.785, which min_channels and channel_round_to "
+    (["--pruning_rates=0,0.95"], "Expected a pruning rate of at most 0.821, which min_channels and channel_round_to "
      "still allow. Received: rate=0.95."),
     ([BUDGETS, "--macs_budgets=500M,9M"], "Expected MACs budgets of at most the supernet's 9.57M at 28 px. "
      "Received: 500M."),
-    ([BUDGETS, "--macs_budgets=9M,1K"], "Expected MACs budgets of at least 3.37M, which min_channels and "
+    ([BUDGETS, "--macs_budgets=9M,1K"], "Expected MACs budgets of at least 2.46M, which min_channels and "
      "channel_round_to still allow. Received: 1K."),
     # Sizes.
     (["--resolutions=28,2"], "Expected --resolutions for resnet8 of at least 4, its stride. Received: 2."),
@@ -44,9 +45,10 @@ MISTAKES = [
      "Received: 28."),
     (["--eval_resize=20"], "Expected a resize of at least the resolution, 28 pixels. Received: resize=20."),
     # Models.
-    (["--model=resnet_20"], "Expected a path ending in .keras, package.module:function or one of mobilenet_v1, "
-     "mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, wide_resnet_28_10. "
-     "Received: 'resnet_20'. Did you mean resnet20?"),
+    (["--model=resnet_20"], "Expected a path ending in .keras, keras.applications:NAME, package.module:function or "
+     "one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, efficientnet_lite3, efficientnet_lite4, "
+     "mobilenet_v1, mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, "
+     "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "
      "exist."),
     (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
@@ -55,6 +57,23 @@ MISTAKES = [
      "data set. Received: {files}/seven.keras with output shapes [(None, 7)]."),
     (["--model={files}/seven.keras", "--width_multiplier=2"], "Expected width_multiplier=1 for a saved model, whose "
      "channels are fixed. Received: width_multiplier=2.0 with {files}/seven.keras."),
+    (["--model={files}/seven.keras", "--dropout=0.2"], "Expected dropout for {files}/seven.keras with new_head=True "
+     "only. Received: dropout=0.2."),
+    (["--new_head"], "Expected new_head with a saved model or package.module:function; all other networks are built "
+     "for the classes of the data set. Received: new_head=True with resnet8."),
+    (["--dropout=1"], "Expected --dropout of at most 0.99. Received: 1.0."),
+    (["--pretrained=imagenet"], "Expected pretrained=imagenet with keras.applications:NAME, efficientnet_lite0, "
+     "efficientnet_lite1 or efficientnet_lite2, whose weights are published. Received: resnet8; pretrained=PATH takes "
+     "a file."),
+    (["--model=keras.applications:MobileNetV2", "--pretrained=imagenet"], "Expected download=True (--download) with "
+     "pretrained=imagenet: Keras fetches the weights of MobileNetV2, once. Received: download=False; without a "
+     "network, pretrained=PATH (--pretrained=PATH) takes a file."),
+    (["--pretrained={files}/none.keras"], "Expected a file of weights. Received: {files}/none.keras, which does not "
+     "exist."),
+    (["--pretrained={files}/seven.keras"], "Expected weights of a network like resnet8. Received: "
+     "{files}/seven.keras, which fits 0 of its 19 layers."),
+    (["--pretrained=a.keras", "--initial_weights=b.keras"], "Expected one of --pretrained and --initial_weights. "
+     "Received: pretrained=a.keras, initial_weights=b.keras."),
     (["--initial_weights={files}/none.weights.h5"], "Expected --initial_weights to be a .keras or .weights.h5 file "
      "that exists. Received: '{files}/none.weights.h5'."),
     (["--initial_weights={files}/seven.keras"], "Expected --initial_weights of the shapes of resnet8. "
@@ -68,6 +87,8 @@ MISTAKES = [
      "prepare it: --download, or `tfds build cifar10 --data_dir={files}/none`). Received: no such data set there."),
     (["--train_split=training"], "Expected one of the splits train, test. Received: split='training'."),
     (["--eval_split=validation"], "Expected one of the splits train, test. Received: split='validation'."),
+    (["--train_split=train[:80%]", "--eval_split=train[70%:]"], "Expected train_split and eval_split to share no "
+     "example. Received: train_split='train[:80%]' and eval_split='train[70%:]', which share 500."),
     (["--calibration_split=test[2000:]"], "Expected a slice within the 1000 examples of the split. "
      "Received: split='test[2000:]'."),
     (["--batch_size=65"], "Expected a batch size from 1 to the 64 examples of 'train[:64]'. Received: batch_size=65."),

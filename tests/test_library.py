@@ -6,20 +6,22 @@ import pytest
 import ofar_tf
 from ofar_tf import data
 from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.search.pool_spec import PoolSpec
 
 
 @pytest.fixture(scope="module")
 def images():
     dataset = data.load_dataset("fashion_mnist_mini")
     train = data.training_batches(
-        dataset, "train[:128]", batch_size=32, resolution=20, augmentation="none", flip=True, seed=0
+        dataset, "train[:128]", batch_size=32, resolution=20, augmentation=data.Augmentation("none", flip=True), seed=0
     )
     return dataset, train, data.evaluation_batches(dataset, "test[:40]", batch_size=25, resolution=20)
 
 
 def trainer():
     supernet = ofar_tf.models.build("resnet8", classes=10, width_multiplier=0.5)
-    model = ofar_tf.OnceForAll(supernet, pruning_rates=[0.0, 0.5], resolutions=[20, 16], rules=MaskRules(4, 4))
+    pool = PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[20, 16], rules=MaskRules(4, 4))
+    model = ofar_tf.OnceForAll(supernet, pool=pool)
     model.compile(optimizer=keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True))
     return model
 

@@ -73,13 +73,15 @@ def test_the_wheel_holds_the_package_alone(wheel: Path, checkout: Path) -> None:
     metadata = next(folder for folder in folders if folder.endswith(".dist-info"))
     assert folders == {"ofar_tf", metadata}
     modules = {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf").rglob("*.py")}
-    data = {"ofar_tf/py.typed", "ofar_tf/data/fashion_mnist_mini.npz", "ofar_tf/data/fashion_mnist_mini.LICENSE"}
+    data = {"ofar_tf/py.typed", "ofar_tf/data/fashion_mnist_mini.npz", "ofar_tf/data/imagenet_names.txt"}
+    data |= {f"ofar_tf/data/{name}.LICENSE" for name in ("fashion_mnist_mini", "imagenet_names")}
     for folder in ("family/report/page", "shipping/play/templates"):
         data |= {str(path.relative_to(checkout)) for path in (checkout / "ofar_tf" / folder).iterdir()}
     data |= {"ofar_tf/family/manifest.schema.json"}
     assert {name for name in names if name.startswith("ofar_tf/")} == modules | data
     assert f"{metadata}/licenses/LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/data/fashion_mnist_mini.LICENSE" in names
+    assert f"{metadata}/licenses/ofar_tf/data/imagenet_names.LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/family/report/page/chart.LICENSE" in names
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,14 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.checks.accuracy_check import check_accuracy
 from ofar_tf.checks.file_check import check_file
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.checks.layer_errors import layer_errors
 from ofar_tf.checks.layer_outputs import LayerOutputs
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
-from ofar_tf.evaluation.accuracy import Accuracy, Batches, Metrics, accuracy_of, keras_accuracy
-from ofar_tf.files import atomic_file, finished_work
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Value, Work
+from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, Metrics, keras_scores
+from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, recall_predictions
 from ofar_tf.tflite.arena import arena_bytes
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.gpu_delegate import gpu_refused
@@ -34,10 +37,12 @@ class Measurement:
     Attributes:
         checks: The verdict, the accuracy included.
         metrics: Its accuracy; None where it does not run.
+        selection: Its accuracy on the selection split; None where it does not run or there is none.
     """
 
     checks: FileChecks
     metrics: Metrics | None
+    selection: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -66,32 +71,31 @@ class Measurer:
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
         threads: How many images are run at once.
+        selection: Gives the images that files are chosen by, as `batches` does; None where they are the same.
     """
 
     keras_path: Path
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
+    selection: Callable[[], Batches] | None = None
 
-    def keras_accuracy(self) -> Accuracy:
-        """Measures the `.keras` file.
-
-        Returns:
-            Its accuracy.
-        """
-        return finished_work.recall(
-            finished_work.record_path(self.keras_path, "accuracy"),
-            Accuracy,
+    @cached_property
+    def parent(self) -> Predictions:
+        """What the `.keras` file says of each image; it is asked once, and its answers stay beside it."""
+        return recall_predictions(
+            predictions_path(self.keras_path),
             key=self._key,
-            compute=lambda: keras_accuracy(self._model, self.batches()),
+            compute=lambda: Predictions.of(keras_scores(self._model), self.batches()),
         )
 
     def measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         """Checks and measures a TFLite file.
 
-        A file with a tolerance (float32) passes if its scores are as near to Keras's; any other if its top-1 accuracy
-        is at most `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same images. The parent is Keras
-        and not the float32 TFLite file, so that a broken float32 file cannot lower the bar.
+        A file with a tolerance (float32) passes if its scores are as near to Keras's; any other unless its top-1
+        accuracy is shown to be more than `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same
+        images (`AccuracyCheck`). The parent is Keras and not the float32 TFLite file, so that a broken float32 file
+        cannot lower the bar. What the file says of each image is stored beside it.
 
         Args:
             tflite_path: The file.
@@ -100,13 +104,11 @@ class Measurer:
         Returns:
             The verdict and the accuracy.
         """
-        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "precision": precision}
-        return finished_work.recall(
-            finished_work.record_path(tflite_path, "measurement"),
-            Measurement,
-            key=key,
-            compute=lambda: self._measure(tflite_path, precision=precision),
-        )
+        work = self._work("measurement", tflite_path, Measurement, precision=precision, limit=MAX_TOP1_DROP)
+        measurement = work.once(lambda: self._measure(tflite_path, precision=precision))
+        if measurement.metrics:
+            self.predictions(tflite_path)  # Made again if they were removed.
+        return measurement
 
     def facts(self, tflite_path: Path, *, precision: str) -> FileFacts:
         """Finds out what else there is to know of a TFLite file.
@@ -118,33 +120,50 @@ class Measurer:
         Returns:
             The facts; the errors of the layers for every precision but float32, the one with a tolerance.
         """
-        key = {**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path), "images": _LAYER_IMAGES}
+        work = self._work("facts", tflite_path, FileFacts, images=_LAYER_IMAGES)
         rounded = precision_named(precision).tolerance is None
-        return finished_work.recall(
-            finished_work.record_path(tflite_path, "facts"),
-            FileFacts,
-            key=key,
-            compute=lambda: read_facts(
+        return work.once(
+            lambda: read_facts(
                 tflite_path,
                 reference=self._layers if rounded else None,
-                images=self._parity_images()[:_LAYER_IMAGES],
-            ),
+                images=self._parity_images[:_LAYER_IMAGES],
+            )
         )
+
+    def _work(self, name: str, path: Path, kind: type[Value], **settings: Any) -> Work[Value]:
+        return Work(name, path, kind, {**self._key, "tflite_sha256": atomic_file.sha256_of(path), **settings})
 
     def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         tolerance = precision_named(precision).tolerance
-        checks = check_file(tflite_path, self._model, self._parity_images(), tolerance=tolerance)
+        checks = check_file(tflite_path, self._model, self._parity_images, tolerance=tolerance)
         if not checks.runs:
             return Measurement(checks, metrics=None)
-        parent = self.keras_accuracy()
-        accuracy = tflite_accuracy(tflite_path, self.batches(), threads=self.threads)
-        if tolerance is None and drops_too_far(accuracy.top1, parent=parent.top1):
-            checks = checks.with_reason(
-                f"Its top-1 accuracy is {accuracy.top1:.4f}, more than {MAX_TOP1_DROP} below the {parent.top1:.4f} "
-                f"of its float32 parent on the same {accuracy.images} images."
-            )
-        return Measurement(checks, Metrics(**vars(accuracy), keras_top1=parent.top1))
+        answers = self.predictions(tflite_path)
+        if checks.argmax_agreement is not None:
+            checks = replace(checks, argmax_agreement=answers.agreement(self.parent))
+        if tolerance is None:
+            checks = checks.with_accuracy(check_accuracy(answers, self.parent, limit=MAX_TOP1_DROP))
+        metrics = Metrics(**vars(answers.accuracy), keras_top1=self.parent.accuracy.top1)
+        if self.selection is None:
+            return Measurement(checks, metrics)
+        return Measurement(checks, metrics, tflite_accuracy(tflite_path, self.selection(), threads=self.threads))
 
+    def predictions(self, tflite_path: Path) -> Predictions:
+        """Asks a TFLite file that runs about each image, once.
+
+        Args:
+            tflite_path: The file.
+
+        Returns:
+            Its answers, which are stored beside it.
+        """
+        return recall_predictions(
+            predictions_path(tflite_path),
+            key={**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path)},
+            compute=lambda: tflite_predictions(tflite_path, self.batches(), threads=self.threads),
+        )
+
+    @cached_property
     def _parity_images(self) -> np.ndarray:
         (first,) = islice(self.batches(), 1)
         return np.asarray(first[0])[:_PARITY_IMAGES]
@@ -162,8 +181,8 @@ class Measurer:
         return {"keras_sha256": atomic_file.sha256_of(self.keras_path), "evaluation": dict(self.evaluation)}
 
 
-def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> Accuracy:
-    """Measures the accuracy of a TFLite file through LiteRT.
+def tflite_predictions(path: str | Path, batches: Batches, *, threads: int = 1) -> Predictions:
+    """Asks a TFLite file about images through LiteRT.
 
     Args:
         path: The file.
@@ -172,7 +191,7 @@ def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> 
             it runs).
 
     Returns:
-        The accuracy. An image whose scores are not all finite counts as wrong.
+        Its answers. An image whose scores are not all finite counts as wrong.
 
     Raises:
         ValueError: If there are no images or `threads` is below 1.
@@ -188,20 +207,12 @@ def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> 
                 list(executor.map(lambda classifier, part: classifier.scores(part), classifiers, parts))
             )
 
-        return accuracy_of(scores, batches)
+        return Predictions.of(scores, batches)
 
 
-def drops_too_far(top1: float, *, parent: float) -> bool:
-    """Tells whether an accuracy is more than `MAX_TOP1_DROP` below its parent's.
-
-    Args:
-        top1: Accuracy of the file, in 0..1.
-        parent: Accuracy of its parent, in 0..1.
-
-    Returns:
-        Whether it fails; a drop of exactly the limit passes.
-    """
-    return parent - top1 > MAX_TOP1_DROP + 1e-9
+def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> Accuracy:
+    """Measures the accuracy of a TFLite file through LiteRT; see `tflite_predictions`."""
+    return tflite_predictions(path, batches, threads=threads).accuracy
 
 
 def read_facts(path: Path, *, reference: LayerOutputs | None, images: np.ndarray) -> FileFacts:

@@ -1,14 +1,17 @@
-"""A Keras model in, the bytes of a TFLite file out."""
+"""A Keras model in, the bytes of TFLite files out."""
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.precision import Precision, precision_named
+from ofar_tf.models.user_model import read_file
 
 SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 
@@ -37,16 +40,31 @@ def convert(model: keras.Model, *, precision: str, representative_images: np.nda
         ValueError: If the precision is unknown, the model's input is not static, or the images are missing or do not
             fit.
     """
-    settings = precision_named(precision)
-    if settings.fine_tuned:
-        raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
-    shape = _static_input_shape(model)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_saved_model(model, shape=shape, folder=folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+    with saved_network(model) as network:
+        return network.converted(precision, representative_images=representative_images)
+
+
+class SavedNetwork:
+    """A network as a SavedModel, from which it is converted in any precision.
+
+    Args:
+        folder: Where the SavedModel lies.
+        shape: Of an image, `(r, r, 3)`.
+    """
+
+    def __init__(self, folder: str, *, shape: tuple[int, ...]):
+        self._folder = folder
+        self._shape = shape
+
+    def converted(self, precision: str, *, representative_images: np.ndarray | None = None) -> bytes:
+        """Converts the network, see `convert`."""
+        settings = precision_named(precision)
+        if settings.fine_tuned:
+            raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
+        converter = tf.lite.TFLiteConverter.from_saved_model(self._folder, signature_keys=[SIGNATURE])
         _apply(settings, converter=converter)
         if settings.calibrated:
-            images = _checked_images(representative_images, shape=shape)
+            images = _checked_images(representative_images, shape=self._shape)
             converter.representative_dataset = lambda: _samples(images)
         with warnings.catch_warnings():
             # TensorFlow's own calibrator constructs the interpreter that TensorFlow deprecates.
@@ -54,6 +72,46 @@ def convert(model: keras.Model, *, precision: str, representative_images: np.nda
                 "ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated", category=UserWarning
             )
             return converter.convert()
+
+
+@contextmanager
+def saved_network(model: keras.Model) -> Iterator[SavedNetwork]:
+    """Writes a model as a SavedModel, once for all its precisions.
+
+    Args:
+        model: As in `convert`.
+
+    Yields:
+        What can be converted inside the block.
+
+    Raises:
+        ValueError: If the model's input is not static.
+    """
+    shape = _static_input_shape(model)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_saved_model(model, shape=shape, folder=folder)
+        yield SavedNetwork(folder, shape=shape)
+
+
+@contextmanager
+def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[ConversionJob], bytes]]:
+    """Reads the network of some jobs, for `ofar_tf.conversion.worker`.
+
+    Args:
+        jobs: Jobs of one `.keras` file, none of them fine-tuned.
+
+    Yields:
+        What makes the content of the file of each job.
+    """
+    # Names that Keras has given to earlier networks of this process would be counted on.
+    keras.backend.clear_session()
+    with saved_network(read_file(str(jobs[0].keras_path))) as network:
+
+        def convert_job(job: ConversionJob) -> bytes:
+            images = np.load(job.representative_path) if job.representative_path else None
+            return network.converted(job.precision, representative_images=images)
+
+        yield convert_job
 
 
 def _static_input_shape(model: keras.Model) -> tuple[int, ...]:

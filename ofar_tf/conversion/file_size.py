@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ofar_tf.conversion.jobs import ConversionJob, convert_files
+from ofar_tf.conversion.convert_files import convert_files
+from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import MaskRules, mask_without

@@ -1,28 +1,62 @@
-"""The images that conversions need: some to measure ranges on, more to learn from."""
+"""The images that files are made with and measured on, at any resolution."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from ofar_tf.conversion.precision import precision_named
-
-ImagesAt = Callable[[int], np.ndarray]
-"""Gives images [N, r, r, 3] at a resolution r, values in 0..255, uint8 or float."""
+from ofar_tf.data import resize_batch
+from ofar_tf.tasks.classification.accuracy import Batches
 
 
 @dataclass(frozen=True)
-class ConversionImages:
+class FamilyImages:
     """Where the images come from.
 
     Attributes:
-        representative: For the calibrated precisions that are not fine-tuned.
-        training: For the fine-tuned precisions.
+        evaluation: Gives the evaluation images and labels at a resolution, from the start each time.
+        training: Gives the first so many unaugmented training images [N, r, r, 3] at a resolution, values in 0..255,
+            uint8 or float: `training(resolution, images)`. None where no precision needs them.
+        selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
     """
 
-    representative: ImagesAt | None = None
-    training: ImagesAt | None = None
+    evaluation: Callable[[int], Batches]
+    training: Callable[[int, int], np.ndarray] | None = None
+    selection: Callable[[int], Batches] | None = None
+
+    @classmethod
+    def resized(
+        cls,
+        *,
+        evaluation: Callable[[], Iterable[Any]],
+        training: Callable[[int], Iterable[Any]] | None = None,
+        selection: Callable[[], Iterable[Any]] | None = None,
+    ) -> Self:
+        """Resizes batches as the networks of a pool see them.
+
+        Args:
+            evaluation: Gives images [B, R, R, 3] at the largest resolution and labels [B], from the start each time.
+            training: Gives the first so many training images in the same form.
+            selection: Gives the images that files are chosen by, as `evaluation` does.
+        """
+
+        def at(resolution: int, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for images, labels in source():
+                yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
+
+        def training_at(resolution: int, images: int) -> np.ndarray:
+            batches = training(images) if training else ()
+            return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in batches])
+
+        return cls(
+            partial(at, source=evaluation),
+            training_at if training else None,
+            partial(at, source=selection) if selection else None,
+        )
 
     def refuse_missing(self, precisions: Sequence[str]) -> None:
         """Checks that there are images for each precision that needs them.
@@ -33,42 +67,41 @@ class ConversionImages:
         Raises:
             ValueError: If there are none, or a precision is unknown.
         """
-        for kind, source in (("representative", self.representative), ("training", self.training)):
-            needed = [name for name in precisions if _kind(name) == kind]
-            if needed and source is None:
-                raise ValueError(f"Expected {kind} images for the precisions {needed}. Received: none.")
+        needed = [name for name in precisions if precision_named(name).calibrated]
+        if needed and self.training is None:
+            raise ValueError(f"Expected training images for the precisions {needed}. Received: none.")
 
     def write(
-        self, folder: Path, *, precisions: Sequence[str], resolutions: Iterable[int]
+        self,
+        folder: Path,
+        *,
+        precisions: Sequence[str],
+        resolutions: Iterable[int],
+        representative: int,
+        fine_tuning: int,
     ) -> dict[tuple[str, int], Path]:
-        """Writes each set of images that is needed, once.
+        """Writes each set of training images that is needed, once.
 
         Args:
             folder: Where to write.
             precisions: Keys of `ofar_tf.conversion.precision.PRECISIONS`.
             resolutions: Image sizes in pixels.
+            representative: How many images fix the ranges of a calibrated precision.
+            fine_tuning: How many images a fine-tuned precision learns from; rounded here to whole numbers, as its files
+                will see them, and to bytes, of which there may be many.
 
         Returns:
             The `.npy` files by precision and resolution; none for precisions that need no images.
         """
         paths = {}
         for resolution in sorted(set(resolutions)):
-            for name in precisions:
-                kind = _kind(name)
-                source = self.training if kind == "training" else self.representative
-                if kind is None or source is None:
+            for settings in map(precision_named, precisions):
+                if not settings.calibrated or self.training is None:
                     continue
-                path = paths[name, resolution] = folder / f"{kind}_r{resolution}.npy"
-                if not path.exists():
-                    np.save(path, _as_bytes(source(resolution)) if kind == "training" else source(resolution))
+                kind = "fine_tuning" if settings.fine_tuned else "representative"
+                path = paths[settings.name, resolution] = folder / f"{kind}_r{resolution}.npy"
+                if path.exists():
+                    continue
+                images = self.training(resolution, fine_tuning if settings.fine_tuned else representative)
+                np.save(path, np.rint(images).clip(0, 255).astype(np.uint8) if settings.fine_tuned else images)
         return paths
-
-
-def _kind(precision: str) -> str | None:
-    settings = precision_named(precision)
-    return ("training" if settings.fine_tuned else "representative") if settings.calibrated else None
-
-
-def _as_bytes(images: np.ndarray) -> np.ndarray:
-    """Rounds images to what the file will be given; there are many, and a byte is a quarter of a float."""
-    return np.rint(images).clip(0, 255).astype(np.uint8)

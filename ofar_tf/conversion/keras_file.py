@@ -2,16 +2,17 @@
 
 import hashlib
 import importlib.metadata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ofar_tf._version import __version__
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.evaluation.network_parity import NetworkParity
-from ofar_tf.files import atomic_file, finished_work
-from ofar_tf.files.json_values import from_json
+from ofar_tf.files import atomic_file
+from ofar_tf.files.finished_work import Work
 
 
 def model_digest(model: keras.Model) -> str:
@@ -33,12 +34,17 @@ def model_digest(model: keras.Model) -> str:
 
 
 @dataclass(frozen=True)
-class _Saved:
-    sha256: str
+class SavedNetwork:
+    """A `.keras` file of a member.
+
+    Attributes:
+        parity: How far the model agrees with the network that was trained; None where that is not measured.
+    """
+
     parity: NetworkParity | None
 
 
-def save_once(member: FamilyMember, path: Path, *, classes: int) -> NetworkParity | None:
+def save_once(member: FamilyMember, path: Path, *, classes: int) -> SavedNetwork:
     """Writes a member's model atomically, unless the very same model is there already.
 
     A member that knows its origin is not even built then: on a GPU no two calibrations give the same bits, and at
@@ -50,21 +56,19 @@ def save_once(member: FamilyMember, path: Path, *, classes: int) -> NetworkParit
         classes: The number of classes the model must have.
 
     Returns:
-        How far the model agrees with the network that was trained; None where the member does not measure it.
+        What was found when it was written.
 
     Raises:
         ValueError: If the model is not of the shape that the member promises.
     """
     model = None if member.origin else member.build(classes=classes)
     digest = member.origin if model is None else model_digest(model)
-    key = {"digest": digest, "keras": importlib.metadata.version("keras")}
-    record = finished_work.record_path(path, "saved")
-    recorded = finished_work.read_record(record, key=key)
-    if recorded is not None and path.is_file() and atomic_file.sha256_of(path) == recorded["sha256"]:
-        return from_json(_Saved, recorded, where=str(record)).parity
-    model = model or member.build(classes=classes)
-    with atomic_file.replacing(path) as temporary:
-        model.save(temporary)
-    parity = member.measure_parity(model) if member.measure_parity else None
-    finished_work.write_record(record, key=key, value=asdict(_Saved(atomic_file.sha256_of(path), parity)))
-    return parity
+    key = {"digest": digest, "keras": importlib.metadata.version("keras"), "ofar_tf": __version__}
+
+    def save() -> SavedNetwork:
+        built = model or member.build(classes=classes)
+        with atomic_file.replacing(path) as temporary:
+            built.save(temporary)
+        return SavedNetwork(member.measure_parity(built) if member.measure_parity else None)
+
+    return Work("saved", path, SavedNetwork, key, makes_file=True).once(save)

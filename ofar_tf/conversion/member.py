@@ -6,21 +6,22 @@ from dataclasses import dataclass
 
 import keras
 
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.evaluation.network_parity import NetworkParity
 
 
-def file_id(network: str, structure: str, resolution: int) -> str:
+def file_id(network: str, structure: str, resolution: Resolution) -> str:
     """Names the files of one structure at one resolution, for instance `mobilenet_v2_ofar_macs107m_r160`.
 
     Args:
         network: The name of the supernet, for instance `mobilenet_v2`.
         structure: The name of the structure, for instance `macs107m`.
-        resolution: Height and width of the input, in pixels.
+        resolution: Size of the input.
 
     Returns:
         Lower case letters, digits and underscores: a valid name for an Android asset or resource.
     """
-    return re.sub(r"[^a-z0-9]+", "_", f"{network}_ofar_{structure}_r{resolution}".lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", f"{network}_ofar_{structure}_r{Size.of(resolution)}".lower()).strip("_")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class FamilyMember:
         resolution: Height and width of the input, in pixels.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to probabilities
-            [batch, K].
+        model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to what its task
+            ships (`Task.shipped`).
         measure_parity: Says how far the built model agrees with the network that was trained; None where that is not
             measured.
         origin: A digest of everything the model is made from, so that one that was written is not built again; None to

@@ -1,7 +1,7 @@
 """The networks of a trained pool as stock Keras models to ship, each compared with what was trained."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from ofar_tf.conversion.member import FamilyMember, file_id
 from ofar_tf.data import resize_batch
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
 from ofar_tf.evaluation.network_parity import NetworkParity, masked_sliced_difference, sliced_keras_difference
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -21,53 +22,65 @@ from ofar_tf.pruning.subnet import build_subnet
 _PARITY_IMAGES = 32
 
 
-def family_members(
-    trained: TrainedPool, chosen: Sequence[SubnetRow], *, origin: str | None = None
-) -> list[FamilyMember]:
-    """Turns rows of `evaluate` into networks to export, each calibrated and compared with what was trained.
+def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, origin: str) -> list[FamilyMember]:
+    """Turns rows of an evaluation into networks to export, each calibrated and compared with what was trained.
 
-    Nothing is calibrated before the first of them is built.
+    Nothing is built, or calibrated where the statistics are not known, before the first of them is asked for.
 
     Args:
         trained: The pool.
-        chosen: The structures and resolutions wanted.
-        origin: A digest of everything the pool was made from and is calibrated with; None where there is none.
+        chosen: The structures and resolutions wanted, as they were evaluated.
+        origin: A digest of everything the pool was made from and is calibrated with.
 
     Returns:
         One member per row, in order.
+
+    Raises:
+        ValueError: If images are not square.
     """
+    for row in chosen.rows:
+        if not row.resolution.is_square:
+            raise ValueError(f"Expected networks of square images to export. Received: {row.resolution}.")
     workshop = _Workshop(trained, chosen)
     return [
         FamilyMember(
             id=file_id(trained.supernet.name, row.structure, row.resolution),
             structure=row.structure,
             rate=row.rate,
-            resolution=row.resolution,
+            resolution=row.resolution.height,
             macs=row.macs,
             params=row.params,
             model=partial(workshop.build, row),
             measure_parity=partial(workshop.measure_parity, row),
-            origin=origin and hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
+            origin=hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
         )
-        for row in chosen
+        for row in chosen.rows
     ]
 
 
 class _Workshop:
-    """Builds the models of a family, on networks that are calibrated together when the first is asked for."""
+    """Builds the models of a family, on networks that are made ready together when the first is asked for."""
 
-    def __init__(self, trained: TrainedPool, chosen: Sequence[SubnetRow]):
+    def __init__(self, trained: TrainedPool, chosen: PoolEvaluation):
         self._trained = trained
+        self._chosen = chosen
         self._masks = {network.name: network.mask for network in trained.pool}
         self._wholes: dict[tuple[int, ...], CalibratedNetwork] = {}
-        self._names = list(dict.fromkeys(row.structure for row in chosen))
-        self._resolutions = sorted({row.resolution for row in chosen}, reverse=True)
+        self._names = list(dict.fromkeys(row.structure for row in chosen.rows))
+        self._resolutions = sorted({row.resolution for row in chosen.rows}, reverse=True)
 
     @cached_property
     def _networks(self) -> dict[str, CalibratedNetwork]:
         masks = [self._masks[name] for name in self._names]
-        networks = self._trained.accuracy.calibrated(masks, resolutions=self._resolutions)
-        return dict(zip(self._names, networks, strict=True))
+        known = self._chosen.statistics
+        places = [(row.structure, row.resolution) for row in self._chosen.rows]
+        if not set(places) <= set(known):
+            networks = self._trained.accuracy.calibrated(masks, resolutions=self._resolutions)
+            return dict(zip(self._names, networks, strict=True))
+        ready = dict(zip(self._names, self._trained.accuracy.networks(masks), strict=True))
+        for name, resolution in places:
+            ready[name].adopt(known[name, resolution], resolution=resolution)
+        return ready
 
     def _whole(self, mask: ChannelMask) -> CalibratedNetwork:
         """Returns the whole network that a structure is cut out of: one for all that share it, else one for each."""
@@ -84,24 +97,24 @@ class _Workshop:
         return _first_images(self._trained.images.calibration())
 
     def build(self, row: SubnetRow) -> keras.Model:
-        """Builds the stock Keras model to ship: fixed input size, probabilities out."""
+        """Builds the stock Keras model to ship: fixed input size, and what its task ships behind the last layer."""
         trained = self._trained
         mask = self._masks[row.structure]
         subnet = build_subnet(trained.supernet, trained.groups, mask, resolution=row.resolution)
         self._networks[row.structure].copy_to(subnet, resolution=row.resolution)
-        probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(subnet.output)
         name = file_id(trained.supernet.name, row.structure, row.resolution)
-        return keras.Model(subnet.input, probabilities, name=name)
+        return keras.Model(subnet.input, trained.task.shipped(subnet.output), name=name)
 
     def measure_parity(self, row: SubnetRow, model: keras.Model) -> NetworkParity:
         """Compares the forms of a network: masked, sliced, exported."""
         mask, network, resolution = self._masks[row.structure], self._networks[row.structure], row.resolution
         resized = np.asarray(resize_batch(self._images, resolution))
+        expected = self._trained.task.finished(network.outputs(self._images, resolution=resolution))
         return NetworkParity(
             masked_sliced=masked_sliced_difference(
                 self._whole(mask), network, mask, self._images, resolution=resolution
             ),
-            sliced_keras=sliced_keras_difference(network, model, self._images, resized, resolution=resolution),
+            sliced_keras=sliced_keras_difference(expected, model, resized),
         )
 
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator
 
 import tensorflow as tf
 
+from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_dataset import ImageDataset
-from ofar_tf.data.splits import SplitPart, parse_split
+from ofar_tf.data.splits import SplitPart
 
 # What TensorFlow raises for a file that cannot be decoded, a record whose checksum is wrong, and a file that is gone or
 # locked.
@@ -19,6 +21,12 @@ _SYMPTOMS = (
 )
 
 
+# Those of them that nothing but files causes.
+_OF_FILES = (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError)
+# One of these is in every error of a data pipeline, wherever it comes to light.
+_READERS = ("Iterator", "Decode", "ReadFile", "ParseTensor", "ParseSingleExample", "Dataset")
+
+
 class DamagedImageError(ValueError):
     """An image of the data set cannot be read; the message, one line, names it."""
 
@@ -27,7 +35,7 @@ class DamagedImageError(ValueError):
 def explain_damage(dataset: ImageDataset, *splits: str) -> Iterator[None]:
     """Turns TensorFlow's error about an image that cannot be read into one line that names the image.
 
-    It costs nothing as long as all goes well. On an error that a damaged image may have caused, the splits are read
+    It costs nothing as long as all goes well. On an error that reading images may have caused, the splits are read
     again from their start to find it, on all cores; if they are sound, the error goes on as it came.
 
     What cannot be decoded is found. Bytes that were changed inside the picture part of a JPEG mostly give a picture, a
@@ -43,6 +51,9 @@ def explain_damage(dataset: ImageDataset, *splits: str) -> Iterator[None]:
     try:
         yield
     except _SYMPTOMS as error:
+        if not _is_about_images(error):
+            raise
+        print("An image cannot be read; looking for it ...", file=sys.stderr)
         for split in dict.fromkeys(splits):
             damaged = find_damaged(dataset, split)
             if damaged:
@@ -51,6 +62,11 @@ def explain_damage(dataset: ImageDataset, *splits: str) -> Iterator[None]:
                     f"Received: {damaged}."
                 ) from error
         raise
+
+
+def _is_about_images(error: tf.errors.OpError) -> bool:
+    """Whether an error can come from reading images; reading all of them again because of another takes long."""
+    return isinstance(error, _OF_FILES) or any(name in str(error.message) for name in _READERS)
 
 
 def find_damaged(dataset: ImageDataset, split: str) -> str | None:
@@ -66,7 +82,7 @@ def find_damaged(dataset: ImageDataset, split: str) -> str | None:
     Raises:
         ValueError: There is no such split.
     """
-    for part in parse_split(split, split_sizes=dataset.split_sizes):
+    for part in dataset.parts(split):
         position, reason = 0, ""
         try:
             for _ in _decoded(dataset, part):
@@ -96,7 +112,7 @@ def _name(dataset: ImageDataset, part: SplitPart, position: int) -> str:
         (name,) = dataset.names(part.name, part.start, part.stop).skip(position).take(1).as_numpy_iterator()
     except _SYMPTOMS:  # The record itself is damaged, and its name with it.
         return number
-    return str(name.decode())
+    return readable(name)
 
 
 def _first_sentence(error: tf.errors.OpError) -> str:

@@ -11,7 +11,9 @@ from ofar_tf.data.tfds_sets import tfds_set
 __all__ = ["ImageDataset", "load_dataset"]
 
 
-def load_dataset(name: str, *, data_dir: str | os.PathLike[str] | None = None, download: bool = False) -> ImageDataset:
+def load_dataset(
+    name: str, *, data_dir: str | os.PathLike[str] | None = None, download: bool = False, split_seed: int = 0
+) -> ImageDataset:
     """Opens a data set; nothing but its description is read, and the network is left alone unless asked.
 
     Args:
@@ -20,6 +22,8 @@ def load_dataset(name: str, *, data_dir: str | os.PathLike[str] | None = None, d
         data_dir: The folder of images, or the directory where tensorflow-datasets keeps its sets (None for its own
             default). The bundled set ignores it.
         download: Whether a missing set of tensorflow-datasets may be downloaded.
+        split_seed: For an `image_folder` without folders of splits: what decides which images are `train` and which
+            `validation`.
 
     Returns:
         The data set.
@@ -35,7 +39,7 @@ def load_dataset(name: str, *, data_dir: str | os.PathLike[str] | None = None, d
             raise ValueError(
                 "Expected the folder with the images. Received: dataset='image_folder' with data_dir=None."
             )
-        return image_folder(Path(data_dir).expanduser())
+        return image_folder(Path(data_dir).expanduser(), split_seed=split_seed)
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
     return tfds_set(name, data_dir=data_dir, download=download)

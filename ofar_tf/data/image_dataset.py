@@ -1,11 +1,16 @@
 """What every data set is to the rest of the program: named splits of labelled RGB images in a fixed order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from ofar_tf.data.splits import parse_split
+from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.decoding import decode_image_file
+from ofar_tf.data.fingerprint import Fingerprint
+from ofar_tf.data.splits import SplitPart, check_disjoint, parse_split
+
+__all__ = ["ImageDataset", "decode_image_file"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +23,19 @@ class ImageDataset:
     Attributes:
         name: What `load_dataset` was asked for.
         class_names: Name of each class; the label of an example is an index into it.
-        split_sizes: Number of examples in each whole split.
+        split_sizes: Number of examples in each whole split that is stored.
         read: Called with a split's name, a start and a stop; returns a finite dataset of (record, label int64 scalar)
             with the examples start to stop - 1 of that split, unshuffled.
         decode: Called with one record as a tensor, in a traced function; returns the image, uint8 [H, W, 3].
         names: Called like `read`; returns what a person calls these examples, string scalars in the same order: a
             file's path, a record's place in its file. None where there is nothing better than an example's number.
+        table: Called like `read`; returns all of its records [N] and labels int64 [N] at once. None where records are
+            too large for memory. With it, a large split is shuffled as a whole, and labels are counted at no cost.
+        within: Further splits that are contiguous parts of stored ones, and where they lie in them.
+        division: A sentence that says how the splits `within` came about.
+        digest: Called with the name of a whole split; returns a string that changes when its examples do, without
+            reading them. None for the number of examples.
+        notes: What a user should know of how the images are read, a sentence each.
     """
 
     name: str
@@ -32,14 +44,23 @@ class ImageDataset:
     read: Callable[[str, int, int], tf.data.Dataset]
     decode: Callable[[tf.Tensor], tf.Tensor]
     names: Callable[[str, int, int], tf.data.Dataset] | None = None
+    table: Callable[[str, int, int], tuple[tf.Tensor, tf.Tensor]] | None = None
+    within: Mapping[str, SplitPart] = field(default_factory=dict)
+    division: str = ""
+    digest: Callable[[str], str] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):
-            raise ValueError(f"Expected two or more distinct class names. Received: class_names={self.class_names}.")
+        check_class_names(self.class_names)
         if not self.split_sizes or min(self.split_sizes.values()) < 1:
             raise ValueError(
                 f"Expected splits with at least one example each. Received: split_sizes={dict(self.split_sizes)}."
             )
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of examples in every split that has a name, stored or within another one."""
+        return {**self.split_sizes, **{name: part.stop - part.start for name, part in self.within.items()}}
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples in a split.
@@ -47,7 +68,39 @@ class ImageDataset:
         Args:
             split: A split string, see `examples`.
         """
-        return sum(part.stop - part.start for part in parse_split(split, split_sizes=self.split_sizes))
+        return sum(part.stop - part.start for part in self.parts(split))
+
+    def parts(self, split: str) -> tuple[SplitPart, ...]:
+        """Returns which examples of which stored splits a split string selects.
+
+        Args:
+            split: A split string, see `examples`.
+
+        Returns:
+            Parts of the splits that `read` knows, in the order in which they were written.
+
+        Raises:
+            ValueError: There is no such split, or it is empty.
+        """
+        parts = parse_split(split, split_sizes=self.splits)
+        return tuple(part.within(self.within[part.name]) if part.name in self.within else part for part in parts)
+
+    def check_disjoint(self, **splits: str) -> None:
+        """Refuses splits that share examples.
+
+        Args:
+            **splits: The split string of each role: `train_split`, `eval_split`, `selection_split`.
+
+        Raises:
+            ValueError: Two of them share an example, or one but the training split holds one twice.
+        """
+        check_disjoint(splits, parts={role: self.parts(split) for role, split in splits.items()})
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What tells this data set from another of the same name; no image is read for it."""
+        digest = self.digest or (lambda split: str(self.split_sizes[split]))
+        return Fingerprint(self.name, self.class_names, {split: digest(split) for split in self.split_sizes})
 
     def records(self, split: str) -> tf.data.Dataset:
         """Returns the undecoded examples of a split, unshuffled.
@@ -58,9 +111,7 @@ class ImageDataset:
         Returns:
             A finite dataset of (record, label int64 scalar); `decode` turns the record into an image.
         """
-        first, *others = (
-            self.read(part.name, part.start, part.stop) for part in parse_split(split, split_sizes=self.split_sizes)
-        )
+        first, *others = (self.read(part.name, part.start, part.stop) for part in self.parts(split))
         for other in others:
             first = first.concatenate(other)
         return first
@@ -79,17 +130,3 @@ class ImageDataset:
             ValueError: There is no such split, or it is empty.
         """
         return self.records(split).map(lambda record, label: (self.decode(record), label))
-
-
-def decode_image_file(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes the bytes of a JPEG or PNG file.
-
-    Args:
-        encoded: String scalar, the whole file.
-
-    Returns:
-        The image, uint8 [H, W, 3]: grey is repeated, an alpha channel is dropped.
-    """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image

@@ -1,126 +1,136 @@
 """A folder of JPEG and PNG files, one sub-folder for each class."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.image_dataset import ImageDataset, decode_image_file
+from ofar_tf.data.class_folders import WHOLE, ClassFolder, find_class_folders
+from ofar_tf.data.decoding import decode_image_file
+from ofar_tf.data.file_names import readable
+from ofar_tf.data.image_check import check_images
+from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.data.splits import SplitPart
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
-_LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.jpeg and .png as well)"
-_FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
+_TRAINING_PERCENT = 80
 
 
-def image_folder(data_dir: Path) -> ImageDataset:
+def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
     """Returns the images of a folder as a data set.
 
     Every file is opened once, so that one that was cut off, or is no image, is found now and not in the middle of a
-    training run. Only its two ends are read: damage between them comes to light when the image is used, see `damage`.
+    training run (see `check_images`, also for large folders, which are not opened again at every start). Damage within
+    a file comes to light when the image is used, see `damage`.
 
-    The order within a split depends on the files' names only. It is scattered within each class (file names often come
-    in series), and every prefix holds each class in proportion, to about one image: `all[:80%]` and `all[80%:]` can be
-    trained on and evaluated with.
+    The order within a split depends on the files' names and the seed only. It is scattered within each class (file
+    names often come in series), and every prefix holds each class in proportion, to about one image: `all[:80%]` and
+    `all[80%:]` can be trained on and evaluated with.
 
     Args:
-        data_dir: Holds a folder for each class, and then the only split is `all`; or a folder for each split, all of
-            them with the same folders for classes. Hidden files and folders are ignored.
+        data_dir: Holds a folder for each class, and then there are the split `all` and two parts of it, `train` and
+            `validation`, its first 80 % (more where some class would be left out) and the rest; or a folder for each
+            split, all of them with the same folders for classes. Hidden files and folders are ignored.
+        split_seed: Any int; another seed gives other orders, and so another `train` and `validation`.
 
     Returns:
         The data set; class names are the folders' names, sorted.
 
     Raises:
         FileNotFoundError: The folder does not exist or holds no images in that layout.
-        ValueError: A class folder holds something that is not a readable JPEG or PNG file, there is only one class, or
-            splits differ in their classes.
+        ValueError: A class folder is empty or holds something that is not a readable JPEG or PNG file, there is only
+            one class, a name is no text, or splits differ in their classes.
     """
-    folders = _folders_of_splits(data_dir)
-    class_names = _common_class_names(folders)
-    files = {split: _files_in_order(folder, class_names) for split, folder in folders.items()}
-    for split, paths in files.items():
-        if not paths:
-            raise FileNotFoundError(f"Expected images as {_LAYOUTS}. Received: no image in {folders[split]}.")
+    class_names, found = find_class_folders(data_dir)
+    bits = check_images(folder for folders in found.values() for folder in folders)
+    files = {split: _in_order(folders, seed=split_seed) for split, folders in found.items()}
+    within = _train_and_validation(files[WHOLE].labels) if list(files) == [WHOLE] else {}
+    notes = []
+    if bits not in (0, 16):
+        notes.append(
+            f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {bits} bits, and are read as such."
+        )
+
+    def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
+        return files[split].paths[start:stop], tf.constant(files[split].labels[start:stop])
 
     def read(split: str, start: int, stop: int) -> tf.data.Dataset:
-        chosen = files[split][start:stop]
-        labels = tf.constant([class_names.index(path.parent.name) for path in chosen], tf.int64)
-        return tf.data.Dataset.from_tensor_slices(([str(path) for path in chosen], labels))
+        return tf.data.Dataset.from_tensor_slices(table(split, start, stop))
 
     def names(split: str, start: int, stop: int) -> tf.data.Dataset:
-        return read(split, start, stop).map(lambda path, label: path)
+        return tf.data.Dataset.from_tensor_slices(table(split, start, stop)[0])
 
     return ImageDataset(
         name="image_folder",
         class_names=class_names,
-        split_sizes={split: len(paths) for split, paths in files.items()},
+        split_sizes={split: len(chosen.labels) for split, chosen in files.items()},
         read=read,
-        decode=lambda path: decode_image_file(tf.io.read_file(path)),
+        decode=lambda path: decode_image_file(tf.io.read_file(path), depth=max(8, bits)),
         names=names,
+        table=table,
+        within=within,
+        division=_division(data_dir, within, seed=split_seed),
+        digest=lambda split: files[split].digest,
+        notes=tuple(notes),
     )
 
 
-def _folders_of_splits(data_dir: Path) -> dict[str, Path]:
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"Expected a folder with images as {_LAYOUTS}. Received: data_dir={data_dir} (not a folder)."
-        )
-    folders = [entry for entry in _visible(data_dir) if entry.is_dir()]
-    if any(entry.suffix.lower() in _SUFFIXES for folder in folders for entry in _visible(folder)):
-        return {"all": data_dir}
-    splits = {folder.name: folder for folder in folders if any(entry.is_dir() for entry in _visible(folder))}
-    if not splits:
-        raise FileNotFoundError(f"Expected images as {_LAYOUTS}. Received: data_dir={data_dir} (no images there).")
-    return splits
+@dataclass(frozen=True)
+class _Files:
+    """The files of one split in its order.
+
+    Attributes:
+        root: The folder that holds the class folders.
+        names: `class/file`.
+        labels: int64.
+    """
+
+    root: Path
+    names: Sequence[str]
+    labels: np.ndarray
+
+    @cached_property
+    def paths(self) -> tf.Tensor:
+        return tf.constant([f"{self.root}/{name}" for name in self.names])
+
+    @cached_property
+    def digest(self) -> str:
+        lines = (f"{label} {name}\n" for label, name in zip(self.labels.tolist(), self.names, strict=True))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _common_class_names(folders: dict[str, Path]) -> tuple[str, ...]:
-    names = {
-        split: tuple(entry.name for entry in _visible(folder) if entry.is_dir()) for split, folder in folders.items()
-    }
-    (first_split, first), *others = names.items()
-    for split, classes in others:
-        if classes != first:
-            difference = ", ".join(sorted(set(classes) ^ set(first)))
-            raise ValueError(
-                f"Expected the same class folders in every split. Received: {difference} only in one of "
-                f"{folders[first_split]} and {folders[split]}."
-            )
-    return first
+def _in_order(folders: Sequence[ClassFolder], *, seed: int) -> _Files:
+    names, places, labels = [], [], []
+    for label, folder in enumerate(folders):
+        scattered = sorted(folder.files, key=lambda name: hashlib.sha256(_salted(name, seed)).digest())
+        names += [f"{folder.path.name}/{name}" for name in scattered]
+        places.append((np.arange(len(scattered)) + 0.5) / max(1, len(scattered)))
+        labels.append(np.full(len(scattered), label))
+    # By place, and at equal places by class.
+    order = np.lexsort((np.concatenate(labels), np.concatenate(places)))
+    return _Files(folders[0].path.parent, [names[index] for index in order], np.concatenate(labels)[order])
 
 
-def _files_in_order(folder: Path, class_names: tuple[str, ...]) -> list[Path]:
-    places = []
-    for label, name in enumerate(class_names):
-        paths = sorted(_visible(folder / name), key=lambda path: hashlib.sha256(path.name.encode()).digest())
-        for index, path in enumerate(paths):
-            _check_image_file(path)
-            places.append(((index + 0.5) / len(paths), label, path))
-    return [path for _, _, path in sorted(places)]
+def _salted(name: str, seed: int) -> bytes:
+    return (f"{seed}/{name}" if seed else name).encode()
 
 
-def _check_image_file(path: Path) -> None:
-    if path.is_dir() or path.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"Expected only .jpg, .jpeg and .png files in the folder of a class. Received: {path}.")
-    # A proper start and end tell a whole file; a valid one may carry more after its end, so then decoding decides.
-    if not (_looks_whole(path) or _decodes(path)):
-        raise ValueError(f"Expected a readable JPEG or PNG image. Received: {path} ({path.stat().st_size} bytes).")
+def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:
+    sizes = " and ".join(f"{name} ({part.stop - part.start} images)" for name, part in within.items())
+    return (
+        f"{readable(data_dir)} has no folders of splits: it is divided {_TRAINING_PERCENT}/{100 - _TRAINING_PERCENT} "
+        f"into {sizes}, each class in proportion, by the files' names and seed {seed}."
+    )
 
 
-def _looks_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(8)
-        file.seek(max(0, path.stat().st_size - 8))
-        end = file.read()
-    return any(start.startswith(first) and end.endswith(last) for first, last in _FIRST_AND_LAST_BYTES)
-
-
-def _decodes(path: Path) -> bool:
-    try:
-        decode_image_file(path.read_bytes())
-    except tf.errors.InvalidArgumentError:
-        return False
-    return True
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _train_and_validation(labels: np.ndarray) -> dict[str, SplitPart]:
+    """Returns the two parts of `all`; none where training on every class would leave nothing for validation."""
+    _, first_of_class = np.unique(labels, return_index=True)
+    size = len(labels)
+    cut = max(round(_TRAINING_PERCENT * size / 100.0), int(first_of_class.max()) + 1)
+    if cut >= size:
+        return {}
+    return {"train": SplitPart(WHOLE, 0, cut), "validation": SplitPart(WHOLE, cut, size)}

@@ -5,14 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ofar_tf.data.augmentation import Augmentation
+from ofar_tf.data.epoch_order import shuffled_shares
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import check_view, evaluation_view
 
-# Up to here a split's records are cached and shuffled as a whole (CIFAR's are 120 MB). Beyond it, a buffer of 16,384
-# JPEGs of ImageNet's size is under 2 GB.
-_SMALL_SPLIT = 65_536
-_LARGE_SPLIT_BUFFER = 16_384
 # A batch is mixed by the seed of its first image with this folded in, which no draw for that image alone uses.
 _MIXING_DRAWS = 2
 # Up to this side, in and out, the views of a batch are made in one call: a call for each image costs more than the view
@@ -45,17 +42,11 @@ def training_batches(
     *,
     batch_size: int,
     resolution: int,
-    augmentation: str,
-    flip: bool,
-    crop_scale: tuple[float, float] = (0.25, 1.0),
-    color_jitter: float = 0.0,
-    rand_augment_layers: int = 0,
-    rand_augment_magnitude: float = 9.0,
-    mixup_alpha: float = 0.0,
-    cutmix_alpha: float = 0.0,
-    classes: int | None = None,
+    augmentation: Augmentation,
+    mixing: Mixing | None = None,
     seed: int,
     start_epoch: int = 0,
+    start_step: int = 0,
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
@@ -63,30 +54,24 @@ def training_batches(
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
     What an epoch holds, its order, its random views and what is mixed with what depend on `seed` and the epoch's number
-    only. So a run that is resumed with `start_epoch=e` sees the very batches of one that was never interrupted, and no
-    other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do not fill a batch are
-    left out of the epoch; they are other ones each time.
+    only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
+    interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
+    not fill a batch are left out of the epoch; they are other ones each time.
 
     Args:
         dataset: The data set.
         split: A split string.
         batch_size: Images in a batch, B.
         resolution: Side R of the images, in pixels.
-        augmentation: `none`, `pad_and_crop` or `random_resized_crop`; see `Augmentation`.
-        flip: Whether half of the images are mirrored.
-        crop_scale: Least and greatest part of the area in a random resized crop.
-        color_jitter: Strength of random brightness, contrast, saturation and hue, 0 (none) to 1; 0.4 is usual.
-        rand_augment_layers: Number of RandAugment's operations on each image; 0 for none, 2 is usual.
-        rand_augment_magnitude: Strength of these operations, 0 to 10.
-        mixup_alpha: Parameter of MixUp's Beta distribution; 0 for no MixUp. See `Mixing`.
-        cutmix_alpha: Parameter of CutMix's Beta distribution; 0 for no CutMix. See `Mixing`.
-        classes: Number of classes K of mixed labels; None for those of the data set.
+        augmentation: How each image is varied.
+        mixing: How the images of a batch are mixed with each other; None for not at all.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
+        start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
             With MixUp or CutMix, images are mixed with others of the same part.
         shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
-            examples, 16,384 in larger ones.
+            examples and in data sets with a `table`, 16,384 in other large ones.
         cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
             splits of up to 65,536 examples.
 
@@ -102,35 +87,30 @@ def training_batches(
     if not 0 <= number < parts or batch_size % parts:
         raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     check_view(resolution)
-    views = Augmentation(
-        augmentation,
-        flip=flip,
-        crop_scale=crop_scale,
-        color_jitter=color_jitter,
-        rand_augment_layers=rand_augment_layers,
-        rand_augment_magnitude=rand_augment_magnitude,
+    if mixing is not None and mixing.classes < len(dataset.class_names):
+        raise ValueError(
+            f"Expected at least the {len(dataset.class_names)} classes of {dataset.name}. "
+            f"Received: classes={mixing.classes}."
+        )
+    _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
+    if shuffle_buffer is not None:
+        _check_at_least(1, shuffle_buffer=shuffle_buffer)
+    shares, decode = shuffled_shares(
+        dataset,
+        split,
+        batch_size=batch_size,
+        part=part,
+        seed=seed,
+        start_epoch=start_epoch,
+        shuffle_buffer=shuffle_buffer,
+        cache=cache,
     )
-    mixing = Mixing(_classes_of(dataset, classes), mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    _check_at_least(0, start_epoch=start_epoch)
-    size = dataset.num_examples(split)
-    small = size <= _SMALL_SPLIT
-    if shuffle_buffer is None:
-        shuffle_buffer = size if small else _LARGE_SPLIT_BUFFER
-    _check_at_least(1, shuffle_buffer=shuffle_buffer)
-    records, decode = _batchable(dataset.records(split), dataset.decode)
-    if small if cache is None else cache:
-        records = records.cache()
 
     def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        return views.view(decode(record), draw, resolution=resolution)
+        return augmentation.view(decode(record), draw, resolution=resolution)
 
-    epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
-    shares = epochs.flat_map(
-        lambda epoch: _epoch(
-            records, epoch, size=size, batch_size=batch_size, part=part, buffer=shuffle_buffer, seed=seed
-        )
-    )
     together = _are_small(dataset, split, resolution)
+    shares = shares.skip(start_step) if start_step else shares
     viewed = _viewed(shares, view, count=batch_size // parts, together=together)
     return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
 
@@ -181,54 +161,6 @@ def evaluation_batches(
     return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _epoch(
-    records: tf.data.Dataset,
-    epoch: tf.Tensor,
-    *,
-    size: int,
-    batch_size: int,
-    part: tuple[int, int],
-    buffer: int,
-    seed: int,
-) -> tf.data.Dataset:
-    """Returns one epoch's (records, labels, seeds of the random views), shuffled, one element for each batch's part.
-
-    Runs inside a traced function. All that needs a function of ours comes after the batching: called for each record,
-    the least of them takes longer than all that `shuffle` and `batch` do.
-    """
-    # `shuffle` mixes the global seed into its own. This pins it, for the function that is being traced and no other;
-    # any value does but 0, with which `shuffle` takes no tensor.
-    tf.random.set_seed(1)
-    order = tf.random.stateless_uniform([], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
-    shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False)
-    number, parts = part
-    start, stop = number * batch_size // parts, (number + 1) * batch_size // parts
-
-    def share(batch: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        record, label = example
-        numbers = epoch * size + batch * batch_size + tf.range(start, stop, dtype=tf.int64)
-        draws = tf.stack([tf.fill([stop - start], tf.constant(seed, tf.int64)), numbers], axis=1)
-        return record[start:stop], label[start:stop], draws
-
-    # Not `take`: a cache counts only once it has been read to its end, as it is to find that the last batch is short.
-    return shuffled.batch(batch_size, drop_remainder=True).enumerate().map(share)
-
-
-def _batchable(
-    records: tf.data.Dataset, decode: Callable[[tf.Tensor], tf.Tensor]
-) -> tuple[tf.data.Dataset, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns records that can be batched before they are decoded, and what decodes them.
-
-    These are the records themselves where all have one shape, as file names and encoded images do; others are packed
-    into strings.
-    """
-    record, _ = records.element_spec
-    if record.shape.is_fully_defined():
-        return records, decode
-    packed = records.map(lambda record, label: (tf.io.serialize_tensor(record), label))
-    return packed, lambda each: decode(tf.ensure_shape(tf.io.parse_tensor(each, record.dtype), record.shape))
-
-
 def _viewed(
     shares: tf.data.Dataset, view: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, count: int, together: bool
 ) -> tf.data.Dataset:
@@ -260,22 +192,15 @@ def _are_small(dataset: ImageDataset, split: str, resolution: int) -> bool:
     return image.shape.is_fully_defined() and max(*image.shape[:2], resolution) <= _SMALL_SIDE
 
 
-def _mixed(batches: tf.data.Dataset, mixing: Mixing) -> tf.data.Dataset:
+def _mixed(batches: tf.data.Dataset, mixing: Mixing | None) -> tf.data.Dataset:
     """Takes the images' seeds off the batches, and mixes these if asked to."""
-    if not mixing.mixes:
+    if mixing is None or not mixing.mixes:
         return batches.map(lambda images, labels, draws: (images, labels))
     return batches.map(
         lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-
-
-def _classes_of(dataset: ImageDataset, classes: int | None) -> int:
-    known = len(dataset.class_names)
-    if classes is not None and classes < known:
-        raise ValueError(f"Expected at least the {known} classes of {dataset.name}. Received: classes={classes}.")
-    return classes or known
 
 
 def _check_at_least(least: int, **values: int) -> None:

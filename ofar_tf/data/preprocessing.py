@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from ofar_tf.data.size import Size
+
 
 def evaluation_view(image: tf.Tensor, *, resolution: int, resize: int | None = None) -> tf.Tensor:
     """Returns the central square of an image.
@@ -31,22 +33,25 @@ def evaluation_view(image: tf.Tensor, *, resolution: int, resize: int | None = N
     return tf.ensure_shape(view, [resolution, resolution, 3])
 
 
-def resize_batch(images: tf.Tensor, resolution: int | tf.Tensor) -> tf.Tensor:
-    """Resizes a batch to a square, by the one operator of training, calibration, evaluation and export.
+def resize_batch(images: tf.Tensor, size: int | Size | tf.Tensor) -> tf.Tensor:
+    """Resizes a batch, by the one operator of training, calibration, evaluation and export.
 
     Bilinear with half-pixel centres and no antialiasing: cheap in a training step, and a builtin operator in TFLite.
     (The views above are antialiased, since photographs are often many times larger than the network's input.)
 
     Args:
         images: float [B, H, W, C].
-        resolution: Side r of the result, in pixels: an int, or an int32 scalar so that one trace serves all.
+        size: Height h and width w of the result, in pixels: a number for a square, or int32 `[2]` so that one trace
+            serves all.
 
     Returns:
-        The images as [B, r, r, C] of the same dtype; `images` itself where r is an int and they have that size already.
+        The images as [B, h, w, C] of the same dtype; `images` itself where the size is no tensor and theirs already.
     """
-    if isinstance(resolution, int) and images.shape[1] == images.shape[2] == resolution:
-        return images
-    size = tf.stack([resolution, resolution])
+    if isinstance(size, (int, Size)):
+        known = Size.of(size)
+        if tuple(images.shape[1:3]) == (known.height, known.width):
+            return images
+        size = tf.constant([known.height, known.width])
     return tf.cast(tf.image.resize(images, size, method="bilinear", antialias=False), images.dtype)
 
 

@@ -1,7 +1,8 @@
 """Split strings: which examples of which split, in the notation of tensorflow-datasets."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 _PART = re.compile(r"(?P<name>[\w-]+)(\[(?P<start>[^:\]]*):(?P<stop>[^:\]]*)\])?")
@@ -20,6 +21,10 @@ class SplitPart(NamedTuple):
     name: str
     start: int
     stop: int
+
+    def within(self, outer: "SplitPart") -> "SplitPart":
+        """Returns the same examples as a part of the split that `outer`, all of this part's split, is a part of."""
+        return SplitPart(outer.name, outer.start + self.start, outer.start + self.stop)
 
 
 def parse_split(split: str, *, split_sizes: Mapping[str, int]) -> tuple[SplitPart, ...]:
@@ -42,6 +47,66 @@ def parse_split(split: str, *, split_sizes: Mapping[str, int]) -> tuple[SplitPar
             nothing.
     """
     return tuple(_parse_part(part.strip(), split, split_sizes) for part in split.split("+"))
+
+
+def shared_examples(left: Sequence[SplitPart], right: Sequence[SplitPart]) -> int:
+    """Returns how many examples are in both of two selections.
+
+    Args:
+        left: Parts of stored splits; they may overlap each other.
+        right: The same.
+    """
+    return sum(
+        min(stop, other_stop) - max(start, other_start)
+        for name, start, stop in _merged(left)
+        for other, other_start, other_stop in _merged(right)
+        if name == other and max(start, other_start) < min(stop, other_stop)
+    )
+
+
+def check_disjoint(splits: Mapping[str, str], *, parts: Mapping[str, Sequence[SplitPart]]) -> None:
+    """Refuses splits that share examples, and one that counts an example twice.
+
+    What is trained on, chosen with and reported are three different sets of images, or the figures are too good
+    (DESIGN D25). A calibration split may overlap the training split, and is not to be given here.
+
+    Args:
+        splits: The split string of each role, for instance `{"train_split": "train", "eval_split": "test"}`. The role
+            `train_split` may hold an example more than once.
+        parts: What each role's split string selects.
+
+    Raises:
+        ValueError: Two roles share an example, or one of them, training apart, holds one twice.
+    """
+    for role, split in splits.items():
+        doubled = _count(parts[role]) - _count(_merged(parts[role]))
+        if doubled and role != "train_split":
+            raise ValueError(
+                f"Expected a split that holds each example once. Received: {role}={split!r}, with {doubled} repeated."
+            )
+    for left, right in combinations(splits, 2):
+        shared = shared_examples(parts[left], parts[right])
+        if shared:
+            raise ValueError(
+                f"Expected {left} and {right} to share no example. Received: {left}={splits[left]!r} and "
+                f"{right}={splits[right]!r}, which share {shared}."
+            )
+
+
+def _count(parts: Sequence[SplitPart]) -> int:
+    return sum(part.stop - part.start for part in parts)
+
+
+def _merged(parts: Sequence[SplitPart]) -> list[SplitPart]:
+    """Returns the same examples as parts that do not overlap, sorted."""
+    merged: list[SplitPart] = []
+    for part in sorted(parts):
+        last = merged[-1] if merged else None
+        if last is not None and last.name == part.name and part.start <= last.stop:
+            merged[-1] = last._replace(stop=max(last.stop, part.stop))
+        else:
+            merged.append(part)
+    return merged
 
 
 def _parse_part(part: str, split: str, split_sizes: Mapping[str, int]) -> SplitPart:

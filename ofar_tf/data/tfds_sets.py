@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.image_dataset import ImageDataset, decode_image_file
+from ofar_tf.data.synset_names import named_synsets
 
 
 def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bool) -> ImageDataset:
@@ -23,7 +24,8 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
         download: Whether a missing set may be downloaded and prepared.
 
     Returns:
-        The data set, in the order in which it is stored. Images stay encoded until they are used.
+        The data set, in the order in which it is stored. Images stay encoded until they are used. Classes that are
+        known by the numbers of ImageNet's synsets get names, see `named_synsets`.
 
     Raises:
         FileNotFoundError: The set is not prepared in that directory (and could not be downloaded).
@@ -56,12 +58,19 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
 
     return ImageDataset(
         name=name,
-        class_names=tuple(features["label"].names),
+        class_names=named_synsets(features["label"].names),
         split_sizes={split: info.num_examples for split, info in builder.info.splits.items()},
         read=functools.partial(stored, ids=False),
         decode=lambda encoded: tf.ensure_shape(decode_image_file(encoded), (*features["image"].shape[:2], 3)),
         names=names,
+        digest=lambda split: _stored_as(builder.info, split),
     )
+
+
+def _stored_as(info: Any, split: str) -> str:
+    """Names the version and the files of a split; preparing other data gives other lengths or another size."""
+    stored = info.splits[split]
+    return f"{info.full_name} {split} {list(stored.shard_lengths)} {stored.num_bytes}"
 
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:

@@ -14,13 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.replicas import Replicas
-from ofar_tf.evaluation.accuracy import Accuracy, label_ranks
 from ofar_tf.pruning.batch_statistics import BatchStatistics
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.slicing import kept_indices, mask_array, slice_array
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.tasks.task import Evaluator, Scores
+
+Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Mean and biased variance of each BatchNorm of a network, float32 `[C]` each, in the order of its layers."""
 
 
 class PooledStatistics:
@@ -56,7 +60,7 @@ class PooledStatistics:
         """
         self._sums = total(self._sums)
 
-    def result(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def result(self) -> Statistics:
         """Returns the float32 mean and biased variance of all images, for each BatchNorm.
 
         Raises:
@@ -106,11 +110,12 @@ class CalibratedNetwork:
         self._batch_statistics = BatchStatistics(self._network)
         self._norms = self._batch_statistics.norms
         self._channels = [norm.moving_mean.shape[0] for norm in self._norms]
-        images, resolution = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)
+        images, size = tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([2], tf.int32)
         statistics = [(tf.TensorSpec([channels]),) * 2 for channels in self._channels]
-        self._training = self.replicas.traced(self._observe, images, resolution)
-        self._logits = self.replicas.traced(self._inference, images, resolution, statistics)
-        self._pooled: dict[int, PooledStatistics] = {}
+        self._training = self.replicas.traced(self._observe, images, size)
+        self._outputs = self.replicas.traced(self._inference, images, size, statistics)
+        self._pooled: dict[Size, PooledStatistics] = {}
+        self._adopted: dict[Size, Statistics] = {}
         self.refresh()
 
     def refresh(self, masked_by: ChannelMask | None = None) -> None:
@@ -125,57 +130,84 @@ class CalibratedNetwork:
             if masked_by is not None:
                 value = mask_array(value, entry, masked_by)
             narrow.assign(slice_array(value, indices))
-        self._pooled = {}
+        self._pooled, self._adopted = {}, {}
 
-    def observe(self, batches: Sequence[Any], *, resolution: int) -> None:
+    def observe(self, batches: Sequence[Any], *, resolution: Resolution) -> None:
         """Adds a group of batches to the statistics of a resolution.
 
         Args:
-            batches: float32 `[B, R, R, 3]` at the largest resolution, 0..255; as many as there are devices, or fewer.
-            resolution: Pixels, at most R.
+            batches: float32 `[B, H, W, 3]` at the largest resolution, 0..255; as many as there are devices, or fewer.
+            resolution: What they are resized to.
         """
-        results = self._training(batches, tf.constant(resolution))
+        results = self._training(batches, _pixels(resolution))
         for (_, moments), images in zip(results, batches, strict=True):
             self._pooled_at(resolution).add(moments, images=len(images))
 
-    def share_statistics(self, *, resolution: int) -> None:
+    def share_statistics(self, *, resolution: Resolution) -> None:
         """Adds up what the processes of the strategy observed; all of them must call this."""
         self._pooled_at(resolution).share(self.replicas.total)
 
-    def _pooled_at(self, resolution: int) -> PooledStatistics:
-        return self._pooled.setdefault(resolution, PooledStatistics(self._channels))
+    def _pooled_at(self, resolution: Resolution) -> PooledStatistics:
+        return self._pooled.setdefault(Size.of(resolution), PooledStatistics(self._channels))
 
-    def all_logits(self, batches: Sequence[Any], *, resolution: int) -> list[np.ndarray]:
-        """Returns float32 `[B, K]` for each batch of a group, normalized by the statistics of that resolution.
+    def all_outputs(self, batches: Sequence[Any], *, resolution: Resolution) -> list[Any]:
+        """Returns what the network says of each batch of a group, normalized by the statistics of that resolution.
 
         Args:
             batches: As in `observe`.
-            resolution: Pixels, at most R.
+            resolution: What they are resized to.
+
+        Returns:
+            For each batch the outputs, float32 arrays, for a classifier the logits `[B, K]`.
 
         Raises:
             ValueError: If nothing was observed at that resolution.
         """
-        statistics = self._statistics(resolution)
-        return [np.asarray(x, np.float32) for x in self._logits(batches, tf.constant(resolution), statistics)]
+        statistics = list(self.statistics(resolution))
+        return [_arrays(outputs) for outputs in self._outputs(batches, _pixels(resolution), statistics)]
 
-    def logits(self, images: Any, *, resolution: int) -> np.ndarray:
-        """Returns float32 `[B, K]` for images `[B, R, R, 3]`, as `all_logits` does for a group of batches."""
-        return self.all_logits([images], resolution=resolution)[0]
+    def outputs(self, images: Any, *, resolution: Resolution) -> Any:
+        """Returns what the network says of images `[B, H, W, 3]`, as `all_outputs` does for a group of batches."""
+        return self.all_outputs([images], resolution=resolution)[0]
 
-    def logits_in_training(self, images: Any, *, resolution: int) -> np.ndarray:
-        """Returns float32 `[B, K]` for images `[B, R, R, 3]`, normalized by the statistics of these very images."""
-        ((logits, _),) = self._training([images], tf.constant(resolution))
-        return np.asarray(logits, np.float32)
+    def outputs_in_training(self, images: Any, *, resolution: Resolution) -> Any:
+        """Returns the same, but normalized by the statistics of these very images."""
+        ((outputs, _),) = self._training([images], _pixels(resolution))
+        return _arrays(outputs)
 
-    def copy_to(self, subnet: keras.Model, *, resolution: int) -> None:
+    def copy_to(self, subnet: keras.Model, *, resolution: Resolution) -> None:
         """Assigns the weights and the statistics of a resolution to a stock Keras copy of this network."""
-        statistics = self._states(self._statistics(resolution))
+        statistics = self._states(self.statistics(resolution))
         values = {id(v): state for v, state in zip(self._network.non_trainable_variables, statistics, strict=True)}
         for source, target in zip(self._network.weights, subnet.weights, strict=True):
             target.assign(np.asarray(values.get(id(source), source)))
 
-    def _statistics(self, resolution: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        return self._pooled_at(resolution).result()
+    def statistics(self, resolution: Resolution) -> Statistics:
+        """Returns the statistics of a resolution.
+
+        Args:
+            resolution: Pixels.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        known = self._adopted.get(Size.of(resolution))
+        return known if known is not None else self._pooled_at(resolution).result()
+
+    def adopt(self, statistics: Statistics, *, resolution: Resolution) -> None:
+        """Takes statistics of the same network that were found before, in the place of observing.
+
+        Args:
+            statistics: What `statistics` returned.
+            resolution: Pixels.
+
+        Raises:
+            ValueError: If they are those of another network.
+        """
+        received = [len(mean) for mean, _ in statistics]
+        if received != self._channels:
+            raise ValueError(f"Expected statistics of {self._channels} channels. Received: of {received}.")
+        self._adopted[Size.of(resolution)] = statistics
 
     def _states(self, statistics: Sequence[tuple[Any, Any]]) -> list[Any]:
         """The values of the network's non-trainable variables, with these statistics in their places."""
@@ -184,25 +216,27 @@ class CalibratedNetwork:
             values[id(norm.moving_mean)], values[id(norm.moving_variance)] = mean, variance
         return [values.get(id(variable), variable.value) for variable in self._network.non_trainable_variables]
 
-    def _observe(self, images: Any, resolution: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+    def _observe(self, images: Any, size: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         values = [variable.value for variable in self._network.trainable_variables]
         states = [variable.value for variable in self._network.non_trainable_variables]
-        return self._batch_statistics.run(values, states, resize_batch(images, resolution))
+        return self._batch_statistics.run(values, states, resize_batch(images, size))
 
-    def _inference(self, images: Any, resolution: Any, statistics: Any) -> Any:
+    def _inference(self, images: Any, size: Any, statistics: Any) -> Any:
         values = [variable.value for variable in self._network.trainable_variables]
         states = self._states(statistics)
-        logits, _ = self._network.stateless_call(values, states, resize_batch(images, resolution), training=False)
-        return logits
+        outputs, _ = self._network.stateless_call(values, states, resize_batch(images, size), training=False)
+        return outputs
 
 
-def calibrate(networks: Sequence[CalibratedNetwork], batches: Iterable[Any], *, resolutions: Sequence[int]) -> None:
+def calibrate(
+    networks: Sequence[CalibratedNetwork], batches: Iterable[Any], *, resolutions: Sequence[Resolution]
+) -> None:
     """Calibrates several networks at several resolutions in one pass over the images.
 
     Args:
         networks: The networks, at least one, all on the same devices.
-        batches: (images float32 `[B, R, R, 3]`, labels); labels are ignored. Of several processes each gives its own.
-        resolutions: Pixels, each at most R.
+        batches: (images float32 `[B, H, W, 3]`, labels); labels are ignored. Of several processes each gives its own.
+        resolutions: What they are resized to.
     """
     pairs = list(product(networks, resolutions))
     for group in networks[0].replicas.groups(batches):
@@ -214,37 +248,44 @@ def calibrate(networks: Sequence[CalibratedNetwork], batches: Iterable[Any], *, 
 
 
 def evaluate(
-    networks: Sequence[CalibratedNetwork], batches: Iterable[Any], *, resolutions: Sequence[int]
-) -> Mapping[tuple[int, int], Accuracy]:
+    networks: Sequence[CalibratedNetwork],
+    batches: Iterable[Any],
+    *,
+    resolutions: Sequence[Resolution],
+    judge: Callable[[], Evaluator],
+) -> Mapping[tuple[int, Size], Scores]:
     """Measures several calibrated networks at several resolutions in one pass over the images.
 
     Args:
         networks: The networks, calibrated at these resolutions, at least one, all on the same devices.
-        batches: (images float32 `[B, R, R, 3]` at the largest resolution, labels int `[B]`). Of several processes each
-            gives its own, and the accuracies are those on all of them.
-        resolutions: Pixels, each at most R.
+        batches: (images float32 `[B, H, W, 3]` at the largest resolution, labels as the task takes them). Of several
+            processes each gives its own, and the scores are those on all of them.
+        resolutions: What they are resized to.
+        judge: Makes an evaluator for one network at one resolution (`Task.evaluator`).
 
     Returns:
-        The accuracy for each (position of the network, resolution).
+        The scores for each (position of the network, resolution).
 
     Raises:
         ValueError: If there are no images.
     """
-    replicas, keys = networks[0].replicas, list(product(range(len(networks)), resolutions))
-    # For each key the number of images, of right first guesses, and of right guesses among the first five.
-    counts = np.zeros((len(keys), 3))
+    replicas = networks[0].replicas
+    judges = {key: judge() for key in product(range(len(networks)), map(Size.of, resolutions))}
     for group in replicas.groups(batches):
         images = [batch[0] for batch in group]
-        for (index, resolution), count in zip(keys, counts, strict=True):
-            for logits, (_, labels) in zip(
-                networks[index].all_logits(images, resolution=resolution), group, strict=True
-            ):
-                ranks = label_ranks(logits, np.asarray(labels))
-                count += np.array([len(ranks), np.sum(ranks < 1), np.sum(ranks < 5)])
-    return {key: _accuracy(*count) for key, count in zip(keys, replicas.total(counts), strict=True)}
+        for (index, resolution), evaluator in judges.items():
+            outputs = networks[index].all_outputs(images, resolution=resolution)
+            for output, batch in zip(outputs, group, strict=True):
+                evaluator.update(output, keras.tree.map_structure(np.asarray, batch[1]))
+    for evaluator in judges.values():
+        evaluator.share(replicas.total)
+    return {key: evaluator.result() for key, evaluator in judges.items()}
 
 
-def _accuracy(images: float, top1: float, top5: float) -> Accuracy:
-    if not images:
-        raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
-    return Accuracy(top1=float(top1 / images), top5=float(top5 / images), images=int(images))
+def _pixels(resolution: Resolution) -> tf.Tensor:
+    size = Size.of(resolution)
+    return tf.constant([size.height, size.width])
+
+
+def _arrays(outputs: Any) -> Any:
+    return keras.tree.map_structure(lambda output: np.asarray(output, np.float32), outputs)

@@ -1,12 +1,16 @@
 """Whether what was trained is what is shipped: masked = sliced = the exported Keras model, measured."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
-from ofar_tf.pruning.channel_mask import ChannelMask
+if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
+    import keras
+
+    from ofar_tf.data.size import Size
+    from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
+    from ofar_tf.pruning.channel_mask import ChannelMask
 
 TOLERANCE = 1e-3
 
@@ -36,7 +40,12 @@ class NetworkParity:
 
 
 def masked_sliced_difference(
-    whole: CalibratedNetwork, compact: CalibratedNetwork, mask: ChannelMask, images: np.ndarray, *, resolution: int
+    whole: "CalibratedNetwork",
+    compact: "CalibratedNetwork",
+    mask: "ChannelMask",
+    images: np.ndarray,
+    *,
+    resolution: "Size",
 ) -> float:
     """Compares a mask's network in both ways of running it.
 
@@ -44,34 +53,33 @@ def masked_sliced_difference(
         whole: A network that keeps every channel. Its weights and statistics are lost.
         compact: The mask's compact network.
         mask: The channels kept.
-        images: float32 `[B, R, R, 3]`, 0..255.
-        resolution: Pixels, at most R.
+        images: float32 `[B, H, W, 3]`, 0..255.
+        resolution: What they are resized to.
 
     Returns:
-        The largest difference of a logit, relative to the largest logit.
+        The largest difference of an output, relative to the largest output of its tensor.
     """
+    import keras  # Here, so that programs that only read a manifest do not load it.
+
     whole.refresh(mask)
-    masked = whole.logits_in_training(images, resolution=resolution)
-    sliced = compact.logits_in_training(images, resolution=resolution)
-    return float(np.abs(masked - sliced).max() / np.abs(sliced).max())
+    masked = whole.outputs_in_training(images, resolution=resolution)
+    sliced = compact.outputs_in_training(images, resolution=resolution)
+    pairs = zip(keras.tree.flatten(masked), keras.tree.flatten(sliced), strict=True)
+    return max(float(np.abs(one - other).max() / np.abs(other).max()) for one, other in pairs)
 
 
-def sliced_keras_difference(
-    compact: CalibratedNetwork, exported: keras.Model, images: np.ndarray, resized: np.ndarray, *, resolution: int
-) -> float:
+def sliced_keras_difference(expected: Any, exported: "keras.Model", images: np.ndarray) -> float:
     """Compares a compact, calibrated network with the model exported from it.
 
     Args:
-        compact: The network.
-        exported: Images `[B, r, r, 3]` to probabilities.
-        images: float32 `[B, R, R, 3]`, 0..255.
-        resized: The same images, `[B, r, r, 3]`.
-        resolution: r.
+        expected: What the network says of the images, as it is shipped (`Task.finished`).
+        exported: The model.
+        images: `[B, h, w, 3]`, 0..255.
 
     Returns:
-        The largest absolute difference of a probability.
+        The largest absolute difference of an output.
     """
-    logits = compact.logits(images, resolution=resolution).astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    expected = powers / powers.sum(axis=1, keepdims=True)
-    return float(np.abs(expected - np.asarray(exported(resized, training=False))).max())
+    import keras  # Here, so that programs that only read a manifest do not load it.
+
+    pairs = zip(keras.tree.flatten(expected), keras.tree.flatten(exported(images, training=False)), strict=True)
+    return max(float(np.abs(one - np.asarray(other)).max()) for one, other in pairs)

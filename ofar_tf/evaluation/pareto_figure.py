@@ -22,23 +22,30 @@ class ParetoPoint:
 
     Attributes:
         structure: Its structure; the points of one structure and variant are joined by a line.
-        resolution: Height and width of its input in pixels, written beside the mark.
+        resolution: What it sees, written beside the mark.
         macs: Multiply-adds of one image.
         top1: Accuracy in 0..1.
         variant: What else tells lines apart, for instance the precision; it chooses the style of the line.
+        interval: The interval of the accuracy, drawn as a bar; None for no bar.
+        noise: How much more accurate another must be before the difference counts (`pareto_front`).
+        pareto: Whether it is on the front; None to find that out from costs, accuracies and noise.
     """
 
     structure: str
-    resolution: int
+    resolution: str
     macs: int
     top1: float
     variant: str = ""
+    interval: tuple[float, float] | None = None
+    noise: float = 0.0
+    pareto: bool | None = None
 
 
 def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str = "") -> None:
     """Draws accuracy against multiply-adds.
 
-    Each structure is a line and each resolution a mark on it; the Pareto front lies underneath.
+    Each structure is a line and each resolution a mark on it, with a bar for the interval of its accuracy; the Pareto
+    front lies underneath.
 
     Args:
         path: The image to write, in the format that its suffix names.
@@ -55,15 +62,17 @@ def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str =
     axes = figure.add_subplot()
     _draw_front(axes, points)
     _draw_lines(axes, points)
-    _label_axes(axes, title=title)
+    _label_axes(axes, title=title, has_bars=any(point.interval for point in points))
     with atomic_file.replacing(path) as temporary:
         figure.savefig(temporary)
 
 
 def _draw_front(axes: Axes, points: Sequence[ParetoPoint]) -> None:
-    chosen = sorted(
-        ((point.macs, point.top1) for point, is_best in zip(points, pareto_front(points), strict=True) if is_best)
-    )
+    found = pareto_front(points, noise=[point.noise for point in points])
+    front = [best if point.pareto is None else point.pareto for point, best in zip(points, found, strict=True)]
+    chosen = sorted((point.macs, point.top1) for point, is_best in zip(points, front, strict=True) if is_best)
+    if not chosen:
+        return
     macs, top1 = zip(*chosen, strict=True)
     axes.plot(macs, [100 * value for value in top1], color="0.8", linewidth=7, label="Pareto front", zorder=1)
 
@@ -76,10 +85,12 @@ def _draw_lines(axes: Axes, points: Sequence[ParetoPoint]) -> None:
             (point for point in points if (point.structure, point.variant) == (structure, variant)),
             key=lambda point: point.macs,
         )
+        colour = f"C{structures.index(structure) % 10}"
+        _draw_bars(axes, line, colour=colour)
         axes.plot(
             [point.macs for point in line],
             [100 * point.top1 for point in line],
-            color=f"C{structures.index(structure) % 10}",
+            color=colour,
             linestyle=_LINE_STYLES[variants.index(variant) % len(_LINE_STYLES)],
             marker="o",
             label=f"{structure} {variant}".strip(),
@@ -91,13 +102,20 @@ def _draw_lines(axes: Axes, points: Sequence[ParetoPoint]) -> None:
             axes.annotate(f"{point.resolution}", place, (-4, 6), textcoords="offset points", ha="right", fontsize=7)
 
 
-def _label_axes(axes: Axes, *, title: str) -> None:
+def _draw_bars(axes: Axes, line: Sequence[ParetoPoint], *, colour: str) -> None:
+    bars = [(point.macs, *(100 * end for end in point.interval)) for point in line if point.interval]
+    if bars:
+        macs, lows, highs = zip(*bars, strict=True)
+        axes.vlines(macs, lows, highs, color=colour, linewidth=1, alpha=0.6, zorder=2)
+
+
+def _label_axes(axes: Axes, *, title: str, has_bars: bool) -> None:
     axes.set_title(title)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda macs, _: format_quantity(round(macs))))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Multiply-adds (MACs) of one image; the marks say the resolution in pixels")
-    axes.set_ylabel("Top-1 accuracy (%)")
+    axes.set_ylabel("Top-1 accuracy (%)" + (", with its 95 % interval" if has_bars else ""))
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=8)

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.replicas import Replicas
-from ofar_tf.evaluation.accuracy import Accuracy
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, calibrate, evaluate
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.tasks.task import Scores, Task
 
 Batches = Callable[[], Iterable[Any]]
 
@@ -23,10 +24,13 @@ class PoolImages:
     Attributes:
         calibration: Returns the batches that BatchNorm is calibrated on; of several processes each has its own.
         evaluation: Returns the batches that accuracy is measured on, likewise.
+        selection: Returns the batches that choices are made on, likewise; None where they are made on those of
+            `evaluation`.
     """
 
     calibration: Batches
     evaluation: Batches
+    selection: Batches | None = None
 
 
 class PoolAccuracy:
@@ -36,6 +40,7 @@ class PoolAccuracy:
         supernet: The network that is trained.
         groups: Its channel groups.
         images: What to measure with.
+        task: Judges the networks.
         weights_of: Returns the variables that the structure of a mask is cut out of, in the order of the supernet's;
             by default they are the supernet's own.
         strategy: Whose devices measure, each a batch at a time; by default those of the present scope. All processes of
@@ -48,6 +53,7 @@ class PoolAccuracy:
         groups: ChannelGroups,
         images: PoolImages,
         *,
+        task: Task,
         weights_of: Callable[[ChannelMask], Sequence[Any]] | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ):
@@ -55,50 +61,60 @@ class PoolAccuracy:
         self._weights_of = weights_of or (lambda mask: supernet.weights)
         self._groups = groups
         self._images = images
+        self._task = task
         self._replicas = Replicas(strategy)
         self._compact: dict[ChannelMask, CalibratedNetwork] = {}
         self._whole: CalibratedNetwork | None = None
 
     def measure(
-        self, masks: Sequence[ChannelMask], *, resolutions: Sequence[int]
-    ) -> Mapping[tuple[int, int], Accuracy]:
+        self, masks: Sequence[ChannelMask], *, resolutions: Sequence[Resolution]
+    ) -> Mapping[tuple[int, Size], Scores]:
         """Measures frozen structures on compact copies, which are kept for the next time.
 
         Args:
             masks: The structures' masks.
-            resolutions: Pixels.
+            resolutions: What the images are resized to.
 
         Returns:
-            The accuracy for each (position of the mask, resolution).
+            The scores for each (position of the mask, resolution).
         """
         networks = self.calibrated(masks, resolutions=resolutions)
-        return evaluate(networks, self._images.evaluation(), resolutions=resolutions)
+        return self._evaluate(networks, resolutions)
 
-    def calibrated(self, masks: Sequence[ChannelMask], *, resolutions: Sequence[int]) -> list[CalibratedNetwork]:
+    def _evaluate(
+        self, networks: Sequence[CalibratedNetwork], resolutions: Sequence[Resolution]
+    ) -> Mapping[tuple[int, Size], Scores]:
+        return evaluate(networks, self._images.evaluation(), resolutions=resolutions, judge=self._task.evaluator)
+
+    def calibrated(self, masks: Sequence[ChannelMask], *, resolutions: Sequence[Resolution]) -> list[CalibratedNetwork]:
         """Returns compact networks with the present weights, calibrated at the resolutions."""
+        networks = self.networks(masks)
+        calibrate(networks, self._images.calibration(), resolutions=resolutions)
+        return networks
+
+    def networks(self, masks: Sequence[ChannelMask]) -> list[CalibratedNetwork]:
+        """Returns compact networks with the present weights, and without statistics."""
         for mask in masks:
             if mask in self._compact:
                 self._compact[mask].refresh()
             else:
                 self._compact[mask] = self._network(mask, self._weights_of(mask))
-        networks = [self._compact[mask] for mask in masks]
-        calibrate(networks, self._images.calibration(), resolutions=resolutions)
-        return networks
+        return [self._compact[mask] for mask in masks]
 
-    def measure_masked(self, masks: Sequence[ChannelMask], *, resolution: int) -> list[Accuracy]:
+    def measure_masked(self, masks: Sequence[ChannelMask], *, resolution: Resolution) -> list[Scores]:
         """Measures masks that still change, one after the other on one masked copy of the whole supernet.
 
         Args:
             masks: The masks; equal ones are measured once.
-            resolution: Pixels.
+            resolution: What the images are resized to.
         """
         if self._whole is None:
             self._whole = self._network(ChannelMask.full(self._groups), self._supernet.weights)
-        measured: dict[ChannelMask, Accuracy] = {}
+        measured: dict[ChannelMask, Scores] = {}
         for mask in dict.fromkeys(masks):
             self._whole.refresh(mask)
             calibrate([self._whole], self._images.calibration(), resolutions=[resolution])
-            measured[mask] = evaluate([self._whole], self._images.evaluation(), resolutions=[resolution])[0, resolution]
+            (measured[mask],) = self._evaluate([self._whole], [resolution]).values()
         return [measured[mask] for mask in masks]
 
     def _network(self, mask: ChannelMask, weights: Sequence[Any]) -> CalibratedNetwork:

@@ -1,8 +1,8 @@
 """`subnets.csv`: every structure of the pool at every resolution, measured."""
 
 import csv
-import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Size
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.task import Metric, Scores
+from ofar_tf.text.command_line import command_line
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
 
@@ -22,36 +25,82 @@ class SubnetRow:
     Attributes:
         structure: Its name.
         rate: Its pruning rate, in [0, 1).
-        resolution: Pixels.
+        resolution: What it sees.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        top1: Top-1 accuracy, in [0, 1].
-        top5: Top-5 accuracy, in [0, 1].
-        images: How many images were measured.
-        pareto: Whether no other row is at least as good in both accuracy and MACs and better in one.
+        scores: What it reached on the evaluation split, which is published.
+        selection: What it reached on the selection split, which choices are made on; None where it is the same.
+        pareto: Whether every cheaper row on the front is worse by more than the noise (`pareto_front`), by the scores
+            that choices are made on.
     """
 
     structure: str
     rate: float
-    resolution: int
+    resolution: Size
     macs: int
     params: int
-    top1: float
-    top5: float
-    images: int
-    pareto: bool
+    scores: Scores
+    selection: Scores | None = None
+    pareto: bool = False
+
+    @property
+    def top1(self) -> float:
+        """What rows are compared by: more is better."""
+        return self.choice.merit
+
+    @property
+    def images(self) -> int:
+        """How many images were measured."""
+        return self.scores.images
+
+    @property
+    def choice(self) -> Scores:
+        """The scores that choices are made on."""
+        return self.selection or self.scores
+
+    def cells(self) -> dict[str, Any]:
+        """Returns the row as it stands in files, by column."""
+        cells = {
+            "structure": self.structure,
+            "rate": self.rate,
+            "resolution": str(self.resolution),
+            "macs": self.macs,
+            "params": self.params,
+            **self.scores.values,
+            "images": self.scores.images,
+            "pareto": self.pareto,
+        }
+        if self.selection:
+            key = self.selection.metric.key
+            cells |= {f"selection_{key}": self.selection.best, "selection_images": self.selection.images}
+        return cells
+
+
+def columns(metric: Metric) -> list[str]:
+    """Lists the columns that every table of a task has."""
+    return ["structure", "rate", "resolution", "macs", "params", *metric.columns, "images", "pareto"]
 
 
 def write_subnets(path: Path, rows: Sequence[SubnetRow]) -> None:
-    """Writes the table, whole or not at all."""
+    """Writes the table, whole or not at all, with the 95 % interval of each accuracy at the end of the row."""
     with atomic_file.replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in dataclasses.fields(SubnetRow))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+        cells = [{**row.cells(), **_interval_cells(row.scores)} for row in rows]
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(itertools.chain.from_iterable(cells))))
+        writer.writeheader()
+        writer.writerows(cells)
 
 
-def read_subnets(path: Path) -> list[SubnetRow]:
+def _interval_cells(scores: Scores) -> dict[str, float]:
+    key, interval = scores.metric.key, scores.interval
+    return {f"{key}_low": interval[0], f"{key}_high": interval[1]} if interval else {}
+
+
+def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
     """Reads the table.
+
+    Args:
+        path: The file.
+        metric: That of the run's task.
 
     Raises:
         FileNotFoundError: If the run was not evaluated.
@@ -59,30 +108,45 @@ def read_subnets(path: Path) -> list[SubnetRow]:
     """
     if not path.exists():
         raise FileNotFoundError(
-            f"Expected an evaluated run, by python -m ofar_tf.evaluate --run_dir={path.parent}. Received: no {path}."
+            f"Expected an evaluated run, by {command_line('evaluate', run_dir=path.parent)}. Received: no {path}."
         )
     with path.open(newline="") as file:
         try:
-            return [_parse(row) for row in csv.DictReader(file)]
-        except (TypeError, ValueError, KeyError) as error:
+            return [_parse(row, metric) for row in csv.DictReader(file)]
+        except (TypeError, ValueError, KeyError, OverflowError, csv.Error) as error:
             raise ValueError(f"Expected the table of ofar_tf.evaluate in {path}. Received: {error!r}.") from error
 
 
-def _parse(row: dict[str, str]) -> SubnetRow:
-    values: dict[str, Any] = {
-        field.name: row[field.name] == "True" if field.type is bool else field.type(row[field.name])  # type: ignore
-        for field in dataclasses.fields(SubnetRow)
-    }
-    return SubnetRow(**values)
+def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:
+    """Reads a row; columns that an older version did not write are as if they were empty."""
+    selection = None
+    if row.get("selection_images"):
+        # Of the selection split the table has what choices are made on.
+        best = float(row[f"selection_{metric.key}"])
+        selection = Scores(metric, dict.fromkeys(metric.columns, best), int(row["selection_images"]))
+    return SubnetRow(
+        structure=row["structure"],
+        rate=float(row["rate"]),
+        resolution=Size.parse(row["resolution"]),
+        macs=int(row["macs"]),
+        params=int(row["params"]),
+        scores=Scores(metric, {name: float(row[name]) for name in metric.columns}, int(row["images"])),
+        selection=selection,
+        pareto=row["pareto"] == "True",
+    )
 
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
-    """Prints the table; rows that no other row beats are marked."""
-    table = Table(
-        title="* on the Pareto front: nothing cheaper is as accurate", title_style="dim", title_justify="left"
-    )
+    """Prints the table; rows that no other row beats by more than the noise are marked."""
+    metric, selected = rows[0].scores.metric, any(row.selection for row in rows)
+    first = metric.columns[metric.key]
+    titles = [title for title, _ in _score_cells(rows[0], selected=selected)]
+    title = "* on the Pareto front: nothing cheaper is as accurate, as far as the images can tell"
+    table = Table(title=title, title_style="dim", title_justify="left")
+    table.caption = f"95 %: the interval of {first}; " if metric.counts_images else ""
+    table.caption += f"select: {first} on the selection split" if selected else "choices are made on the same images"
     table.add_column("structure")
-    for name in ("rate", "px", "MACs", "params", "top-1", "top-5"):
+    for name in ("rate", "px", "MACs", "params", *titles):
         table.add_column(name, justify="right")
     table.add_column("")
     for row in rows:
@@ -92,8 +156,17 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
             str(row.resolution),
             format_quantity(row.macs),
             format_quantity(row.params),
-            f"{row.top1:.2%}",
-            f"{row.top5:.2%}",
+            *(cell for _, cell in _score_cells(row, selected=selected)),
             "*" if row.pareto else "",
         )
     (console or table_console()).print(table)
+
+
+def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:
+    """Returns titles and texts of a row's scores, the interval behind the one that decides."""
+    cells = []
+    for name, title in row.scores.metric.columns.items():
+        cells.append((title, f"{row.scores.values[name]:.2%}"))
+        if name == row.scores.metric.key and row.scores.interval:
+            cells.append(("95 %", "{:.1f}-{:.1f}".format(*(100 * end for end in row.scores.interval))))
+    return [*cells, ("select", f"{row.choice.best:.2%}")] if selected else cells

@@ -1,22 +1,27 @@
 """A supernet and the pool it was trained with: measured as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ofar_tf.evaluation.accuracy import Accuracy
+from ofar_tf.data.size import Size
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.task import Scores, Task
+from ofar_tf.text.command_line import command_line
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,9 @@ class TrainedPool:
         supernet: The trained network that holds all others.
         groups: Its channel groups.
         pool: The structures.
-        resolutions: Input sizes in pixels, largest first.
+        resolutions: What its networks see, largest first.
         images: What to calibrate and to measure with.
+        task: What they learned.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
         strategy: Whose devices measure, see `PoolAccuracy`.
     """
@@ -36,45 +42,96 @@ class TrainedPool:
     supernet: keras.Model
     groups: ChannelGroups
     pool: PrunedNetworkPool
-    resolutions: tuple[int, ...]
+    resolutions: tuple[Size, ...]
     images: PoolImages
+    task: Task
     weights: PoolWeights | None = None
     strategy: tf.distribute.Strategy | None = None
 
     @cached_property
     def accuracy(self) -> PoolAccuracy:
         """Measures its networks, on copies that are kept from one time to the next."""
-        return PoolAccuracy(self.supernet, self.groups, self.images, weights_of=self.weights_of, strategy=self.strategy)
+        return PoolAccuracy(
+            self.supernet,
+            self.groups,
+            self.images,
+            task=self.task,
+            weights_of=self.weights_of,
+            strategy=self.strategy,
+        )
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
-        if self.weights is None:
-            return self.supernet.weights
-        return self.weights.of(list(self.pool.masks).index(mask))
+        return weights_of(mask, supernet=self.supernet, pool=self.pool, weights=self.weights)
 
     @cached_property
     def _costs(self) -> Costs:
         return Costs(self.groups)
 
-    def evaluate(self) -> list[SubnetRow]:
+    def evaluate(self) -> PoolEvaluation:
         """Calibrates and measures every structure at every resolution.
 
         Returns:
-            Rows by structure, largest first, and by resolution.
+            Rows by structure, largest first, and by resolution, with the statistics that they were measured with. The
+            front is that of the selection split, if there is one.
         """
-        measured = self.accuracy.measure(self.pool.masks, resolutions=self.resolutions)
-        rows = [self._row(self.pool[index], resolution, value) for (index, resolution), value in measured.items()]
-        return [replace(row, pareto=best) for row, best in zip(rows, pareto_front(rows), strict=True)]
+        networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
+        measured = self._judge(networks, self.images.evaluation)
+        selected = self._judge(networks, self.images.selection) if self.images.selection else {}
+        rows = [
+            self._row(self.pool[index], resolution, scores, selected.get((index, resolution)))
+            for (index, resolution), scores in measured.items()
+        ]
+        statistics = {
+            (self.pool[index].name, resolution): networks[index].statistics(resolution)
+            for index, resolution in measured
+        }
+        front = pareto_front(rows, noise=[row.choice.noise for row in rows])
+        return PoolEvaluation(
+            tuple(replace(row, pareto=best) for row, best in zip(rows, front, strict=True)), statistics
+        )
 
-    def _row(self, network: PrunedNetwork, resolution: int, accuracy: Accuracy) -> SubnetRow:
+    def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
+        return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)
+
+    def check_costs(self, rows: Sequence[SubnetRow], *, table: Path) -> None:
+        """Compares rows that were read with what the networks cost.
+
+        Args:
+            rows: The rows.
+            table: Where they were read, for the message.
+
+        Raises:
+            ValueError: If a row is of a structure or resolution that the pool has not, or of one that costs something
+                else, in one line.
+        """
+        known = {
+            (network.name, resolution): self._costs_of(network, resolution)
+            for network in self.pool
+            for resolution in self.resolutions
+        }
+        for row in rows:
+            costs = known.get((row.structure, row.resolution))
+            if costs != (row.rate, row.macs, row.params):
+                names = ", ".join(network.name for network in self.pool)
+                raise ValueError(
+                    f"Expected structures of this run, {names}, at {', '.join(map(str, self.resolutions))} pixels and "
+                    f"with their costs, in {table}; repeat {command_line('evaluate', run_dir=table.parent)}. "
+                    f"Received: {row.structure!r} at {row.resolution} pixels with rate={row.rate}, macs={row.macs}, "
+                    f"params={row.params}."
+                )
+
+    def _row(self, network: PrunedNetwork, resolution: Size, scores: Scores, selection: Scores | None) -> SubnetRow:
+        rate, macs, params = self._costs_of(network, resolution)
         return SubnetRow(
             structure=network.name,
-            rate=network.rate,
+            rate=rate,
             resolution=resolution,
-            macs=self._costs.macs(network.mask, resolution),
-            params=network.params,
-            top1=accuracy.top1,
-            top5=accuracy.top5,
-            images=accuracy.images,
-            pareto=False,
+            macs=macs,
+            params=params,
+            scores=scores,
+            selection=selection,
         )
+
+    def _costs_of(self, network: PrunedNetwork, resolution: Size) -> tuple[float, int, int]:
+        return network.rate, self._costs.macs(network.mask, resolution), network.params

@@ -1,43 +1,40 @@
-"""The export of a whole family: one call, resumable, and no file unchecked."""
+"""The export of a whole family: one call, resumable, and no file unchecked.
+
+Five stages, one after the other: the networks are saved, converted, checked, timed, and described. What the first four
+find is remembered beside the files (`ofar_tf.files.finished_work.Work`), so the same call continues an export that was
+killed and repeats nothing whose inputs are the same.
+"""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ofar_tf.checks.layer_error import worst_layers, write_layer_errors
 from ofar_tf.checks.measurement import Measurer
-from ofar_tf.conversion.images import ConversionImages, ImagesAt
-from ofar_tf.conversion.jobs import ConversionJob, ConversionResult, convert_files
-from ofar_tf.conversion.keras_file import save_once
+from ofar_tf.conversion.convert_files import convert_files
+from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.conversion.jobs import ConversionJob, ConversionResult
+from ofar_tf.conversion.keras_file import SavedNetwork, save_once
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.conversion.precision import precision_named
-from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
-from ofar_tf.evaluation.accuracy import Batches
-from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.conversion.stock_networks import family_members
 from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
-from ofar_tf.family.file_list import write_file_list
-from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest, write_manifest
-from ofar_tf.family.model_card import write_model_card
-from ofar_tf.family.phone_benchmark import write_phone_benchmark
-from ofar_tf.family.phone_latency import PhoneLatency, split_by_fit, with_phone_latencies
-from ofar_tf.family.report.report import write_report
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
+from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.family.documents import describe
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_folder import FamilyFolder
+from ofar_tf.family.file_entry import file_entry
+from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
+from ofar_tf.family.progress_bar import ProgressBar
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
-from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
-from ofar_tf.tflite.classifier import TFLiteClassifier
-from ofar_tf.tflite.metadata import LABELS_FILE, Credits, FileMetadata
-
-_PREVIOUS = ".previous_manifest.json"
-_WORST_LAYERS = 10
+from ofar_tf.tflite.metadata import FileMetadata
 
 
 @dataclass(frozen=True)
@@ -45,248 +42,219 @@ class FamilyExport:
     """How an export ended.
 
     Attributes:
-        manifest: The files that were written, those that failed a check included.
+        manifest: The files that were written, those that failed a check included, and those of an earlier export that
+            still hold.
         failures: What went wrong, one line for each file; empty where every file that was asked for is there and
             passed.
+        warnings: What is not known of files that passed, one line for each: that there are too few images to tell.
     """
 
     manifest: Manifest
     failures: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def export_pool(
+    trained: TrainedPool,
+    chosen: PoolEvaluation,
+    *,
+    folder: FamilyFolder,
+    labels: Sequence[str],
+    header: ManifestHeader,
+    images: FamilyImages,
+    spec: ExportSpec,
+    search: SearchRecord | None = None,
+    console: Console | None = None,
+) -> FamilyExport:
+    """Exports networks of a trained pool: what the command and the library both call.
+
+    Args:
+        trained: The pool.
+        chosen: The structures and resolutions wanted, as they were evaluated.
+        folder: Where to.
+        labels: The K class names, in the order of the logits.
+        header: How the networks were made; its dataset has the pool's `origin`, see `family_members`.
+        images: What files are made with and measured on.
+        spec: Which files.
+        search: What the structure search found, for the report.
+        console: Where progress is shown; None for standard output.
+
+    Returns:
+        The manifest and what failed.
+
+    Raises:
+        ValueError: If labels make no sense, or images are missing.
+    """
+    members = family_members(trained, chosen, origin=header.dataset["origin"])
+    return export_family(
+        members,
+        folder=folder,
+        labels=labels,
+        header=header,
+        images=images,
+        spec=spec,
+        search=search or SearchRecord(trained.pool),
+        console=console,
+    )
 
 
 def export_family(
     members: Sequence[FamilyMember],
     *,
-    export_dir: str | Path,
+    folder: FamilyFolder,
     labels: Sequence[str],
     header: ManifestHeader,
-    evaluation_batches: Callable[[int], Batches],
-    representative_images: ImagesAt | None = None,
-    precisions: Sequence[str] = ("float32", "int8"),
-    fine_tuning: FineTuning | None = None,
-    fine_tuning_images: ImagesAt | None = None,
-    credits: Credits | None = None,
+    images: FamilyImages,
+    spec: ExportSpec,
     search: SearchRecord | None = None,
-    workers: int = 2,
-    latency_threads: int = 0,
-    phone_latencies: Sequence[PhoneLatency] = (),
     console: Console | None = None,
 ) -> FamilyExport:
     """Writes, converts, checks and measures every member in every precision.
 
-    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, `labels.txt`, `README.md`, `pareto.png`,
-    `report.html`, `files.csv`, `benchmark_on_phone.sh` and, last, `manifest.json`: a folder without it is unfinished.
-    Hidden records beside the files say what is done, so the same call continues an export that was killed and repeats
-    nothing whose inputs are the same. Files of an earlier export stay in the manifest while they are unchanged. Files
-    of other names are left alone.
+    The folder gets `<id>/<id>.keras`, `<id>/<id>_<precision>.tflite`, and the documents of
+    `ofar_tf.family.documents.describe`, `manifest.json` last: a folder without it is unfinished. Files of an earlier
+    export stay in the manifest while they are unchanged.
 
     Args:
         members: The networks, with different ids.
-        export_dir: The folder, created where it is missing.
+        folder: Where to.
         labels: The K class names, in the order of the outputs.
         header: How the networks were made, for the manifest. If its dataset or versions change, all is measured again.
-        evaluation_batches: Gives the evaluation images and labels at a resolution, from the start each time.
-        representative_images: Gives real images [N, r, r, 3] at a resolution, values in 0..255, uint8 or float; for the
-            calibrated precisions that are not fine-tuned.
-        precisions: Keys of `ofar_tf.conversion.precision.PRECISIONS`.
-        fine_tuning: How the fine-tuned precisions learn; None for the defaults.
-        fine_tuning_images: Gives training images as `representative_images` does, rounded here to whole numbers; for
-            the fine-tuned precisions.
-        credits: What every file says about its makers and its licence.
+        images: What files are made with and measured on.
+        spec: Which files.
         search: What the structure search found, for the report; None where it is not known.
-        workers: How many conversions, and afterwards how many evaluation images, are run at once.
-        latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
-            none.
-        phone_latencies: Measurements made elsewhere (`ofar_tf.family.phone_latency`).
         console: Where progress is shown; None for standard output.
 
     Returns:
         The manifest and what failed. A file that fails is a result, not an exception.
 
     Raises:
-        ValueError: If members, labels or precisions make no sense, or a model is not of the shape its member promises.
+        ValueError: If members or labels make no sense, images are missing, or a model is not of the shape its member
+            promises.
     """
-    images = ConversionImages(representative_images, fine_tuning_images)
-    _refuse_nonsense(members, labels=labels, precisions=precisions, images=images)
-    folder = Path(export_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    previous = _take_previous(folder, header)
-    steps = 3 if latency_threads else 2
-    with _ProgressBar(total=len(members) * (1 + steps * len(precisions)), console=console) as progress:
-        parities: dict[str, NetworkParity | None] = {}
-        for member in members:
-            parities[member.id] = save_once(member, _keras_path(folder, member), classes=len(labels))
-            progress.advance(f"saved {member.id}")
-        results = _convert(
-            members,
-            folder=folder,
-            precisions=precisions,
-            images=images,
-            fine_tuning=fine_tuning or FineTuning(),
-            metadata=partial(_metadata, labels=labels, credits=credits or Credits()),
-            workers=workers,
-            on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
-        )
-        written = {result.job.tflite_path for result in results if not result.error}
-        entries: list[ModelEntry] = []
-        for member in members:
-            measurer = Measurer(
-                keras_path=_keras_path(folder, member),
-                batches=partial(evaluation_batches, member.resolution),
-                evaluation={"dataset": header.dataset, "versions": header.versions},
-                threads=workers,
-            )
-            for precision in precisions:
-                path = _tflite_path(folder, member, precision)
-                if path in written:
-                    entry = _entry(member, path, precision=precision, measurer=measurer, folder=folder)
-                    entries.append(_with_parity(entry, parities[member.id]))
-                progress.advance(f"checked {path.stem}")
-        entries = time_files(entries, folder, threads=latency_threads, earlier=previous, on_done=progress.advance)
-    manifest = _finish(folder, entries, previous, header=header, labels=labels, search=search, phones=phone_latencies)
-    _, strangers = split_by_fit(phone_latencies, manifest)
-    failures = (
-        *_conversion_failures(results),
-        *_check_failures(manifest),
-        *(f"{row.where}: the file that was measured is no longer in the export" for row in strangers),
-    )
-    return FamilyExport(manifest, failures)
-
-
-def _finish(
-    folder: Path,
-    entries: Sequence[ModelEntry],
-    previous: Sequence[ModelEntry],
-    *,
-    header: ManifestHeader,
-    labels: Sequence[str],
-    search: SearchRecord | None,
-    phones: Sequence[PhoneLatency],
-) -> Manifest:
-    """Writes the documents about the new files and what still holds of an earlier export; the manifest is the last."""
-    new = {entry.path for entry in entries}
-    kept = [entry for entry in previous if entry.path not in new]
+    _refuse_nonsense(members, labels=labels)
+    images.refuse_missing(spec.precisions)
+    stages = _Stages(members, folder=folder, labels=labels, header=header, images=images, spec=spec)
+    previous = folder.begin(header)
+    steps = 3 if spec.latency_threads else 2
+    with ProgressBar(total=len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
+        saved = stages.save(progress)
+        results = stages.convert(progress)
+        entries = list(stages.check(saved, results, progress))
+        entries = stages.time(entries, progress)
+    asked_for = {entry.path for entry in entries}
+    kept = [entry for entry in previous if entry.path not in asked_for]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
-    manifest = with_phone_latencies(manifest, split_by_fit(phones, manifest)[0])
-    _write_documents(folder, manifest, labels=labels, search=search)
-    (folder / _PREVIOUS).unlink(missing_ok=True)
-    return manifest
+    describe(folder, manifest, labels=labels, search=search)
+    warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
+    return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
 
 
-def _refuse_nonsense(
-    members: Sequence[FamilyMember], *, labels: Sequence[str], precisions: Sequence[str], images: ConversionImages
-) -> None:
+@dataclass(frozen=True)
+class _Stages:
+    """The stages of an export that are remembered; see `export_family` for the attributes."""
+
+    members: Sequence[FamilyMember]
+    folder: FamilyFolder
+    labels: Sequence[str]
+    header: ManifestHeader
+    images: FamilyImages
+    spec: ExportSpec
+
+    def save(self, progress: ProgressBar) -> dict[str, SavedNetwork]:
+        """Writes the `.keras` files; returns what was found, by the member's id."""
+        saved = {}
+        for member in self.members:
+            saved[member.id] = save_once(member, self.folder.keras_path(member.id), classes=len(self.labels))
+            progress.advance(f"saved {member.id}")
+        return saved
+
+    def convert(self, progress: ProgressBar) -> list[ConversionResult]:
+        """Writes the TFLite files; returns a result for each member and precision in turn."""
+        with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
+            paths = self.images.write(
+                Path(scratch),
+                precisions=self.spec.precisions,
+                resolutions=[member.resolution for member in self.members],
+                representative=self.spec.representative_images,
+                fine_tuning=self.spec.fine_tuning_images,
+            )
+            return convert_files(
+                [self._job(member, name, paths) for member in self.members for name in self.spec.precisions],
+                workers=self.spec.workers,
+                versions=self.header.versions,
+                heirs=self.folder.for_heirs(),
+                on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
+            )
+
+    def check(
+        self, saved: Mapping[str, SavedNetwork], results: Sequence[ConversionResult], progress: ProgressBar
+    ) -> Iterator[ModelEntry]:
+        """Checks and measures the files that were written."""
+        by_path = {result.job.tflite_path: result for result in results}
+        for member in self.members:
+            measurer = Measurer(
+                keras_path=self.folder.keras_path(member.id),
+                batches=partial(self.images.evaluation, member.resolution),
+                evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
+                threads=self.spec.workers,
+                selection=partial(self.images.selection, member.resolution) if self.images.selection else None,
+            )
+            for precision in self.spec.precisions:
+                path = self.folder.tflite_path(member.id, precision)
+                if not by_path[path].error:
+                    yield file_entry(
+                        member,
+                        path,
+                        precision=precision,
+                        measurer=measurer,
+                        folder=self.folder,
+                        parity=saved[member.id].parity,
+                        versions=by_path[path].versions,
+                    )
+                progress.advance(f"checked {path.stem}")
+
+    def time(self, entries: Sequence[ModelEntry], progress: ProgressBar) -> list[ModelEntry]:
+        """Measures latency, and joins what was measured elsewhere or earlier of the same contents."""
+        return time_files(
+            entries,
+            self.folder.path,
+            threads=self.spec.latency_threads,
+            known=self.folder.known_latencies(),
+            on_done=progress.advance,
+        )
+
+    def _job(self, member: FamilyMember, precision: str, images: Mapping[tuple[str, int], Path]) -> ConversionJob:
+        return ConversionJob(
+            keras_path=self.folder.keras_path(member.id),
+            tflite_path=self.folder.tflite_path(member.id, precision),
+            precision=precision,
+            representative_path=images.get((precision, member.resolution)),
+            metadata=self._metadata(member),
+            fine_tuning=self.spec.fine_tuning if precision_named(precision).fine_tuned else None,
+        )
+
+    def _metadata(self, member: FamilyMember) -> FileMetadata:
+        network = (
+            f"Image classifier, {len(self.labels)} classes, {member.resolution}x{member.resolution} pixels, "
+            f"{format_quantity(member.macs)} multiply-adds, structure {member.structure}."
+        )
+        credits = self.spec.credits
+        described = replace(credits, description=f"{credits.description} {network}".strip())
+        return FileMetadata(name=member.id, labels=tuple(self.labels), **vars(described))
+
+
+def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str]) -> None:
     ids = [member.id for member in members]
     if not ids or len(set(ids)) < len(ids):
         raise ValueError(f"Expected at least one member and no id twice. Received: {ids}.")
     if not labels or any(not label.strip() or len(label.splitlines()) != 1 for label in labels):
         raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
-    if not precisions or len(set(precisions)) < len(precisions):
-        raise ValueError(f"Expected at least one precision and none twice. Received: {list(precisions)}.")
-    images.refuse_missing(precisions)
 
 
-def _take_previous(folder: Path, header: ManifestHeader) -> list[ModelEntry]:
-    """Sets the manifest of an earlier export aside and returns what of it still holds.
-
-    A second export, of other structures or precisions, adds to the first. Files that were changed since, and files of
-    another training or measured on other images (the header's dataset tells), are left out.
-    """
-    current, aside = folder / "manifest.json", folder / _PREVIOUS
-    if current.exists():
-        current.replace(aside)
-    if not aside.exists():
-        return []
-    try:
-        previous = read_manifest(aside)
-    except ValueError:
-        return []
-    if (previous.dataset, previous.seed) != (header.dataset, header.seed):
-        return []
-    paths = ((entry, folder / entry.path) for entry in previous.models)
-    return [entry for entry, path in paths if path.is_file() and atomic_file.sha256_of(path) == entry.sha256]
-
-
-def _keras_path(folder: Path, member: FamilyMember) -> Path:
-    return folder / member.id / f"{member.id}.keras"
-
-
-def _tflite_path(folder: Path, member: FamilyMember, precision: str) -> Path:
-    return folder / member.id / f"{member.id}_{precision}.tflite"
-
-
-def _convert(
-    members: Sequence[FamilyMember],
-    *,
-    folder: Path,
-    precisions: Sequence[str],
-    images: ConversionImages,
-    fine_tuning: FineTuning,
-    metadata: Callable[[FamilyMember], FileMetadata],
-    workers: int,
-    on_done: Callable[[ConversionResult], None],
-) -> list[ConversionResult]:
-    with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
-        resolutions = [member.resolution for member in members]
-        paths = images.write(Path(scratch), precisions=precisions, resolutions=resolutions)
-        jobs = [
-            ConversionJob(
-                keras_path=_keras_path(folder, member),
-                tflite_path=_tflite_path(folder, member, name),
-                precision=name,
-                representative_path=paths.get((name, member.resolution)),
-                metadata=metadata(member),
-                fine_tuning=fine_tuning if precision_named(name).fine_tuned else None,
-            )
-            for member in members
-            for name in precisions
-        ]
-        return convert_files(jobs, workers=workers, on_done=on_done)
-
-
-def _metadata(member: FamilyMember, *, labels: Sequence[str], credits: Credits) -> FileMetadata:
-    network = (
-        f"Image classifier, {len(labels)} classes, {member.resolution}x{member.resolution} pixels, "
-        f"{format_quantity(member.macs)} multiply-adds, structure {member.structure}."
-    )
-    described = replace(credits, description=f"{credits.description} {network}".strip())
-    return FileMetadata(name=member.id, labels=tuple(labels), **vars(described))
-
-
-def _entry(member: FamilyMember, path: Path, *, precision: str, measurer: Measurer, folder: Path) -> ModelEntry:
-    interface = TFLiteClassifier(path, allocate=False)
-    measurement = measurer.measure(path, precision=precision)
-    facts = measurer.facts(path, precision=precision)
-    if facts.layer_errors:
-        write_layer_errors(path.with_suffix(".layers.csv"), facts.layer_errors)
-    return ModelEntry(
-        id=member.id,
-        path=path.relative_to(folder).as_posix(),
-        sha256=atomic_file.sha256_of(path),
-        bytes=path.stat().st_size,
-        structure=member.structure,
-        rate=member.rate,
-        resolution=member.resolution,
-        macs=member.macs,
-        params=member.params,
-        quantization=precision,
-        input=interface.input,
-        output=interface.output,
-        labels=LABELS_FILE,
-        metrics=measurement.metrics,
-        checks=measurement.checks,
-        arena_bytes=facts.arena_bytes,
-        gpu_refused=facts.gpu_refused,
-        layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
-    )
-
-
-def _with_parity(entry: ModelEntry, parity: NetworkParity | None) -> ModelEntry:
-    """Adds how far the file's parent is from the network that was trained; too far fails the file."""
-    checks = entry.checks
-    for reason in parity.reasons if parity else ():
-        checks = checks.with_reason(reason)
-    return replace(entry, checks=checks, parity=parity)
+class _Choice(NamedTuple):
+    macs: int
+    top1: float
 
 
 def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
@@ -294,54 +262,18 @@ def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
     chosen: set[str] = set()
     for precision in {entry.quantization for entry in entries}:
         passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
-        front = zip(passed, pareto_front(passed), strict=True)
-        chosen.update(entry.path for entry, is_best in front if is_best)
+        points = [_Choice(entry.macs, entry.choice_top1) for entry in passed]
+        front = pareto_front(points, noise=[entry.choice_noise for entry in passed])
+        chosen.update(entry.path for entry, is_best in zip(passed, front, strict=True) if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
     return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))
 
 
-def _write_documents(folder: Path, manifest: Manifest, *, labels: Sequence[str], search: SearchRecord | None) -> None:
-    atomic_file.write_text(folder / LABELS_FILE, "".join(f"{label}\n" for label in labels))
-    points = [
-        ParetoPoint(entry.structure, entry.resolution, entry.macs, entry.top1, variant=entry.quantization)
-        for entry in manifest.models
-        if entry.metrics
-    ]
-    if points:
-        plot_pareto(folder / "pareto.png", points, title="Exported files")
-    if manifest.models:
-        write_model_card(folder / "README.md", manifest)
-        write_report(folder / "report.html", manifest, search=search)
-        write_file_list(folder / "files.csv", manifest)
-        write_phone_benchmark(folder, manifest)
-    write_manifest(folder / "manifest.json", manifest)
-
-
-def _conversion_failures(results: Sequence[ConversionResult]) -> list[str]:
-    return [f"{result.job.tflite_path.stem}: {result.error}" for result in results if result.error]
-
-
-def _check_failures(manifest: Manifest) -> list[str]:
-    failed = (entry for entry in manifest.models if not entry.checks.passed)
-    return [f"{Path(entry.path).stem}: {' '.join(entry.checks.reasons)}" for entry in failed]
-
-
-class _ProgressBar:
-    """One bar over all the steps of an export, with the last step beside it."""
-
-    def __init__(self, *, total: int, console: Console | None) -> None:
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        self._progress = Progress(*columns, console=console)
-        self._task = self._progress.add_task("", total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def advance(self, step: str) -> None:
-        self._progress.update(self._task, advance=1, description=step)
+def _failures(
+    results: Sequence[ConversionResult], entries: Sequence[ModelEntry], strangers: Iterator[str]
+) -> Iterator[str]:
+    """Says what went wrong with the files that were asked for; those of an earlier export are not this one's."""
+    yield from (f"{result.job.tflite_path.stem}: {result.error}" for result in results if result.error)
+    failed = (entry for entry in entries if not entry.checks.passed)
+    yield from (f"{Path(entry.path).stem}: {' '.join(entry.checks.reasons)}" for entry in failed)
+    yield from (f"{where}: the file that was measured is no longer in the export" for where in strangers)

@@ -6,6 +6,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.family.columns import SCREEN, columns_of
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
@@ -18,24 +19,20 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
         manifest: The files, those of one network beside each other.
         console: Where to; standard output by default.
     """
+    columns = columns_of(manifest, SCREEN)
     precisions = list(dict.fromkeys(entry.quantization for entry in manifest.models))
-    table = Table(caption="top-1 of the Keras subnet and of each .tflite file itself; ! failed a check")
-    table.add_column("id", no_wrap=True)
-    for name in ("rate", "px", "MACs", "params", "Keras", *(f"{name} (bytes)" for name in precisions)):
-        table.add_column(name, justify="right")
+    caption = "top-1 of the Keras subnet and of each .tflite file itself; ! failed a check, ? too few images to tell"
+    table = Table(caption=caption)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric)
+    for name in precisions:
+        table.add_column(f"{name}, % (bytes)", justify="right")
     for _, group in groupby(manifest.models, key=lambda entry: entry.id):
         files = list(group)
-        first = files[0]
-        keras_top1 = next((f"{file.metrics.keras_top1:.2%}" for file in files if file.metrics), "-")
-        table.add_row(
-            first.id,
-            f"{first.rate:.1%}",
-            str(first.resolution),
-            format_quantity(first.macs),
-            format_quantity(first.params),
-            keras_top1,
-            *(_cell(files, precision) for precision in precisions),
-        )
+        # What the columns say is the same of all files of a network, but one that did not run knows no accuracy.
+        first = next((file for file in files if file.metrics), files[0])
+        cells = (column.text(first) or "-" for column in columns)
+        table.add_row(*cells, *(_cell(files, precision) for precision in precisions))
     (console or table_console()).print(table)
 
 
@@ -43,5 +40,6 @@ def _cell(files: Sequence[ModelEntry], precision: str) -> str:
     file = next((file for file in files if file.quantization == precision), None)
     if file is None:
         return ""
-    top1 = f"{file.top1:.2%}" if file.metrics else "-"
-    return f"{top1} ({format_quantity(file.bytes)}){'' if file.checks.passed else ' !'}"
+    top1 = f"{100 * file.top1:.2f}" if file.metrics else "-"
+    mark = {"passed": "", "failed": " !", "cannot_tell": " ?"}[file.checks.verdict]
+    return f"{top1} ({format_quantity(file.bytes)}){mark}"

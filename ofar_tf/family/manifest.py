@@ -1,95 +1,29 @@
 """`manifest.json`: what an export folder holds, for programs to read."""
 
 import datetime
+import itertools
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from ofar_tf.checks.layer_error import LayerError
-from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.evaluation.accuracy import Metrics
-from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.family.model_entry import Latency, Metrics, ModelEntry
 from ofar_tf.files import atomic_file
-from ofar_tf.files.json_values import from_json
-from ofar_tf.tflite.classifier import TensorInfo
-from ofar_tf.tflite.latency import Latency
+from ofar_tf.files.json_values import from_json, read_json
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Latency",
+    "Manifest",
+    "ManifestHeader",
+    "Metrics",
+    "ModelEntry",
+    "read_manifest",
+    "write_manifest",
+]
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One TFLite file.
-
-    Attributes:
-        id: The network, structure and resolution (`ofar_tf.conversion.member.file_id`); its precisions share it.
-        path: The file, relative to the manifest, with forward slashes.
-        sha256: Of the file.
-        bytes: Size of the file.
-        structure: Name of the structure.
-        rate: The structure's pruning rate, in [0, 1).
-        resolution: Height and width of the input, in pixels.
-        macs: Multiply-adds of one image (the paper's FLOPs).
-        params: Number of weights.
-        quantization: A key of `ofar_tf.conversion.precision.PRECISIONS`.
-        input: The image.
-        output: The scores.
-        labels: The label file, relative to the manifest: line i names class i.
-        metrics: Accuracy on the evaluation split; None where the file does not run.
-        checks: What the checks of the file found.
-        parity: How far the `.keras` file agrees with the network that was trained; None where that was not measured.
-        arena_bytes: Memory of the tensors while LiteRT runs it, weights not counted (`ofar_tf.tflite.arena`); None
-            where it does not run.
-        gpu_refused: The operators that LiteRT's GPU delegate would leave to the CPU, with the reason; by a list of ours
-            (`ofar_tf.tflite.gpu_delegate`), not tried on a GPU. None where that is not known.
-        layer_errors: The layers whose output lost most to rounding, the worst first; none for float32. The table
-            beside the file, `<name>.layers.csv`, has all of them.
-        latency: Measurements, one for each device and thread count; may be empty.
-        pareto: Whether no other file of the same quantization that passed is as cheap in MACs and more accurate.
-    """
-
-    id: str
-    path: str
-    sha256: str
-    bytes: int
-    structure: str
-    rate: float
-    resolution: int
-    macs: int
-    params: int
-    quantization: str
-    input: TensorInfo
-    output: TensorInfo
-    labels: str
-    metrics: Metrics | None
-    checks: FileChecks
-    parity: NetworkParity | None = None
-    arena_bytes: int | None = None
-    gpu_refused: Mapping[str, str] | None = None
-    layer_errors: tuple[LayerError, ...] = ()
-    latency: tuple[Latency, ...] = ()
-    pareto: bool = False
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9_]+", self.id):
-            raise ValueError(f"Expected an id of lower case letters, digits and underscores. Received: id={self.id!r}.")
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={self.rate} of {self.id}.")
-        if min(self.bytes, self.resolution, self.macs, self.params) < 1:
-            raise ValueError(
-                "Expected positive bytes, resolution, macs and params. "
-                f"Received: {self.bytes}, {self.resolution}, {self.macs}, {self.params} of {self.id}."
-            )
-        if self.checks.passed and self.metrics is None:
-            raise ValueError(f"Expected metrics of a file that passed its checks. Received: none of {self.id}.")
-
-    @property
-    def top1(self) -> float:
-        """Top-1 accuracy of the file; 0 where it does not run."""
-        return self.metrics.top1 if self.metrics else 0.0
 
 
 @dataclass(frozen=True)
@@ -138,15 +72,14 @@ class Manifest(ManifestHeader):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        paths = [model.path for model in self.models]
-        if len(set(paths)) < len(paths):
-            raise ValueError(
-                f"Expected each file once. Received: {sorted(path for path in set(paths) if paths.count(path) > 1)}."
-            )
-        if any(first.macs < second.macs for first, second in zip(self.models, self.models[1:], strict=False)):
-            raise ValueError(
-                f"Expected the models with the most MACs first. Received: {[model.macs for model in self.models]}."
-            )
+        # Names alone, in small letters: an app keeps files in one folder, and some systems ignore the case.
+        names = [PurePosixPath(model.path).name.lower() for model in self.models]
+        twins = [model.path for model, name in zip(self.models, names, strict=True) if names.count(name) > 1]
+        if twins:
+            raise ValueError(f"Expected each file once. Received: {sorted(set(twins))!r:.200}.")
+        if any(first.macs < second.macs for first, second in itertools.pairwise(self.models)):
+            macs = [model.macs for model in self.models]
+            raise ValueError(f"Expected the models with the most MACs first. Received: {macs!r:.200}.")
 
 
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
@@ -156,7 +89,20 @@ def write_manifest(path: str | Path, manifest: Manifest) -> None:
         path: Where to, normally `manifest.json` in the export folder.
         manifest: What to write.
     """
-    atomic_file.write_text(path, json.dumps(asdict(manifest), indent=2, allow_nan=False) + "\n")
+    data = _without_unknown(asdict(manifest))
+    atomic_file.write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+_LATER = ("versions", "top1_interval", "selection", "accuracy", "rounds", "spread_ms")
+"""Keys that version 0.1.0 did not know: where there is nothing to say they are left out, so that it reads the file."""
+
+
+def _without_unknown(data: Any) -> Any:
+    if isinstance(data, (list, tuple)):
+        return [_without_unknown(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    return {key: _without_unknown(value) for key, value in data.items() if value is not None or key not in _LATER}
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -175,14 +121,11 @@ def read_manifest(path: str | Path) -> Manifest:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(
-            f"Expected the manifest of a finished export. Received: {source}, which does not exist."
+            f"Expected the manifest of a finished export. Received: {source}, which does not exist or is no file."
         )
-    try:
-        data = json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Expected JSON in {source}. Received: {error}.") from error
+    data = read_json(source)
     if isinstance(data, dict) and data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
-            f"Expected schema_version={SCHEMA_VERSION} in {source}. Received: {data.get('schema_version')!r}."
+            f"Expected schema_version={SCHEMA_VERSION} in {source}. Received: {data.get('schema_version')!r:.80}."
         )
     return from_json(Manifest, data, where=str(source))

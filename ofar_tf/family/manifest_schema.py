@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ofar_tf.family.manifest import SCHEMA_VERSION, Manifest
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
-_POSITIVE = ("bytes", "resolution", "macs", "params", "images", "threads", "runs")
+_POSITIVE = ("bytes", "resolution", "macs", "params", "images", "threads", "runs", "rounds")
 _LIMITS: dict[str, dict[str, Any]] = {
     "schema_version": {"const": SCHEMA_VERSION},
     "id": {"pattern": "^[a-z0-9_]+$"},
@@ -25,7 +25,10 @@ _LIMITS: dict[str, dict[str, Any]] = {
     **{name: {"minimum": 1} for name in _POSITIVE},
     **{name: {"minimum": 0, "maximum": 1} for name in ("top1", "top5", "keras_top1")},
     **{name: {"exclusiveMinimum": 0} for name in ("median_ms", "p90_ms", "p95_ms")},
-    **{name: {"minimum": 0} for name in ("noise", "added")},
+    **{name: {"minimum": 0} for name in ("noise", "added", "losses", "gains", "arena_bytes", "max_difference")},
+    "argmax_agreement": {"minimum": 0, "maximum": 1},
+    "verdict": {"enum": ["passed", "failed", "cannot_tell"]},
+    "limit": {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
 }
 
 

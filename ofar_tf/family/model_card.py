@@ -1,9 +1,10 @@
 """`README.md` of an export folder: the model card, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.family.columns import CARD, SPEED, columns_of
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
@@ -29,8 +30,8 @@ val interpreter = Interpreter(model)
 interpreter.run(image, scores)  // image: a direct ByteBuffer in native order, {dtype} RGB
 ```
 
-MediaPipe Tasks reads normalisation and labels from metadata inside a file. These files carry none: it accepts those
-with `uint8` input, without label names, and refuses those with float input.
+Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike.
 
 """
 
@@ -52,6 +53,7 @@ def write_model_card(path: str | Path, manifest: Manifest) -> None:
     first = manifest.models[0]
     sections = [
         _origin(manifest),
+        _splits(manifest),
         _choice(manifest),
         _files(manifest),
         _speed(manifest),
@@ -77,6 +79,24 @@ One network was trained once with ofar_tf; each file is a part of it: fewer chan
 """
 
 
+def _splits(manifest: Manifest) -> str:
+    """Says on which images files are chosen, and what their accuracy is worth."""
+    images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
+    chosen_by = next((model.selection for model in manifest.models if model.selection), None)
+    if not images:
+        return "No file could be measured.\n\n"
+    if chosen_by:
+        return (
+            f"Files are chosen (the front, `select`) by their accuracy on {chosen_by.images} images of the selection "
+            f"split; the accuracy that is shown is that on {images} others, of the evaluation split.\n\n"
+        )
+    return (
+        f"Files are chosen (the front, `select`) by their accuracy on the same {images} images whose accuracy is "
+        "shown: there is no selection split. So the figure of the file that was chosen for it is a little too "
+        "good.\n\n"
+    )
+
+
 def _choice(manifest: Manifest) -> str:
     """Lists, for each precision, the files of the front by rising cost: the most accurate file for each budget."""
     lines = ["## Which file to ship", ""]
@@ -84,13 +104,25 @@ def _choice(manifest: Manifest) -> str:
         front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
         lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
         lines += [
-            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` ({100 * model.top1:.2f} % top-1)"
+            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` "
+            f"({100 * model.top1:.2f} % top-1{_within(model)})"
             for model in front
         ] or ["- none passed its checks"]
         lines.append("")
     return "\n".join(
-        [*lines, "For limits on size or latency: `python -m ofar_tf.select --export_dir=. --max_macs=120M`.", "", ""]
+        [
+            *lines,
+            "Each is more accurate than the one before by more than the noise, which is one standard error of its",
+            "accuracy. Within the noise of the best, `select` takes the smallest file; for limits on size or latency:",
+            "`python -m ofar_tf.select --export_dir=. --max_macs=120M`.",
+            "",
+            "",
+        ]
     )
+
+
+def _within(model: ModelEntry) -> str:
+    return ", {:.1f} to {:.1f}".format(*(100 * end for end in model.metrics.interval)) if model.metrics else ""
 
 
 def _cost(model: ModelEntry) -> tuple[int, int]:
@@ -98,37 +130,28 @@ def _cost(model: ModelEntry) -> tuple[int, int]:
 
 
 def _files(manifest: Manifest) -> str:
-    header = (
-        "## Files\n\n| file | resolution | MACs | parameters | bytes | top-1 % | Keras top-1 % | front | check |\n"
-        "|---|---:|---:|---:|---:|---:|---:|---|---|\n"
-    )
-    return header + "".join(map(_row, manifest.models)) + "\n"
+    return "\n".join(["## Files", "", *_table(manifest, CARD), "", ""])
 
 
-def _row(model: ModelEntry) -> str:
-    top1, keras_top1 = ("-", "-")
-    if model.metrics:
-        top1, keras_top1 = f"{100 * model.metrics.top1:.2f}", f"{100 * model.metrics.keras_top1:.2f}"
-    check = "passed" if model.checks.passed else "**FAILED** " + " ".join(model.checks.reasons).replace("|", "/")
-    macs, params = format_quantity(model.macs), format_quantity(model.params)
-    front = "yes" if model.pareto else ""
-    cells = (f"`{model.path}`", model.resolution, macs, params, model.bytes, top1, keras_top1, front, check)
-    return f"| {' | '.join(map(str, cells))} |\n"
+def _table(manifest: Manifest, document: str) -> Iterator[str]:
+    columns = columns_of(manifest, document)
+    yield f"| {' | '.join(column.title for column in columns)} |"
+    yield f"|{'|'.join('---:' if column.numeric else '---' for column in columns)}|"
+    for model in manifest.models:
+        cells = (column.text(model).replace("|", "/") or "-" for column in columns)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _speed(manifest: Manifest) -> str:
-    places = list(dict.fromkeys(latency.place for model in manifest.models for latency in model.latency))
-    header = [f"{device}, threads: {threads}, ms" for device, threads in places]
     lines = [
-        "## Speed and memory",
+        "## Speed",
         "",
-        "Latency of one image: the median, and in brackets what nine runs of ten stay below. No device's number holds",
-        "for another. Memory is what LiteRT gives to tensors, the weights not counted. The last column is what the GPU",
-        "delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
+        "Latency of one image: the median; behind it the least and the largest median of a round, where all files",
+        "were timed in rounds; in brackets what nine runs of ten stay below. ≈ marks files whose rounds overlap with",
+        "those of another: which of the two is faster was not shown. No device's number holds for another.",
+        "The last column is what the GPU delegate of LiteRT refuses by its public list; nothing was run on a GPU.",
         "",
-        f"| {' | '.join(['file', *header, 'memory, bytes', 'GPU refuses'])} |",
-        f"|---|{'---:|' * (len(header) + 1)}---|",
-        *(_speed_row(model, places) for model in manifest.models),
+        *_table(manifest, SPEED),
         "",
         "To measure on a phone that `adb` sees, and bring the figures here:",
         "",
@@ -143,18 +166,6 @@ def _speed(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _speed_row(model: ModelEntry, places: Sequence[tuple[str, int]]) -> str:
-    measured = {latency.place: latency for latency in model.latency}
-    times = []
-    for place in places:
-        found = measured.get(place)
-        tail = f" ({found.p90_ms:.3g})" if found and found.p90_ms else ""
-        times.append(f"{found.median_ms:.3g}{tail}" if found else "-")
-    memory = "-" if model.arena_bytes is None else str(model.arena_bytes)
-    refused = "-" if model.gpu_refused is None else ", ".join(model.gpu_refused) or "nothing"
-    return f"| {' | '.join([f'`{model.path}`', *times, memory, refused])} |"
-
-
 def _checking(manifest: Manifest) -> str:
     images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
     return f"""## How they were checked
@@ -164,7 +175,11 @@ reached. A file passes if its scores are finite, it has builtin operators only, 
 and
 
 - as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
-- in any other precision, its top-1 accuracy is at most {MAX_TOP1_DROP:g} below that of its `.keras` file.
+- in any other precision, its top-1 accuracy is not shown to be more than {MAX_TOP1_DROP:g} below that of its `.keras`
+  file. Both are asked about the same images; a file fails if the drop is beyond the limit with 95 % (Tango's interval
+  of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
+  so.
 
-`manifest.json` holds the SHA-256, the operators and the findings of each file. Do not ship one that is marked FAILED.
+What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
+and the findings of each file. Do not ship one that failed.
 """

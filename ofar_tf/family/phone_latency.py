@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
-from ofar_tf.tflite.latency import Latency, merged
+from ofar_tf.tflite.latency import Latency
 
 _NAMES = ("file", "sha256", "id", "quantization")
 _FIGURES = ("device", "threads", "median_ms", "p90_ms", "p95_ms", "runs")
@@ -97,44 +97,29 @@ def _row(row: Mapping[str | None, str | None], *, where: str) -> PhoneLatency:
         raise ValueError(f"Expected a measurement in {where}. Received: {error}") from error
 
 
-def with_phone_latencies(manifest: Manifest, rows: Sequence[PhoneLatency]) -> Manifest:
-    """Joins measurements with the files that they were made of; where there is one already, the new one replaces it.
+def measured_files(manifest: Manifest, rows: Sequence[PhoneLatency]) -> list[ModelEntry]:
+    """Finds the files that measurements were made of.
 
     Args:
         manifest: The files.
         rows: The measurements.
 
     Returns:
-        The manifest with them.
+        The file of each row.
 
     Raises:
         ValueError: If a row fits no file or several, or two rows are of the same file, device and threads, in one line.
     """
-    found: dict[str, list[tuple[PhoneLatency, Latency]]] = {}
-    for row in rows:
-        path = _measured_file(row, manifest).path
-        twin = next((other for other, known in found.get(path, []) if known.place == row.latency.place), None)
-        if twin:
+    files = [_measured_file(row, manifest) for row in rows]
+    first: dict[object, PhoneLatency] = {}
+    for row, file in zip(rows, files, strict=True):
+        twin = first.setdefault((file.path, row.latency.place), row)
+        if twin is not row:
             raise ValueError(
-                f"Expected each file once for a device and its threads. Received: {path} on {row.latency.device} in "
-                f"{twin.where} and in {row.where}."
+                f"Expected each file once for a device and its threads. Received: {file.path} on {row.latency.device} "
+                f"in {twin.where} and in {row.where}."
             )
-        found.setdefault(path, []).append((row, row.latency))
-    return replace(manifest, models=tuple(_joined(manifest, found)))
-
-
-def split_by_fit(rows: Sequence[PhoneLatency], manifest: Manifest) -> tuple[list[PhoneLatency], list[PhoneLatency]]:
-    """Parts the measurements of files that a manifest has from the others.
-
-    Args:
-        rows: The measurements.
-        manifest: The files.
-
-    Returns:
-        Those that fit a file, and those that fit none.
-    """
-    fits = {row.where: any(row.is_of(model) for model in manifest.models) for row in rows}
-    return [row for row in rows if fits[row.where]], [row for row in rows if not fits[row.where]]
+    return files
 
 
 def _measured_file(row: PhoneLatency, manifest: Manifest) -> ModelEntry:
@@ -146,9 +131,3 @@ def _measured_file(row: PhoneLatency, manifest: Manifest) -> ModelEntry:
             f"Received: {wanted}, which fits {len(fitting)} of them."
         )
     return fitting[0]
-
-
-def _joined(manifest: Manifest, found: Mapping[str, list[tuple[PhoneLatency, Latency]]]) -> Iterator[ModelEntry]:
-    for model in manifest.models:
-        new = [latency for _, latency in found.get(model.path, [])]
-        yield replace(model, latency=merged(new, model.latency))

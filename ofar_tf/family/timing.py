@@ -1,13 +1,16 @@
-"""The latency of a family's files on this machine: one after the other, each file once."""
+"""The latency of a family's files on this machine: all of them in rounds, never two at once."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ofar_tf.family.manifest import ModelEntry
-from ofar_tf.files import finished_work
-from ofar_tf.tflite.latency import Latency, measure_latency, merged, this_machine
+from ofar_tf.family.model_entry import ModelEntry
+from ofar_tf.files.finished_work import Work
+from ofar_tf.tflite.latency import Latency, measure_latencies, merged, this_machine
+
+ROUNDS = 5
 
 
 def time_files(
@@ -15,49 +18,53 @@ def time_files(
     folder: Path,
     *,
     threads: int,
-    earlier: Sequence[ModelEntry] = (),
+    known: Mapping[str, Sequence[Latency]] | None = None,
     on_done: Callable[[str], None] = lambda message: None,
 ) -> list[ModelEntry]:
-    """Measures the latency of every file that runs, never two at once.
+    """Measures the latency of every file that runs, all of them in interleaved rounds.
 
-    Measurements are recorded beside the files, so that each is made once. Those that an earlier manifest has of the
-    same file, on phones for instance, are kept.
+    Measurements are recorded beside the files, so that an export that is resumed makes them once. Where one file has no
+    record yet, all are timed again: only figures of the same rounds can be compared.
 
     Args:
         entries: The files.
         folder: The export folder.
         threads: How many threads LiteRT uses; 0 to measure nothing.
-        earlier: The entries of an earlier manifest.
-        on_done: Called after each file with what was done, a few words; or why it was not, in one line.
+        known: What was measured before, on phones for instance, by the SHA-256 of the file.
+        on_done: Called for each file with what was done, a few words; or why it was not, in one line.
 
     Returns:
         The same files with their latencies.
     """
-    known = {entry.sha256: entry.latency for entry in earlier}
+    running = [entry for entry in entries if entry.checks.runs] if threads else []
+    measured = _measured(running, folder, threads=threads)
     timed = []
     for entry in entries:
-        measured = list(_measured(entry, folder, threads=threads, on_done=on_done)) if threads else []
-        timed.append(replace(entry, latency=merged(measured, known.get(entry.sha256, ()))))
+        found = measured.get(entry.path)
+        if threads:
+            on_done(str(found) if isinstance(found, RuntimeError) else f"timed {Path(entry.path).stem}")
+        new = [found] if isinstance(found, Latency) else []
+        timed.append(replace(entry, latency=merged(new, (known or {}).get(entry.sha256, ()))))
     return timed
 
 
-def _measured(entry: ModelEntry, folder: Path, *, threads: int, on_done: Callable[[str], None]) -> Iterator[Latency]:
-    path = folder / entry.path
-    key = {
+def _measured(entries: Sequence[ModelEntry], folder: Path, *, threads: int) -> dict[str, Latency | RuntimeError]:
+    works = [Work(f"latency_{threads}", folder / each.path, Latency, _key(each, threads=threads)) for each in entries]
+    recorded = [work.finished() for work in works]
+    if not entries or all(recorded):
+        return {entry.path: latency for entry, latency in zip(entries, recorded, strict=True) if latency}
+    measured = measure_latencies([work.file for work in works], threads=threads, rounds=ROUNDS)
+    for work, latency in zip(works, measured, strict=True):
+        if isinstance(latency, Latency):
+            work.finish(latency)
+    return {entry.path: latency for entry, latency in zip(entries, measured, strict=True)}
+
+
+def _key(entry: ModelEntry, *, threads: int) -> Mapping[str, Any]:
+    return {
         "sha256": entry.sha256,
         "device": this_machine(),
         "threads": threads,
+        "rounds": ROUNDS,
         "ai-edge-litert": importlib.metadata.version("ai-edge-litert"),
     }
-    if entry.checks.runs:
-        try:
-            yield finished_work.recall(
-                finished_work.record_path(path, f"latency_{threads}"),
-                Latency,
-                key=key,
-                compute=lambda: measure_latency(path, threads=threads),
-            )
-        except RuntimeError as error:
-            on_done(f"{error}")
-            return
-    on_done(f"timed {path.stem}")

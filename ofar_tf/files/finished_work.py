@@ -1,79 +1,101 @@
-"""Finished work remembered on disk, so that an export continues where it was killed."""
+"""Finished work remembered on disk, so that what was killed goes on where it was."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ofar_tf.files import atomic_file
-from ofar_tf.files.json_values import from_json
+from ofar_tf.files.json_values import from_json, read_json
 
 Value = TypeVar("Value")
 
 
-def record_path(file: Path, work: str) -> Path:
-    """Names the record that tells how a file came to be.
+@dataclass(frozen=True)
+class Work(Generic[Value]):
+    """A piece of work about one file, whose result is remembered beside it.
 
-    Args:
-        file: The file that the record belongs to.
-        work: What was done, one word.
+    It is finished if a record says so for the very same key, holds a value of the very form that this version writes,
+    and, where the work makes the file, the file is the one that it made. Anything else, whatever program of whatever
+    version left it, is no record: the work is done again, and nothing is raised.
 
-    Returns:
-        A hidden JSON file beside it.
+    Attributes:
+        name: What is done, one word; of one file each work has a name of its own.
+        file: The file that it is about, or that it makes.
+        kind: The frozen dataclass of the result.
+        key: Everything that the result depends on, as JSON values.
+        makes_file: Whether the work writes the file.
     """
-    return file.with_name(f".{file.name}.{work}.json")
+
+    name: str
+    file: Path
+    kind: type[Value]
+    key: Mapping[str, Any]
+    makes_file: bool = False
+
+    @property
+    def record(self) -> Path:
+        """The record, a hidden JSON file beside the file."""
+        return self.file.with_name(f".{self.file.name}.{self.name}.json")
+
+    def finished(self) -> Value | None:
+        """Returns the result if the work is finished, else None."""
+        try:
+            record = read_json(self.record)
+            if set(record) != set(self._record({})) or record["key"] != _as_json(self.key):
+                return None
+            if self.makes_file and record["sha256"] != atomic_file.sha256_of(self.file):
+                return None
+            value = from_json(self.kind, record["value"], where=str(self.record))
+            # A field that has a default since may be missing from an old record: what is not known is not assumed.
+            return value if _as_json(asdict(value)) == record["value"] else None
+        except (OSError, ValueError, TypeError, ArithmeticError, RecursionError):
+            return None
+
+    def finish(self, value: Value) -> None:
+        """Records the result, atomically.
+
+        Args:
+            value: The result.
+
+        Raises:
+            FileNotFoundError: If the work makes the file and there is none.
+        """
+        record = self._record(asdict(value))  # type: ignore[call-overload]
+        if self.makes_file:
+            record["sha256"] = atomic_file.sha256_of(self.file)
+        atomic_file.write_text(self.record, json.dumps(record, indent=2) + "\n")
+
+    def forget(self) -> None:
+        """Removes the record, and the file that the work has made, so that an old one never passes for a new one.
+
+        A file that no record of this work speaks of is not ours to remove.
+        """
+        if self.record.exists():
+            if self.makes_file:
+                self.file.unlink(missing_ok=True)
+            self.record.unlink()
+
+    def once(self, run: Callable[[], Value]) -> Value:
+        """Returns the recorded result, or does the work and records it.
+
+        Args:
+            run: Does the work.
+
+        Returns:
+            The result.
+        """
+        value = self.finished()
+        if value is None:
+            value = run()
+            self.finish(value)
+        return value
+
+    def _record(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"key": dict(self.key), "value": dict(value), **({"sha256": ""} if self.makes_file else {})}
 
 
-def read_record(path: Path, *, key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Reads what was recorded for exactly this key.
-
-    Args:
-        path: Where the record would be.
-        key: Everything that the work depended on, as JSON values.
-
-    Returns:
-        The recorded value; None where there is no record, the key differs or the record cannot be read, for then the
-        work is to be done.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return record["value"] if record["key"] == _as_json(key) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write_record(path: Path, *, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-    """Records the result of finished work, atomically.
-
-    Args:
-        path: Where to write.
-        key: Everything that the work depended on, as JSON values.
-        value: The result, as JSON values.
-    """
-    atomic_file.write_text(path, json.dumps({"key": dict(key), "value": dict(value)}, indent=2) + "\n")
-
-
-def _as_json(key: Mapping[str, Any]) -> Any:
-    """Returns the key as it comes back from a file: tuples as lists."""
-    return json.loads(json.dumps(dict(key)))
-
-
-def recall(path: Path, kind: type[Value], *, key: Mapping[str, Any], compute: Callable[[], Value]) -> Value:
-    """Returns the recorded value of a key, or computes and records it.
-
-    Args:
-        path: Where the record is or will be.
-        kind: The frozen dataclass of the value.
-        key: Everything that the value depends on, as JSON values.
-        compute: Makes the value.
-
-    Returns:
-        The value.
-    """
-    recorded = read_record(path, key=key)
-    if recorded is not None:
-        return from_json(kind, recorded, where=str(path))
-    value = compute()
-    write_record(path, key=key, value=asdict(value))  # type: ignore[call-overload]
-    return value
+def _as_json(value: Mapping[str, Any]) -> Any:
+    """Returns a value as it comes back from a file: tuples as lists."""
+    return json.loads(json.dumps(dict(value)))

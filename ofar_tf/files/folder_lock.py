@@ -1,9 +1,12 @@
 """A folder that one process at a time may write to."""
 
-import fcntl
 import os
+import sys
 import weakref
 from pathlib import Path
+from typing import Any
+
+import filelock
 
 NAME = ".lock"
 
@@ -26,17 +29,24 @@ class FolderLock:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / NAME
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        # Closed, not unlocked: what inherits the file goes on holding the folder.
         self.release = weakref.finalize(self, os.close, self._descriptor)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(self._descriptor):
             self.release()
             raise ValueError(
                 f"Expected that no other process works in {folder}. Received: one that does; `fuser {path}` names it."
-            ) from error
-        except OSError:
-            pass
+            )
 
-    def fileno(self) -> int:
-        """Returns the open file: a process that inherits it holds the folder too, as long as it lives."""
-        return self._descriptor
+    def for_heirs(self) -> dict[str, Any]:
+        """Returns what `subprocess.Popen` needs to start a process that holds the folder too, as long as it lives.
+
+        Windows knows no such processes: there, what is started must end by itself when it loses its caller.
+        """
+        return {} if sys.platform == "win32" else {"pass_fds": [self._descriptor]}
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError:  # This file system has no locks.
+        return True

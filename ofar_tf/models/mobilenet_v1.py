@@ -16,7 +16,9 @@ _BLOCKS = (
 _STEM_CHANNELS = 32
 
 
-def mobilenet_v1(classes: int, *, width_multiplier: float = 1.0, small_images: bool = False) -> keras.Model:
+def mobilenet_v1(
+    classes: int, *, width_multiplier: float = 1.0, small_images: bool = False, dropout: float = 0.0
+) -> keras.Model:
     """Builds MobileNetV1.
 
     Strides are the paper's. `same` padding, ReLU6 (the paper says ReLU), BatchNorm epsilon 0.001 and the truncated
@@ -31,19 +33,20 @@ def mobilenet_v1(classes: int, *, width_multiplier: float = 1.0, small_images: b
         width_multiplier: Positive factor on all channels, which are then multiples of 8; 1.5 in the paper.
         small_images: True for images of 20 to 64 pixels: the stem and the first of the strided blocks (128 channels)
             take stride 1, so that the total stride is 8 instead of 32.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width_multiplier` is out of range.
+        ValueError: If `classes`, `width_multiplier` or `dropout` is out of range.
     """
     inputs, x = images()
     x = _convolution(x, scaled(_STEM_CHANNELS, width_multiplier), 3, strides=1 if small_images else 2, name="stem")
     for index, (channels, stride) in enumerate(_BLOCKS, start=1):
         strides = 1 if small_images and channels == 128 else stride
         x = _separable(x, scaled(channels, width_multiplier), strides=strides, name=f"block_{index}")
-    return classifier(inputs, x, classes=classes, name="mobilenet_v1")
+    return classifier(inputs, x, classes=classes, dropout=dropout, name="mobilenet_v1")
 
 
 def _separable(x: Any, filters: int, *, strides: int, name: str) -> Any:

@@ -13,7 +13,9 @@ _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
 
 
-def mobilenet_v2(classes: int, *, width_multiplier: float = 1.0, small_images: bool = False) -> keras.Model:
+def mobilenet_v2(
+    classes: int, *, width_multiplier: float = 1.0, small_images: bool = False, dropout: float = 0.0
+) -> keras.Model:
     """Builds MobileNetV2.
 
     Strides, `same` padding, BatchNorm momentum 0.997 and epsilon 0.001 and the truncated normal initialisation of
@@ -29,12 +31,13 @@ def mobilenet_v2(classes: int, *, width_multiplier: float = 1.0, small_images: b
         width_multiplier: Positive factor on all channels, which are then multiples of 8; 1.5 in the paper.
         small_images: True for images of 20 to 64 pixels: the stem and the 24-channel stage take stride 1 (as the
             usual CIFAR-10 versions do), so that the total stride is 8 instead of 32.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width_multiplier` is out of range.
+        ValueError: If `classes`, `width_multiplier` or `dropout` is out of range.
     """
     inputs, x = images()
     x = _convolution(x, scaled(_STEM_CHANNELS, width_multiplier), 3, strides=1 if small_images else 2, name="stem")
@@ -46,7 +49,7 @@ def mobilenet_v2(classes: int, *, width_multiplier: float = 1.0, small_images: b
             filters = scaled(channels, width_multiplier)
             x = _inverted_residual(x, filters, expansion=expansion, strides=strides, name=f"block_{index}")
     x = _convolution(x, scaled(_HEAD_CHANNELS, max(1.0, width_multiplier)), 1, strides=1, name="head")
-    return classifier(inputs, x, classes=classes, name="mobilenet_v2")
+    return classifier(inputs, x, classes=classes, dropout=dropout, name="mobilenet_v2")
 
 
 def _inverted_residual(x: Any, filters: int, *, expansion: int, strides: int, name: str) -> Any:

@@ -22,7 +22,12 @@ _BOTTLENECK_EXPANSION = 4
 
 
 def resnet50(
-    classes: int, *, version: Literal["v1", "v1.5"] = "v1.5", width_multiplier: float = 1.0, small_images: bool = False
+    classes: int,
+    *,
+    version: Literal["v1", "v1.5"] = "v1.5",
+    width_multiplier: float = 1.0,
+    small_images: bool = False,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """Builds ResNet-50.
 
@@ -33,12 +38,13 @@ def resnet50(
         width_multiplier: Positive factor on all channels, which are then multiples of 8.
         small_images: True for images of 20 to 64 pixels: a 3 x 3 stem of stride 1 without max pooling (as the usual
             CIFAR-10 versions do), so that the total stride is 8 instead of 32.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width_multiplier` is out of range, or the version is unknown.
+        ValueError: If `classes`, `width_multiplier` or `dropout` is out of range, or the version is unknown.
     """
     if version not in ("v1", "v1.5"):
         raise ValueError(f"Expected version 'v1' or 'v1.5'. Received: version={version!r}.")
@@ -60,10 +66,12 @@ def resnet50(
         x = _stage(
             x, bottleneck, scaled(channels, width_multiplier), blocks=blocks, stride=stride, name=f"stage{stage}"
         )
-    return classifier(inputs, x, classes=classes, name="resnet50" if version == "v1.5" else "resnet50_v1")
+    return classifier(
+        inputs, x, classes=classes, dropout=dropout, name="resnet50" if version == "v1.5" else "resnet50_v1"
+    )
 
 
-def cifar_resnet(classes: int, *, depth: int = 20, width_multiplier: float = 1.0) -> keras.Model:
+def cifar_resnet(classes: int, *, depth: int = 20, width_multiplier: float = 1.0, dropout: float = 0.0) -> keras.Model:
     """Builds the paper's residual network for 32-pixel images: ResNet-20, 32, 44, 56, 110 and so on.
 
     Where the shape changes, the shortcut is a 1 x 1 convolution (the paper's option B) instead of a subsampling padded
@@ -74,12 +82,13 @@ def cifar_resnet(classes: int, *, depth: int = 20, width_multiplier: float = 1.0
         classes: Number of classes, at least 2.
         depth: Number of layers with weights outside the shortcuts, 6n + 2 with n at least 1.
         width_multiplier: Positive factor on the 16, 32 and 64 channels, which are then multiples of 8.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width_multiplier` is out of range, or the depth is not 6n + 2.
+        ValueError: If `classes`, `width_multiplier` or `dropout` is out of range, or the depth is not 6n + 2.
     """
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"Expected a depth of 6n + 2 such as 20, 32, 56 or 110. Received: depth={depth}.")
@@ -93,7 +102,7 @@ def cifar_resnet(classes: int, *, depth: int = 20, width_multiplier: float = 1.0
     for stage, (channels, stride) in enumerate(_CIFAR_STAGES, start=1):
         filters = scaled(channels, width_multiplier)
         x = _stage(x, basic, filters, blocks=(depth - 2) // 6, stride=stride, name=f"stage{stage}")
-    return classifier(inputs, x, classes=classes, name=f"resnet{depth}")
+    return classifier(inputs, x, classes=classes, dropout=dropout, name=f"resnet{depth}")
 
 
 def _stage(x: Any, branch: Callable[..., Any], filters: int, *, blocks: int, stride: int, name: str) -> Any:

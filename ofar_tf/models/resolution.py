@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from ofar_tf.data.size import Resolution, Size
+
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
 _PROBE = 2**15
 
@@ -19,7 +21,7 @@ def fixed_size(model: keras.Model) -> int | None:
     return max(sizes, default=None)
 
 
-def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[int]]) -> None:
+def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[Resolution]]) -> None:
     """Refuses resolutions that a model cannot be trained or run at.
 
     Args:
@@ -34,9 +36,11 @@ def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[int]]) ->
     allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
     for name, resolutions in lists.items():
         for resolution in resolutions:
-            if resolution != fixed if fixed else resolution < smallest:
+            size = Size.of(resolution)
+            sides = size.height, size.width
+            if any(side != fixed if fixed else side < smallest for side in sides):
                 raise ValueError(f"Expected {name} for {model.name} {allowed}. Received: {resolution}.")
-            if not _runs(model, (None, resolution, resolution, model.inputs[0].shape[3])):
+            if not _runs(model, (None, *sides, model.inputs[0].shape[3])):
                 raise ValueError(f"Expected {name} that {model.name} can run at. Received: {resolution}.")
 
 

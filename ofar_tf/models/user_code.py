@@ -10,6 +10,10 @@ from typing import Any
 
 from ofar_tf.models.precision import keras_settings_restored
 
+# The user's code may raise what it likes, and `sys.exit` in it would end the command without a word. The cause stays
+# chained.
+_ANYTHING = (Exception, SystemExit)
+
 
 def call_function(reference: str, *, classes: int, width_multiplier: float, small_images: bool) -> Any:
     """Imports a user's function, with the current directory searched first, and calls it.
@@ -45,7 +49,7 @@ def call_function(reference: str, *, classes: int, width_multiplier: float, smal
             arguments["small_images"] = small_images
         try:
             return function(**arguments)
-        except Exception as error:  # The user's code may raise anything; the cause stays chained.
+        except _ANYTHING as error:
             raise ValueError(f"Expected {reference} to build a model. Received: {one_line(error)}") from error
 
 
@@ -53,7 +57,7 @@ def _imported(reference: str) -> Any:
     module_name, _, function_name = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # Importing runs the user's code, which may raise anything.
+    except _ANYTHING as error:
         raise ValueError(f"Expected {module_name!r} to be an importable module. Received: {one_line(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -76,7 +80,7 @@ def _current_directory_importable() -> Iterator[None]:
             sys.path.remove(current)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Shortens an exception to its type and the first line of its message.
 
     Args:

@@ -12,10 +12,14 @@ from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functi
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.user_code import one_line
+from ofar_tf.models.user_modules import load_announced
 
 
 def read_file(path: str) -> keras.Model:
     """Reads a saved model with its weights, without its optimizer and losses.
+
+    The user's modules that a run needs are imported first, in the process that `UserModules.load` was called in and in
+    those that it has started.
 
     Args:
         path: Path of a `.keras` file.
@@ -29,6 +33,7 @@ def read_file(path: str) -> keras.Model:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a saved Keras model. Received: {path}, which does not exist.")
+    load_announced()
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types; whatever it was, the user's file is what must change.

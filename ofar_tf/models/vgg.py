@@ -11,7 +11,9 @@ from ofar_tf.models.width import scaled
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
-def vgg16(classes: int, *, width_multiplier: float = 1.0, small_images: bool = False) -> keras.Model:
+def vgg16(
+    classes: int, *, width_multiplier: float = 1.0, small_images: bool = False, dropout: float = 0.0
+) -> keras.Model:
     """Builds VGG-16's 13 convolutions, each with BatchNorm, and one dense layer after global pooling.
 
     The paper has neither BatchNorm nor global pooling: both are what pruning (Network Slimming) and detection take, and
@@ -24,12 +26,13 @@ def vgg16(classes: int, *, width_multiplier: float = 1.0, small_images: bool = F
         width_multiplier: Positive factor on all channels, which are then multiples of 8.
         small_images: True for images of 20 to 64 pixels: no pooling after the last stage (as Network Slimming's
             version for CIFAR does), so that the total stride is 16 instead of 32.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width_multiplier` is out of range.
+        ValueError: If `classes`, `width_multiplier` or `dropout` is out of range.
     """
     inputs, x = images()
     for stage, (channels, convolutions) in enumerate(_STAGES, start=1):
@@ -37,7 +40,7 @@ def vgg16(classes: int, *, width_multiplier: float = 1.0, small_images: bool = F
             x = _convolution(x, scaled(channels, width_multiplier), name=f"stage{stage}_conv{convolution}")
         if not (small_images and stage == len(_STAGES)):
             x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
-    return classifier(inputs, x, classes=classes, name="vgg16")
+    return classifier(inputs, x, classes=classes, dropout=dropout, name="vgg16")
 
 
 def _convolution(x: Any, filters: int, *, name: str) -> Any:

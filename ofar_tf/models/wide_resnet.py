@@ -11,7 +11,7 @@ _GROUPS = ((16, 1), (32, 2), (64, 2))
 _STEM_CHANNELS = 16
 
 
-def wide_resnet(classes: int, *, depth: int = 28, width: int = 10) -> keras.Model:
+def wide_resnet(classes: int, *, depth: int = 28, width: int = 10, dropout: float = 0.0) -> keras.Model:
     """Builds WRN-depth-width, of pre-activation blocks with two 3 x 3 convolutions each, without dropout.
 
     BatchNorm momentum 0.9 and epsilon 1e-5 and the normal initialisation of variance 2 / fan-out are those of the
@@ -22,12 +22,13 @@ def wide_resnet(classes: int, *, depth: int = 28, width: int = 10) -> keras.Mode
         classes: Number of classes, at least 2.
         depth: Number of convolutions, the shortcuts of the three groups included: 6n + 4 with n at least 1.
         width: Factor on the 16, 32 and 64 channels of the groups, at least 1; the stem keeps 16.
+        dropout: Share of the pooled features that training hides, in [0, 1).
 
     Returns:
         A functional model from RGB images `[batch, height, width, 3]` in 0..255 to float32 logits `[batch, classes]`.
 
     Raises:
-        ValueError: If `classes` or `width` is out of range, or the depth is not 6n + 4.
+        ValueError: If `classes`, `width` or `dropout` is out of range, or the depth is not 6n + 4.
     """
     if depth < 10 or depth % 6 != 4:
         raise ValueError(f"Expected a depth of 6n + 4 such as 10, 16, 28 or 40. Received: depth={depth}.")
@@ -39,7 +40,9 @@ def wide_resnet(classes: int, *, depth: int = 28, width: int = 10) -> keras.Mode
         for block in range(1, (depth - 4) // 6 + 1):
             strides = stride if block == 1 else 1
             x = _residual(x, width * channels, strides=strides, name=f"group{group}_block{block}")
-    return classifier(inputs, _norm_relu(x, name="head"), classes=classes, name=f"wide_resnet_{depth}_{width}")
+    return classifier(
+        inputs, _norm_relu(x, name="head"), classes=classes, dropout=dropout, name=f"wide_resnet_{depth}_{width}"
+    )
 
 
 def _residual(x: Any, filters: int, *, strides: int, name: str) -> Any:

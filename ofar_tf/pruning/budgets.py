@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
 from ofar_tf.pruning.costs import Costs
@@ -100,7 +101,7 @@ def solve_masks(
     scores: np.ndarray,
     budgets: Sequence[Budget],
     *,
-    resolution: int,
+    resolution: Resolution,
     rules: MaskRules | None = None,
     costs: Costs | None = None,
 ) -> list[ChannelMask]:
@@ -130,7 +131,7 @@ def solve_masks(
 
 
 def _solve(
-    mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: int
+    mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: Resolution
 ) -> ChannelMask:
     def cost(pruned: int) -> float:
         if budget.macs is not None:

@@ -8,55 +8,18 @@ form one group. The result is plain data: everything later (ranking, masks, cost
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
+from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
-from ofar_tf.pruning.propagation import Ids
-
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """Channels with one decision each, which index the same axes of the same weights.
-
-    Attributes:
-        name: The layer that produces the channels first, unique among the groups of a model.
-        start: Number of the group's first channel in the model-wide order of prunable channels.
-        size: How many channels the group has. In a convolution of k groups, one channel stands for k of its filters.
-        layers: Names of the layers whose weights the channels index.
-        gammas: Positions in `model.weights` of the BatchNorm scales that rank the channels.
-    """
-
-    name: str
-    start: int
-    size: int
-    layers: tuple[str, ...]
-    gammas: tuple[int, ...]
-
-    @property
-    def channels(self) -> slice:
-        """Where the group's channels lie in a vector over all prunable channels."""
-        return slice(self.start, self.start + self.size)
-
-
-@dataclass(frozen=True)
-class UnprunableChannels:
-    """Channels that always stay, and why.
-
-    Attributes:
-        name: The layer that produces them.
-        size: How many there are.
-        reason: Why they stay, in a few words.
-    """
-
-    name: str
-    size: int
-    reason: str
+from ofar_tf.pruning.group_sorter import GroupSorter
+from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +31,14 @@ class WeightChannels:
         shape: Its shape.
         axes: For each axis with prunable channels, int64 `[shape[axis]]`: the number of the channel at each index;
             `ChannelGroups.size` marks an index that always stays.
+        kept: For each axis that holds channels, int64 `[shape[axis]]`: the position in `ChannelGroups.unprunable` of
+            what stays at each index, -1 where the channel can be pruned.
     """
 
     path: str
     shape: tuple[int, ...]
     axes: Mapping[int, np.ndarray]
+    kept: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +54,8 @@ class ChannelGroups:
         calls: The layer calls in execution order, for shape inference at other resolutions.
         inputs: The Keras tensors the graph starts from.
         weight_index: Position in `model.weights` of each variable of the traced copy, by `id`.
+        settings: For each of `flat_operations`, the settings that count channels, with channel numbers in the place of
+            the counts: see `narrowed`.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -97,6 +65,7 @@ class ChannelGroups:
     calls: tuple[LayerCall, ...]
     inputs: tuple[Any, ...]
     weight_index: Mapping[int, int]
+    settings: tuple[Mapping[Setting, Any], ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -109,7 +78,7 @@ def find_channel_groups(
 ) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
 
-    For every layer that it cannot follow, and that costs channels which a BatchNorm could rank, it logs one warning.
+    For every layer that it cannot follow, and that costs channels of a kernel or a norm, it logs one warning.
 
     Args:
         model: A functional Keras model, channels last. It is not changed.
@@ -133,7 +102,7 @@ def find_channel_groups(
         if any("residual stream" in reason for reason in reasons):
             reasons.append("prune_residual_stream would give more")
         raise ValueError(
-            "Expected a model with channels that a BatchNormalization with scale can rank. "
+            "Expected a model with channels that a BatchNormalization can rank. "
             f"Received: {model.name!r}, which has none ({'; '.join(reasons)})."
         )
     for reason, channels in lost.items():
@@ -148,12 +117,13 @@ def _gather(
     found, weights = trace.found, trace.model.weights
     merged = found.merged()
     weight_index = {id(variable): index for index, variable in enumerate(weights)}
-    sorter = _Sorter(
+    sorter = GroupSorter(
+        weights,
+        found=found,
         reasons=found.reasons(merged, prune_residual_stream=prune_residual_stream),
         names=_first_producers(trace, merged),
-        gammas={weight_index[gamma] for gamma in found.gammas},
-        weights=weights,
-        blocked={reason for _, reason in found.blocked},
+        notes=_notes(found, merged),
+        weight_index=weight_index,
         excluded=frozenset(excluded),
     )
     for places, channels in _by_places(trace, merged, weight_index).items():
@@ -162,72 +132,56 @@ def _gather(
     if unknown:
         raise ValueError(f"Expected names of channel groups to exclude. Received: {unknown}, which do not exist.")
     size = len(sorter.numbers)
-    numbers = np.full(found.count, size)
-    numbers[list(sorter.numbers)] = np.arange(size)
-    numbers = numbers[merged]
-    axes: list[dict[int, np.ndarray]] = [{} for _ in weights]
-    for (variable, axis), ids in found.owners.items():
-        if (numbers[ids] < size).any():
-            axes[weight_index[variable]][axis] = numbers[ids]
+    numbers = _numbered(sorter.numbers, merged, otherwise=size)
     groups = ChannelGroups(
         groups=tuple(sorter.groups),
         unprunable=tuple(sorter.unprunable),
-        weights=tuple(WeightChannels(w.path, tuple(w.shape), axes[i]) for i, w in enumerate(weights)),
+        weights=_weight_channels(
+            weights, found, numbers, kept=_numbered(sorter.kept, merged, otherwise=-1), prunable=size
+        ),
         layer_outputs=tuple(None if ids is None else numbers[ids] for ids in trace.layer_outputs()),
         calls=tuple(trace.calls),
         inputs=trace.inputs,
         weight_index=weight_index,
+        settings=tuple(
+            {name: map_counted(value, lambda ids: numbers[ids]) for name, value in stated.items()}
+            for stated in trace.settings()
+        ),
     )
     return groups, sorter.lost
 
 
-class _Sorter:
-    """Numbers prunable channels group by group, and puts the others aside."""
+def _numbered(numbers: Mapping[int, int], merged: Ids, *, otherwise: int) -> np.ndarray:
+    """Returns the number of each identity's channel."""
+    table = np.full(len(merged), otherwise)
+    table[list(numbers)] = list(numbers.values())
+    return table[merged]
 
-    def __init__(
-        self,
-        *,
-        reasons: Mapping[int, str],
-        names: Mapping[int, str],
-        gammas: set[int],
-        weights: Sequence[keras.Variable],
-        blocked: set[str],
-        excluded: frozenset[str],
-    ):
-        self._reasons, self._names, self._gammas, self._weights = reasons, names, gammas, weights
-        self._blocked, self._excluded = blocked, excluded
-        self.taken: set[str] = set()
-        self.groups: list[ChannelGroup] = []
-        self.unprunable: list[UnprunableChannels] = []
-        self.numbers: dict[int, int] = {}
-        self.lost: Counter[str] = Counter()
 
-    def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
-        """Takes the channels that index the same (weight, axis) pairs."""
-        name = self._names.get(channels[0], "input")
-        ranked = tuple(sorted(weight for weight, _ in places if weight in self._gammas))
-        reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
-        if reason or not ranked:
-            self.unprunable.append(UnprunableChannels(name, len(channels), reason or "no BatchNormalization ranks it"))
-            if ranked and reason in self._blocked:
-                self.lost[reason] += len(channels)
-            return
-        unique = self._unique(name)
-        if unique in self._excluded:
-            self.unprunable.append(UnprunableChannels(unique, len(channels), "it was excluded by hand"))
-            return
-        start = len(self.numbers)
-        self.numbers.update({channel: start + position for position, channel in enumerate(channels)})
-        layers = tuple(dict.fromkeys(self._weights[weight].path.rsplit("/", 1)[0] for weight, _ in sorted(places)))
-        self.groups.append(ChannelGroup(unique, start, len(channels), layers, ranked))
+def _weight_channels(
+    weights: Sequence[keras.Variable], found: Propagation, numbers: np.ndarray, *, kept: np.ndarray, prunable: int
+) -> tuple[WeightChannels, ...]:
+    owners: dict[int, dict[int, Ids]] = {}
+    for (variable, axis), ids in found.owners.items():
+        owners.setdefault(variable, {})[axis] = ids
+    return tuple(
+        WeightChannels(
+            weight.path,
+            tuple(weight.shape),
+            {axis: numbers[ids] for axis, ids in axes.items() if (numbers[ids] < prunable).any()},
+            {axis: kept[ids] for axis, ids in axes.items()},
+        )
+        for weight in weights
+        for axes in [owners.get(id(weight), {})]
+    )
 
-    def _unique(self, name: str) -> str:
-        unique, count = name, 1
-        while unique in self.taken:
-            count += 1
-            unique = f"{name}_{count}"
-        self.taken.add(unique)
-        return unique
+
+def _notes(found: Propagation, merged: Ids) -> dict[int, list[str]]:
+    notes: dict[int, list[str]] = {}
+    for ids, text in found.notes:
+        for channel in np.unique(merged[ids]):
+            notes.setdefault(int(channel), []).append(text)
+    return notes
 
 
 def _by_places(

@@ -87,28 +87,38 @@ class MaskRules:
 
     Attributes:
         min_channels: Least number of channels a group keeps (or all it has), at least 1. An emptied layer would crash.
+            By default what fits the group: 8, or a quarter of it where that is less.
         channel_round_to: Kept counts are rounded to a multiple of this, at least 1; a whole group is always allowed.
-            Odd counts cost milliseconds on phones (DESIGN D13).
+            Odd counts cost milliseconds on phones (DESIGN D13). By default what fits the group: 8, or the largest of 4,
+            2 and 1 that is no more than a quarter of it.
         floors: Groups with a `min_channels` of their own, by name.
     """
 
-    min_channels: int = 8
-    channel_round_to: int = 8
+    min_channels: int | None = None
+    channel_round_to: int | None = None
     floors: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("min_channels", "channel_round_to"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} of at least 1. Received: {name}={getattr(self, name)}.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"Expected {name} of at least 1. Received: {name}={value}.")
 
     def allowed(self, count: int, group: ChannelGroup) -> int:
         """Returns the nearest number of channels that a group may keep, given how many the ranking would keep."""
-        size, least = group.size, self.floors.get(group.name, self.min_channels)
-        rounded = int(np.floor(count / self.channel_round_to + 0.5)) * self.channel_round_to
+        size, step = group.size, self.channel_round_to or _fitting_step(group.size)
+        rounded = int(np.floor(count / step + 0.5)) * step
         if size - count <= count - rounded:
             return size
-        floor = -(-least // self.channel_round_to) * self.channel_round_to
-        return min(max(rounded, floor), size)
+        # What fits is itself a multiple of what is rounded to, so that rounding up does not exceed a quarter.
+        fitting = max(1, min(8, size // 4) // step * step) if self.min_channels is None else self.min_channels
+        least = self.floors.get(group.name, fitting)
+        return min(max(rounded, -(-least // step) * step), size)
+
+
+def _fitting_step(size: int) -> int:
+    """The largest of 8, 4, 2 and 1 that is no more than a quarter of a group."""
+    return next(step for step in (8, 4, 2, 1) if 4 * step <= size or step == 1)
 
 
 def rank_channels(groups: Sequence[ChannelGroup], scores: np.ndarray) -> np.ndarray:

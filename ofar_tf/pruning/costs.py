@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import square_shape
+from ofar_tf.pruning.functional_model import image_shape
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.graph_trace import LayerCall
 from ofar_tf.pruning.layer_rules import rule_for
@@ -36,52 +37,56 @@ class Costs:
         self._groups = groups
         self._counted = cache(self._count)
 
-    def macs(self, mask: ChannelMask, resolution: int) -> int:
+    def macs(self, mask: ChannelMask, resolution: Resolution) -> int:
         """Returns the multiply-adds of one image.
 
         Args:
             mask: The channels kept.
-            resolution: Height and width of the square input, in pixels.
+            resolution: Size of the image.
 
         Raises:
             ValueError: If the network cannot take that resolution.
         """
         sizes = self._sizes(mask)
-        kernels, always = self._counted(resolution)
+        kernels, always = self._counted(Size.of(resolution))
         return always + sum(positions * sizes[weight] for weight, positions in kernels)
 
     def params(self, mask: ChannelMask) -> int:
         """Returns the number of weights, moving statistics included, as `keras.Model.count_params` counts them."""
         return sum(self._sizes(mask))
 
-    def macs_per_channel(self, resolution: int) -> np.ndarray:
+    def macs_per_channel(self, resolution: Resolution) -> np.ndarray:
         """Returns float `[channels]`: the multiply-adds that vanish when one channel alone is removed.
 
         Args:
-            resolution: Height and width of the square input, in pixels.
+            resolution: Size of the image.
 
         Returns:
             The MACs of each channel. In a kernel from a group to itself, which only a pruned residual stream has, the
             one entry where the channel meets itself is counted twice.
         """
         saved = np.zeros(self._groups.size + 1)
-        for weight, positions in self._counted(resolution)[0]:
+        for weight, positions in self._counted(Size.of(resolution))[0]:
             entry = self._groups.weights[weight]
             for axis, channels in entry.axes.items():
                 np.add.at(saved, channels, positions * prod(entry.shape) / entry.shape[axis])
         return saved[:-1]
 
+    def kernels(self, resolution: Resolution) -> tuple[list[tuple[int, int]], int]:
+        """Returns (position in `weights`, how often it is applied) of each kernel, and the MACs no mask changes."""
+        return self._counted(Size.of(resolution))
+
     def _sizes(self, mask: ChannelMask) -> list[int]:
         keep = np.append(mask.keep, True)
         return [_size(entry, keep) for entry in self._groups.weights]
 
-    def _count(self, resolution: int) -> tuple[list[tuple[int, int]], int]:
+    def _count(self, size: Size) -> tuple[list[tuple[int, int]], int]:
         """Lists (position in `weights`, how often the kernel is applied to one image), and counts what no mask changes.
 
         The latter are the multiply-adds in layers without a rule: whatever they touch is never pruned.
         """
         index, kernels, always = self._groups.weight_index, [], 0
-        for call, inputs, output in _replay(self._groups, resolution):
+        for call, inputs, output in _replay(self._groups, size):
             known = list(_kernels(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
             if not known and rule_for(call.operation) is None:
@@ -128,12 +133,12 @@ def _macs_inside(call: LayerCall) -> int:
     return macs
 
 
-def _replay(groups: ChannelGroups, resolution: int) -> Iterator[tuple[LayerCall, list[Shape], Shape]]:
+def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[LayerCall, list[Shape], Shape]]:
     """Repeats the graph's shape inference for one image and yields each call with its input and output shapes."""
     known: dict[int, keras.KerasTensor] = {}
     for tensor in groups.inputs:
         image = len(tensor.shape) == 4
-        shape = square_shape(tensor, resolution, batch=1) if image else (1, *tensor.shape[1:])
+        shape = image_shape(tensor, size, batch=1) if image else (1, *tensor.shape[1:])
         known[id(tensor)] = keras.KerasTensor(shape, dtype=tensor.dtype)
 
     def now(tree: Any) -> Any:
@@ -146,7 +151,7 @@ def _replay(groups: ChannelGroups, resolution: int) -> Iterator[tuple[LayerCall,
         except ValueError as error:
             raise ValueError(
                 "Expected a resolution that the network can take. "
-                f"Received: resolution={resolution}, which fails at layer {call.operation.name!r}."
+                f"Received: resolution={size}, which fails at layer {call.operation.name!r}."
             ) from error
         known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
         inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]

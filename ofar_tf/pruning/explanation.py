@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
+from ofar_tf.data.size import Resolution
+from ofar_tf.pruning.channel_group import ChannelGroup
+from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.tables import table_console
@@ -20,8 +25,9 @@ class ExplainedGroup:
         name: The group's name.
         channels: How many channels it has.
         layers: The layers whose weights its channels index.
-        norms: The BatchNorms that rank them.
+        norms: The BatchNorms that rank them, or the kernels where these have no scale.
         macs: Multiply-adds that its channels take part in, counted once for each channel.
+        why: What was found out about its channels on the way.
     """
 
     name: str
@@ -29,14 +35,34 @@ class ExplainedGroup:
     layers: tuple[str, ...]
     norms: tuple[str, ...]
     macs: int
+    why: tuple[str, ...] = ()
 
 
-def explain_groups(groups: ChannelGroups, *, resolution: int) -> list[ExplainedGroup]:
+@dataclass(frozen=True)
+class KeptChannels:
+    """Channels that stay whole, in words and numbers.
+
+    Attributes:
+        name: The layer that has them first, or the kind of layers.
+        channels: How many there are.
+        macs: Multiply-adds that no mask can save because of them. Of those between two such runs each gets half.
+        reason: Why they stay.
+        why: What was found out about them on the way.
+    """
+
+    name: str
+    channels: int
+    macs: float
+    reason: str
+    why: tuple[str, ...] = ()
+
+
+def explain_groups(groups: ChannelGroups, *, resolution: Resolution) -> list[ExplainedGroup]:
     """Describes the prunable groups of a model.
 
     Args:
         groups: What `find_channel_groups` found.
-        resolution: Where MACs are counted, in pixels.
+        resolution: Where MACs are counted.
 
     Returns:
         One entry per group, in the order of the graph.
@@ -44,34 +70,76 @@ def explain_groups(groups: ChannelGroups, *, resolution: int) -> list[ExplainedG
     saved = Costs(groups).macs_per_channel(resolution)
 
     def explained(group: ChannelGroup) -> ExplainedGroup:
-        norms = tuple(groups.weights[index].path.rsplit("/", 1)[0] for index in group.gammas)
-        return ExplainedGroup(group.name, group.size, group.layers, norms, round(saved[group.channels].sum()))
+        ranking = group.gammas or [weight for weight, _ in group.kernels]
+        norms = tuple(groups.weights[index].path.rsplit("/", 1)[0] for index in ranking)
+        macs = round(saved[group.channels].sum())
+        why = group.notes or ("it comes out of one kernel and goes into the next",)
+        return ExplainedGroup(group.name, group.size, group.layers, norms, macs, why)
 
     return [explained(group) for group in groups.groups]
 
 
-def print_explanation(groups: ChannelGroups, *, resolution: int, console: Console | None = None) -> None:
-    """Prints one row per group, and one per run of channels that cannot be pruned, with the reason.
+def explain_rest(groups: ChannelGroups, *, resolution: Resolution) -> list[KeptChannels]:
+    """Lists what keeps the multiply-adds that no mask can save.
 
     Args:
         groups: What `find_channel_groups` found.
-        resolution: Where MACs are counted, in pixels.
+        resolution: Where MACs are counted.
+
+    Returns:
+        What stays whole, what keeps most first. The MACs add up to those of a network without any prunable channel.
+    """
+    kernels, unknown = Costs(groups).kernels(resolution)
+    macs = np.zeros(len(groups.unprunable))
+    for weight, positions in kernels:
+        macs += positions * _kept_entries(groups.weights[weight], len(macs))
+    rest = [
+        KeptChannels(entry.name, entry.size, float(kept), entry.reason, entry.notes)
+        for entry, kept in zip(groups.unprunable, macs, strict=True)
+    ]
+    if unknown:
+        rest.append(KeptChannels("layers unknown to the library", 0, float(unknown), "what they compute is not known"))
+    return sorted(rest, key=lambda entry: -entry.macs)
+
+
+def _kept_entries(weight: WeightChannels, count: int) -> np.ndarray:
+    """Returns float `[count]`: the entries of a kernel that always stay, shared out among what keeps them."""
+    kept = {axis: np.bincount(runs[runs >= 0], minlength=count) for axis, runs in weight.kept.items()}
+    sizes = [kept[axis].sum() if axis in kept else size for axis, size in enumerate(weight.shape)]
+    if not kept or not prod(sizes):
+        return np.zeros(count)
+    return prod(sizes) * sum(runs / runs.sum() for runs in kept.values()) / len(kept)
+
+
+def print_explanation(groups: ChannelGroups, *, resolution: Resolution, console: Console | None = None) -> None:
+    """Prints one row per group, the share of MACs that can be pruned, and what keeps the rest with the reasons.
+
+    Args:
+        groups: What `find_channel_groups` found.
+        resolution: Where MACs are counted.
         console: Where to; standard output by default.
     """
     console = console or table_console()
-    table = Table(title=f"{groups.size} prunable channels in {len(groups.groups)} groups")
-    for name in ("group", "channels", "MACs", "layers", "ranked by"):
-        table.add_column(name, justify="right" if name in ("channels", "MACs") else "left")
+    prunable = Table(title=f"{groups.size} prunable channels in {len(groups.groups)} groups")
+    for name in ("group", "channels", "MACs", "layers", "ranked by", "why"):
+        prunable.add_column(name, justify="right" if name in ("channels", "MACs") else "left")
     for row in explain_groups(groups, resolution=resolution):
-        table.add_row(row.name, str(row.channels), format_quantity(row.macs), _few(row.layers), _few(row.norms))
-    console.print(table)
-    kept = Table(title="What stays whole")
-    for name in ("layer", "channels", "reason"):
-        kept.add_column(name, justify="right" if name == "channels" else "left")
-    for entry in groups.unprunable:
-        kept.add_row(entry.name, str(entry.size), entry.reason)
+        counts = str(row.channels), format_quantity(row.macs)
+        prunable.add_row(row.name, *counts, _few(row.layers), _few(row.norms), _few(row.why, separator="; "))
+    console.print(prunable)
+    rest = explain_rest(groups, resolution=resolution)
+    whole = Costs(groups).macs(ChannelMask.full(groups), resolution)
+    share = 1.0 - sum(entry.macs for entry in rest) / whole
+    console.print(f"{share:.1%} of the {format_quantity(whole)} MACs at {resolution} px can be pruned.")
+    kept = Table(title="What stays whole, what keeps most first")
+    for name in ("layer", "channels", "MACs", "reason", "why"):
+        kept.add_column(name, justify="right" if name in ("channels", "MACs") else "left", no_wrap=name == "reason")
+    for entry in rest:
+        counts = str(entry.channels or ""), format_quantity(round(entry.macs))
+        kept.add_row(entry.name, *counts, entry.reason, _few(entry.why, separator="; "))
     console.print(kept)
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+def _few(names: Sequence[str], *, separator: str = ", ") -> str:
+    shown = separator.join(names if len(names) <= 4 else names[:3])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 3} more"

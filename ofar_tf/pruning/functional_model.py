@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from ofar_tf.data.size import Size
 from ofar_tf.models.functional_graph import flat_layers, is_functional
 
 
@@ -28,21 +29,22 @@ def check_functional(model: Any) -> None:
             )
 
 
-def square_shape(tensor: Any, resolution: int, *, batch: int | None = None) -> tuple[int | None, ...]:
-    """Returns the shape of an input of images at a resolution.
+def image_shape(tensor: Any, size: Size, *, batch: int | None = None) -> tuple[int | None, ...]:
+    """Returns the shape of an input of images of a size.
 
     Args:
         tensor: An input `[batch, height, width, channels]` of a model.
-        resolution: Height and width, in pixels.
+        size: Theirs.
         batch: How many images, `None` for any number.
 
     Raises:
         ValueError: If the model was built for another size.
     """
-    sizes = [size for size in tensor.shape[1:3] if size is not None]
-    if any(size != resolution for size in sizes):
-        raise ValueError(f"Expected resolution={sizes[0]}, the model's fixed input size. Received: {resolution}.")
-    return (batch, resolution, resolution, tensor.shape[-1])
+    asked = (size.height, size.width)
+    fixed = [(given, own) for given, own in zip(asked, tensor.shape[1:3], strict=True) if own is not None]
+    if any(given != own for given, own in fixed):
+        raise ValueError(f"Expected resolution={fixed[0][1]}, the model's fixed input size. Received: {size}.")
+    return (batch, *asked, tensor.shape[-1])
 
 
 def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:

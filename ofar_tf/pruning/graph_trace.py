@@ -7,9 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
-from ofar_tf.pruning.layer_rules import Call, is_activated, is_sum, rule_for
-from ofar_tf.pruning.propagation import Channels, Ids, Propagation
+from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
+from ofar_tf.pruning.lineage import Descent, descend
+from ofar_tf.pruning.narrowing import flat_operations
+from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,10 @@ class GraphTrace:
         """Returns the channels that leave each of `flat_layers`, `None` where that is not known."""
         return [self.outputs.get(id(layer)) for layer in flat_layers(self.model)]
 
+    def settings(self) -> list[dict[Setting, Any]]:
+        """Returns what each of `flat_operations` states of its channels, as `Propagation.state` was told."""
+        return [self.found.stated.get(id(operation), {}) for operation in flat_operations(self.model)]
+
     def run(self, model: keras.Model, inputs: Sequence[Any]) -> Sequence[Any]:
         """Calls every layer of the copy, or of a model nested in it, and notes what comes out.
 
@@ -86,9 +93,10 @@ class GraphTrace:
             self._alias(source, target)
         if not isinstance(model, keras.Sequential):
             for layer, tensor in zip(input_layers(model), inner, strict=True):
-                ids = self.tensors[id(tensor)].ids
-                self.found.set_width(layer, ids)
-                self.outputs.setdefault(id(layer), ids)
+                known = self.tensors[id(tensor)]
+                shape = list(tensor.shape)
+                shape[known.axis] = known.ids
+                self.found.state(layer, "batch_shape", tuple(shape))
         results = self.run(model, inner)
         outputs = model(*args, **kwargs)
         for source, target in zip(results, keras.tree.flatten(outputs), strict=True):
@@ -104,53 +112,68 @@ class GraphTrace:
             return self._run_nested(operation, args, kwargs)
         outputs = operation(*args, **kwargs)
         self.calls.append(LayerCall(operation, args, kwargs, outputs))
-        leaves = keras.tree.flatten((args, kwargs))
+        leaves, flat = keras.tree.flatten((args, kwargs)), keras.tree.flatten(outputs)
         inputs = [self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors]
-        constants = any(np.ndim(leaf) > 0 for leaf in leaves if id(leaf) not in self.tensors)
+        call = Call(
+            operation,
+            inputs,
+            args,
+            [tuple(tensor.shape) for tensor in flat],
+            kwargs,
+            {id(leaf): self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors},
+        )
+        constants = any(np.size(leaf) > 1 for leaf in leaves if id(leaf) not in self.tensors)
         count = self.found.count
-        flat = keras.tree.flatten(outputs)
         try:
-            channels = [self._follow(operation, inputs, args, flat, constants=constants)]
+            flows = self._follow(call, constants=constants)
         except NotImplementedError as error:
-            channels = self._lose(inputs, flat, reason=f"{type(operation).__name__} {operation.name!r} {error}")
-        for tensor, ids in zip(flat, channels, strict=True):
-            self.tensors[id(tensor)] = Channels(
-                ids,
-                tuple(tensor.shape),
-                activated=is_activated(operation, inputs),
-                path={}
-                if is_sum(operation, inputs)
-                else {key: run for known in inputs for key, run in known.path.items()},
-            )
-        self.outputs.setdefault(id(operation), channels[0])
+            flows = self._lose(call, reason=f"{call.title} {error}")
+        for tensor, flow in zip(flat, flows, strict=True):
+            self._note(call, tensor, flow)
+        self.outputs.setdefault(id(operation), flows[0].ids)
         self.producers.append((operation.name, np.arange(count, self.found.count)))
         return outputs
 
-    def _follow(
-        self,
-        operation: Any,
-        inputs: Sequence[Channels],
-        args: Sequence[Any],
-        outputs: Sequence[Any],
-        *,
-        constants: bool,
-    ) -> Ids:
-        rule = rule_for(operation)
-        if rule is None or len(outputs) != 1 or constants or not inputs:
-            raise NotImplementedError("is unknown to the library")
-        ids = rule(self.found, Call(operation, inputs, args, tuple(outputs[0].shape)))
-        if len(ids) != outputs[0].shape[-1]:
-            raise NotImplementedError("changes the number of channels")
-        return ids
+    def _note(self, call: Call, tensor: Any, flow: Flow) -> None:
+        """Keeps what is known of a new tensor."""
+        entered = np.concatenate([known.ids for known in call.inputs]) if call.inputs else np.zeros(0, int)
+        renewed = not np.isin(flow.ids, entered).any()
+        is_bent = bends(call)
+        lineage = descend(
+            [known.lineage for known in call.inputs],
+            is_product=is_product(call),
+            kernels=int(renewed),
+            bends=is_bent,
+        )
+        lineage[len(self.tensors)] = Descent(flow.ids)
+        before = [known.dropped for known in call.inputs] or [np.zeros(1)]
+        self.tensors[id(tensor)] = Channels(
+            flow.ids,
+            flow.axis,
+            shape=tuple(tensor.shape),
+            activated=is_bent or (not renewed and any(known.activated for known in call.inputs)),
+            dropped=flow.dropped if isinstance(flow, Channels) else np.unique(np.concatenate(before)),
+            lineage=lineage,
+        )
 
-    def _lose(self, inputs: Sequence[Channels], outputs: Sequence[Any], *, reason: str) -> list[Ids]:
+    def _follow(self, call: Call, *, constants: bool) -> Sequence[Flow]:
+        rule = rule_for(call.layer)
+        if rule is None or constants or not call.inputs:
+            raise NotImplementedError("is unknown to the library")
+        flows = rule(self.found, call)
+        sizes = [shape[flow.axis] for shape, flow in zip(call.shapes, flows, strict=True)]
+        if sizes != [len(flow.ids) for flow in flows]:
+            raise NotImplementedError("changes the number of channels")
+        return flows
+
+    def _lose(self, call: Call, *, reason: str) -> list[Flow]:
         """Gives up on a layer: its input stays, and so does whatever comes out of it."""
-        for tensor in inputs:
+        for tensor in call.inputs:
             self.found.block(tensor.ids, reason)
-        channels = [self.found.new((tensor.shape[-1] if tensor.shape else None) or 1) for tensor in outputs]
-        for ids in channels:
-            self.found.block(ids, reason)
-        return channels
+        flows = [Flow(self.found.new((shape[-1] if shape else None) or 1)) for shape in call.shapes]
+        for flow in flows:
+            self.found.block(flow.ids, reason)
+        return flows
 
 
 def trace_graph(model: keras.Model) -> GraphTrace:
@@ -169,7 +192,8 @@ def trace_graph(model: keras.Model) -> GraphTrace:
             ids = trace.found.new(tensor.shape[-1] or 1)
             trace.found.fix(ids, "it is an input of the model")
             trace.producers.append(("input", ids))
-            trace.tensors[id(tensor)] = Channels(ids, tuple(tensor.shape), activated=True)
+            lineage = {len(trace.tensors): Descent(ids)}
+            trace.tensors[id(tensor)] = Channels(ids, shape=tuple(tensor.shape), activated=True, lineage=lineage)
         for tensor in trace.run(trace.model, trace.inputs):
             trace.found.fix(trace.tensors[id(tensor)].ids, "it is an output of the model")
     return trace

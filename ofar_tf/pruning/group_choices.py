@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ofar_tf.files import atomic_file
+from ofar_tf.files.json_values import read_json
 from ofar_tf.pruning.channel_groups import ChannelGroups
 
 SCHEMA_VERSION = 1
@@ -56,7 +57,10 @@ def write_group_choices(path: Path, groups: ChannelGroups) -> None:
         {"name": group.name, "channels": group.size, "layers": group.layers, "prune": True, "min_channels": None}
         for group in groups.groups
     ]
-    unprunable = [{"name": e.name, "channels": e.size, "reason": e.reason} for e in groups.unprunable]
+    unprunable = [
+        {"name": entry.name, "channels": entry.size, "reason": entry.reason, "why": entry.notes}
+        for entry in groups.unprunable
+    ]
     content = {"schema_version": SCHEMA_VERSION, "groups": entries, "unprunable": unprunable}
     atomic_file.write_text(path, json.dumps(content, indent=1) + "\n")
 
@@ -71,7 +75,7 @@ def read_group_choices(path: Path) -> GroupChoices:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of channel groups. Received: {path}, which does not exist.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {content['schema_version']}, not {SCHEMA_VERSION}")
         entries = [_checked(entry) for entry in content["groups"]]

@@ -1,10 +1,12 @@
 """How important each channel is: the criterion that masks are cut by (DESIGN D13, D21)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.data.size import Resolution
+from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
 
 LEARNED = ("gamma", "gamma_per_layer", "gamma_per_mac")
@@ -16,17 +18,18 @@ def channel_importance(
     weights: Sequence[np.ndarray],
     *,
     criterion: str = "gamma",
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     seed: int = 0,
 ) -> np.ndarray:
     """Scores every prunable channel.
 
     Args:
         groups: The supernet's channel groups.
-        weights: The values of `model.weights`; only the BatchNorm scales that rank a group are read.
+        weights: The values of `model.weights`; only the scales and kernels that rank a group are read.
         criterion: One of `CRITERIA`. `gamma` is the paper's (Network Slimming): the absolute BatchNorm gamma, the mean
-            where several BatchNorms rank a channel. `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by
-            the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
+            where several BatchNorms rank a channel; where BatchNorm has no scale, the norm of the filter that feeds
+            it, in units of its layer's mean, because such a BatchNorm undoes the scale of a layer. `gamma_per_layer`
+            divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
             which no gain can be credited to the ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
@@ -60,4 +63,45 @@ def _mean_absolute_gamma(groups: ChannelGroups, weights: Sequence[np.ndarray]) -
         channels = groups.weights[index].axes[0]
         np.add.at(total, channels, np.abs(np.asarray(weights[index], float)))
         np.add.at(count, channels, 1)
-    return (total / np.maximum(count, 1))[:-1]
+    scores = (total / np.maximum(count, 1))[:-1]
+    for group in groups.groups:
+        if group.kernels:
+            scores[group.channels] = np.mean(
+                [
+                    _relative_norms(groups, group, weights[index], weight=index, axis=axis)
+                    for index, axis in group.kernels
+                ],
+                axis=0,
+            )
+    return scores
+
+
+def _relative_norms(
+    groups: ChannelGroups, group: ChannelGroup, kernel: np.ndarray, *, weight: int, axis: int
+) -> np.ndarray:
+    """Returns float `[group.size]`: the root of the mean square of each channel's filters, in units of their mean."""
+    filters = np.moveaxis(np.asarray(kernel, float), axis, 0).reshape(kernel.shape[axis], -1)
+    total, count = np.zeros(groups.size + 1), np.zeros(groups.size + 1)
+    channels = groups.weights[weight].axes[axis]
+    np.add.at(total, channels, (filters**2).sum(axis=1))
+    np.add.at(count, channels, 1)
+    norms = np.sqrt(total[group.channels] / count[group.channels])
+    return norms / max(norms.mean(), np.finfo(float).tiny)
+
+
+def set_gammas(supernet: Any, groups: ChannelGroups, value: float) -> None:
+    """Gives all ranked gammas one value to start from, as Network Slimming does with 0.5 (DESIGN D27).
+
+    Args:
+        supernet: The model that the groups were found in.
+        groups: Its channel groups.
+        value: The value, above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"Expected a positive gamma to start from. Received: gamma_init={value}.")
+    for index in {gamma for group in groups.groups for gamma in group.gammas}:
+        weight = supernet.weights[index]
+        weight.assign(np.full(weight.shape, value))

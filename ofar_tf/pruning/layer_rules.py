@@ -1,58 +1,21 @@
-"""How channels travel through each kind of layer: one rule per kind.
+"""The rule of each kind of layer and Keras operation: how channels travel through it.
 
 The rules know nothing of pruning rates or masks. Add a layer to the library by adding one rule to `_RULES`. A rule
 raises `NotImplementedError` with a few words where it cannot follow the channels; what the layer touches then stays.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
-from ofar_tf.pruning.propagation import Channels, Ids, Propagation
+from ofar_tf.pruning import elementwise_rules as elementwise
+from ofar_tf.pruning import kernel_rules as kernels
+from ofar_tf.pruning import shape_rules as shapes
+from ofar_tf.pruning import slice_rules as slices
+from ofar_tf.pruning.call import Call, Rule, on_last_axis, unchanged
+from ofar_tf.pruning.propagation import Flow, Propagation
 
 layers = keras.layers
-activations = keras.activations
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of a layer, as a rule sees it.
-
-    Attributes:
-        layer: The layer or Keras operation.
-        inputs: What is known of each input tensor, in order.
-        args: The positional arguments of the call.
-        shape: Static shape of the output, `None` where unknown.
-    """
-
-    layer: Any
-    inputs: Sequence[Channels]
-    args: Sequence[Any]
-    shape: tuple[int | None, ...]
-
-    @property
-    def ids(self) -> Ids:
-        """The channels of the first input."""
-        return self.inputs[0].ids
-
-    def is_last(self, axis: int) -> bool:
-        """Returns whether an axis of the first input is its channel axis."""
-        return axis in (-1, len(self.inputs[0].shape) - 1)
-
-
-Rule = Callable[[Propagation, Call], Ids]
-
-_ELEMENTWISE = [
-    getattr(activations, name)
-    for name in (
-        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish"),
-        *("sigmoid", "log_sigmoid", "hard_sigmoid", "hard_silu", "tanh", "hard_tanh", "softplus", "softsign"),
-        *("exponential", "squareplus", "soft_shrink", "hard_shrink", "tanh_shrink", "threshold"),
-    )
-]
 
 
 def rule_for(operation: Any) -> Rule | None:
@@ -62,234 +25,92 @@ def rule_for(operation: Any) -> Rule | None:
     """
     if isinstance(operation, layers.Layer):
         return _RULES.get(type(operation))
-    known = type(operation).__module__.startswith("keras.src.ops.")
+    known = type(operation).__module__.startswith("keras.src.")
     return _OPERATION_RULES.get(type(operation).__name__) if known else None
 
 
-def is_activated(operation: Any, inputs: Sequence[Channels]) -> bool:
-    """Returns whether what leaves an operation has passed a non-linearity since the last kernel or sum."""
-    activation = getattr(operation, "activation", None)
-    if activation is not None and activation is not activations.linear:
-        return True
-    if isinstance(operation, _NONLINEAR) or type(operation).__name__ in _NONLINEAR_OPERATIONS:
-        return True
-    return not isinstance(operation, _LINEAR) and all(tensor.activated for tensor in inputs)
+def bends(call: Call) -> bool:
+    """Returns whether a layer applies a non-linearity, as far as it is known."""
+    if rule_for(call.layer) is None:
+        return False
+    if type(call.layer) in (*_KERNELS, layers.DepthwiseConv2D, layers.Activation):
+        return call.layer.activation is not keras.activations.linear
+    return elementwise.bends(call)
 
 
-def is_sum(operation: Any, inputs: Sequence[Channels]) -> bool:
-    """Returns whether an operation joins branches of a residual network; `x + 1.0` has no second branch."""
-    return rule_for(operation) is _sum and len(inputs) > 1
+def is_product(call: Call) -> bool:
+    """Returns whether an operation scales one of its inputs by the others."""
+    return rule_for(call.layer) is elementwise.product
 
 
-def _enter(found: Propagation, call: Call) -> Ids:
-    """Returns what enters a kernel; if it is linear, it is what residual blocks hand to each other.
-
-    A tensor that reaches the next kernel without a non-linearity is a linear bottleneck (MobileNetV2): together with
-    the sums it forms the residual stream, which DESIGN D10 leaves whole by default.
-    """
-    if not call.inputs[0].activated:
-        found.stream.append(call.ids)
-    return call.ids
-
-
-def _leave(found: Propagation, call: Call, ids: Ids) -> Ids:
-    """Lets channels leave a kernel through its bias and its activation."""
-    if call.layer.use_bias:
-        found.own(call.layer.bias, 0, ids)
-    if not _is_elementwise(call.layer.activation):
-        found.block(ids, f"{_title(call.layer)} has an activation that may couple channels")
-    return ids
-
-
-def _is_elementwise(activation: Any) -> bool:
-    known = any(activation is function for function in _ELEMENTWISE)
-    return known or type(activation) in (layers.ReLU, layers.LeakyReLU, layers.ELU)
-
-
-def _title(layer: Any) -> str:
-    return f"{type(layer).__name__} {layer.name!r}"
-
-
-def _conv(found: Propagation, call: Call) -> Ids:
-    layer = call.layer
-    if layer.groups == len(call.ids) > 1:  # One filter bank per channel: a depthwise convolution by another name.
-        leaving = np.repeat(call.ids, layer.filters // layer.groups)
-        return _leave(found, call, found.own(layer.kernel, -1, leaving))
-    entering, leaving = _enter(found, call), found.own(layer.kernel, -1)
-    if layer.groups > 1:
-        # A kernel stores one input axis for all its groups, so the same positions must live or die in every group.
-        blocks, leaving_blocks = entering.reshape(layer.groups, -1), leaving.reshape(layer.groups, -1)
-        for block, leaving_block in zip(blocks[1:], leaving_blocks[1:], strict=True):
-            found.tie(blocks[0], block)
-            found.tie(leaving_blocks[0], leaving_block)
-        entering = blocks[0]
-    found.own(layer.kernel, -2, entering)
-    return _leave(found, call, leaving)
-
-
-def _conv_transpose(found: Propagation, call: Call) -> Ids:
-    found.own(call.layer.kernel, -1, _enter(found, call))
-    return _leave(found, call, found.own(call.layer.kernel, -2))
-
-
-def _depthwise(found: Propagation, call: Call) -> Ids:
-    found.own(call.layer.kernel, 2, call.ids)
-    return _leave(found, call, np.repeat(call.ids, call.layer.depth_multiplier))
-
-
-def _separable(found: Propagation, call: Call) -> Ids:
-    found.own(call.layer.depthwise_kernel, 2, _enter(found, call))
-    found.own(call.layer.pointwise_kernel, 2, np.repeat(call.ids, call.layer.depth_multiplier))
-    return _leave(found, call, found.own(call.layer.pointwise_kernel, 3))
-
-
-def _dense(found: Propagation, call: Call) -> Ids:
-    found.own(call.layer.kernel, 0, _enter(found, call))
-    return _leave(found, call, found.own(call.layer.kernel, 1))
-
-
-def _batch_norm(found: Propagation, call: Call) -> Ids:
-    if not call.is_last(call.layer.axis):
-        raise NotImplementedError("normalizes an axis that is not the last")
-    for variable in call.layer.weights:
-        found.own(variable, 0, call.ids)
-    if call.layer.scale:
-        found.gammas.add(id(call.layer.gamma))
-    return call.ids
-
-
-def _normalization(found: Propagation, call: Call) -> Ids:
-    # Its constants are not weights that could be narrowed; in practice it sits right behind the input.
-    found.block(call.ids, f"{_title(call.layer)} holds constants for it")
-    return call.ids
-
-
-def _rescaling(found: Propagation, call: Call) -> Ids:
-    if np.ndim(call.layer.scale) or np.ndim(call.layer.offset):
-        found.block(call.ids, f"{_title(call.layer)} holds constants for it")
-    return call.ids
-
-
-def _prelu(found: Propagation, call: Call) -> Ids:
-    slopes = call.layer.alpha.shape[-1]
-    # With `shared_axes` one slope may serve all channels: then the weight holds none of them.
-    return found.own(call.layer.alpha, -1, call.ids) if slopes == len(call.ids) else call.ids
-
-
-def _dropout(found: Propagation, call: Call) -> Ids:
-    noise_shape = getattr(call.layer, "noise_shape", None)
-    if noise_shape is not None and noise_shape[-1] not in (None, 1):
+def _dropout(found: Propagation, call: Call) -> list[Flow]:
+    if call.layer.noise_shape is not None and call.layer.noise_shape[-1] not in (None, 1):
         raise NotImplementedError("has a noise_shape that states the number of channels")
-    return call.ids
+    return [call.inputs[0]]
 
 
-def _same(found: Propagation, call: Call) -> Ids:
-    return call.ids
-
-
-def _activation(found: Propagation, call: Call) -> Ids:
-    if not _is_elementwise(call.layer.activation):
-        raise NotImplementedError("may couple channels")
-    return call.ids
-
-
-def _multiply(found: Propagation, call: Call) -> Ids:
-    """Ties the inputs of an element-wise merge; one that is a single broadcast channel must stay."""
-    widest = max((tensor.ids for tensor in call.inputs), key=len)
-    for tensor in call.inputs:
-        if len(tensor.ids) == len(widest):
-            found.tie(widest, tensor.ids)
-        else:
-            found.fix(tensor.ids, "it is broadcast over all channels of a merge")
-    return widest
-
-
-def _divide(found: Propagation, call: Call) -> Ids:
-    if isinstance(call.args[1], keras.KerasTensor):
-        raise NotImplementedError("divides by channels, which are zero once pruned")
-    return call.ids
-
-
-def _sum(found: Propagation, call: Call) -> Ids:
-    ids = _multiply(found, call)
-    if is_sum(call.layer, call.inputs):
-        found.stream.append(ids)
-        # Where the branches part, the stream begins, even if a projection shortcut changes its channels on the way.
-        common = set.intersection(*(set(tensor.path) for tensor in call.inputs))
-        if common:
-            found.stream.append(call.inputs[0].path[max(common)])
-    return ids
-
-
-def _concatenate(found: Propagation, call: Call) -> Ids:
-    if call.is_last(call.layer.axis):
-        return np.concatenate([tensor.ids for tensor in call.inputs])
-    return _multiply(found, call)
-
-
-def _reshape(found: Propagation, call: Call) -> Ids:
-    """Channels survive a reshape if every index of the new last axis still belongs to one channel."""
-    ids = call.ids
-    if call.inputs[0].shape[-1] != call.shape[-1]:
-        source = [size for size in call.inputs[0].shape[1:] if size is not None]
-        if len(source) < len(call.inputs[0].shape) - 1 or call.shape[-1] is None:
-            raise NotImplementedError("mixes channels with positions of unknown extent")
-        rows = np.broadcast_to(ids, source).reshape(-1, call.shape[-1])
-        if (rows != rows[0]).any():
-            raise NotImplementedError("spreads channels over several axes")
-        ids = rows[0]
-    if getattr(call.layer, "target_shape", (-1,))[-1] != -1:
-        found.set_width(call.layer, ids)
-    return ids
-
-
-def _reduce(found: Propagation, call: Call) -> Ids:
-    axes = np.atleast_1d(call.layer.axis) if call.layer.axis is not None else [-1]
-    if any(call.is_last(int(axis)) for axis in axes):
-        raise NotImplementedError("reduces the channels")
-    return call.ids
-
-
+_KERNELS: dict[type, Rule] = {
+    **dict.fromkeys((layers.Conv1D, layers.Conv2D), kernels.convolution),
+    layers.Conv2DTranspose: kernels.transposed_convolution,
+    layers.SeparableConv2D: kernels.separable_convolution,
+    layers.Dense: kernels.dense,
+}
+# They find channels on the last axis.
+_ON_LAST_AXIS: dict[type, Rule] = {
+    **_KERNELS,
+    layers.DepthwiseConv2D: kernels.depthwise_convolution,
+    layers.Normalization: kernels.normalization,
+    layers.Rescaling: kernels.rescaling,
+    layers.PReLU: kernels.prelu,
+    **dict.fromkeys((layers.Dropout, layers.AlphaDropout), _dropout),
+    **dict.fromkeys((layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D), unchanged),
+    **dict.fromkeys((layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D), unchanged),
+    **dict.fromkeys((layers.Cropping1D, layers.Cropping2D, layers.Cropping3D), unchanged),
+    **dict.fromkeys((layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D, layers.Resizing), unchanged),
+    **dict.fromkeys((layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D), unchanged),
+    **dict.fromkeys((layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D), unchanged),
+    **dict.fromkeys((layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D), unchanged),
+    **dict.fromkeys(
+        (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D), unchanged
+    ),
+    **dict.fromkeys((layers.AdaptiveMaxPooling2D, layers.AdaptiveAveragePooling2D), unchanged),
+}
 _RULES: dict[type, Rule] = {
-    **dict.fromkeys((layers.Conv1D, layers.Conv2D), _conv),
-    layers.Conv2DTranspose: _conv_transpose,
-    layers.DepthwiseConv2D: _depthwise,
-    layers.SeparableConv2D: _separable,
-    layers.Dense: _dense,
-    layers.BatchNormalization: _batch_norm,
-    layers.Normalization: _normalization,
-    layers.Rescaling: _rescaling,
-    layers.PReLU: _prelu,
-    layers.Activation: _activation,
-    layers.Multiply: _multiply,
-    **dict.fromkeys((layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum), _sum),
-    layers.Concatenate: _concatenate,
-    **dict.fromkeys((layers.Flatten, layers.Reshape), _reshape),
-    **dict.fromkeys((layers.Dropout, layers.AlphaDropout, layers.GaussianDropout, layers.SpatialDropout2D), _dropout),
-    **dict.fromkeys((layers.GaussianNoise, layers.ActivityRegularization, layers.Identity), _same),
-    **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.ELU), _same),
-    **dict.fromkeys((layers.ZeroPadding2D, layers.Cropping2D, layers.UpSampling2D, layers.Resizing), _same),
-    **dict.fromkeys((layers.MaxPooling2D, layers.AveragePooling2D), _same),
-    **dict.fromkeys((layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D), _same),
-    **dict.fromkeys((layers.AdaptiveMaxPooling2D, layers.AdaptiveAveragePooling2D), _same),
+    **{kind: on_last_axis(rule) for kind, rule in _ON_LAST_AXIS.items()},
+    layers.BatchNormalization: kernels.batch_norm,
+    layers.Activation: elementwise.activation,
+    **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.ELU), elementwise.function),
+    layers.Softmax: shapes.over_positions,
+    layers.Multiply: elementwise.product,
+    **dict.fromkeys(elementwise.SUM_LAYERS, elementwise.total),
+    layers.Concatenate: shapes.concatenate,
+    layers.Flatten: shapes.flatten,
+    layers.Reshape: shapes.reshape("target_shape"),
+    layers.Permute: shapes.moved,
+    **dict.fromkeys((layers.GaussianDropout, layers.GaussianNoise), unchanged),
+    **dict.fromkeys((layers.ActivityRegularization, layers.Identity), unchanged),
 }
-
-_NONLINEAR_OPERATIONS = frozenset(
-    ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu", "Sigmoid", "HardSigmoid", "Tanh")
-)
-# `x + y` on Keras tensors records an operation, not a layer; Keras does not export these classes by a public name.
 _OPERATION_RULES: dict[str, Rule] = {
-    **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), _sum),
-    "Multiply": _multiply,
-    **dict.fromkeys(("Divide", "TrueDivide"), _divide),
-    "Concatenate": _concatenate,
-    **dict.fromkeys(("Mean", "Max"), _reduce),
-    **dict.fromkeys(_NONLINEAR_OPERATIONS, _same),
+    **dict.fromkeys((*elementwise.LINEAR_FUNCTIONS, *elementwise.BENT_FUNCTIONS), elementwise.function),
+    **dict.fromkeys(elementwise.SUMS, elementwise.total),
+    **dict.fromkeys(elementwise.PRODUCTS, elementwise.product),
+    **dict.fromkeys(elementwise.OTHER_MERGES, elementwise.selection),
+    "Concatenate": shapes.concatenate,
+    "Stack": shapes.stack,
+    "Reshape": shapes.reshape("newshape"),
+    **dict.fromkeys(("Transpose", "Swapaxes", "Moveaxis", "ExpandDims", "Squeeze"), shapes.moved),
+    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var"), shapes.reduction),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), shapes.over_positions),
+    **dict.fromkeys(
+        ("MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Resize"), on_last_axis(shapes.pooling)
+    ),
+    "Pad": shapes.pad,
+    "Repeat": shapes.repeat,
+    "Tile": shapes.tile,
+    "Flip": shapes.flip,
+    "Glu": shapes.gated_half,
+    "Split": slices.split,
+    "Unstack": slices.unstack,
+    "Slice": slices.box,
+    "GetItem": slices.item,
 }
-
-# A depthwise convolution mixes no channels, so it is no bottleneck: what enters it activated leaves it so.
-_LINEAR = (
-    *(layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose, layers.SeparableConv2D, layers.Dense),
-    *(layers.Add, layers.Subtract, layers.Average),
-)
-_NONLINEAR = (layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU)

@@ -6,33 +6,50 @@ they index (`own`) and which can never be pruned (`fix`, `block`, `stream`).
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
+from ofar_tf.pruning.lineage import Lineage
+
 Ids = np.ndarray
+Setting = str | int
+
+STREAM = "it is part of the residual stream"
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
-    """What is known of a tensor while the graph is traced.
+class Flow:
+    """Channels of one output of a layer.
 
     Attributes:
-        ids: int64 `[C]`, the identity of each entry of the tensor's last axis.
-        shape: The tensor's static shape, `None` where unknown.
-        activated: Whether a non-linearity was applied since the last kernel or sum.
-        path: The channels the tensor was made from since the last sum, its own included, by (first, how many).
+        ids: int64 `[C]`, the identity at each index of the axis.
+        axis: The axis of the output that holds them, counted from the last, which is -1.
     """
 
     ids: Ids
-    shape: tuple[int | None, ...]
-    activated: bool
-    path: dict[tuple[int, int], Ids] = field(default_factory=dict)
+    axis: int = -1
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", {**self.path, (int(self.ids[0]), len(self.ids)): self.ids})
+
+@dataclass(frozen=True, eq=False)
+class Channels(Flow):
+    """What is known of a tensor while the graph is traced: all its axes but one hold no channels.
+
+    Attributes:
+        shape: The tensor's static shape, `None` where unknown.
+        activated: Whether a non-linearity was applied since the last kernel.
+        dropped: float `[values]`: what dropped channels may be here when weights are only masked, as samples. Right
+            behind a kernel it is zero.
+        lineage: The tensors that this one was made from, by number in the order of the graph.
+    """
+
+    shape: tuple[int | None, ...] = ()
+    activated: bool = False
+    dropped: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    lineage: Lineage = field(default_factory=dict)
 
 
 @dataclass
@@ -43,21 +60,29 @@ class Propagation:
         count: How many identities exist.
         ties: Pairs of equally long runs of identities that are the same channels.
         owners: The identities along an axis of a weight, by (id of the variable, axis).
-        widths: The identities that a layer's configuration counts, by id of the layer.
+        stated: The settings and arguments of an operation that state numbers of channels, by its id: see `state`.
         fixed: Channels that must stay, each with the reason.
         blocked: Channels that stay only because of a layer the library cannot follow, each with the reason.
         stream: Channels of the residual stream.
+        reads: Channels that kernels read, each with whether a non-linearity was applied since the last kernel.
+        notes: What was found out about channels on the way, for people to read.
         gammas: The ids of the BatchNorm scales, which rank channels.
+        unscaled: The ids of a weight of each BatchNorm without a scale: what feeds it ranks its channels.
+        feeders: The (id of the kernel, axis) that channels come out of.
     """
 
     count: int = 0
     ties: list[tuple[Ids, Ids]] = field(default_factory=list)
     owners: dict[tuple[int, int], Ids] = field(default_factory=dict)
-    widths: dict[int, Ids] = field(default_factory=dict)
+    stated: dict[int, dict[Setting, Any]] = field(default_factory=dict)
     fixed: list[tuple[Ids, str]] = field(default_factory=list)
     blocked: list[tuple[Ids, str]] = field(default_factory=list)
     stream: list[Ids] = field(default_factory=list)
+    reads: list[tuple[Ids, bool]] = field(default_factory=list)
+    notes: list[tuple[Ids, str]] = field(default_factory=list)
     gammas: set[int] = field(default_factory=set)
+    unscaled: set[int] = field(default_factory=set)
+    feeders: set[tuple[int, int]] = field(default_factory=set)
 
     def new(self, size: int) -> Ids:
         """Returns `size` identities never used before."""
@@ -82,9 +107,26 @@ class Propagation:
             self.tie(self.owners[key], ids)
         return self.owners[key]
 
-    def set_width(self, layer: Any, ids: Ids) -> None:
-        """Declares that a weightless layer's configuration states the number of these channels, in all its calls."""
-        self.tie(self.widths.setdefault(id(layer), ids), ids)
+    def feed(self, variable: keras.Variable, axis: int, ids: Ids | None = None) -> Ids:
+        """Declares what `own` does, and that the axis is that of the channels which come out of the kernel."""
+        self.feeders.add((id(variable), axis % len(variable.shape)))
+        return self.own(variable, axis, ids)
+
+    def state(self, operation: Any, setting: Setting, value: Any) -> None:
+        """Declares that a setting or an argument of an operation states numbers of channels.
+
+        Args:
+            operation: The layer or operation. All its calls must state the same channels: they are tied.
+            setting: The name of the entry of its configuration, or the position of the argument of its call.
+            value: The setting with identities in the place of each number that counts channels.
+        """
+        first = self.stated.setdefault(id(operation), {}).setdefault(setting, value)
+        for one, other in zip(counted(first), counted(value), strict=True):
+            self.tie(one, other)
+
+    def note(self, ids: Ids, text: str) -> None:
+        """Keeps something that explains how these channels were judged."""
+        self.notes.append((ids, text))
 
     def fix(self, ids: Ids, reason: str) -> None:
         """Declares channels that must never be pruned by the nature of the network."""
@@ -120,9 +162,42 @@ class Propagation:
 
     def reasons(self, merged: Ids, *, prune_residual_stream: bool) -> dict[int, str]:
         """Maps each merged channel that must stay to the reason; what the network itself asks for comes first."""
-        stream = [] if prune_residual_stream else [(ids, "it is part of the residual stream") for ids in self.stream]
+        stream = [] if prune_residual_stream else [*self.stream, *self._bottlenecks(merged)]
         reasons: dict[int, str] = {}
-        for ids, reason in [*self.fixed, *stream, *self.blocked]:
+        for ids, reason in [*self.fixed, *((ids, STREAM) for ids in stream), *self.blocked]:
             for channel in np.unique(merged[ids]):
                 reasons.setdefault(int(channel), reason)
         return reasons
+
+    def _bottlenecks(self, merged: Ids) -> list[Ids]:
+        """Finds what every kernel reads without a non-linearity before it: what residual blocks hand to each other.
+
+        Such linear bottlenecks (MobileNetV2) form the residual stream together with the sums (DESIGN D10). What a gate
+        reads early and the next kernel late is none.
+        """
+        bent = [merged[ids] for ids, activated in self.reads if activated]
+        elsewhere = np.unique(np.concatenate(bent)) if bent else np.zeros(0, int)
+        return [ids[~np.isin(merged[ids], elsewhere)] for ids, activated in self.reads if not activated]
+
+
+def counted(value: Any) -> list[Ids]:
+    """Lists the identities in a setting that `Propagation.state` was given."""
+    found: list[Ids] = []
+    map_counted(value, found.append)
+    return found
+
+
+def map_counted(value: Any, function: Callable[[Ids], Any]) -> Any:
+    """Returns a setting of `Propagation.state` with what a function makes of its identities.
+
+    Args:
+        value: Nested tuples, lists and slices of identities and of whatever else settings hold.
+        function: Gets each array of identities.
+    """
+    if isinstance(value, np.ndarray):
+        return function(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)(map_counted(entry, function) for entry in value)
+    if isinstance(value, slice):
+        return slice(*(map_counted(entry, function) for entry in (value.start, value.stop, value.step)))
+    return value

@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.data.size import Resolution, Size
 from ofar_tf.models.functional_graph import flat_layers, is_functional
 from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import input_layers, square_shape
+from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.narrowing import flat_operations, narrowed
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 
 # The entry of a layer's configuration that says how many channels it makes.
@@ -34,7 +36,7 @@ def build_subnet(
     groups: ChannelGroups,
     mask: ChannelMask,
     *,
-    resolution: int | None = None,
+    resolution: Resolution | None = None,
     trainable_copy: bool = False,
     dtype_policy: str = "float32",
 ) -> keras.Model:
@@ -44,7 +46,7 @@ def build_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
         trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
             for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
@@ -59,10 +61,16 @@ def build_subnet(
     keep = np.append(mask.keep, True)
     layers_and_channels = zip(flat_layers(supernet), groups.layer_outputs, strict=True)
     widths = {id(layer): int(keep[ids].sum()) for layer, ids in layers_and_channels if ids is not None}
-    narrower = _Narrower(widths, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
+    settings = {
+        id(operation): {name: narrowed(value, keep) for name, value in stated.items()}
+        for operation, stated in zip(flat_operations(supernet), groups.settings, strict=True)
+    }
+    narrower = _Narrower(widths, settings, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
     with default_policy("float32"):
         inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
-        subnet = keras.models.clone_model(supernet, input_tensors=inputs, clone_function=narrower.clone)
+        subnet = keras.models.clone_model(
+            supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
+        )
     _copy_normalization(supernet, subnet)
     for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
         narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.
@@ -72,21 +80,38 @@ def build_subnet(
 class _Narrower:
     """Makes the narrow copy of each layer, once for layers that are shared, also between nested models."""
 
-    def __init__(self, widths: Mapping[int, int], *, trainable_copy: bool, dtype_policy: str):
-        self._widths = widths
+    def __init__(
+        self,
+        widths: Mapping[int, int],
+        settings: Mapping[int, Mapping[str | int, Any]],
+        *,
+        trainable_copy: bool,
+        dtype_policy: str,
+    ):
+        self._widths, self._settings = widths, settings
         self._dtype_policy = dtype_policy
         self._trainable_copy = trainable_copy
         self._clones: dict[int, Any] = {}
+        self._arguments: dict[int, dict[int, Any]] = {}
 
     def clone(self, layer: Any) -> Any:
         if id(layer) not in self._clones:
             self._clones[id(layer)] = self._nested(layer) if is_functional(layer) else self._layer(layer)
         return self._clones[id(layer)]
 
+    def call(self, clone: Any, *args: Any, **kwargs: Any) -> Any:
+        """Calls a copy that `clone` made, with narrower arguments where they count channels."""
+        arguments = list(args)
+        for position, value in self._arguments.get(id(clone), {}).items():
+            arguments[position] = value
+        return clone(*arguments, **kwargs)
+
     def _layer(self, layer: Any) -> Any:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
+        stated = self._settings.get(id(layer), {})
+        config |= {name: value for name, value in stated.items() if isinstance(name, str)}
         policy = self._policy(layer)
         if policy != _own_policy(layer):
             config = with_policy(config, policy)
@@ -94,7 +119,9 @@ class _Narrower:
         if self._trainable_copy and kind is keras.layers.BatchNormalization:
             kind = FusedBatchNormalization
         with default_policy(policy):  # What the layer holds is told nothing else.
-            return kind.from_config(config)
+            clone = kind.from_config(config)
+        self._arguments[id(clone)] = {place: value for place, value in stated.items() if isinstance(place, int)}
+        return clone
 
     def _policy(self, layer: Any) -> str:
         if self._dtype_policy != "float32" and not isinstance(layer, _EXACT):
@@ -106,11 +133,11 @@ class _Narrower:
             return keras.Sequential([self.clone(layer) for layer in model.layers], name=model.name)
         inputs = [self._input(layer, tensor) for layer, tensor in zip(input_layers(model), model.inputs, strict=True)]
         inputs = keras.tree.pack_sequence_as(model.input, inputs)
-        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone)
+        return keras.models.clone_model(model, input_tensors=inputs, clone_function=self.clone, call_function=self.call)
 
     def _input(self, layer: Any, tensor: Any) -> Any:
-        width = self._widths.get(id(layer), tensor.shape[-1])
-        return keras.Input(batch_shape=(*tensor.shape[:-1], width), dtype=tensor.dtype, name=layer.name)
+        shape = self._settings.get(id(layer), {}).get("batch_shape", tensor.shape)
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=layer.name)
 
 
 def _own_policy(layer: Any) -> str:
@@ -129,8 +156,6 @@ def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> No
         config[_WIDTH[type(layer)]] = width
     if type(layer) in _GROUPED and layer.groups > 1 and layer.kernel.shape[-2] == 1:
         config["groups"] = layer.groups * width // layer.filters  # As many as channels: a depthwise convolution.
-    if isinstance(layer, keras.layers.Reshape) and layer.target_shape[-1] != -1:
-        config["target_shape"] = (*layer.target_shape[:-1], width)
 
 
 def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
@@ -141,11 +166,11 @@ def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:
             narrow.finalize_state()
 
 
-def _input_like(tensor: Any, resolution: int | None) -> Any:
+def _input_like(tensor: Any, resolution: Resolution | None) -> Any:
     shape, dtype = tensor.shape, _at_least_single(tensor.dtype)
     if resolution is None or len(shape) != 4:
         return keras.Input(batch_shape=shape, dtype=dtype, name=tensor.name)
-    return keras.Input(square_shape(tensor, resolution)[1:], dtype=dtype, name=tensor.name)
+    return keras.Input(image_shape(tensor, Size.of(resolution))[1:], dtype=dtype, name=tensor.name)
 
 
 def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGroups, mask: ChannelMask) -> None:
@@ -162,7 +187,7 @@ def copy_weights(supernet: keras.Model, subnet: keras.Model, groups: ChannelGrou
 
 
 def extract_subnet(
-    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: int | None = None
+    supernet: keras.Model, groups: ChannelGroups, mask: ChannelMask, *, resolution: Resolution | None = None
 ) -> keras.Model:
     """Builds the subnet of a mask and copies its weights.
 
@@ -170,7 +195,7 @@ def extract_subnet(
         supernet: The functional model the groups were found in.
         groups: Its channel groups.
         mask: The channels kept.
-        resolution: Fixes height and width of the input, in pixels; by default they stay as in the supernet.
+        resolution: Fixes height and width of the input; by default they stay as in the supernet.
 
     Returns:
         A functional model with weights of its own.

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.files.json_values import read_json
+from ofar_tf.run.flagfile import quoted
 from ofar_tf.run.settings import format_setting
 from ofar_tf.run.train_config import TrainConfig
 
@@ -24,11 +26,12 @@ def read_config(path: Path) -> TrainConfig:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored: dict[str, Any] = read_json(path)
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
         return TrainConfig(**values)
     except (TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"Expected the configuration of a run in {path}. Received: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Expected the configuration of a run in {path}. Received: {reason:.300}") from error
 
 
 def to_flagfile(config: TrainConfig) -> str:
@@ -39,7 +42,7 @@ def to_flagfile(config: TrainConfig) -> str:
         if isinstance(value, bool):
             lines.append(f"--{field.name}" if value else f"--no{field.name}")
         elif field.name != "run_dir":
-            lines.append(f"--{field.name}={format_setting(value) or ''}")
+            lines.append(f"--{field.name}={quoted(format_setting(value) or '')}")
     return "\n".join(lines) + "\n"
 
 

@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,36 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Returns the commit of the checkout this package runs from, `None` if it is installed otherwise."""
-    package = Path(__file__).parent
+    """Returns the commit of the checkout this package runs from, `None` if it is installed otherwise.
+
+    An environment in the folder of another project, `project/.venv`, lies in that project's repository, whose commit
+    says nothing of this package.
+    """
+    here = Path(__file__).resolve()
+    root = _git(here.parent, "rev-parse", "--show-toplevel")
+    if not root or not _is_ours(Path(root)) or not _git(here.parent, "ls-files", "--", here.name):
+        return None
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Returns what a git command prints; `None` where there is no git, no repository, or nothing to print."""
+    # Variables such as GIT_DIR, which hooks have set, name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        arguments = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40"]
-        found = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     except OSError:
         return None
-    return found.stdout.strip() or None
+    return ended.stdout.strip() or None if ended.returncode == 0 else None
+
+
+def _is_ours(root: Path) -> bool:
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        return bool(project["project"]["name"] == PACKAGES[0])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def note_session(path: Path) -> None:
@@ -50,6 +74,6 @@ def _sessions(path: Path) -> list[Any]:
     """Reads the starts noted so far. They are for people: a damaged list is begun anew, and stops no run."""
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return noted if isinstance(noted, list) else []

@@ -1,6 +1,6 @@
 """A configuration brought to life: its data, its supernet and its trainer."""
 
-from collections.abc import Sequence
+import dataclasses
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import tensorflow as tf
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import as_supernet, read_file
 from ofar_tf.pruning.budgets import Budget
@@ -20,10 +21,16 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
+from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.task import Task
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.search_execution import faster_execution
+from ofar_tf.training.step_spec import StepSpec
 
 
 class Experiment:
@@ -44,6 +51,7 @@ class Experiment:
         groups: Path | None = None,
         distribution: Distribution | None = None,
     ):
+        use_standard_keras()
         self.config = config.resolved()
         self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
@@ -70,12 +78,31 @@ class Experiment:
         if self.config.eval_split:
             return self.config.eval_split
         for name in ("validation", "test", "val"):
-            if name in self.dataset.split_sizes:
+            if name in self.dataset.splits:
                 return name
         raise ValueError(
             f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
-            f"{', '.join(self.dataset.split_sizes)} of {self.dataset.name}."
+            f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
+
+    @property
+    def selection_split(self) -> str | None:
+        """The split that choices are made on; None where they are made on the evaluation split."""
+        return self.config.selection_split
+
+    def check_splits(self) -> None:
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
+
+        Raises:
+            ValueError: If they do, or there is no such split.
+        """
+        selection = {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """What a user should know of the images of the run, a sentence each."""
+        return data.split_notes(self.dataset, train_split=self.config.train_split, eval_split=self.eval_split)
 
     @cached_property
     def group_choices(self) -> GroupChoices:
@@ -106,12 +133,75 @@ class Experiment:
                 classes=len(self.dataset.class_names),
                 width_multiplier=config.width_multiplier,
                 small_images=config.small_images,
+                pretrained=config.pretrained,
+                download=config.download,
+                new_head=config.new_head,
+                dropout=config.dropout,
+                say=print if self.distribution.writes else lambda _: None,
             )
         lists = ("resolutions", "search_resolutions", "training_resolutions")
         models.check_resolutions(supernet, {f"--{name}": getattr(config, name) for name in lists})
         if config.initial_weights:
             _load_initial_weights(supernet, config.initial_weights)
         return supernet
+
+    @cached_property
+    def task(self) -> Task:
+        """What the networks learn, and how they are judged."""
+        config = self.config
+        return Classification(
+            classes=len(self.dataset.class_names),
+            divergence=config.distillation_divergence,
+            label_smoothing=config.label_smoothing,
+            student_labels=config.student_labels,
+            class_weights=self._class_weights,
+        )
+
+    @property
+    def _class_weights(self) -> tuple[float, ...] | None:
+        if self.config.class_weight == "none":
+            return None
+        counts = data.count_labels(self.dataset, self.config.train_split).tolist()
+        return tuple(map(float, data.class_weights(self.config.class_weight, counts=counts)))
+
+    def pool_spec(self, supernet: keras.Model) -> PoolSpec:
+        """Says what the pool of a supernet is to be.
+
+        Raises:
+            ValueError: If a budget makes no sense.
+        """
+        config = self.config
+        return PoolSpec.of(
+            budgets=self._budgets(supernet),
+            resolutions=config.resolutions,
+            importance=str(config.importance),
+            rules=self.rules,
+            prune_residual_stream=config.prune_residual_stream,
+            excluded_groups=self.group_choices.excluded,
+            nested=config.nested,
+        )
+
+    def step_spec(self, supernet: keras.Model) -> StepSpec:
+        """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
+        config = self.config
+        settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec)}
+        settings["gamma_l1"] = self.gamma_l1
+        settings["search_execution"] = self._search_execution(supernet)
+        settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
+        return StepSpec(**settings)
+
+    @property
+    def gamma_l1(self) -> float:
+        """The L1 penalty on gammas: as given, or such that the longest search shrinks them by what is wanted."""
+        shrink = self.config.gamma_shrink
+        return self.config.gamma_l1 if shrink is None else shrink / self._shift_of_gammas
+
+    @property
+    def _shift_of_gammas(self) -> float:
+        """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
+        config = self.config
+        rate = config.search_learning_rate or config.learning_rate
+        return rate * max(1, config.epochs_of_search * self.steps_per_epoch) / (1.0 - config.momentum)
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -120,48 +210,21 @@ class Experiment:
             ValueError: If a budget cannot be met, or devices cannot share a batch equally.
         """
         self.distribution.check_batch(self.config.batch_size, parts=self.config.gradient_accumulation)
-        budgets = self._budgets(supernet)
+        pool, step = self.pool_spec(supernet), self.step_spec(supernet)
         with self.distribution.strategy.scope():
-            return self._compiled(supernet, budgets)
+            trainer = OnceForAll(supernet, pool=pool, step=step, task=self.task, seed=self.config.seed)
+            self._compile(trainer)
+            return trainer
 
-    def _compiled(self, supernet: keras.Model, budgets: Sequence[Budget]) -> OnceForAll:
+    def _compile(self, trainer: OnceForAll) -> None:
         config = self.config
-        trainer = OnceForAll(
-            supernet,
-            pruning_rates=config.pruning_rates,
-            macs_budgets=config.macs_budgets,
-            budgets=budgets,
-            resolutions=config.resolutions,
-            search_resolutions=config.search_resolutions,
-            training_resolutions=config.training_resolutions,
-            importance=str(config.importance),
-            rules=self._rules,
-            prune_residual_stream=config.prune_residual_stream,
-            excluded_groups=self.group_choices.excluded,
-            nested=config.nested,
-            gamma_l1=config.gamma_l1,
-            weight_decay=config.weight_decay,
-            search_execution=self._search_execution(supernet),
-            after_search=config.after_search,
-            networks_per_step=str(config.networks_per_step),
-            weights=str(config.weights),
-            batch_norm=str(config.batch_norm),
-            distillation=str(config.distillation),
-            divergence=config.distillation_divergence,
-            label_smoothing=config.label_smoothing,
-            clip_norm=config.clip_norm,
-            gradient_accumulation=config.gradient_accumulation,
-            networks_at_once=config.networks_at_once or (1 if _accelerated() else 2),
-            dtype_policy=config.dtype_policy,
-            jit_compile=config.jit_compile,
-            seed=config.seed,
-        )
         schedule = SearchThenDecay(
             config.learning_rate,
             search=config.search_learning_rate or config.learning_rate,
             search_steps=trainer.search_steps,
             total_steps=config.epochs * self.steps_per_epoch,
             decay=config.learning_rate_decay,
+            warmup_steps=round(config.warmup_epochs * self.steps_per_epoch),
         )
         trainer.compile(
             keras.optimizers.SGD(
@@ -171,9 +234,27 @@ class Experiment:
                 use_ema=config.ema_momentum is not None,
                 ema_momentum=config.ema_momentum or 0.0,
             ),
-            steps_per_execution=config.steps_per_execution,
+            steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
         )
-        return trainer
+
+    def notes(self, trainer: OnceForAll) -> list[str]:
+        """Returns what a user should know of a run that is about to begin, a line each."""
+        notes = []
+        if self.config.single_budget:
+            # In bytes a budget takes conversions to find, and is the only one of the pool that knows them.
+            in_bytes = [budget for budget in trainer.budgets if budget.file_bytes]
+            wanted = (in_bytes or self._given_budgets(trainer.supernet))[0].name
+            names = ", ".join(budget.name for budget in trainer.budgets)
+            notes.append(
+                f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
+                f"--only={wanted} exports it alone."
+            )
+        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in LEARNED:
+            shift = self.gamma_l1 * self._shift_of_gammas
+            notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
+        if self.config.jit_compile:
+            notes.append(f"XLA compiles {self.config.networks_to_compile} networks, each when it first runs.")
+        return notes
 
     def _search_execution(self, supernet: keras.Model) -> str:
         config = self.config
@@ -199,82 +280,113 @@ class Experiment:
         )
 
     @property
-    def _rules(self) -> MaskRules:
+    def rules(self) -> MaskRules:
+        """What every mask must respect."""
         return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
 
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
-        """The budgets of `--budgets`, in their unit."""
+        """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
         config = self.config
+        given = self._given_budgets(supernet)
+        if not config.single_budget:
+            return given
+        groups = self.find_groups(supernet)
+        return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
+
+    def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
+        config = self.config
+        if config.pruning_rates or config.macs_budgets:
+            rates, macs = config.pruning_rates, config.macs_budgets
+            return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
         if config.budget_unit == "macs" or not config.budgets:
             return [Budget(macs=count) for count in config.budgets]
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self._rules)
+        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
-    def training_batches(self, *, start_epoch: int) -> Any:
-        """Returns the endless, shuffled, augmented batches of joint training, from an epoch on, for all devices."""
-        return self.distribution.share_out(
-            lambda part: self._training_part(part, start_epoch=start_epoch), batch_size=self.config.batch_size
+    @property
+    def augmentation(self) -> data.Augmentation:
+        """How training images are varied."""
+        config = self.config
+        return data.Augmentation(
+            config.augmentation,
+            flip=config.flip,
+            crop_scale=(config.crop_scale_min, 1.0),
+            color_jitter=config.color_jitter,
+            rand_augment_layers=config.rand_augment_layers,
+            rand_augment_magnitude=config.rand_augment_magnitude,
         )
 
-    def _training_part(self, part: Part, *, start_epoch: int) -> tf.data.Dataset:
+    @property
+    def mixing(self) -> data.Mixing:
+        """How the images of a batch are mixed."""
+        config = self.config
+        classes = len(self.dataset.class_names)
+        return data.Mixing(classes, mixup_alpha=config.mixup_alpha, cutmix_alpha=config.cutmix_alpha)
+
+    def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
+        """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
+        return self.distribution.share_out(
+            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
+            batch_size=self.config.batch_size,
+        )
+
+    def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
         config = self.config
         return data.training_batches(
             self.dataset,
             config.train_split,
             batch_size=config.batch_size,
             resolution=self.resolution,
-            augmentation=config.augmentation,
-            flip=config.flip,
-            crop_scale=(config.crop_scale_min, 1.0),
-            color_jitter=config.color_jitter,
-            rand_augment_layers=config.rand_augment_layers,
-            rand_augment_magnitude=config.rand_augment_magnitude,
-            mixup_alpha=config.mixup_alpha,
-            cutmix_alpha=config.cutmix_alpha,
+            augmentation=self.augmentation,
+            mixing=self.mixing,
             seed=config.seed,
             start_epoch=start_epoch,
+            start_step=start_step,
             part=part,
         )
 
     def reading(self) -> AbstractContextManager[None]:
         """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = (self.config.train_split, self._calibration_split, self.eval_split)
-        return data.explain_damage(self.dataset, *splits)
+        splits = [self.config.train_split, self.calibration_split, self.eval_split]
+        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
 
     @property
-    def _calibration_split(self) -> str:
+    def calibration_split(self) -> str:
+        """The split that BatchNorm and quantization are calibrated on."""
         return self.config.calibration_split or self.config.train_split
 
     def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns the evaluation split, or its first images, at the largest resolution."""
         return self._plain_batches(self.eval_split, images=images)
 
+    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
+        return self._plain_batches(self.selection_split or self.eval_split, images=images)
+
     def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
         """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
-        return self._plain_batches(self._calibration_split, images=images or self.config.calibration_images)
+        return self._plain_batches(self.calibration_split, images=images or self.config.calibration_images)
+
+    @property
+    def eval_resize(self) -> int:
+        """Pixels of the shorter side before the central crop of evaluation and calibration."""
+        crops = self.config.augmentation == "random_resized_crop"
+        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
 
     def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
         config = self.config
-        default = self.resolution
-        if config.augmentation == "random_resized_crop":
-            default = round(self.resolution * 256 / 224)
         return data.evaluation_batches(
             self.dataset,
             split,
             batch_size=config.eval_batch_size,
             resolution=self.resolution,
-            resize=config.eval_resize or default,
+            resize=self.eval_resize,
             limit=images,
             part=self.distribution.part,
         )
-
-    def images_at(self, resolution: int, *, images: int) -> np.ndarray:
-        """Returns calibration images, float32 `[N, resolution, resolution, 3]`."""
-        batches = self.calibration_batches(images=images)
-        return np.concatenate([np.asarray(data.resize_batch(batch, resolution)) for batch, _ in batches])
 
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:

@@ -27,11 +27,6 @@ class ExportConfig(Settings):
         1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
     )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
-    pack_resolutions: bool = setting(
-        False,
-        "Also write the resolutions of each structure as signatures of one file, where that saves bytes: weights of 8 "
-        "bits are shared, floats are not. For LiteRT; MediaPipe takes no such files.",
-    )
     description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")
     model_version: str = setting("1", "Your version of the files; each file holds it.")
     license: str = setting("Not stated", "The terms under which others may use the files; each file holds them.")

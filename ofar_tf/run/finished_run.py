@@ -1,17 +1,18 @@
 """A finished run, read back from its directory: what evaluation and export start from."""
 
 import hashlib
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
+import tensorflow as tf
 
-from ofar_tf._version import __version__
-from ofar_tf.data import resize_batch
+from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, read_evaluation, write_evaluation
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_model import read_file
@@ -19,9 +20,15 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.run.config_file import read_config
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_facts import RunFacts, read_facts, require_same_classes
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.text.command_line import command_line
+
+# Written into every origin. It changes if something else is digested, not with each version: equal runs have equal
+# origins whichever version reads them.
+_ORIGIN_FORMAT = "0.1.0"
 
 
 class FinishedRun:
@@ -51,12 +58,21 @@ class FinishedRun:
         if not self.run_dir.supernet.exists():
             raise FileNotFoundError(
                 f"Expected a finished run. Received: {run_dir}, whose training has not ended; repeat its command: "
-                f"python -m ofar_tf.train --flagfile={self.run_dir.flagfile} --run_dir={run_dir}."
+                f"{command_line('train', flagfile=self.run_dir.flagfile, run_dir=run_dir)}"
             )
         self.run_dir.check_seal()
+        self.facts: RunFacts | None = read_facts(self.run_dir.facts)
         groups = self.run_dir.groups if self.config.groups else None
         self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups, distribution=distribution)
+        self._check_data()
+        if self.facts is not None:
+            self.facts.user_modules.load()
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
+        if self.supernet.output_shape != (None, len(self.class_names)):
+            raise ValueError(
+                f"Expected a network with {len(self.class_names)} outputs, one for each class of the run, in "
+                f"{self.run_dir.supernet}. Received: the output shape {self.supernet.output_shape}."
+            )
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         config = self.experiment.config
@@ -67,8 +83,32 @@ class FinishedRun:
         )
         self.weights.load(self.run_dir.own_weights)
         self._eval_images = eval_images
-        # Touched here so that a missing data set is found before any work.
-        self.experiment.eval_split  # noqa: B018
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that the run was trained on, in the order of the logits."""
+        return self.facts.data.class_names if self.facts is not None else self.run_dir.class_names()
+
+    @property
+    def measuring(self) -> str:
+        """Says in a line what measuring the pool means."""
+        experiment = self.experiment
+        images = self._eval_images or experiment.dataset.num_examples(experiment.eval_split)
+        return (
+            f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
+            f"{experiment.config.calibration_images:,} images, then measuring each on {images:,}."
+        )
+
+    def _check_data(self) -> None:
+        """Finds before any work whether the data set is there, and whether it is the one that the run had."""
+        dataset = self.experiment.dataset
+        for split in (self.experiment.eval_split, self.experiment.calibration_split, self.experiment.selection_split):
+            if split:
+                dataset.num_examples(split)
+        if self.facts is not None:
+            self.facts.require_same_data(dataset)
+        else:
+            require_same_classes(self.class_names, dataset)
 
     @cached_property
     def trained_pool(self) -> TrainedPool:
@@ -76,18 +116,38 @@ class FinishedRun:
         images = PoolImages(
             calibration=self.experiment.calibration_batches,
             evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
+            selection=self._selection if self.experiment.selection_split else None,
         )
-        resolutions = tuple(sorted(self.config.resolutions, reverse=True))
-        strategy = self.experiment.distribution.strategy
-        return TrainedPool(self.supernet, self.groups, self.pool, resolutions, images, self.weights, strategy)
+        return TrainedPool(
+            self.supernet,
+            self.groups,
+            self.pool,
+            tuple(sorted(map(Size.of, self.config.resolutions), reverse=True)),
+            images,
+            self.experiment.task,
+            self.weights,
+            self.experiment.distribution.strategy,
+        )
 
     @property
+    def images(self) -> FamilyImages:
+        """The run's own images, as its networks see them at any resolution."""
+        return FamilyImages.resized(
+            evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
+            training=lambda images: self.experiment.calibration_batches(images=images),
+            selection=self._selection if self.experiment.selection_split else None,
+        )
+
+    def _selection(self) -> tf.data.Dataset:
+        return self.experiment.selection_batches(images=self._eval_images)
+
+    @cached_property
     def origin(self) -> str:
         """A digest of everything the run's calibrated networks are made from."""
         config = self.config
         split = config.calibration_split or config.train_split
         parts = (
-            __version__,
+            _ORIGIN_FORMAT,
             atomic_file.sha256_of(self.run_dir.supernet),
             atomic_file.sha256_of(self.run_dir.pool),
             *(atomic_file.sha256_of(path) for path in [self.run_dir.own_weights] if path.exists()),
@@ -95,7 +155,46 @@ class FinishedRun:
         )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
-    def evaluation_batches(self, resolution: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the evaluation images at a resolution, as the networks of the run saw them."""
-        for images, labels in self.experiment.evaluation_batches(images=self._eval_images):
-            yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """What its networks were trained and are measured on, for records."""
+        experiment = self.experiment
+        selection = {"selection_split": experiment.selection_split} if experiment.selection_split else {}
+        return {
+            "name": self.config.dataset,
+            "train_split": self.config.train_split,
+            "eval_split": experiment.eval_split,
+            **selection,
+            "origin": self.origin,
+            "eval_images": self._eval_images or experiment.dataset.num_examples(experiment.eval_split),
+        }
+
+    def evaluate(self) -> PoolEvaluation:
+        """Measures every structure at every resolution; writes `subnets.csv`, and what an export need not find again.
+
+        Returns:
+            What was found.
+
+        Raises:
+            DamagedImageError: If an image cannot be read.
+            NoRoomError: If there is no room for the files.
+        """
+        evaluation = self.trained_pool.evaluate()
+        write_evaluation(self.run_dir.evaluation, evaluation, table=self.run_dir.subnets, origin=self.origin)
+        return evaluation
+
+    def evaluated(self) -> PoolEvaluation:
+        """Reads what `evaluate` wrote.
+
+        Returns:
+            What was found.
+
+        Raises:
+            FileNotFoundError: If the run was not evaluated.
+            ValueError: If the table was changed since, or belongs to another training.
+        """
+        table = self.run_dir.subnets
+        metric = self.experiment.task.metric
+        evaluation = read_evaluation(self.run_dir.evaluation, table=table, metric=metric, origin=self.origin)
+        self.trained_pool.check_costs(evaluation.rows, table=table)
+        return evaluation

@@ -30,6 +30,11 @@ class RunDir:
         return self.path / "run.flagfile"
 
     @property
+    def facts(self) -> Path:
+        """What the run was trained on and with, as it was then."""
+        return self.path / "facts.json"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine and command line."""
         return self.path / "environment.json"
@@ -78,6 +83,11 @@ class RunDir:
     def subnets(self) -> Path:
         """The accuracy of every structure at every resolution."""
         return self.path / "subnets.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """What else the evaluation found: BatchNorm statistics, and which table and training they belong to."""
+        return self.path / "evaluation.npz"
 
     @property
     def pareto(self) -> Path:
@@ -140,6 +150,20 @@ class RunDir:
                 "differs."
             )
 
+    def class_names(self) -> tuple[str, ...]:
+        """Reads `labels.txt`: the class names, in the order of the logits.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no text.
+        """
+        if not self.labels.is_file():
+            raise FileNotFoundError(f"Expected the class names of the run in {self.labels}. Received: no such file.")
+        try:
+            return tuple(self.labels.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"Expected class names in UTF-8 in {self.labels}. Received: {error.reason}.") from error
+
     def seal(self, supernet: Path) -> None:
         """Notes the checksums of a run that is about to be finished, so that damage never passes for what was trained.
 
@@ -168,7 +192,7 @@ class RunDir:
 
     @property
     def _sealed(self) -> tuple[Path, ...]:
-        return self.config, self.groups, self.pool, self.own_weights, self.supernet
+        return self.config, self.facts, self.groups, self.pool, self.own_weights, self.supernet
 
     def _holds_something_else(self) -> bool:
         if not self.path.exists():

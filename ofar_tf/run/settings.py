@@ -9,6 +9,10 @@ from typing import Any, get_args, get_origin
 
 from ofar_tf.text.quantities import parse_quantity
 
+# What is larger cannot even become a float.
+_LARGEST = 10**300
+_SPACE = 32
+
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
@@ -59,7 +63,7 @@ def _check(field: Any, value: Any) -> None:
     kind = kind_of(field)
     if get_origin(kind) is tuple:
         if not isinstance(value, tuple):
-            raise ValueError(f"Expected --{field.name} to be a tuple. Received: {value!r}.")
+            raise ValueError(f"Expected --{field.name} to be a tuple. Received: {value!r:.200}.")
         for entry in value:
             _check_entry(field, entry, kind=get_args(kind)[0])
     elif value is not None or not _is_optional(field):
@@ -67,12 +71,17 @@ def _check(field: Any, value: Any) -> None:
 
 
 def _check_entry(field: Any, value: Any, *, kind: type) -> None:
+    if isinstance(value, str) and any(ord(character) < _SPACE for character in value):
+        raise ValueError(f"Expected --{field.name} on one line, without control characters. Received: {value!r:.200}.")
     # A bool is an int to Python, and an int is as good as a float to everyone.
     if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
-        raise ValueError(f"Expected --{field.name} of type {kind.__name__}. Received: {value!r}.")
+        raise ValueError(f"Expected --{field.name} of type {kind.__name__}. Received: {value!r:.200}.")
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
-        raise ValueError(f"Expected --{field.name} to be one of {', '.join(choices)}. Received: {value!r}.")
+        raise ValueError(f"Expected --{field.name} to be one of {', '.join(choices)}. Received: {value!r:.200}.")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        # Python refuses to write numbers of more than 4,300 digits.
+        raise ValueError(f"Expected --{field.name} of at most 1e+300. Received: {value.bit_length()} bits.")
     if low is not None and not value >= low:
         raise ValueError(f"Expected --{field.name} of at least {low}. Received: {value}.")
     if high is not None and not value <= high:
@@ -109,7 +118,8 @@ def parse_setting(field: Any, text: str) -> Any:
     kind = kind_of(field)
     if not text and _is_optional(field):
         return None
-    if " #" in text:
+    # A text may hold anything; a flagfile's own comments are seen to where it is read.
+    if " #" in text and kind not in (str, tuple[str, ...]):
         raise ValueError(
             f"Expected no comment behind a value: flagfiles have them on lines of their own. "
             f"Received: --{field.name}={text}"

@@ -12,17 +12,25 @@ import tensorflow as tf
 
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
+from ofar_tf.evaluation.results_log import ResultsLog, read_results
+from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
+from ofar_tf.models.user_modules import user_modules_of
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
+from ofar_tf.run.phase_lines import PhaseLines
+from ofar_tf.run.rehearsal import rehearse
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.tasks.task import Metric
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
+from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps
 from ofar_tf.training.once_for_all import OnceForAll
-from ofar_tf.training.results_log import ResultsLog, SubnetResult, read_results
+from ofar_tf.training.preemption import Preemption
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class TrainingRun:
         model: The compiled trainer.
         search: The search callback.
         epochs_done: Epochs that an earlier start of the same run has done.
+        so_far: What the epoch after them had come to, if that start ended within it.
     """
 
     experiment: Experiment
@@ -44,12 +53,14 @@ class TrainingRun:
     model: OnceForAll
     search: MaskSearch
     epochs_done: int
+    so_far: EpochSoFar | None = None
 
     def train(self) -> None:
         """Trains to the last epoch and saves the supernet.
 
         Raises:
             DivergenceError: If a loss or a weight is no longer finite.
+            PreemptedError: If the system asked the process to end; all finished steps are saved.
             LostProcessError: If another process of the run has ended.
             DamagedImageError: If an image cannot be read.
         """
@@ -65,22 +76,32 @@ class TrainingRun:
     def _begin(self) -> None:
         distribution, config = self.experiment.distribution, self.experiment.config
         note_session(self.run_dir.environment)
+        for note in self.experiment.data_notes:
+            print(note)
         atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.dataset.class_names) + "\n")
         if distribution.replicas > 1:
             share = config.batch_size // distribution.replicas
             print(f"Batches of {config.batch_size} images, {share} on each of {distribution.replicas} devices.")
+        for note in self.experiment.notes(self.model):
+            print(note)
 
     def _fit(self, run_dir: RunDir) -> None:
         config = self.experiment.config
         shows = config.progress and self.experiment.distribution.writes
-        self.model.fit(
-            self.experiment.training_batches(start_epoch=self.epochs_done),
-            initial_epoch=self.epochs_done,
-            epochs=config.epochs,
-            steps_per_epoch=self.experiment.steps_per_epoch,
-            callbacks=self._callbacks(run_dir),
-            verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
-        )
+        start_step = self.so_far.step if self.so_far else 0
+        preemption = Preemption()
+        # The process that writes ends the run; if the others ended first, it could not.
+        preemption.something_to_lose = not self.experiment.distribution.writes
+        with preemption.noticed():
+            self.model.fit(
+                self.experiment.training_batches(start_epoch=self.epochs_done, start_step=start_step),
+                initial_epoch=self.epochs_done,
+                epochs=config.epochs,
+                steps_per_epoch=self.experiment.steps_per_epoch,
+                callbacks=self._callbacks(run_dir, preemption),
+                trusted=True,
+                verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
+            )
 
     def _end(self) -> None:
         if self.model.pool is not None:
@@ -91,22 +112,37 @@ class TrainingRun:
             self.model.supernet.save(path)
             self.run_dir.seal(path)
 
-    def _callbacks(self, run_dir: RunDir) -> list[Any]:
+    def _callbacks(self, run_dir: RunDir, preemption: Preemption) -> list[Any]:
         config, distribution = self.experiment.config, self.experiment.distribution
-        callbacks: list[Any] = [SameWeights(distribution), StopOnDivergence(), self.search]
+        steps = EpochSteps(self.experiment.steps_per_epoch, resumed=self.so_far)
+        callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
+        if distribution.writes:
+            callbacks.append(
+                PhaseLines(search_epochs=self.search.epochs, steps_per_epoch=self.experiment.steps_per_epoch)
+            )
         if config.validation_every:
             callbacks.append(
                 ResultsLog(
                     run_dir.results,
                     run_dir.curves,
+                    metric=self.model.task.metric,
                     measure=_Validation(self.experiment, self.model),
                     every=config.validation_every,
                     done=self.epochs_done,
+                    steps=steps,
                 )
             )
         if distribution.writes:
             callbacks.append(keras.callbacks.TensorBoard(run_dir.path, write_graph=False))
-            callbacks.append(SaveCheckpoint(Checkpoints(run_dir.checkpoints), self.search))
+            callbacks.append(
+                SaveCheckpoint(
+                    Checkpoints(run_dir.checkpoints),
+                    self.search,
+                    steps=steps,
+                    every_steps=config.checkpoint_steps,
+                    preemption=preemption,
+                )
+            )
         return callbacks
 
 
@@ -124,31 +160,30 @@ class _Validation:
                 ),
                 evaluation=lambda: experiment.evaluation_batches(images=images),
             ),
+            task=model.task,
             weights_of=model.weights_of,
             strategy=experiment.distribution.strategy,
         )
 
-    def __call__(self, model: OnceForAll) -> list[SubnetResult]:
+    def __call__(self, model: OnceForAll) -> list[SubnetRow]:
         resolution = model.resolutions[0]
         with model.averaged_weights():
             if model.pool is None:
                 names = [budget.name for budget in model.budgets]
-                accuracies = self._accuracy.measure_masked(model.masks, resolution=resolution)
+                measured = self._accuracy.measure_masked(model.masks, resolution=resolution)
             else:
                 names = [network.name for network in model.pool]
-                accuracies = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
+                measured = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
         return [
-            SubnetResult(
+            SubnetRow(
                 structure=name,
                 rate=mask.rate,
                 resolution=resolution,
                 macs=model.costs.macs(mask, resolution),
                 params=model.costs.params(mask),
-                top1=accuracy.top1,
-                top5=accuracy.top5,
-                images=accuracy.images,
+                scores=scores,
             )
-            for name, mask, accuracy in zip(names, model.masks, accuracies, strict=True)
+            for name, mask, scores in zip(names, model.masks, measured, strict=True)
         ]
 
 
@@ -181,29 +216,51 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
+    experiment.check_splits()
     experiment.training_batches(start_epoch=0)
     experiment.calibration_batches()
     experiment.evaluation_batches()
-    model = experiment.build_trainer(experiment.build_supernet())
+    supernet = experiment.build_supernet()
+    model = experiment.build_trainer(supernet)
+    facts = facts_of(experiment, supernet, user_modules_of(supernet, config.model))
+    if ":" in config.model or config.model.endswith(".keras"):  # Those of this package are known to work.
+        facts.user_modules.load()
+        smallest = model.derive_masks()[-1]
+        rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
-        epochs=config.search_epochs,
+        epochs=config.epochs_of_search,
         patience=config.similarity_patience,
+        window=config.similarity_window,
+        measure=config.similarity_measure,
         directory=run_dir.path if distribution.writes else None,
     )
     if distribution.writes:
-        _take(run_dir, config)
-    saved = Checkpoints(run_dir.checkpoints).latest()
-    if saved is not None:
-        restore_training(model, search, saved[1])
-    return TrainingRun(experiment, run_dir, model, search, epochs_done=saved[0] if saved else 0)
+        _take(run_dir, config, model.task.metric)
+        _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.dataset), facts, config)
+    epochs_done, state = Checkpoints(run_dir.checkpoints).latest() or (0, {})
+    if epochs_done > config.epochs:
+        raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
+    so_far = EpochSoFar.read(state)
+    if state:
+        restore_training(model, search, state)
+    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
 
 
-def _take(run_dir: RunDir, config: TrainConfig) -> None:
+def _say_what_batch_norm_sees(began: RunFacts, now: RunFacts, config: TrainConfig) -> None:
+    if began.batch_norm_parts != now.batch_norm_parts:
+        before, after = (config.batch_size // facts.batch_norm_parts for facts in (began, now))
+        print(
+            f"Note: BatchNorm normalized {before} images at a time when the run began and normalizes {after} from here "
+            "on, because other devices share a batch. That changes results a little."
+        )
+
+
+def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
     """Takes the folder of a run, and clears away what a killed start left in it."""
     run_dir.claim(config)
     if config.groups:
         run_dir.keep_groups(Path(config.groups))
     # Half of a large checkpoint may be in it.
     atomic_file.remove_unfinished(run_dir.path)
-    read_results(run_dir.results)
+    read_results(run_dir.results, metric)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class MaskSearch(keras.callbacks.Callback):
         epochs: Most epochs the search may take, at least 0. With 0, or with a criterion that does not learn, the masks
             of the untrained network are the structures.
         patience: How many times in a row a mask must be unchanged, at least 1.
+        window: With how many masks before it a mask is compared, see `MaskTracker`.
+        measure: What tau is held against, `raw` or `above_chance`, see `MaskTracker`.
         directory: Where `similarity.csv`, `similarity.png` and `pool.json` are written; nowhere by default.
 
     Raises:
@@ -45,16 +48,18 @@ class MaskSearch(keras.callbacks.Callback):
         *,
         epochs: int = 10,
         patience: int = 1,
+        window: int = 1,
+        measure: str = "raw",
         directory: str | Path | None = None,
     ):
         super().__init__()
-        # A tracker needs the model's budgets, but its numbers are checked now.
-        MaskTracker((), threshold=similarity_threshold, patience=patience)
+        self._tracker_of = partial(
+            MaskTracker, threshold=similarity_threshold, patience=patience, window=window, measure=measure
+        )
+        self._tracker_of(())  # A tracker needs the model's budgets, but its numbers are checked now.
         if epochs < 0:
             raise ValueError(f"Expected a number of search epochs of at least 0. Received: epochs={epochs}.")
-        self.similarity_threshold = similarity_threshold
         self.epochs = epochs
-        self.patience = patience
         self.directory = Path(directory) if directory is not None else None
         self.rows: list[SimilarityRow] = []
         self._tracker: MaskTracker | None = None
@@ -64,7 +69,7 @@ class MaskSearch(keras.callbacks.Callback):
         """The masks of all epochs so far."""
         if self._tracker is None:
             names = [budget.name for budget in self.model.budgets]
-            self._tracker = MaskTracker(names, threshold=self.similarity_threshold, patience=self.patience)
+            self._tracker = self._tracker_of(names)
         return self._tracker
 
     @property

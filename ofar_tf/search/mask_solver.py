@@ -7,9 +7,10 @@ import numpy as np
 
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups
-from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import CRITERIA, channel_importance
+from ofar_tf.pruning.importance import channel_importance
+from ofar_tf.search.pool_spec import PoolSpec
 
 
 @dataclass(frozen=True)
@@ -19,29 +20,14 @@ class MaskSolver:
     Attributes:
         groups: The supernet's channel groups.
         costs: Counter of their MACs.
-        budgets: What each mask may cost, the largest first.
-        resolution: The resolution at which MACs are counted, in pixels.
-        importance: Criterion that ranks channels, see `channel_importance`.
-        rules: Floor and rounding of kept channels.
-        nested: Whether a mask keeps only channels of the larger ones (DESIGN D16).
+        spec: The budgets, the criterion and the rules.
         seed: Seed of the criterion `random`.
-
-    Raises:
-        ValueError: If there is no such criterion.
     """
 
     groups: ChannelGroups
     costs: Costs
-    budgets: tuple[Budget, ...]
-    resolution: int
-    importance: str
-    rules: MaskRules
-    nested: bool
+    spec: PoolSpec
     seed: int
-
-    def __post_init__(self) -> None:
-        if self.importance not in CRITERIA:
-            raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {self.importance!r}.")
 
     def solve(self, weights: Sequence[np.ndarray], *, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
         """Ranks the channels and cuts the masks.
@@ -57,19 +43,20 @@ class MaskSolver:
         Raises:
             ValueError: If a budget cannot be met, or a gamma is not finite.
         """
+        spec = self.spec
         scores = channel_importance(
-            self.groups, weights, criterion=self.importance, resolution=self.resolution, seed=self.seed
+            self.groups, weights, criterion=spec.importance, resolution=spec.largest, seed=self.seed
         )
         return [
-            self._solve(_within(scores, frozen, index) if self.nested else scores, budget)
-            for index, budget in enumerate(self.budgets)
+            self._solve(_within(scores, frozen, index) if spec.nested else scores, budget)
+            for index, budget in enumerate(spec.budgets)
         ]
 
     def _solve(self, scores: np.ndarray, budget: Budget) -> ChannelMask:
-        masks = solve_masks(
-            self.groups, scores, [budget], resolution=self.resolution, rules=self.rules, costs=self.costs
-        )
-        return masks[0]
+        spec = self.spec
+        return solve_masks(self.groups, scores, [budget], resolution=spec.largest, rules=spec.rules, costs=self.costs)[
+            0
+        ]
 
 
 def _within(scores: np.ndarray, frozen: Sequence[ChannelMask | None], index: int) -> np.ndarray:

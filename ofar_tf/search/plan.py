@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -17,7 +18,7 @@ from ofar_tf.text.tables import table_console
 
 @dataclass(frozen=True)
 class PlannedStructure:
-    """One structure as it would be if all channels were equally important.
+    """One structure as it would be if channels stayed as important as they are before training.
 
     Attributes:
         name: Its name in files.
@@ -40,7 +41,12 @@ class PlannedStructure:
 
 
 def plan_pool(
-    groups: ChannelGroups, budgets: Sequence[Budget], *, resolutions: Sequence[int], rules: MaskRules | None = None
+    groups: ChannelGroups,
+    budgets: Sequence[Budget],
+    *,
+    resolutions: Sequence[Resolution],
+    rules: MaskRules | None = None,
+    scores: np.ndarray | None = None,
 ) -> list[PlannedStructure]:
     """Counts what each structure of a pool will cost.
 
@@ -52,6 +58,8 @@ def plan_pool(
         budgets: The budgets, the largest network first.
         resolutions: Pixels, the largest first.
         rules: Floor and rounding.
+        scores: float `[channels]`, how important each channel is by the weights that training starts from; all equally
+            by default, as fresh weights have it.
 
     Returns:
         One entry per budget.
@@ -59,13 +67,13 @@ def plan_pool(
     Raises:
         ValueError: If a budget cannot be met at the largest resolution.
     """
-    costs, equal = Costs(groups), np.zeros(groups.size)
+    costs, scores = Costs(groups), np.zeros(groups.size) if scores is None else scores
     whole = costs.macs(ChannelMask.full(groups), resolutions[0])
 
-    def mask(budget: Budget, resolution: int) -> ChannelMask:
-        return solve_masks(groups, equal, [budget], resolution=resolution, rules=rules, costs=costs)[0]
+    def mask(budget: Budget, resolution: Resolution) -> ChannelMask:
+        return solve_masks(groups, scores, [budget], resolution=resolution, rules=rules, costs=costs)[0]
 
-    def rate_at(budget: Budget, resolution: int) -> float | None:
+    def rate_at(budget: Budget, resolution: Resolution) -> float | None:
         if budget.macs is not None and budget.macs >= costs.macs(ChannelMask.full(groups), resolution):
             return 0.0
         try:
@@ -92,16 +100,23 @@ def plan_pool(
 
 
 def print_plan(
-    planned: Sequence[PlannedStructure], *, resolutions: Sequence[int], console: Console | None = None
+    planned: Sequence[PlannedStructure],
+    *,
+    resolutions: Sequence[Resolution],
+    ranked: bool = False,
+    console: Console | None = None,
 ) -> None:
     """Prints a plan: its rates side by side, and its MACs at each resolution.
 
     Args:
         planned: What `plan_pool` returned.
         resolutions: The resolutions it was made for.
+        ranked: Whether some channels counted as more important than others.
         console: Where to; standard output by default.
     """
     caption = "Before training, all channels counted as equally important."
+    if ranked:
+        caption = "Before training, channels ranked by the weights it starts from."
     if any(structure.nominal_rate is None for structure in planned):
         caption += " In brackets: the channel rate that would meet the budget at that resolution."
     table = Table(caption=caption)

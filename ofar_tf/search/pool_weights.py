@@ -9,6 +9,8 @@ import numpy as np
 
 from ofar_tf.files import atomic_file
 from ofar_tf.models.functional_graph import flat_layers
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 
 OWNERSHIPS = ("nothing", "batch_norm", "everything")
 
@@ -137,6 +139,22 @@ class PoolWeights:
         }
 
 
+def weights_of(
+    mask: ChannelMask, *, supernet: keras.Model, pool: PrunedNetworkPool | None, weights: PoolWeights | None
+) -> Sequence[Any]:
+    """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's.
+
+    Args:
+        mask: One of the pool's, or any mask where there is none.
+        supernet: The functional model.
+        pool: The structures; None while they are searched, when none has weights of its own.
+        weights: Those of the structures; None if they share the supernet's.
+    """
+    if pool is None or weights is None:
+        return supernet.weights
+    return weights.of(list(pool.masks).index(mask))
+
+
 def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
     """Copies the owned variables: position in the supernet's weights -> variable."""
     if owned == "nothing":
@@ -157,7 +175,7 @@ def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
 
 def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.load(file) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
     except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
         raise ValueError(f"Expected a readable archive in {path}. Received: {error}.") from error
@@ -165,4 +183,7 @@ def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     received = sorted((name, value.shape) for name, value in arrays.items())
     if expected != received:
         raise ValueError(f"Expected the weights of this pool in {path}. Received: those of another.")
+    for name, value in arrays.items():
+        if value.dtype != np.asarray(named[name]).dtype or not np.isfinite(value).all():
+            raise ValueError(f"Expected finite weights in {path}. Received: {name} of {value.dtype}, not all finite.")
     return arrays

@@ -1,14 +1,21 @@
 """The Pruned Network Pool (PNP): the structures that the search has frozen."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from ofar_tf.files.json_values import from_json, read_json
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 
 SCHEMA_VERSION = 1
+_ROUNDING = 1e-9
+# Structures name files.
+_NAME = re.compile(r"[a-zA-Z0-9_]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class PrunedNetwork:
     converged: bool
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"Expected a name of letters, digits and underscores. Received: {self.name!r:.80}.")
         if not 0.0 <= self.rate < 1.0:
             raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={self.rate}.")
         if self.macs < 1 or self.params < 1 or self.frozen_at_epoch < 0:
@@ -107,14 +116,44 @@ def read_pool(path: Path, groups: ChannelGroups) -> PrunedNetworkPool:
         FileNotFoundError: If there is no such file.
     """
     try:
-        content = json.loads(path.read_text())
-        version = content["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"Expected {path} of schema version {SCHEMA_VERSION}. Received: {version!r}.")
-        networks = [
-            PrunedNetwork(mask=ChannelMask.from_kept(groups.groups, entry.pop("kept")), **entry)
-            for entry in content["structures"]
-        ]
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"Expected a pruned network pool in {path}. Received: {error!r}.") from error
-    return PrunedNetworkPool(tuple(networks))
+        content = read_json(path)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version not in (None, SCHEMA_VERSION):
+            raise ValueError(f"Expected a file of schema version {SCHEMA_VERSION}. Received: {version!r:.80}.")
+        stored: _StoredPool = from_json(_StoredPool, content, where=path.name)
+        networks = [_network(each, groups, where=f"{path.name} of {each.name!r:.80}") for each in stored.structures]
+        return PrunedNetworkPool(tuple(networks))
+    except ValueError as error:
+        raise ValueError(f"Expected a pruned network pool in {path}. Received: {error}") from error
+
+
+@dataclass(frozen=True)
+class _StoredNetwork:
+    name: str
+    rate: float
+    macs: int
+    params: int
+    frozen_at_epoch: int
+    converged: bool
+    kept: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _StoredPool:
+    schema_version: int
+    structures: tuple[_StoredNetwork, ...]
+
+
+def _network(stored: _StoredNetwork, groups: ChannelGroups, *, where: str) -> PrunedNetwork:
+    kept = {
+        group: from_json(tuple[int, ...], positions, where=f"{where}: {group}")
+        for group, positions in stored.kept.items()
+    }
+    for group, positions in kept.items():
+        if any(first >= second for first, second in pairwise(positions)):
+            raise ValueError(f"Expected rising positions at {where}: {group}. Received: {list(positions)!r:.80}.")
+    mask = ChannelMask.from_kept(groups.groups, kept)
+    if abs(stored.rate - mask.rate) > _ROUNDING:
+        raise ValueError(f"Expected the rate of the mask, {mask.rate}, at {where}. Received: {stored.rate}.")
+    values = {field.name: getattr(stored, field.name) for field in fields(_StoredNetwork) if field.name != "kept"}
+    return PrunedNetwork(mask=mask, **values)

@@ -18,6 +18,12 @@ class PackageConfig(Settings):
         "Limits: max_macs, max_bytes, max_latency_ms (measured_on=DEVICE). Also precision (int8) and budget_ms: the "
         "latency above which the app steps down to a cheaper file (by default max_latency_ms, else never).",
     )
+    prefer: str = setting(
+        "size",
+        "Which of the files that fit: the smallest whose accuracy is within the noise (one standard error) of the most "
+        "accurate one, or the most accurate one itself.",
+        choices=("size", "accuracy"),
+    )
     steps_down: int = setting(1, "Cheaper files that each tier receives too.", low=0)
     pack_name: str = setting("ofar_models", "Name of the AI pack, the Gradle module that holds the files.")
     delivery: str = setting(

@@ -13,12 +13,20 @@ class SelectConfig(Settings):
     export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
     max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
     max_bytes: str | None = setting(None, "Largest file: 500K.")
-    min_top1: float | None = setting(None, "Least top-1 accuracy of the file, in [0, 1].", low=0.0, high=1.0)
+    min_top1: float | None = setting(
+        None, "Least top-1 accuracy on the images of choice, in [0, 1].", low=0.0, high=1.0
+    )
     max_latency_ms: float | None = setting(
         None, "Largest median latency, in milliseconds, on --device; by default on the slowest of all.", low=0.0
     )
     device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
     quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
+    prefer: str = setting(
+        "size",
+        "Which of the files that fit: the smallest whose accuracy is within the noise (one standard error) of the most "
+        "accurate one, or the most accurate one itself.",
+        choices=("size", "accuracy"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,1 +1,1 @@
-"""What a network learns and how it is judged."""
+"""What a network learns and how it is judged: the seam behind which classification is one task among others."""

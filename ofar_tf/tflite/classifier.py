@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from ofar_tf.text.quiet import quiet_start
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -30,6 +32,10 @@ class TensorInfo:
     zero_point: int | None = None
 
     def __post_init__(self) -> None:
+        if not _is_number_type(self.dtype):
+            raise ValueError(f"Expected a type of numbers such as float32. Received: dtype={self.dtype!r:.60}.")
+        if any(size < -1 for size in self.shape) or not self.range[0] < self.range[1]:
+            raise ValueError(f"Expected a shape and a rising range. Received: {self.shape} and {self.range}.")
         quantized = not np.issubdtype(np.dtype(self.dtype), np.floating)
         if quantized != (self.scale is not None) or quantized != (self.zero_point is not None):
             raise ValueError(
@@ -99,7 +105,8 @@ class TFLiteClassifier:
         self.input = _tensor_info(inputs[0], names=signature.get("inputs", []), real_range=(0.0, 255.0))
         self.output = _tensor_info(outputs[0], names=signature.get("outputs", []), real_range=(0.0, 1.0))
         if allocate:
-            self._interpreter.allocate_tensors()
+            with quiet_start():  # XNNPACK says that it is there.
+                self._interpreter.allocate_tensors()
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Runs the file on images, one after the other.
@@ -119,6 +126,13 @@ class TFLiteClassifier:
         self._interpreter.set_tensor(source, image)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(target)[0]
+
+
+def _is_number_type(name: str) -> bool:
+    try:
+        return np.dtype(name).name == name and np.dtype(name).kind in "fiu"
+    except (TypeError, ValueError, SyntaxError):  # What NumPy says to names that it does not know.
+        return False
 
 
 def _tensor_info(details: dict[str, Any], *, names: list[str], real_range: tuple[float, float]) -> TensorInfo:

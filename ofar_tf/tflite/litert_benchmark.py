@@ -1,4 +1,4 @@
-"""Runs `litert-benchmark`: `python -m ofar_tf.tflite.litert_benchmark FILE THREADS SECONDS RESULT.json`.
+"""Runs `litert-benchmark`: `python -m ofar_tf.tflite.litert_benchmark THREADS SECONDS RESULT.jsonl FILE...`.
 
 The program itself gives the median and the 95th percentile, rounded to 0.01 ms, which may be a tenth of what a small
 network takes. This module runs it as it is and keeps the durations that it hands to its own percentiles. It changes the
@@ -19,23 +19,30 @@ _percentile = program.percentile
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the benchmark, first briefly, to see how many runs fill the time.
+    """Times files one after the other, each first briefly, to see how many runs fill the time.
 
     Args:
-        arguments: The file, how many threads, about how many seconds, and where the figures go.
+        arguments: How many threads, about how many seconds a file, where the figures go, and the files.
 
     Returns:
-        The exit status: 0 where the figures were written; otherwise 1, with the reason as the only line of output.
+        The exit status, 0. Each file has a line in the result, in its order: its figures, or `error` with the reason. A
+        file that ends the process has none.
     """
-    path, threads, seconds, result = arguments
+    threads, seconds, result, *paths = arguments
+    with Path(result).open("w", encoding="utf-8") as lines:
+        for path in paths:
+            lines.write(json.dumps(_time(path, threads=threads, seconds=float(seconds))) + "\n")
+            lines.flush()
+    return 0
+
+
+def _time(path: str, *, threads: str, seconds: float) -> dict[str, float | str]:
     try:
         trial = _durations(path, threads=threads, runs=_TRIAL)
-        runs = min(_MOST, max(_FEWEST, int(1000 * float(seconds) / trial[_TRIAL // 2])))
-        Path(result).write_text(json.dumps(figures(_durations(path, threads=threads, runs=runs))), encoding="utf-8")
+        runs = min(_MOST, max(_FEWEST, int(1000 * seconds / trial[_TRIAL // 2])))
+        return {**figures(_durations(path, threads=threads, runs=runs))}
     except (Exception, SystemExit) as error:  # The program leaves by itself where it dislikes a file.
-        print(" ".join(f"{type(error).__name__}: {error}".split()))
-        return 1
-    return 0
+        return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
 
 
 def figures(durations: Sequence[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a killed run continues from: one file per epoch, whole or absent."""
+"""What a killed run continues from: a file after each epoch, and within one where it is asked for; whole or absent."""
 
 import hashlib
 import re
@@ -12,8 +12,13 @@ from ofar_tf.files import atomic_file
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.once_for_all import OnceForAll
 
-_NAME = re.compile(r"epoch_(\d{5,})\.npz")
+_NAME = re.compile(r"epoch_(\d{5,})(?:_step_(\d{8,}))?\.npz", re.ASCII)
 _DIGEST = "sha256"
+WHEN = "when"
+"""The array that says when a checkpoint was written; int64 `[2]`, a `Moment`."""
+
+Moment = tuple[int, int]
+"""How far a run has come: whole epochs done, and steps done of the next."""
 
 
 class Checkpoints:
@@ -36,17 +41,19 @@ class Checkpoints:
         self.directory = directory
         self.keep = keep
 
-    def save(self, epoch: int, state: Mapping[str, np.ndarray]) -> None:
-        """Writes the state after an epoch and removes the checkpoints that are too old.
+    def save(self, epoch: int, state: Mapping[str, np.ndarray], *, step: int = 0) -> None:
+        """Writes the state of a run and removes the checkpoints that are too old.
 
         Args:
             epoch: How many epochs are done.
             state: Arrays by name, of NumPy's own dtypes.
+            step: How many steps of the next epoch are done; 0 where the epoch has just ended.
 
         Raises:
             NoRoomError: If there is no room for it; the older checkpoints are kept.
         """
-        with atomic_file.replacing(self.directory / f"epoch_{epoch:05d}.npz") as path:
+        name = f"epoch_{epoch:05d}_step_{step:08d}.npz" if step else f"epoch_{epoch:05d}.npz"
+        with atomic_file.replacing(self.directory / name) as path:
             np.savez(path, allow_pickle=False, **state, **{_DIGEST: _digest(state)})
         files = self._files()
         for old in sorted(files)[: -self.keep]:
@@ -59,11 +66,11 @@ class Checkpoints:
             ValueError: If there are checkpoints and all are damaged.
         """
         files = self._files()
-        for epoch in sorted(files, reverse=True):
+        for moment in sorted(files, reverse=True):
             try:
-                return epoch, _read(files[epoch])
+                return moment[0], _read(files[moment], moment)
             except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
-                print(f"Warning: {files[epoch]} is damaged ({error}); trying the one before.")
+                print(f"Warning: {files[moment]} is damaged ({error}); trying the one before.")
         if files:
             raise ValueError(
                 f"Expected a readable checkpoint in {self.directory}. Received: damaged ones only; remove the folder "
@@ -71,16 +78,20 @@ class Checkpoints:
             )
         return None
 
-    def _files(self) -> dict[int, Path]:
+    def _files(self) -> dict[Moment, Path]:
         paths = self.directory.glob("epoch_*.npz") if self.directory.is_dir() else ()
-        return {int(match[1]): path for path in paths if (match := _NAME.fullmatch(path.name))}
+        matches = [(path, match) for path in paths if (match := _NAME.fullmatch(path.name))]
+        return {(int(match[1]), int(match[2] or 0)): path for path, match in matches}
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file, np.load(file) as archive:
+def _read(path: Path, moment: Moment) -> dict[str, np.ndarray]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         state = dict(archive)
     if not np.array_equal(state.pop(_DIGEST), _digest(state)):
         raise ValueError(f"its {_DIGEST} differs")
+    # Checkpoints of version 0.1.0 do not say when they were written.
+    if not np.array_equal(state.get(WHEN, moment), moment):
+        raise ValueError("its name is that of another moment")
     return state
 
 
@@ -95,7 +106,7 @@ def _digest(state: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def training_state(model: OnceForAll, search: MaskSearch) -> dict[str, np.ndarray]:
-    """Gathers all that a run's future depends on, besides its configuration and the epoch.
+    """Gathers all that a run's future depends on, besides its configuration and the moment.
 
     Args:
         model: The trainer, compiled.
@@ -104,7 +115,7 @@ def training_state(model: OnceForAll, search: MaskSearch) -> dict[str, np.ndarra
     Returns:
         Arrays by name, for `Checkpoints.save` and `restore_training`.
     """
-    values = {name: np.asarray(variable) for name, variable in _variables(model).items()}
+    values = {name: np.asarray(variable) for name, variable in saved_variables(model).items()}
     return {**values, "search/masks": search.state()}
 
 
@@ -119,21 +130,40 @@ def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, 
     Raises:
         ValueError: If the state is that of another model; then nothing was changed.
     """
-    variables = _variables(model)
+    variables = saved_variables(model)
     for name, variable in variables.items():
-        if name not in state or state[name].shape != tuple(variable.shape):
+        shape = tuple(variable.shape)
+        if name not in state or state[name].shape != shape:
             raise ValueError(
-                f"Expected a checkpoint of this model, with {variable.path} of shape {tuple(variable.shape)}. "
+                f"Expected a checkpoint of this model, with {variable.path} of shape {shape}. "
                 f"Received: {state[name].shape if name in state else 'none'}."
             )
+        if state[name].dtype != np.asarray(variable).dtype:
+            raise ValueError(
+                f"Expected a checkpoint of this model, with {variable.path} of type {np.asarray(variable).dtype}. "
+                f"Received: {state[name].dtype}."
+            )
     search.set_model(model)
-    search.restore(state["search/masks"])
+    search.restore(_masks_in(state, model, search))
     # Last, because freezing the structures again sets the step at which the search ended to the present one.
     for name, variable in variables.items():
         variable.assign(state[name])
 
 
-def _variables(model: OnceForAll) -> dict[str, Any]:
+def _masks_in(state: Mapping[str, np.ndarray], model: OnceForAll, search: MaskSearch) -> np.ndarray:
+    masks = state.get("search/masks", np.zeros(0))
+    # Where there is nothing to search for, the masks of the untrained network are one epoch.
+    epochs, expected = max(search.epochs, 1), (len(model.budgets), model.groups.size)
+    if masks.dtype != bool or masks.ndim != 3 or masks.shape[1:] != expected or len(masks) > epochs:
+        raise ValueError(
+            f"Expected a checkpoint with the masks of at most {epochs} epochs, [epochs, {expected[0]}, {expected[1]}]. "
+            f"Received: {masks.dtype} {list(masks.shape)}."
+        )
+    return masks
+
+
+def saved_variables(model: OnceForAll) -> dict[str, Any]:
+    """Returns every variable of a trainer that a checkpoint holds, by its name there."""
     weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
     own = {f"own_weights/{index}": weight for index, weight in enumerate(model.pool_weights.own)}
     slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
+from ofar_tf.data.size import Size
 from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -16,7 +17,7 @@ from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import Slices, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.search.pool_weights import PoolWeights
-from ofar_tf.training.distillation import Loss
+from ofar_tf.tasks.task import Nest, Task
 
 # Takes the position of a weight, and its value or gradient.
 View = Callable[[int, Any], tf.Tensor]
@@ -30,13 +31,13 @@ class NetworkPass:
 
     Attributes:
         loss: Scalar float32.
-        probabilities: float32 `[B, K]`, what another network may learn from.
+        lesson: What another network may learn from it, see `Task.lesson`.
         gradients: One tensor per trainable variable of the supernet, of its full shape, times the loss scale; or what
             was made of them.
     """
 
     loss: tf.Tensor
-    probabilities: tf.Tensor
+    lesson: Nest
     gradients: Sequence[tf.Tensor]
 
 
@@ -51,10 +52,10 @@ class NetworkFunctions:
     Args:
         supernet: The functional model whose variables are trained.
         groups: Its channel groups.
-        loss: Loss of (target probabilities, logits, whether the target are labels).
+        task: What the networks learn.
         seed: Seed of dropout and other random layers.
         dtype_policy: Number formats of the passes, see `build_subnet`. Losses and gradients are float32.
-        compiled_for: The resolutions that XLA compiles networks for; none to leave it to TensorFlow.
+        compiled_for: The sizes that XLA compiles networks for; none to leave it to TensorFlow.
     """
 
     def __init__(
@@ -62,17 +63,18 @@ class NetworkFunctions:
         supernet: keras.Model,
         groups: ChannelGroups,
         *,
-        loss: Loss,
+        task: Task,
         seed: int = 0,
         dtype_policy: str = "float32",
-        compiled_for: Sequence[int] = (),
+        compiled_for: Sequence[Size] = (),
     ):
         self._supernet = supernet
         self._groups = groups
-        self._loss = loss
+        self._task = task
         self._seed = seed
         self._dtype_policy = dtype_policy
         self._compiled_for = tuple(compiled_for)
+        self._lesson_form: Nest = None
         self._branches: list[Any] = []
         self._slices: dict[Any, Any] = {}
         self._gates: Any = None
@@ -99,7 +101,7 @@ class NetworkFunctions:
             # Masking is its own adjoint.
             return self._pass(network, self._supernet.weights, masked, masked, *arguments)
 
-        self._gates, self._branches = gates, [self._traced(run, tf.TensorSpec([], tf.int32))]
+        self._gates, self._branches = gates, [self._traced(run)]
 
     def use_slices(self, masks: Sequence[ChannelMask], weights: PoolWeights | None = None) -> None:
         """Runs compact networks, one traced function per structure. Those that ran before keep their trace.
@@ -123,16 +125,19 @@ class NetworkFunctions:
             norm.reports_statistics = False
         return network
 
-    def _traced(self, run: Callable[..., Any], *index: tf.TensorSpec) -> Any:
+    def _traced(self, run: Callable[..., Any]) -> Callable[..., Any]:
         if self._compiled_for:
             return tf.function(run, jit_compile=True, autograph=False)
-        # Or else the largest resolution, which is known when a step is traced, would have a trace of its own.
-        images = tf.TensorSpec([None, None, None, self._supernet.input_shape[-1]], tf.float32)
-        target = tf.TensorSpec([None, self._supernet.output_shape[-1]], tf.float32)
-        from_labels, loss_scale = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
-        noise = tf.TensorSpec([], tf.int32)
-        signature = [*index, noise, images, target, from_labels, loss_scale]
-        return tf.function(run, input_signature=signature, autograph=False)
+        traced: list[Any] = []
+
+        def call(*arguments: Any) -> Any:
+            if not traced:
+                # The largest size is known when a step is traced, and would have a trace of its own.
+                signature = keras.tree.map_structure(_any_size, arguments)
+                traced.append(tf.function(run, input_signature=signature, autograph=False))
+            return traced[0](*arguments)
+
+        return call
 
     def _sliced(self, mask: ChannelMask, weights: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
         network = self._network(mask)
@@ -149,9 +154,9 @@ class NetworkFunctions:
         *,
         noise: Any,
         images: Any,
-        resolution: Any,
-        target: Any,
-        from_labels: Any = True,
+        targets: Nest,
+        size: Any,
+        lesson: Nest = None,
         loss_scale: Any = None,
         collect: Collect | None = None,
     ) -> NetworkPass:
@@ -160,40 +165,68 @@ class NetworkFunctions:
         Args:
             index: Scalar int32, which structure; a constant selects its branch when traced.
             noise: Scalar int, feeds the seeds of dropout: the number of the step, or of the part of it.
-            images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
-            resolution: Scalar int32, what the images are resized to.
-            target: float32 `[B, K]`, the probabilities to learn.
-            from_labels: Scalar bool, whether they are the labels, and not another network's output.
+            images: float32 `[B, H, W, 3]` at the largest size, 0..255.
+            targets: Those of the images, as `Task.targets` returns them.
+            size: int32 `[2]`, the height and width that the images are resized to.
+            lesson: What its teacher's `NetworkPass` holds; `None` to learn from the targets.
             loss_scale: Scalar float32, factor of the gradients; 1 if `None`.
             collect: What to make of the gradients where it is known whose they are; nothing by default.
 
         Returns:
-            The network's loss, probabilities and gradients.
+            The network's loss, lesson and gradients.
         """
         noise = tf.cast(noise, tf.int32)
         scale = tf.convert_to_tensor(1.0 if loss_scale is None else loss_scale)
-        rest = (target, tf.convert_to_tensor(from_labels), scale)
+        from_labels = tf.constant(lesson is None)
+        learned = self.no_lesson(images) if lesson is None else lesson
         collect = collect or (lambda structure, gradients: gradients)
 
         def run_at(size: Any) -> tuple[Any, ...]:
-            return self._choose(index, collect, noise, resize_batch(images, size), *rest)
+            view = resize_batch(images, size), self._task.targets_at(targets, size)
+            return self._choose(index, collect, noise, *view, learned, from_labels, scale)
 
-        if self._compiled_for and tf.get_static_value(resolution) is None:
-            at = tf.argmax(tf.cast(tf.equal(self._compiled_for, resolution), tf.int32), output_type=tf.int32)
-            results = tf.switch_case(at, [lambda size=size: run_at(size) for size in self._compiled_for])
+        if not self._compiled_for:
+            results = run_at(size)
+        elif (known := tf.get_static_value(size)) is not None:
+            results = run_at(Size(*map(int, known)))
         else:
-            results = run_at(int(tf.get_static_value(resolution)) if self._compiled_for else resolution)
-        loss, probabilities, *gradients = results
-        return NetworkPass(loss, probabilities, gradients)
+            results = tf.switch_case(self._number_of(size), [partial(run_at, each) for each in self._compiled_for])
+        loss, lesson, *gradients = results
+        return NetworkPass(loss, lesson, gradients)
+
+    def _number_of(self, size: Any) -> tf.Tensor:
+        sizes = tf.constant([(each.height, each.width) for each in self._compiled_for])
+        return tf.argmax(tf.cast(tf.reduce_all(sizes == size, axis=1), tf.int32), output_type=tf.int32)
+
+    def no_lesson(self, images: Any) -> Nest:
+        """Returns a lesson that says nothing, in the form of one: what networks that learn from labels are given."""
+        batch = tf.shape(images)[0]
+
+        def blank(form: tf.TensorSpec) -> tf.Tensor:
+            return tf.zeros([batch, *(size or 1 for size in form.shape[1:])], form.dtype)
+
+        return keras.tree.map_structure(blank, self.lesson_form)
+
+    @property
+    def lesson_form(self) -> Nest:
+        """The form of the networks' lessons, as `tf.TensorSpec`s: `None` is what differs from size to size."""
+        if self._lesson_form is None:
+            outputs = keras.tree.map_structure(
+                lambda output: tf.TensorSpec(output.shape, output.dtype), self._supernet.output
+            )
+            size = tf.TensorSpec([2], tf.int32)
+            lesson = tf.function(self._task.lesson, autograph=False).get_concrete_function(outputs, size)
+            self._lesson_form = keras.tree.map_structure(_any_size, lesson.structured_outputs)
+        return self._lesson_form
 
     def _choose(self, index: Any, collect: Collect, *arguments: Any) -> tuple[Any, ...]:
         def branch(structure: int) -> tuple[Any, ...]:
-            loss, probabilities, *gradients = self._branches[structure](*arguments)
-            return loss, probabilities, *collect(structure, gradients)
+            loss, lesson, *gradients = self._branches[structure](*arguments)
+            return loss, lesson, *collect(structure, gradients)
 
         if self._gates is not None:
-            loss, probabilities, *gradients = self._branches[0](index, *arguments)
-            return loss, probabilities, *collect(None, gradients)
+            loss, lesson, *gradients = self._branches[0](index, *arguments)
+            return loss, lesson, *collect(None, gradients)
         if tf.get_static_value(index) is not None:
             return branch(int(tf.get_static_value(index)))
         return tf.switch_case(index, [partial(branch, structure) for structure in range(len(self._branches))])
@@ -206,7 +239,8 @@ class NetworkFunctions:
         widen: View,
         noise: Any,
         images: Any,
-        target: Any,
+        targets: Nest,
+        lesson: Nest,
         from_labels: Any,
         loss_scale: Any,
     ) -> tuple[Any, ...]:
@@ -216,12 +250,12 @@ class NetworkFunctions:
         states = self._states(network, weights, narrow, noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
-            logits, _ = network.stateless_call(narrowed, states, images, training=True)
-            loss = self._loss(target, logits, from_labels)
+            outputs, _ = network.stateless_call(narrowed, states, images, training=True)
+            loss = self._task.loss(outputs, targets, lesson, from_labels=from_labels)
             scaled = loss * loss_scale
         gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         widened = [widen(index, gradient) for index, gradient in zip(trained, gradients, strict=True)]
-        return loss, tf.nn.softmax(tf.cast(logits, tf.float32)), *widened
+        return loss, self._task.lesson(outputs, tf.shape(images)[1:3]), *widened
 
     def _states(self, network: keras.Model, weights: Sequence[Any], narrow: View, noise: Any) -> list[tf.Tensor]:
         """The non-trainable values: frozen weights and moving statistics, and the states of random layers.
@@ -255,3 +289,14 @@ class NetworkFunctions:
 
 def _fused_norms(network: keras.Model) -> list[FusedBatchNormalization]:
     return [layer for layer in flat_layers(network) if isinstance(layer, FusedBatchNormalization)]
+
+
+def _any_size(tensor: Any) -> tf.TensorSpec:
+    """Describes a tensor by its rank and its last axis: batch, height and width may be any.
+
+    A vector has one entry per image. Sizes, as pairs of numbers, do not come here.
+    """
+    shape = tensor.shape
+    if shape.rank < 2:
+        return tf.TensorSpec([None] * shape.rank, tensor.dtype)
+    return tf.TensorSpec([*[None] * (shape.rank - 1), shape[-1]], tensor.dtype)

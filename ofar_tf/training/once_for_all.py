@@ -1,6 +1,6 @@
 """The model that trains a whole family of networks at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -8,27 +8,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.models.resolution import check_resolutions
-from ofar_tf.models.user_model import as_classifier, warn_of_frozen_layers
-from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
+from ofar_tf.data.batch_contract import explained
+from ofar_tf.data.size import Size
+from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
+from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
-from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.importance import LEARNED
-from ofar_tf.pruning.slicing import gates_of
+from ofar_tf.pruning.importance import set_gammas
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
-from ofar_tf.search.pool_weights import PoolWeights, ownership
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
-from ofar_tf.training.distillation import DISTILLATIONS, network_loss
-from ofar_tf.training.gradient_accumulation import mean_over_parts
-from ofar_tf.training.network_functions import NetworkFunctions
-from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, loss_scale, restart_averages
-from ofar_tf.training.regularization import Regularization
-from ofar_tf.training.sandwich import SandwichRule
-from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
-from ofar_tf.training.search_execution import EXECUTIONS
-from ofar_tf.training.weight_update import WeightUpdate
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.task import Task
+from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
+from ofar_tf.training.sandwich_pass import Outcome
+from ofar_tf.training.sandwich_step import SandwichStep
+from ofar_tf.training.step_spec import StepSpec
+
+# Of a loss in float32.
+_ROUNDING = 1e-7
 
 
 class OnceForAll(keras.Model):
@@ -42,42 +43,14 @@ class OnceForAll(keras.Model):
     replica, as in US-Net and MutualNet. So n replicas do what one device does with `gradient_accumulation=n`.
 
     Args:
-        supernet: A functional or Sequential Keras model, images `[B, R, R, 3]` in, logits `[B, K]` out. Its variables
-            are trained in place, but for those of layers that compute in another format than float32: see
-            `as_classifier` and the attribute `supernet`.
-        pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
-        macs_budgets: multiply-adds at the largest resolution, at least two; or
-        budgets: budgets of any kind, at least two. Exactly one of the three.
-        resolutions: Input sizes in pixels, in any order.
-        search_resolutions: Input sizes during the search; the largest only by default (DESIGN D23).
-        training_resolutions: Input sizes that joint training draws from; all by default.
-        importance: Criterion that ranks channels, see `channel_importance`.
-        rules: Floor and rounding of kept channels.
-        prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
-        excluded_groups: Names of channel groups that must not be pruned.
-        nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
-        gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
-        weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
-        search_execution: How the search runs its networks: `masked`, whole with gates, one trace for all epochs; or
-            `sliced`, compact, each traced again when its mask has changed. The same numbers; see `faster_execution`.
-        after_search: `continue` trains the structures on from the weights that the search ends with, `reinitialize`
-            from the initial ones (DESIGN D15).
-        networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
-        weights: `shared`, or `separate`: each structure has weights of its own, as if trained alone. The search then
-            trains the whole network alone, as Network Slimming does.
-        batch_norm: `calibrated`, structures share gamma and beta; `switchable`, each has its own from the end of the
-            search on (DESIGN D17). Statistics are calibrated for each structure and resolution with both.
-        distillation: Who teaches: `chain`, `star` or `none`, see `DISTILLATIONS`.
-        divergence: `forward` or `reverse` KL between teacher and student (DESIGN D3).
-        label_smoothing: Share of each label that is spread over all classes, in [0, 1).
-        clip_norm: Largest norm of a step's gradient; none by default.
-        gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
-            its own, and all of them train the networks drawn for the step.
-        networks_at_once: How many of a step's networks after the largest may run at the same time. Two take more memory
-            than one, and on a CPU less time; an accelerator gains nothing.
-        dtype_policy: `float32`, `mixed_bfloat16` or `mixed_float16`: what networks compute in. Weights, losses and the
-            supernet that is saved stay float32. `mixed_float16` scales the loss.
-        jit_compile: Whether XLA compiles each network for each resolution; slower on CPUs.
+        supernet: A functional Keras model, images `[B, H, W, 3]` in, what the task expects out. Its variables are
+            trained in place.
+        pool: What the pool is to be; or the short form of it:
+        pruning_rates: shares of prunable channels to remove, in [0, 1), at least two; or
+        macs_budgets: multiply-adds at the largest resolution, at least two; with
+        resolutions: input sizes in pixels, in any order.
+        step: What a step does; the paper's by default.
+        task: What the networks learn; by default to tell as many classes apart as the supernet has outputs.
         seed: Seed of all draws.
 
     Raises:
@@ -88,134 +61,62 @@ class OnceForAll(keras.Model):
         self,
         supernet: keras.Model,
         *,
+        pool: PoolSpec | None = None,
         pruning_rates: Sequence[float] = (),
-        macs_budgets: Sequence[int] = (),
-        budgets: Sequence[Budget] = (),
-        resolutions: Sequence[int],
-        search_resolutions: Sequence[int] = (),
-        training_resolutions: Sequence[int] = (),
-        importance: str = "gamma",
-        rules: MaskRules | None = None,
-        prune_residual_stream: bool = False,
-        excluded_groups: Collection[str] = (),
-        nested: bool = False,
-        gamma_l1: float = 1e-4,
-        weight_decay: float = 1e-4,
-        search_execution: str = "masked",
-        after_search: str = "continue",
-        networks_per_step: str = "sandwich",
-        weights: str = "shared",
-        batch_norm: str = "calibrated",
-        distillation: str = "chain",
-        divergence: str = "forward",
-        label_smoothing: float = 0.0,
-        clip_norm: float | None = None,
-        gradient_accumulation: int = 1,
-        networks_at_once: int = 1,
-        dtype_policy: str = "float32",
-        jit_compile: bool = False,
+        macs_budgets: Sequence[float] = (),
+        resolutions: Sequence[int] = (),
+        step: StepSpec | None = None,
+        task: Task | None = None,
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
-        _check_choices(
-            search_execution=(search_execution, EXECUTIONS),
-            after_search=(after_search, ("continue", "reinitialize")),
-            networks_per_step=(networks_per_step, ("sandwich", "all")),
-            distillation=(distillation, DISTILLATIONS),
-        )
-        if gradient_accumulation < 1:
-            raise ValueError(
-                f"Expected at least one part of a batch. Received: gradient_accumulation={gradient_accumulation}."
-            )
-        self.supernet = supernet = as_classifier(supernet, reference="the supernet")
+        if pool is None:
+            pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
+        elif pruning_rates or macs_budgets or resolutions:
+            raise ValueError("Expected a pool or the short form of one. Received: both.")
+        self.supernet = supernet = (as_supernet if task else as_classifier)(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
-        self.budgets = (
-            check_budgets(budgets) if budgets else parse_budgets(pruning_rates=pruning_rates, macs_budgets=macs_budgets)
-        )
-        self.resolutions = tuple(sorted(resolutions, reverse=True))
-        self.importance = importance
-        self.nested = nested
-        self.rules = rules or MaskRules()
+        self.spec = pool
+        self.step = step or StepSpec()
+        self.task: Task = task or Classification(classes=supernet.output_shape[-1])
         self.seed = seed
         self.groups = find_channel_groups(
-            supernet, prune_residual_stream=prune_residual_stream, excluded=excluded_groups
+            supernet, prune_residual_stream=pool.prune_residual_stream, excluded=pool.excluded_groups
         )
+        if self.step.gamma_init is not None:
+            set_gammas(supernet, self.groups, self.step.gamma_init)
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
-        self.search_execution = search_execution
-        self.distillation = distillation
-        self.label_smoothing = label_smoothing
-        self._compute_policy = dtype_policy
-        self._parts = gradient_accumulation
-        every = networks_per_step == "all"
-        search_sizes = self._sizes(search_resolutions, default=self.resolutions[:1])
-        training_sizes = self._sizes(training_resolutions, default=self.resolutions)
-        check_resolutions(
-            supernet,
-            {
-                "resolutions": self.resolutions,
-                "search_resolutions": search_sizes,
-                "training_resolutions": training_sizes,
-            },
-        )
-        self._search_rule = SandwichRule(len(self.budgets), search_sizes, seed, every)
-        self._joint_rule = SandwichRule(len(self.budgets), training_sizes, seed, every)
-        self.pool_weights = PoolWeights(
-            supernet, structures=len(self.budgets), owned=ownership(weights=weights, batch_norm=batch_norm)
-        )
-        self._initial_weights = supernet.get_weights() if after_search == "reinitialize" else None
-        regularization = Regularization(
-            supernet,
-            self.groups,
-            weight_decay=weight_decay,
-            gamma_l1=gamma_l1 if importance in LEARNED else 0.0,
-            originals=self.pool_weights.originals(),
-        )
-        self._update = WeightUpdate(supernet, self.pool_weights, regularization, clip_norm=clip_norm)
-        self._solver = MaskSolver(
-            self.groups,
-            self.costs,
-            self.budgets,
-            resolution=self.resolutions[0],
-            importance=importance,
-            rules=self.rules,
-            nested=nested,
-            seed=seed,
-        )
+        self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
         self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
-        self._masks = [ChannelMask.full(self.groups)] * len(self.budgets)
-        self._masked = False
-        self._gates = keras.Variable(gates_of(self._masks), trainable=False, name="gates")
+        self._masks = [ChannelMask.full(self.groups)] * len(pool.budgets)
+        self._sandwich = SandwichStep(supernet, self.groups, pool=pool, spec=self.step, task=self.task, seed=seed)
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
-        self._functions = NetworkFunctions(
-            supernet,
-            self.groups,
-            loss=network_loss(divergence),
-            seed=seed,
-            dtype_policy=dtype_policy,
-            compiled_for=sorted({*search_sizes, *training_sizes}) if jit_compile else (),
-        )
-        self._functions.use_gates(self._gates)
-        self._sandwich = SandwichPass(
-            self._functions,
-            self._update,
-            distillation=self.distillation,
-            label_smoothing=self.label_smoothing,
-            at_once=networks_at_once,
-        )
-        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in _roles(self._joint_rule.networks)]
-        self._accuracy = keras.metrics.Mean(name="accuracy")
+        self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
+        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in self._sandwich.roles]
+        self._progress = keras.metrics.Mean(name=self.task.metric.progress)
         self.built = True
 
-    def _sizes(self, given: Sequence[int], *, default: Sequence[int]) -> tuple[int, ...]:
-        sizes = tuple(sorted(given, reverse=True)) or tuple(default)
-        if sizes and sizes[0] > self.resolutions[0]:
-            raise ValueError(
-                f"Expected resolutions to search and train at of at most {self.resolutions[0]}, the largest. "
-                f"Received: {list(sizes)}."
-            )
-        return sizes
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """What each structure may cost, the largest first."""
+        return self.spec.budgets
+
+    @property
+    def resolutions(self) -> tuple[Size, ...]:
+        """What the networks may see, the largest first."""
+        return self.spec.resolutions
+
+    @property
+    def pool_weights(self) -> PoolWeights:
+        """The weights that each structure is cut out of once the pool is frozen."""
+        return self._sandwich.weights
+
+    @property
+    def importance(self) -> str:
+        """The criterion that ranks channels."""
+        return self.spec.importance
 
     def compile(self, optimizer: Any = "sgd", *, jit_compile: bool = False, **kwargs: Any) -> None:
         """Sets the optimizer; losses are part of the method.
@@ -223,8 +124,8 @@ class OnceForAll(keras.Model):
         Args:
             optimizer: A Keras optimizer. The networks' gradients are summed (DESIGN D5), as the learning rates of
                 US-Net and MutualNet assume. Its own weight decay and gradient accumulation should be off: see
-                `weight_decay` and `gradient_accumulation`. With `use_ema`, measure inside of `averaged_weights`.
-            jit_compile: Refused: see `jit_compile` of the constructor.
+                `StepSpec`. With `use_ema`, measure inside of `averaged_weights`.
+            jit_compile: Refused: see `StepSpec.jit_compile`.
             **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
@@ -232,17 +133,8 @@ class OnceForAll(keras.Model):
         """
         if jit_compile:
             # XLA needs the resolution when it compiles, and the step draws it when it runs.
-            raise ValueError("Expected jit_compile as an argument of OnceForAll. Received: compile(jit_compile=True).")
-        if self._compute_policy == "mixed_float16":
-            optimizer = keras.optimizers.get(optimizer)
-            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
-        if getattr(self.optimizer, "gradient_accumulation_steps", None):
-            raise ValueError(
-                "Expected gradient_accumulation as an argument of OnceForAll, so that all parts of a batch train the "
-                f"same networks. Received: gradient_accumulation_steps={self.optimizer.gradient_accumulation_steps}."
-            )
+            raise ValueError("Expected jit_compile in the StepSpec of OnceForAll. Received: compile(jit_compile=True).")
+        super().compile(optimizer=suitable(optimizer, dtype_policy=self.step.dtype_policy), jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     @property
@@ -259,13 +151,14 @@ class OnceForAll(keras.Model):
         """Puts the moving averages of the weights in their place while it is entered, if the optimizer keeps any."""
         return averaged_weights(self.optimizer, self.trainable_variables)
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+    def fit(self, x: Any = None, y: Any = None, *, trusted: bool = False, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
 
         Args:
-            x: Images float32 `[N, R, R, 3]` at the largest resolution, 0..255, or a data set of (images, labels), which
-                may be a distributed one.
+            x: Images `[N, H, W, 3]` at the largest resolution, 0..255, or a data set of (images, labels) or (images,
+                labels, weights), which may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
+            trusted: Whether the data set needs no check, as those of this package; distributed ones are never checked.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
                 BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
 
@@ -273,7 +166,8 @@ class OnceForAll(keras.Model):
             The history of the losses.
 
         Raises:
-            ValueError: If nothing would ever search the structures, or validation data is given.
+            ValueError: If nothing would ever search the structures, validation data is given, or the data are not as
+                the task takes them (`Task.checked`).
         """
         if self.searching and not any(isinstance(each, MaskSearch) for each in _flat(kwargs.get("callbacks"))):
             raise ValueError(
@@ -285,9 +179,24 @@ class OnceForAll(keras.Model):
                 "Expected no validation data in fit: networks are measured after calibration, by "
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
+        is_dataset = isinstance(x, tf.data.Dataset)
+        if is_dataset and not trusted:
+            x = self.task.checked(x, self.resolutions[0])
         # Keras warns of every data set that it cannot shuffle itself.
-        kwargs.setdefault("shuffle", not isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)))
-        return super().fit(x, y, **kwargs)
+        kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
+        with explained():
+            return super().fit(x, y, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuses: a family has no one loss.
+
+        Raises:
+            ValueError: Always, with the name of the function that measures.
+        """
+        raise ValueError(
+            "Expected ofar_tf.evaluate_pool(model, validation, calibration=train), which calibrates and measures every "
+            "network of the family. Received: model.evaluate."
+        )
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
@@ -295,12 +204,8 @@ class OnceForAll(keras.Model):
 
     @property
     def metrics(self) -> list[Any]:
-        """The means over an epoch: the loss of each role, and the teacher's training accuracy."""
-        return [*self._losses, self._accuracy]
-
-    @property
-    def _rule(self) -> SandwichRule:
-        return self._search_rule if self.searching else self._joint_rule
+        """The means over an epoch: the loss of each role, and how well the teacher does on training batches."""
+        return [*self._losses, self._progress]
 
     @property
     def searching(self) -> bool:
@@ -314,9 +219,7 @@ class OnceForAll(keras.Model):
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""
-        if self.pool is None:
-            return self.supernet.weights
-        return self.pool_weights.of(list(self.pool.masks).index(mask))
+        return weights_of(mask, supernet=self.supernet, pool=self.pool, weights=self.pool_weights)
 
     def derive_masks(self, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
         """Cuts one mask per budget from the ranking of the channels as they are now.
@@ -340,15 +243,8 @@ class OnceForAll(keras.Model):
             frozen: Which of them no longer change.
         """
         self._masks = list(masks)
-        whole_teacher = self.pool_weights.separate or not frozen[0]
-        running = [ChannelMask.full(self.groups), *masks[1:]] if whole_teacher else list(masks)
-        if self.search_execution == "sliced":
-            self._functions.use_slices(running)
-        else:
-            self._gates.assign(gates_of(running))
-        if self.search_execution == "sliced" or not self._masked:
+        if self._sandwich.use_masks(masks, frozen=frozen):
             self._trace_again()
-        self._masked = True
 
     def freeze(self, pool: PrunedNetworkPool) -> None:
         """Ends the search: from the next step on, the pool's structures are trained jointly, on compact weights.
@@ -364,12 +260,11 @@ class OnceForAll(keras.Model):
         self.pool = pool
         if self._initial_weights is not None:
             self.supernet.set_weights(self._initial_weights)
-        self.pool_weights.take_over()
+        self._sandwich.use_pool(pool.masks)
         if self.compiled:
             restart_averages(self.optimizer, self.trainable_variables)
             if self._initial_weights is not None:
                 forget_momenta(self.optimizer)
-        self._functions.use_slices(pool.masks, self.pool_weights)
         self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
         self._trace_again()
 
@@ -378,70 +273,32 @@ class OnceForAll(keras.Model):
         if self.compiled:
             self.make_train_function(force=True)
 
-    @property
-    def _networks(self) -> int:
-        """How many networks a step runs: those of its rule, but where fewer give the same.
-
-        Before the first masks every network is the whole supernet, and at one resolution a student that learns from
-        itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
-        """
-        same = not self._masked and len(self._search_rule.resolutions) == 1 and self.distillation != "none"
-        alone = self.searching and (same or self.pool_weights.separate)
-        return 1 if alone else self._rule.networks
-
     def train_step(self, data: Any) -> dict[str, Any]:
         """Runs the sandwich: each network learns from its teacher, and one update sums what they learned.
 
         In the first epoch of a search there are no masks yet, and the teacher runs alone.
 
         Args:
-            data: Images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels, int `[B]` or `[B, 1]`, or
-                probabilities `[B, K]`.
+            data: Images float32 `[B, H, W, 3]` at the largest resolution, 0..255; labels as the task takes them, for
+                classification int `[B]` or `[B, 1]`, or probabilities `[B, K]`; and sample weights `[B]` or none.
 
         Returns:
-            The running means of the losses and of the teacher's accuracy.
+            The running means of the losses and of the teacher's progress.
 
         Raises:
             ValueError: If the labels have another shape.
         """
-        images, labels = tf.cast(data[0], tf.float32), data[1]  # Keras hands on arrays in its `floatx`.
-        outcome = mean_over_parts(
-            self._run_networks, [images, self._probabilities(labels)], parts=self._parts, like=self._nothing
+        images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = tf.cast(images, tf.float32)  # Keras hands on arrays in its `floatx`.
+        return self._update_metrics(
+            self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
         )
-        self._update.apply(self.optimizer, outcome.gradients, searching=self.searching)
-        return self._update_metrics(outcome)
-
-    def _run_networks(self, part: Any, images: Any, labels: Any) -> Outcome:
-        """Runs the networks of a step, on all of a batch or on a part of it."""
-        step, networks = self.optimizer.iterations.value, self._networks
-        structures, resolutions = self._rule.draw(step)
-        context = tf.distribute.get_replica_context()
-        replica = tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
-        return self._sandwich.run(
-            structures[:networks],
-            resolutions[:networks],
-            images=images,
-            labels=labels,
-            noise=replica * self._parts + part,
-            loss_scale=loss_scale(self.optimizer),
-            searching=self.searching,
-        )
-
-    def _nothing(self) -> Outcome:
-        return self._sandwich.nothing(self._networks, searching=self.searching)
-
-    def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
-        classes = self.supernet.output_shape[-1]
-        if labels.shape.rank == 1 or (labels.shape.rank == 2 and labels.shape[-1] == 1):
-            return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), classes)
-        if labels.shape.rank != 2 or labels.shape[-1] != classes:
-            raise ValueError(f"Expected labels of shape [B], [B, 1] or [B, {classes}]. Received: {labels.shape}.")
-        return tf.cast(labels, tf.float32)
 
     def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
         for metric, loss in zip(self._losses, tf.unstack(outcome.losses), strict=False):
-            metric.update_state(loss)
-        self._accuracy.update_state(outcome.accuracy)
+            # The divergence of networks that agree is zero but for rounding, on either side of it.
+            metric.update_state(tf.where(loss < _ROUNDING, 0.0, loss))
+        self._progress.update_state(outcome.progress)
         logs = {metric.name: metric.result() for metric in self.metrics}
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras averages what several processes log along the first axis.
@@ -452,16 +309,5 @@ class OnceForAll(keras.Model):
         """Does nothing: all is built. Keras' own fails with several processes (keras-team/keras#20585)."""
 
 
-def _roles(networks: int) -> list[str]:
-    """Names the networks of a step, largest first."""
-    return ["teacher", *(f"assistant_{index}" for index in range(1, networks - 1)), "student"]
-
-
 def _flat(callbacks: Any) -> Sequence[Any]:
     return callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else keras.tree.flatten(callbacks)
-
-
-def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ValueError(f"Expected {name} to be one of {', '.join(allowed)}. Received: {value!r}.")

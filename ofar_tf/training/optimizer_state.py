@@ -57,3 +57,24 @@ def forget_momenta(optimizer: Any) -> None:
 
 def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def suitable(optimizer: Any, *, dtype_policy: str) -> Any:
+    """Returns an optimizer that a sandwich can be trained with.
+
+    Args:
+        optimizer: A Keras optimizer, or its name.
+        dtype_policy: What networks compute in; `mixed_float16` needs an optimizer that scales the loss.
+
+    Raises:
+        ValueError: If it accumulates gradients itself.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    if getattr(optimizer, "gradient_accumulation_steps", None):
+        raise ValueError(
+            "Expected gradient_accumulation in the StepSpec of OnceForAll, so that all parts of a batch train the same "
+            f"networks. Received: gradient_accumulation_steps={optimizer.gradient_accumulation_steps}."
+        )
+    if dtype_policy == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

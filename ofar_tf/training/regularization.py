@@ -15,6 +15,8 @@ _DECAYED = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspo
 class Regularization:
     """L2 on kernels, always, and L1 on the gammas that rank channels, while structures are searched.
 
+    Layers that bring a regularizer of their own (`kernel_regularizer`) are penalized by it as well.
+
     Depthwise kernels, BatchNorm and biases are not decayed, as in US-Net's and MutualNet's recipes. Both penalties are
     gradients, not losses: the decay passes through the momentum as in those recipes, unlike Keras' own decoupled one.
 
@@ -47,6 +49,9 @@ class Regularization:
         originals = originals or {}
         self._decay = dict.fromkeys(_with_copies(kernels, originals), weight_decay)
         self._sparsity = dict.fromkeys(_with_copies(gammas, originals), gamma_l1)
+        own = {id(weight): weight.regularizer for weight in supernet.trainable_variables if weight.regularizer}
+        copies = {copy: own[id(original)] for copy, original in originals.items() if id(original) in own}
+        self._regularizers = {**own, **copies}
 
     def add_to(self, gradients: Sequence[Any], variables: Sequence[Any], *, searching: bool) -> list[Any]:
         """Adds the gradients of the penalties.
@@ -66,8 +71,18 @@ class Regularization:
                 gradient += decay * tf.convert_to_tensor(variable)
             if sparsity and searching:
                 gradient += sparsity * tf.sign(tf.convert_to_tensor(variable))
+            if id(variable) in self._regularizers:
+                gradient += _gradient_of(self._regularizers[id(variable)], variable)
             added.append(gradient)
         return added
+
+
+def _gradient_of(regularizer: Any, variable: Any) -> tf.Tensor:
+    value = tf.convert_to_tensor(variable)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(value)
+        penalty = regularizer(value)
+    return tape.gradient(penalty, value, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def _with_copies(keys: set[int], originals: Mapping[int, Any]) -> set[int]:

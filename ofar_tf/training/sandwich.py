@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from ofar_tf.data.size import Size
+
 _SANDWICH = 4
+ASSISTANTS = ("middle", "all")
 
 
 @dataclass(frozen=True)
@@ -17,27 +20,30 @@ class SandwichRule:
 
     Attributes:
         structures: How many structures there are, at least 2.
-        resolutions: Input sizes in pixels, at least one, the largest first.
+        sizes: What networks may see, at least one, the largest first.
         seed: Seed of the draws, an int32.
         every_structure: Whether a step trains every structure once (Slimmable Networks) instead of the sandwich.
+        assistants: Out of which structures the two are drawn: the `middle` ones, or `all`, so that the largest too is
+            trained at smaller resolutions (DESIGN D24).
 
     Raises:
-        ValueError: If a number is out of range or the resolutions are not in order.
+        ValueError: If a number is out of range or the sizes are not in order.
     """
 
     structures: int
-    resolutions: tuple[int, ...]
+    sizes: tuple[Size, ...]
     seed: int
     every_structure: bool = False
+    assistants: str = "middle"
 
     def __post_init__(self) -> None:
         if self.structures < 2:
             raise ValueError(f"Expected at least two structures. Received: structures={self.structures}.")
-        if (
-            list(self.resolutions) != sorted(set(self.resolutions), reverse=True)
-            or min(self.resolutions, default=0) < 1
-        ):
-            raise ValueError(f"Expected different positive resolutions, largest first. Received: {self.resolutions}.")
+        if self.assistants not in ASSISTANTS:
+            raise ValueError(f"Expected assistants out of {', '.join(ASSISTANTS)}. Received: {self.assistants!r}.")
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes), reverse=True):
+            listed = ", ".join(map(str, self.sizes))
+            raise ValueError(f"Expected different resolutions, largest first. Received: {listed or 'none'}.")
 
     @property
     def networks(self) -> int:
@@ -52,24 +58,26 @@ class SandwichRule:
 
         Returns:
             As many scalar int32 structure indices as there are networks, from the largest network to the smallest so
-            that capacity falls along the chain of teachers (DESIGN D6), and as many scalar int32 resolutions; the first
-            is always the largest (DESIGN D8).
+            that capacity falls along the chain of teachers (DESIGN D6), and as many sizes, int32 `[2]`; the first is
+            always the largest (DESIGN D8).
         """
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        for_structures, for_resolutions = tf.unstack(tf.random.split(seed, 2))
+        for_structures, for_sizes = tf.unstack(tf.random.split(seed, 2))
         if self.every_structure:
             structures = [tf.constant(index) for index in range(self.structures)]
         else:
             structures = [tf.constant(0), *self._assistants(for_structures), tf.constant(self.structures - 1)]
         choices = tf.random.stateless_uniform(
-            [self.networks - 1], seed=for_resolutions, maxval=len(self.resolutions), dtype=tf.int32
+            [self.networks - 1], seed=for_sizes, maxval=len(self.sizes), dtype=tf.int32
         )
-        drawn = tf.unstack(tf.gather(tf.constant(self.resolutions), choices))
-        return structures, [tf.constant(self.resolutions[0]), *drawn]
+        pixels = [(size.height, size.width) for size in self.sizes]
+        return structures, [tf.constant(pixels[0]), *tf.unstack(tf.gather(tf.constant(pixels), choices))]
 
     def _assistants(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws two different middle structures, with replacement where there are too few (DESIGN D20)."""
-        if self.structures <= 3:
+        """Draws two different structures, with replacement where there are too few (DESIGN D20)."""
+        if self.assistants == "all":
+            drawn = tf.argsort(tf.random.stateless_uniform([self.structures], seed=seed), stable=True)[:2]
+        elif self.structures <= 3:
             low, high = (1, 2) if self.structures == 3 else (0, 2)
             drawn = tf.random.stateless_uniform([2], seed=seed, minval=low, maxval=high, dtype=tf.int32)
         else:

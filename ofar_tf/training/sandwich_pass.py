@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.training.network_functions import Collect, NetworkFunctions, NetworkPass
 from ofar_tf.training.weight_update import WeightUpdate
 
@@ -17,12 +18,12 @@ class Outcome(NamedTuple):
 
     Attributes:
         losses: float32 `[networks]`.
-        accuracy: Scalar float32, the largest network's.
+        progress: Scalar float32, how well the largest network did, see `Task.progress`.
         gradients: One tensor for each variable that is trained, times the loss scale.
     """
 
     losses: tf.Tensor
-    accuracy: tf.Tensor
+    progress: tf.Tensor
     gradients: list[tf.Tensor]
 
 
@@ -35,36 +36,34 @@ class SandwichPass:
 
     Attributes:
         functions: Runs each network.
+        task: What the networks learn.
         update: Adds up what they learn.
         distillation: Who teaches, one of `DISTILLATIONS`.
-        label_smoothing: Share of each label that is spread over all classes, in [0, 1).
         at_once: How many of the networks after the largest may run at the same time. With one the step needs no more
             memory than its largest network; with two the second forward pass uses processor cores that the first
             backward pass leaves idle.
 
     Raises:
-        ValueError: If `label_smoothing` or `at_once` is out of range.
+        ValueError: If `at_once` is out of range.
     """
 
     functions: NetworkFunctions
+    task: Task
     update: WeightUpdate
     distillation: str = "chain"
-    label_smoothing: float = 0.0
     at_once: int = 1
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"Expected label_smoothing in [0, 1). Received: label_smoothing={self.label_smoothing}.")
         if self.at_once < 1:
             raise ValueError(f"Expected at least one network at once. Received: networks_at_once={self.at_once}.")
 
     def run(
         self,
         structures: Sequence[Any],
-        resolutions: Sequence[Any],
+        sizes: Sequence[Any],
         *,
         images: tf.Tensor,
-        labels: tf.Tensor,
+        targets: Nest,
         noise: Any,
         loss_scale: Any,
         searching: bool,
@@ -73,47 +72,50 @@ class SandwichPass:
 
         Args:
             structures: Scalar int32 for each network, which structure it is.
-            resolutions: Scalar int32 for each network, in pixels.
-            images: float32 `[B, R, R, 3]` at the largest resolution, 0..255.
-            labels: float32 `[B, K]`, probabilities.
+            sizes: int32 `[2]` for each network, the height and width that it sees.
+            images: float32 `[B, H, W, 3]` at the largest size, 0..255.
+            targets: Those of the images, as `Task.targets` returns them.
             noise: Scalar int, feeds the seeds of dropout.
             loss_scale: Scalar float32, factor of the gradients; `None` for 1.
             searching: Whether structures are still searched.
 
         Returns:
-            The losses, the accuracy and the sums of the gradients.
+            The losses, the progress and the sums of the gradients.
         """
         networks = len(structures)
         run = partial(self.functions.run, noise=noise, loss_scale=loss_scale)
         collect = partial(self._collect, searching=searching)
         nothing = self.update.nothing(searching=searching)
-        smooth = (1.0 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
-        teacher = run(structures[0], images=images, resolution=resolutions[0], target=smooth, collect=collect(nothing))
-        accuracy = keras.ops.mean(keras.metrics.categorical_accuracy(labels, teacher.probabilities))
-        target = smooth if self.distillation == "none" else teacher.probabilities
-        images, target, structures, resolutions = _after(
-            teacher, images, target, tf.stack(structures), tf.stack(resolutions)
+        largest = run(structures[0], images=images, targets=targets, size=sizes[0], collect=collect(nothing))
+        progress = self.task.progress(largest.lesson, targets)
+        images, targets, lesson, drawn, sizes = _after(
+            largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
         )
 
-        def teach(network: Any, target: Any, losses: Any, gradients: Any) -> tuple[Any, ...]:
+        def teach(network: Any, lesson: Nest, losses: Any, gradients: Any) -> tuple[Any, ...]:
             student = run(
-                structures[network],
+                drawn[network],
                 images=images,
-                resolution=resolutions[network],
-                target=target,
-                from_labels=self.distillation == "none",
+                targets=targets,
+                size=sizes[network],
+                lesson=None if self.distillation == "none" else lesson,
                 collect=collect(gradients),
             )
-            following = student.probabilities if self.distillation == "chain" else target
+            following = student.lesson if self.distillation == "chain" else lesson
             return network + 1, following, losses + tf.one_hot(network, networks) * student.loss, student.gradients
 
+        variables = (tf.constant(1), lesson, tf.one_hot(0, networks) * largest.loss, list(largest.gradients))
+        # Networks of different sizes may give lessons of different sizes.
+        shapes = keras.tree.map_structure(lambda tensor: tensor.shape, variables)
+        shapes = (shapes[0], keras.tree.map_structure(lambda form: form.shape, self.functions.lesson_form), *shapes[2:])
         _, _, losses, gradients = tf.while_loop(
             lambda network, *_: network < networks,
             teach,
-            (tf.constant(1), target, tf.one_hot(0, networks) * teacher.loss, list(teacher.gradients)),
+            variables,
+            shape_invariants=shapes,
             parallel_iterations=self.at_once,
         )
-        return Outcome(losses, accuracy, gradients)
+        return Outcome(losses, progress, gradients)
 
     def nothing(self, networks: int, *, searching: bool) -> Outcome:
         """Returns zeros of the shapes that `run` returns for so many networks."""
@@ -123,11 +125,11 @@ class SandwichPass:
         return lambda structure, gradients: self.update.add(totals, gradients, structure=structure, searching=searching)
 
 
-def _after(teacher: NetworkPass, *tensors: tf.Tensor) -> list[tf.Tensor]:
+def _after(largest: NetworkPass, tensors: Nest) -> Nest:
     """Returns the tensors once a network is done.
 
-    The next one could start as soon as its target is known, while the layers of the largest still hold their outputs
+    The next one could start as soon as its lesson is known, while the layers of the largest still hold their outputs
     for the backward pass.
     """
-    with tf.control_dependencies(list(teacher.gradients)):
-        return [tf.identity(tensor) for tensor in tensors]
+    with tf.control_dependencies(list(largest.gradients)):
+        return keras.tree.map_structure(tf.identity, tensors)

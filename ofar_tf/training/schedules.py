@@ -20,23 +20,36 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         search_steps: Scalar int variable or number: at which step the search ended; a variable may change later.
         total_steps: Steps of the whole run, search included, at least 1.
         decay: `cosine`, `linear` or `constant`, per step.
+        warmup_steps: Over how many steps at the start of the run the rate rises to its value, linearly; 0 for none.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self, initial: float, *, search: float, search_steps: Any, total_steps: int, decay: str = "cosine"):
+    def __init__(
+        self,
+        initial: float,
+        *,
+        search: float,
+        search_steps: Any,
+        total_steps: int,
+        decay: str = "cosine",
+        warmup_steps: int = 0,
+    ):
         if initial <= 0.0 or search <= 0.0:
             raise ValueError(f"Expected positive learning rates. Received: initial={initial}, search={search}.")
         if total_steps < 1:
             raise ValueError(f"Expected at least one training step. Received: total_steps={total_steps}.")
         if decay not in DECAYS:
             raise ValueError(f"Expected a decay of {', '.join(DECAYS)}. Received: decay={decay!r}.")
+        if not 0 <= warmup_steps <= total_steps:
+            raise ValueError(f"Expected 0 to {total_steps} steps of warm-up. Received: warmup_steps={warmup_steps}.")
         self.initial = initial
         self.search = search
         self.search_steps = search_steps
         self.total_steps = total_steps
         self.decay = decay
+        self.warmup_steps = warmup_steps
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Returns the learning rate of a step.
@@ -55,7 +68,8 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             "linear": 1.0 - progress,
             "constant": tf.ones_like(progress),
         }[self.decay]
-        return tf.where(step < start, self.search, self.initial * factor)
+        rate = tf.where(step < start, self.search, self.initial * factor)
+        return rate * tf.minimum((step + 1.0) / self.warmup_steps, 1.0) if self.warmup_steps else rate
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, with `search_steps` as the number it has now."""
@@ -65,4 +79,5 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             "search_steps": int(tf.convert_to_tensor(self.search_steps)),
             "total_steps": self.total_steps,
             "decay": self.decay,
+            "warmup_steps": self.warmup_steps,
         }

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.conversion.keras_file import model_digest, save_once
+from ofar_tf.conversion.keras_file import SavedNetwork, model_digest, save_once
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.evaluation.network_parity import NetworkParity
 
@@ -43,7 +43,7 @@ def first_weight(path):
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "net" / "net.keras"
-    assert save_once(member_of(make_image_model), path, classes=1) is None
+    assert save_once(member_of(make_image_model), path, classes=1) == SavedNetwork(parity=None)
     return path
 
 
@@ -72,7 +72,7 @@ def test_a_model_of_known_origin_is_built_and_compared_once_and_its_parity_remem
         return make_image_model()
 
     member = member_of(build, origin="run", measure_parity=lambda model: parity)
-    assert [save_once(member, path, classes=1) for _ in range(2)] == [parity, parity]
+    assert [save_once(member, path, classes=1) for _ in range(2)] == [SavedNetwork(parity)] * 2
     assert len(built) == 1
     save_once(dataclasses.replace(member, origin="another run"), path, classes=1)
     assert len(built) == 2

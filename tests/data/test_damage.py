@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from ofar_tf.data import (
+    Augmentation,
     DamagedImageError,
     evaluation_batches,
     explain_damage,
@@ -34,7 +35,12 @@ def photos(tmp_path) -> Path:
 
 def train(dataset):
     stream = training_batches(
-        dataset, "train", batch_size=4, resolution=8, augmentation="random_resized_crop", flip=True, seed=0
+        dataset,
+        "train",
+        batch_size=4,
+        resolution=8,
+        augmentation=Augmentation("random_resized_crop", flip=True),
+        seed=0,
     )
     for _ in stream.take(3):
         pass

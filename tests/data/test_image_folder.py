@@ -1,10 +1,14 @@
+import os
+import socket
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data import load_dataset
+from ofar_tf.data import image_check, load_dataset, split_notes
 
 
 def write_image(path: Path, value: int = 0, *, channels: int = 3) -> None:
@@ -152,3 +156,286 @@ def test_a_missing_folder_is_refused_by_name(tmp_path):
 def test_an_image_folder_needs_a_folder():
     with pytest.raises(ValueError, match="data_dir=None"):
         load_dataset("image_folder")
+
+
+def names_of(dataset, split):
+    return [Path(record.decode()).name for record, _ in dataset.records(split).as_numpy_iterator()]
+
+
+def test_a_folder_without_splits_is_divided_80_20(plain):
+    dataset = load_dataset("image_folder", data_dir=plain)
+    assert dataset.splits == {"all": 70, "train": 56, "validation": 14}
+    for split, counts in (("train", [32, 16, 8]), ("validation", [8, 4, 2])):
+        np.testing.assert_allclose(
+            np.bincount([label for _, label in values_and_labels(dataset, split)]), counts, atol=1
+        )
+    assert names_of(dataset, "train") == names_of(dataset, "all[:80%]")
+    assert names_of(dataset, "validation[:50%]") == names_of(dataset, "all[56:63]")
+    assert "divided 80/20 into train (56 images) and validation (14 images)" in dataset.division
+    assert str(plain) in dataset.division and "seed 0" in dataset.division
+
+
+def test_the_division_is_another_with_another_seed_and_no_other_matters(plain, tmp_path_factory):
+    divisions = [
+        set(load_dataset("image_folder", data_dir=plain, split_seed=seed).records("validation").as_numpy_iterator())
+        for seed in (0, 1, 1, 2)
+    ]
+    assert divisions[1] == divisions[2]
+    assert len({frozenset(division) for division in divisions}) == 3
+
+
+def test_the_parts_of_a_division_overlap_what_they_are_a_part_of(plain):
+    dataset = load_dataset("image_folder", data_dir=plain)
+    dataset.check_disjoint(train_split="train", eval_split="validation")
+    dataset.check_disjoint(train_split="all[:80%]", eval_split="validation")
+    with pytest.raises(ValueError, match="train_split='all' and eval_split='validation', which share 14.$"):
+        dataset.check_disjoint(train_split="all", eval_split="validation")
+    with pytest.raises(ValueError, match=r"which share 4.$"):
+        dataset.check_disjoint(train_split="train", eval_split="all[52:60]")
+
+
+@pytest.mark.parametrize(("counts", "training"), [((1, 1), None), ((2, 2), 3), ((1, 1, 1, 1, 1), None), ((9, 1), 8)])
+def test_every_class_is_trained_or_the_folder_is_not_divided(tmp_path, counts, training):
+    for label, count in enumerate(counts):
+        for index in range(count):
+            write_image(tmp_path / f"class{label}" / f"{index}.png")
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    assert dataset.splits.get("train") == training
+    if training:
+        assert {label for _, label in values_and_labels(dataset, "train")} == set(range(len(counts)))
+
+
+def test_a_folder_of_splits_is_not_divided(tmp_path):
+    for split in ("train", "val"):
+        for name in ("ant", "bee"):
+            write_image(tmp_path / split / name / "0.png")
+    assert load_dataset("image_folder", data_dir=tmp_path).splits == {"train": 2, "val": 2}
+
+
+def test_labels_and_paths_are_read_at_once(plain):
+    dataset = load_dataset("image_folder", data_dir=plain)
+    paths, labels = dataset.table("all", 10, 60)
+    assert list(zip(paths.numpy(), labels.numpy(), strict=True)) == list(
+        dataset.records("all[10:60]").as_numpy_iterator()
+    )
+
+
+def test_a_photo_is_seen_as_its_orientation_says(tmp_path):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30] = 255
+    encoded = tf.io.encode_jpeg(pixels).numpy()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # 6: turn it to the right.
+    turned = encoded[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + encoded[2:]
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "photo.jpg").write_bytes(turned)
+    image, _ = next(load_dataset("image_folder", data_dir=tmp_path).examples("all").as_numpy_iterator())
+    assert image.shape == (60, 40, 3)
+    assert (image[:28].min(), image[32:].max()) > (240, -1) and image[32:].max() < 10
+
+
+def write_deep(path: Path, greatest: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tf.io.encode_png(np.array([[[0], [greatest]]], np.uint16)).numpy())
+
+
+def test_deep_images_of_a_folder_are_scaled_alike_and_that_is_said(tmp_path):
+    write_deep(tmp_path / "ant" / "bright.png", 4000)
+    write_deep(tmp_path / "bee" / "dark.png", 500)
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    greatest = {int(label): int(image.max()) for image, label in dataset.examples("all").as_numpy_iterator()}
+    assert greatest == {0: 4000 >> 4, 1: 500 >> 4}
+    assert dataset.notes == (
+        f"The 16-bit PNG files in {tmp_path} hold values of at most 12 bits, and are read as such.",
+    )
+
+
+def test_full_16_bit_images_are_nothing_to_speak_of(tmp_path, plain):
+    write_deep(tmp_path / "ant" / "bright.png", 65_535)
+    assert load_dataset("image_folder", data_dir=tmp_path).notes == ()
+
+
+def folder_with(path: Path, *names: bytes) -> None:
+    """Makes a folder of two classes, and a file or a folder of each further name."""
+    for name in ("ant", "bee"):
+        write_image(path / name / "0.png")
+    for name in names:
+        os.makedirs(os.path.join(os.fsencode(path), os.path.dirname(name)), exist_ok=True)
+        with open(os.path.join(os.fsencode(path), name), "wb") as file:
+            file.write(tf.io.encode_png(np.zeros((2, 2, 3), np.uint8)).numpy())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (b"wasp\nnest/0.png", r"Received: class name 'wasp\nnest' (with a control character)."),
+        ("wasp\u2028nest/0.png".encode(), r"Received: class name 'wasp\u2028nest' (with a line separator)."),
+        (b"  /0.png", "Received: class name '  ' (blank)."),
+        (b"caf\xe9/0.png", r"caf\xe9 (café in Latin-1)."),
+        (b"caf\xe9/ant/0.png", r"caf\xe9 (café in Latin-1)."),
+        (b"Ant/0.png", "Received: 'Ant' and 'ant'."),
+        (b"bee/caf\xe9.png", r"bee/caf\xe9.png (café.png in Latin-1)."),
+        (b"bee/caf\xe9.txt", r"bee/caf\xe9.txt (café.txt in Latin-1)."),
+    ],
+)
+def test_names_that_nothing_could_write_are_refused_in_one_printable_line(tmp_path, name, message):
+    folder_with(tmp_path, name)
+    with pytest.raises(ValueError, match="Expected ") as error:
+        load_dataset("image_folder", data_dir=tmp_path)
+    assert str(error.value).endswith(message)
+    assert str(error.value).isprintable()
+
+
+def test_a_class_without_images_is_refused_by_name(plain):
+    (plain / "dog").mkdir()
+    with pytest.raises(ValueError, match=r"Expected images in the folder of every class .*: .*/dog, which is empty.$"):
+        load_dataset("image_folder", data_dir=plain)
+
+
+def test_a_class_may_lack_images_in_one_of_the_splits(tmp_path):
+    for path in ("train/ant/0.png", "train/bee/0.png", "val/ant/0.png"):
+        write_image(tmp_path / path)
+    (tmp_path / "val" / "bee").mkdir()
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    assert dict(dataset.split_sizes) == {"train": 2, "val": 1}
+    assert split_notes(dataset, train_split="train", eval_split="val") == [
+        "1 of 2 classes have no evaluation image in 'val': bee."
+    ]
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (make_fifo, r"0000.jpg \(a FIFO\)\.$"),
+        (make_socket, r"0000.jpg \(a socket\)\.$"),
+        (lambda path: path.symlink_to("/dev/zero"), r"0000.jpg \(a device\)\.$"),
+        (lambda path: path.mkdir(), r"0000.jpg \(a folder\)\.$"),
+        (lambda path: path.symlink_to("nowhere.jpg"), r"0000.jpg \(No such file or directory\)\.$"),
+        (lambda path: path.symlink_to("0000.jpg"), r"0000.jpg \(Too many levels of symbolic links\)\.$"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_no_regular_file_is_refused_and_never_opened(tmp_path, monkeypatch, make, message, alone):
+    write_image(tmp_path / "ant" / "0.jpg")
+    write_image(tmp_path / "bee" / "0.jpg")
+    monkeypatch.chdir(tmp_path)
+    if alone:
+        (tmp_path / "bee" / "0.jpg").unlink()
+    make(tmp_path / "bee" / "0000.jpg")
+    with pytest.raises(ValueError, match=message):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "message"),
+    [
+        ("cow", "cow", "cow, a link that leads nowhere or to itself.$"),
+        ("cow", "gone", "cow, a link that leads nowhere or to itself.$"),
+        ("cow", "bee", r"Expected a folder of its own for each split and class. Received: .*bee and .*cow, which are"),
+        ("loop", ".", r"Expected a folder of its own for each split and class. Received: .* and .*loop, which are"),
+    ],
+)
+def test_links_that_make_one_folder_two_are_refused(plain, link, target, message):
+    (plain / link).symlink_to(target)
+    with pytest.raises(ValueError, match=message):
+        load_dataset("image_folder", data_dir=plain)
+
+
+def test_splits_that_are_one_folder_are_refused(tmp_path):
+    for name in ("ant", "bee"):
+        write_image(tmp_path / "train" / name / "0.png")
+    (tmp_path / "val").symlink_to("train")
+    with pytest.raises(ValueError, match="Expected a folder of its own for each split and class"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+def test_links_to_images_and_folders_elsewhere_are_followed(plain, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_image(elsewhere / "dogs" / "0.png")
+    (plain / "dog").symlink_to(elsewhere / "dogs")
+    (plain / "ant" / "linked.png").symlink_to(elsewhere / "dogs" / "0.png")
+    assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 72
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG file that claims a size."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def jpeg_of(width: int, height: int) -> bytes:
+    """A JPEG file that claims a size."""
+    return b"\xff\xd8\xff\xc0" + struct.pack(">HBHH", 17, 8, height, width) + b"\x03" + b"\0" * 9 + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "size"),
+    [
+        ("bomb.png", png_of(30_000, 30_000), "30000x30000"),
+        ("bomb.png", png_of(2**31 - 1, 2**31 - 1), "2147483647x2147483647"),
+        ("bomb.jpg", jpeg_of(65_000, 65_000), "65000x65000"),
+        ("bomb.jpg", b"GIF89a" + struct.pack("<HH", 65_000, 65_000) + b";", "65000x65000"),
+    ],
+)
+def test_an_image_too_large_to_decode_is_refused_by_its_header(plain, name, content, size):
+    (plain / "bee" / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"Expected images of at most 178 million pixels .*bee/{name}, of {size}.$"):
+        load_dataset("image_folder", data_dir=plain)
+
+
+def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(image_check, "_MANY", 10)
+    opened = []
+    check = image_check._check_file
+    monkeypatch.setattr(image_check, "_check_file", lambda path: opened.append(path) or check(path))
+
+    def load():
+        opened.clear()
+        load_dataset("image_folder", data_dir=plain)
+        return len(opened)
+
+    assert (load(), load()) == (70, 0)
+    write_image(plain / "cat" / "new.png")
+    assert (load(), load()) == (11, 0)
+    (plain / "cat" / "new.png").write_bytes(b"broken")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Expected a readable JPEG or PNG image"):
+            load()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 3}', "\ud800"])
+def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeypatch, content):
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(image_check, "_MANY", 10)
+    load_dataset("image_folder", data_dir=plain)
+    (memory,) = (cache / "ofar_tf").iterdir()
+    memory.write_bytes(content.encode("utf-8", "surrogatepass"))
+    (plain / "cat" / "broken.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="Expected a readable JPEG or PNG image"):
+        load_dataset("image_folder", data_dir=plain)
+
+
+def test_where_nothing_can_be_remembered_everything_is_looked_at(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(plain / "README"))
+    (plain / "README").write_text("a file, no folder")
+    monkeypatch.setattr(image_check, "_MANY", 10)
+    assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
+
+
+def test_small_folders_leave_nothing_behind(plain, tmp_path_factory, monkeypatch):
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    load_dataset("image_folder", data_dir=plain)
+    assert list(cache.iterdir()) == []

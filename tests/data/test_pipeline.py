@@ -8,6 +8,8 @@ import tensorflow as tf
 from ofar_tf.data import (
     Augmentation,
     ImageDataset,
+    Mixing,
+    epoch_order,
     evaluation_batches,
     load_dataset,
     steps_per_epoch,
@@ -35,9 +37,22 @@ def counting_set(size: int = SIZE) -> tuple[ImageDataset, tf.Variable]:
 
 
 def batches(count, *, dataset=None, split="train", **arguments):
-    settings = {"batch_size": 4, "resolution": 4, "augmentation": "none", "flip": False, "seed": 1} | arguments
-    stream = training_batches(dataset or counting_set()[0], split, **settings)
+    """The first batches; arguments are also the fields of `Augmentation` and of `Mixing`."""
+    dataset = dataset or counting_set()[0]
+    settings = {"batch_size": 4, "resolution": 4, "augmentation": "none", "seed": 1} | arguments
+
+    def taken(kind):
+        names = (field.name for field in dataclasses.fields(kind))
+        return {name: settings.pop(name) for name in names if name in settings}
+
+    mixed = {"classes": len(dataset.class_names)} | taken(Mixing)
+    augmentation = Augmentation(settings.pop("augmentation"), **taken(Augmentation))
+    stream = training_batches(dataset, split, augmentation=augmentation, mixing=Mixing(**mixed), **settings)
     return [(images.copy(), labels.copy()) for images, labels in itertools.islice(stream.as_numpy_iterator(), count)]
+
+
+def ten_classes():
+    return dataclasses.replace(counting_set()[0], name="ten", class_names=tuple("abcdefghij"))
 
 
 def values(epoch):
@@ -61,7 +76,7 @@ def assert_equal_batches(left, right):
 
 def test_a_batch_holds_images_and_their_labels():
     stream = training_batches(
-        counting_set()[0], "train", batch_size=4, resolution=6, augmentation="pad_and_crop", flip=True, seed=0
+        counting_set()[0], "train", batch_size=4, resolution=6, augmentation=Augmentation("pad_and_crop"), seed=0
     )
     assert stream.element_spec == (tf.TensorSpec([4, 6, 6, 3], tf.float32), tf.TensorSpec([4], tf.int64))
     for images, labels in batches(5):
@@ -158,6 +173,39 @@ def test_a_large_split_is_neither_cached_nor_shuffled_as_a_whole():
     dataset, reads = counting_set(70_000)
     batches(1, dataset=dataset)
     assert 16_384 <= reads.numpy() < 40_000
+
+
+@pytest.fixture
+def large_table(monkeypatch):
+    """The counting set, with a table, in a program for which it is a large one."""
+    monkeypatch.setattr(epoch_order, "_SMALL_SPLIT", 10)
+    dataset, _ = counting_set()
+
+    def table(split, start, stop):
+        return tf.range(start, stop, dtype=tf.int64), tf.range(start, stop, dtype=tf.int64) % 2
+
+    return dataclasses.replace(dataset, table=table)
+
+
+def test_a_large_split_in_memory_is_permuted_as_a_whole(large_table):
+    stream = batches(22, dataset=large_table, batch_size=11)
+    epochs = [tuple(values(stream[2 * epoch : 2 * epoch + 2])) for epoch in range(11)]
+    assert len(set(epochs)) == 11
+    assert all(sorted(epoch) == list(range(SIZE)) for epoch in epochs)
+    for images, labels in stream:
+        np.testing.assert_array_equal(images[:, 0, 0, 0] % 2, labels)
+    # Every place of the epoch can hold any example: with a buffer, the first ones would be among the first only.
+    assert len({epoch[0] for epoch in epochs} | {epoch[-1] for epoch in epochs}) > 10
+
+
+def test_a_run_over_a_large_table_resumes_and_is_shared_out(large_table):
+    whole = batches(10, dataset=large_table, augmentation="pad_and_crop")
+    assert_equal_batches(whole[5:], batches(5, dataset=large_table, augmentation="pad_and_crop", start_epoch=1))
+    own = batches(10, dataset=large_table, augmentation="pad_and_crop", part=(1, 2))
+    assert_equal_batches([(images[2:], labels[2:]) for images, labels in whole], own)
+    assert values(batches(5, dataset=large_table, seed=2)) != values(batches(5, dataset=large_table))
+    parts = batches(3, dataset=large_table, split="train[:4]+train[10:20]")
+    assert set(values(parts)) <= {*range(4), *range(10, 20)}
 
 
 def test_a_shuffle_buffer_of_one_keeps_the_order():
@@ -320,7 +368,7 @@ def test_a_resumed_run_mixes_the_same_pairs_in_the_same_way():
         ({"start_epoch": -1}, "Expected start_epoch of at least 0. Received: start_epoch=-1."),
         ({"color_jitter": -0.1}, "Expected color_jitter from 0 to 1. Received: color_jitter=-0.1."),
         ({"mixup_alpha": -1.0}, "Expected a mixup_alpha of 0 or more. Received: mixup_alpha=-1.0."),
-        ({"classes": 1}, "Expected at least the 2 classes of counting. Received: classes=1."),
+        ({"dataset": ten_classes(), "classes": 9}, "Expected at least the 10 classes of ten. Received: classes=9."),
         ({"part": (2, 2)}, r"Expected one of n equal parts of 4 images, as \(i, n\). Received: part=\(2, 2\)."),
         ({"part": (0, 3)}, r"Received: part=\(0, 3\)."),
         ({"shuffle_buffer": 0}, "Expected shuffle_buffer of at least 1. Received: shuffle_buffer=0."),

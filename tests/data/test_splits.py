@@ -3,7 +3,7 @@ import tensorflow_datasets as tfds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.data.splits import parse_split
+from ofar_tf.data.splits import SplitPart, check_disjoint, parse_split, shared_examples
 
 SIZES = {"train": 1000, "test": 30}
 
@@ -79,3 +79,68 @@ def test_a_slice_outside_of_the_split_is_refused(split):
 def test_an_empty_slice_is_refused(split):
     with pytest.raises(ValueError, match="at least one"):
         parse_split(split, split_sizes=SIZES)
+
+
+def parts(split):
+    return parse_split(split, split_sizes=SIZES)
+
+
+@st.composite
+def selections(draw):
+    """A few parts of two splits, which may overlap."""
+    chosen = draw(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 20), st.integers(1, 10)), max_size=5))
+    return [SplitPart(name, start, start + length) for name, start, length in chosen]
+
+
+@given(left=selections(), right=selections())
+def test_shared_examples_are_those_of_both_sets(left, right):
+    def examples(selection):
+        return {(name, index) for name, start, stop in selection for index in range(start, stop)}
+
+    assert shared_examples(left, right) == len(examples(left) & examples(right))
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "shared"),
+    [
+        ("train[:80%]", "train[70%:]", 100),
+        ("train", "train[:1]", 1),
+        ("train", "train", 1000),
+        ("train+test", "test", 30),
+        ("train[:10]+train[20:30]", "train[5:25]", 10),
+        ("train[:10]+train[:10]", "train[9:]", 1),
+        ("train[-20%:]", "train[750:810]", 10),
+    ],
+)
+def test_training_and_evaluation_splits_that_overlap_are_refused(train, evaluation, shared):
+    splits = {"train_split": train, "eval_split": evaluation}
+    with pytest.raises(ValueError, match="^Expected train_split and eval_split to share no example.") as error:
+        check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})
+    message = str(error.value)
+    assert message.endswith(f"train_split={train!r} and eval_split={evaluation!r}, which share {shared}.")
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train_split": "train", "eval_split": "test"},
+        {"train_split": "train[:80%]", "eval_split": "train[80%:]"},
+        {"train_split": "train[:80%]", "selection_split": "train[80%:90%]", "eval_split": "train[90%:]"},
+        {"train_split": "train[:10]+train[20:30]", "eval_split": "train[10:20]+test"},
+        {"train_split": "train+train", "eval_split": "test"},  # An image may be trained on twice.
+    ],
+)
+def test_splits_that_share_nothing_pass(splits):
+    check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})
+
+
+def test_all_pairs_of_three_splits_are_compared():
+    splits = {"train_split": "train", "selection_split": "test[:20]", "eval_split": "test[10:]"}
+    with pytest.raises(ValueError, match="Expected selection_split and eval_split to share no .* which share 10.$"):
+        check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})
+
+
+def test_measuring_on_an_example_twice_is_refused():
+    splits = {"train_split": "train", "eval_split": "test+test[:5]"}
+    with pytest.raises(ValueError, match=r"each example once. Received: eval_split='test\+test\[:5\]', with 5 rep"):
+        check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})

@@ -10,6 +10,8 @@ from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, PooledS
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.tasks.classification.accuracy import AccuracyEvaluator
+from ofar_tf.tasks.classification.task import Classification
 
 
 @settings(max_examples=30, deadline=None)
@@ -82,7 +84,7 @@ def test_a_calibrated_network_is_stock_keras_with_the_statistics_of_all_images(w
     supernet, groups = whole
     network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
     calibrate([network], batches, resolutions=[8])
-    found = np.concatenate([network.logits(images, resolution=8) for images, _ in batches])
+    found = np.concatenate([network.outputs(images, resolution=8) for images, _ in batches])
     np.testing.assert_allclose(found, stock_logits(supernet, batches), atol=1e-5)
 
 
@@ -90,12 +92,12 @@ def test_accuracy_counts_every_image_once(whole, batches):
     supernet, groups = whole
     network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
     calibrate([network], batches, resolutions=[8])
-    accuracy = evaluate([network], batches, resolutions=[8])[0, 8]
+    (scores,) = evaluate([network], batches, resolutions=[8], judge=AccuracyEvaluator).values()
     order = np.argsort(-stock_logits(supernet, batches), axis=1)
     labels = np.concatenate([labels for _, labels in batches])[:, None]
-    assert accuracy.images == 12
-    assert accuracy.top1 == pytest.approx(np.mean(order[:, :1] == labels))
-    assert accuracy.top5 == pytest.approx(np.mean((order[:, :5] == labels).any(1)))
+    assert scores.images == 12
+    assert scores.values["top1"] == pytest.approx(np.mean(order[:, :1] == labels))
+    assert scores.values["top5"] == pytest.approx(np.mean((order[:, :5] == labels).any(1)))
 
 
 def test_no_images_have_no_accuracy(whole, batches):
@@ -103,20 +105,21 @@ def test_no_images_have_no_accuracy(whole, batches):
     network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
     calibrate([network], batches, resolutions=[8])
     with pytest.raises(ValueError, match="Expected at least one image to measure accuracy on"):
-        evaluate([network], [], resolutions=[8])
+        evaluate([network], [], resolutions=[8], judge=AccuracyEvaluator)
 
 
 def test_a_strategy_of_one_device_measures_the_same(whole, batches):
     supernet, groups = whole
     images = PoolImages(calibration=lambda: batches, evaluation=lambda: batches)
+    task = Classification(classes=supernet.output_shape[-1])
     measured = [
-        PoolAccuracy(supernet, groups, images, strategy=strategy).measure(
+        PoolAccuracy(supernet, groups, images, task=task, strategy=strategy).measure(
             [ChannelMask.full(groups)], resolutions=[8, 4]
         )
         for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0"]))
     ]
     assert measured[0] == measured[1]
-    assert list(measured[0]) == [(0, 8), (0, 4)]
+    assert [(index, str(size)) for index, size in measured[0]] == [(0, "8"), (0, "4")]
 
 
 def test_one_device_takes_one_batch_at_a_time():

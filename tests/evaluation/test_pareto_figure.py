@@ -6,10 +6,10 @@ from ofar_tf.evaluation import pareto_figure
 from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
 
 POINTS = [
-    ParetoPoint("small", 16, 1_000_000, 0.7),
-    ParetoPoint("small", 24, 2_250_000, 0.8),
-    ParetoPoint("large", 16, 3_000_000, 0.75),
-    ParetoPoint("large", 24, 6_750_000, 0.9),
+    ParetoPoint("small", "16", 1_000_000, 0.7),
+    ParetoPoint("small", "24", 2_250_000, 0.8),
+    ParetoPoint("large", "16", 3_000_000, 0.75),
+    ParetoPoint("large", "24", 6_750_000, 0.9),
 ]
 
 
@@ -44,7 +44,7 @@ def test_the_file_is_an_image_and_nothing_is_left_beside_it(tmp_path):
 
 
 def test_variants_share_a_colour_and_differ_in_style(tmp_path, figures):
-    points = [ParetoPoint("small", 16, 10**6, 0.7, variant=variant) for variant in ("float32", "int8")]
+    points = [ParetoPoint("small", "16", 10**6, 0.7, variant=variant) for variant in ("float32", "int8")]
     plot_pareto(tmp_path / "pareto.png", points)
     _, first, second = figures[0].axes[0].get_lines()
     assert first.get_color() == second.get_color() and first.get_linestyle() != second.get_linestyle()

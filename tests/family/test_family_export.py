@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import os
 import subprocess
 import sys
@@ -10,15 +11,20 @@ import pytest
 from rich.console import Console
 
 from ofar_tf.checks import measurement
-from ofar_tf.conversion import jobs
+from ofar_tf.conversion import lanes
+from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.conversion.jobs import ConversionResult
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.family import family_export
+from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import export_family
+from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
 from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def member_of(model, resolution, *, name="net"):
@@ -42,7 +48,7 @@ def members(network, make_network):
 
 @pytest.fixture(scope="module")
 def settings(members, header, make_images_at):
-    """Everything that `export_family` needs but the members and the folder; the labels are Keras's own answers."""
+    """Everything that an export needs but the members and the folder; the labels are Keras's own answers."""
     models = {member.resolution: member.build(classes=3) for member in members}
 
     def evaluation_batches(resolution):
@@ -52,10 +58,20 @@ def settings(members, header, make_images_at):
     return {
         "labels": LABELS,
         "header": header,
-        "evaluation_batches": evaluation_batches,
-        "representative_images": lambda resolution: make_images_at(resolution, seed=5),
-        "credits": Credits(description="Colours.", license="CC0", version="3", author="Ada"),
+        "images": FamilyImages(evaluation_batches, lambda r, images: make_images_at(r, count=images, seed=5)),
+        "spec": ExportSpec(
+            representative_images=24,
+            credits=Credits(description="Colours.", license="CC0", version="3", author="Ada"),
+        ),
     }
+
+
+def export(members, path, *, console=None, **options):
+    """Exports to a path, with some entries of the specification changed."""
+    changes = {name: options.pop(name) for name in ("precisions",) if name in options}
+    options["spec"] = dataclasses.replace(options["spec"], **changes)
+    with FamilyFolder(path) as folder:
+        return export_family(members, folder=folder, console=console or Console(quiet=True), **options)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +81,7 @@ def exported(members, settings, tmp_path_factory):
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
     screen = io.StringIO()
-    result = export_family(members, export_dir=folder, console=Console(file=screen, width=120), **settings)
+    result = export(members, folder, console=Console(file=screen, width=120), **settings)
     return folder, result, screen.getvalue()
 
 
@@ -76,7 +92,7 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("This work was done already.")
 
-    for module, name in ((jobs, "_Worker"), (measurement, "check_file"), (measurement, "keras_accuracy")):
+    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_scores")):
         monkeypatch.setattr(module, name, refuse)
 
 
@@ -93,6 +109,7 @@ def test_the_folder_holds_the_files_of_the_design(exported):
         + ["report.html"]
         + [f"{name}/{name}{ending}" for name in names for ending in (".keras", "_float32.tflite", "_int8.tflite")]
         + [f"{name}/{name}_int8.layers.csv" for name in names]
+        + [f"{name}/{name}{kind}.predictions.npz" for name in names for kind in ("", "_float32", "_int8")]
     )
     assert (folder / "labels.txt").read_text() == "red\ngreen\nblue\n"
     assert not list(folder.rglob(".partial_*"))
@@ -138,7 +155,7 @@ def test_progress_ends_with_every_step_done(exported):
 def test_the_same_call_again_does_no_work_and_gives_the_same_manifest(exported, members, settings, no_work):
     folder, result, _ = exported
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.suffix in (".keras", ".tflite")}
-    assert export_family(members, export_dir=folder, console=Console(quiet=True), **settings) == result
+    assert export(members, folder, **settings) == result
     assert written == {path: path.stat().st_mtime_ns for path in written}
     assert (folder / "notes.txt").read_text() == "mine"
 
@@ -147,7 +164,7 @@ def test_an_export_that_stops_halfway_has_no_manifest(exported, members, setting
     monkeypatch.setattr(family_export, "convert_files", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(KeyboardInterrupt):
-        export_family(members, export_dir=tmp_path, console=Console(quiet=True), **settings)
+        export(members, tmp_path, **settings)
     assert not (tmp_path / "manifest.json").exists()
 
 
@@ -168,23 +185,19 @@ def test_the_keras_files_load_where_ofar_tf_cannot_be_imported(exported, tmp_pat
 def test_a_file_that_fails_its_check_is_marked(settings, network, tmp_path):
     broken = keras.models.clone_model(network)
     broken.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
-    result = export_family(
-        [member_of(broken, 16)], export_dir=tmp_path, console=Console(quiet=True), precisions=["float32"], **settings
-    )
+    result = export([member_of(broken, 16)], tmp_path, precisions=("float32",), **settings)
     assert result.failures == ("net_ofar_half_r16_float32: 100% of its scores are not finite.",)
     (entry,) = read_manifest(tmp_path / "manifest.json").models
     assert not entry.checks.passed and not entry.pareto and entry.metrics.top1 == 0.0
-    assert "**FAILED** 100% of its scores are not finite." in (tmp_path / "README.md").read_text()
+    assert "failed: 100% of its scores are not finite." in (tmp_path / "README.md").read_text()
 
 
 def test_a_conversion_that_fails_is_reported_and_has_no_entry(members, settings, monkeypatch, tmp_path):
-    def convert_all_but_int8(wanted, *, workers, on_done):
-        return [jobs.ConversionResult(job, error="ConverterError: no") for job in wanted]
+    def convert_all_but_int8(wanted, **_):
+        return [ConversionResult(job, error="ConverterError: no") for job in wanted]
 
     monkeypatch.setattr(family_export, "convert_files", convert_all_but_int8)
-    result = export_family(
-        members[:1], export_dir=tmp_path, console=Console(quiet=True), precisions=["int8"], **settings
-    )
+    result = export(members[:1], tmp_path, precisions=("int8",), **settings)
     assert result.failures == ("net_ofar_half_r12_int8: ConverterError: no",)
     assert result.manifest.models == ()
 
@@ -196,18 +209,16 @@ def test_a_conversion_that_fails_is_reported_and_has_no_entry(members, settings,
         ({"labels": []}, r"Expected class names of one line each. Received: \[\]."),
         ({"labels": ["a", "b\nc", "d"]}, "Expected class names of one line each."),
         ({"labels": ["a", "b"]}, r"to \(None, 2\). Received: a model from \(None, 12, 12, 3\) to \(None, 3\)."),
-        ({"precisions": []}, "Expected at least one precision and none twice."),
-        ({"precisions": ["int4"]}, "Expected one of the precisions"),
-        (
-            {"representative_images": None},
-            r"Expected representative images for the precisions \['int8'\]. Received: none.",
-        ),
+        ({"precisions": ()}, "Expected at least one precision and none twice."),
+        ({"precisions": ("int8", "int8")}, "Expected at least one precision and none twice."),
+        ({"precisions": ("int4",)}, "Expected one of the precisions"),
+        ({"images": FamilyImages(len)}, r"Expected training images for the precisions \['int8'\]. Received: none."),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, message, members, settings, tmp_path):
-    arguments = {"members": members, **settings, "console": Console(quiet=True), **changes}
+    arguments = {"members": members, **settings, **changes}
     with pytest.raises(ValueError, match=message):
-        export_family(arguments.pop("members"), export_dir=tmp_path, **arguments)
+        export(arguments.pop("members"), tmp_path, **arguments)
     assert not list(tmp_path.rglob("*.tflite"))
 
 
@@ -224,21 +235,79 @@ def test_a_member_that_makes_no_sense_is_refused(changes, message, members):
         dataclasses.replace(members[0], **changes)
 
 
-def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(
-    members, settings, header, tmp_path
-):
-    options = {**settings, "export_dir": tmp_path, "precisions": ["float32"], "console": Console(file=io.StringIO())}
-    export_family(members[:1], **options)
-    same = export_family(members[1:], **options)
+@pytest.fixture
+def float32(settings, tmp_path):
+    """Exports members in float32 only, to one folder."""
+
+    def run(members, **changes):
+        return export(members, tmp_path / "export", **{**settings, "precisions": ("float32",), **changes})
+
+    run.folder = tmp_path / "export"
+    return run
+
+
+def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(members, header, float32):
+    float32(members[:1])
+    same = float32(members[1:])
     assert {entry.id for entry in same.manifest.models} == {member.id for member in members}
     other = dataclasses.replace(header, dataset={**header.dataset, "origin": "another training"})
-    result = export_family(members[1:], **{**options, "header": other})
+    result = float32(members[1:], header=other)
     assert [entry.id for entry in result.manifest.models] == [members[1].id]
 
 
-def test_a_file_that_was_changed_since_leaves_the_manifest(members, settings, tmp_path):
-    options = {**settings, "export_dir": tmp_path, "precisions": ["float32"], "console": Console(file=io.StringIO())}
-    first = export_family(members[:1], **options)
-    (tmp_path / first.manifest.models[0].path).write_bytes(b"changed")
-    second = export_family(members[1:], **options)
+def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, header, float32):
+    first = float32(members[:1])
+    assert first.manifest.models[0].versions == {"ofar_tf": "0.1.0"}
+    later = dataclasses.replace(header, versions={"ofar_tf": "0.2.0"})
+    second = float32(members[1:], header=later)
+    assert second.manifest.versions == {"ofar_tf": "0.2.0"}
+    versions = {entry.id: entry.versions for entry in second.manifest.models}
+    assert versions == {members[0].id: {"ofar_tf": "0.1.0"}, members[1].id: {"ofar_tf": "0.2.0"}}
+    # Asked for again, it is measured again, but it is the file that the earlier version made.
+    third = float32(members[:1], header=later)
+    assert {entry.id: entry.versions for entry in third.manifest.models} == versions
+
+
+def test_entries_that_name_no_versions_were_made_with_those_of_their_manifest(members, header, float32):
+    float32(members[:1])
+    path = float32.folder / "manifest.json"
+    data = json.loads(path.read_text())
+    del data["models"][0]["versions"]  # As version 0.1.0 wrote it.
+    path.write_text(json.dumps(data))
+    second = float32(members[1:], header=dataclasses.replace(header, versions={"ofar_tf": "0.2.0"}))
+    (kept,) = [entry for entry in second.manifest.models if entry.id == members[0].id]
+    assert kept.versions == {"ofar_tf": "0.1.0"}
+
+
+def test_a_call_fails_only_for_files_that_it_was_asked_for(members, network, float32):
+    broken = keras.models.clone_model(network)
+    broken.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    assert float32([member_of(broken, 16, name="broken")]).failures
+    second = float32(members[:1])
+    assert second.failures == ()
+    assert [entry.checks.passed for entry in second.manifest.models] == [False, True]
+
+
+def test_a_file_that_was_changed_since_leaves_the_manifest(members, float32):
+    first = float32(members[:1])
+    (float32.folder / first.manifest.models[0].path).write_bytes(b"changed")
+    second = float32(members[1:])
     assert [entry.id for entry in second.manifest.models] == [members[1].id]
+
+
+def test_records_of_another_version_are_done_again(members, float32):
+    first = float32(members[:1])
+    records = list(float32.folder.glob("*/.*.json"))
+    works = {"saved", "conversion", "measurement", "facts"}
+    assert {record.name.split(".")[-2] for record in records} == works
+    for record in records:
+        stored = json.loads(record.read_text())
+        record.write_text(json.dumps({**stored, "value": {**stored["value"], "new": 1}}))
+    again = float32(members[:1])
+    assert again.failures == ()
+    assert [entry.sha256 for entry in again.manifest.models] == [entry.sha256 for entry in first.manifest.models]
+
+
+def test_another_process_cannot_export_to_the_folder_meanwhile(members, float32, tmp_path):
+    with FamilyFolder(float32.folder), pytest.raises(ValueError, match="Received: one that does; `fuser"):
+        float32(members[:1])

@@ -27,7 +27,7 @@ def test_each_file_has_a_row(rows):
         "large/large_int8.tflite",
         "small/small_float32.tflite",
     ]
-    assert [row["arena_bytes"] for row in rows] == ["2048", "", ""]
+    assert "arena_bytes" not in rows[0]  # It leaves XNNPACK's memory out, and would mislead beside the others.
     assert [row["gpu_refused"] for row in rows] == ["", "ADD", ""]
     assert [row["worst_layer"] for row in rows] == ["", "stem", ""]
     assert [(row["top1"], row["passed"]) for row in rows] == [("0.9", "True"), ("0.8", "True"), ("", "False")]

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from ofar_tf.conversion.member import file_id
-from ofar_tf.evaluation.accuracy import Metrics
 from ofar_tf.family.manifest import Manifest, read_manifest, write_manifest
+from ofar_tf.tasks.classification.accuracy import Metrics
 from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency
 

@@ -13,7 +13,6 @@ import pytest
 
 from ofar_tf.conversion.precision import PRECISIONS
 from ofar_tf.tflite.classifier import TFLiteClassifier
-from ofar_tf.tflite.merged_signatures import pack
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
 
 PYTHON = os.environ.get("OFAR_TF_MEDIAPIPE_PYTHON")
@@ -37,15 +36,12 @@ def pictures(images):
 
 @pytest.fixture(scope="module")
 def files(converted, tmp_path_factory):
-    """A file of each precision with metadata, two without, and one with two signatures."""
+    """A file of each precision with metadata, and two without."""
     folder = tmp_path_factory.mktemp("mediapipe")
     paths = {name: folder / f"{name}.tflite" for name in NAMES}
     for name, path in paths.items():
         path.write_bytes(with_metadata(converted(name).read_bytes(), ABOUT))
-    single = converted("int8").read_bytes()
-    (folder / "packed.tflite").write_bytes(with_metadata(pack({"r16": single, "r12": single}), ABOUT))
-    bare = {"bare float32": converted("float32"), "bare int8": converted("int8")}
-    return {**paths, **bare, "packed": folder / "packed.tflite"}
+    return {**paths, "bare float32": converted("float32"), "bare int8": converted("int8")}
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +80,3 @@ def test_without_metadata_mediapipe_refuses_floats_and_knows_no_names(answers):
     # The metadata are what makes the difference above.
     assert "it requires specifying NormalizationOptions metadata" in answers["bare float32"]["refused"]
     assert {label for categories in answers["bare int8"]["categories"] for _, label, _ in categories} == {None}
-
-
-def test_mediapipe_takes_no_packed_files(answers):
-    # As --pack_resolutions says; where this changes, so may that.
-    assert "assumed to have a single subgraph" in answers["packed"]["refused"]

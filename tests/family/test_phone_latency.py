@@ -6,7 +6,7 @@ import pytest
 
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.phone_benchmark import phone_commands, write_phone_benchmark
-from ofar_tf.family.phone_latency import read_phone_latencies, split_by_fit, with_phone_latencies
+from ofar_tf.family.phone_latency import measured_files, read_phone_latencies
 from ofar_tf.tflite.latency import Latency
 
 
@@ -43,20 +43,8 @@ def read(tmp_path):
 )
 def test_a_row_finds_its_file_by_whatever_names_it(manifest, read, columns, name):
     rows = read(f"{columns},device,threads,median_ms,p90_ms\n{name},Pixel 8,4,3.5,4\n")
-    joined = with_phone_latencies(manifest, rows)
-    assert [model.latency for model in joined.models] == [
-        (Latency("laptop", 1, 2.0),),
-        (Latency("Pixel 8", 4, 3.5, 4.0),),
-        (),
-    ]
-
-
-def test_a_new_measurement_replaces_the_old_one_and_leaves_others(manifest, read):
-    rows = read("file,device,threads,median_ms\nlarge_float32.tflite,phone,1,9\nlarge_float32.tflite,laptop,1,7\n")
-    assert set(with_phone_latencies(manifest, rows).models[0].latency) == {
-        Latency("phone", 1, 9.0),
-        Latency("laptop", 1, 7.0),
-    }
+    assert measured_files(manifest, rows) == [manifest.models[1]]
+    assert [row.latency for row in rows] == [Latency("Pixel 8", 4, 3.5, 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -101,12 +89,13 @@ def test_a_missing_table_is_refused(tmp_path):
 )
 def test_measurements_of_unknown_files_or_twice_of_one_are_refused(manifest, read, rows, message):
     with pytest.raises(ValueError, match=message):
-        with_phone_latencies(manifest, read(f"file,device,threads,median_ms\n{rows}"))
+        measured_files(manifest, read(f"file,device,threads,median_ms\n{rows}"))
 
 
 def test_a_file_that_was_written_anew_is_not_the_one_that_was_measured(manifest, read):
     rows = read(f"file,sha256,device,threads,median_ms\nsmall_float32.tflite,{'d' * 64},phone,1,2\n")
-    assert split_by_fit(rows, manifest) == ([], rows)
+    with pytest.raises(ValueError, match="which fits 0 of them"):
+        measured_files(manifest, rows)
 
 
 FAKE_ADB = """#!/bin/sh
@@ -140,7 +129,8 @@ def test_the_script_measures_every_file_on_the_phone_and_writes_what_is_read(man
     )
     rows = read(result.stdout)
     expected = Latency("Google Pixel 8 --use_gpu=true", 2, 0.812, p95_ms=0.903, runs=50)
-    assert [model.latency[-1] for model in with_phone_latencies(manifest, rows).models] == [expected] * 3
+    assert measured_files(manifest, rows) == list(manifest.models)
+    assert [row.latency for row in rows] == [expected] * 3
     log = (tmp_path / "log").read_text()
     assert "push benchmark_model /data/local/tmp/ofar_tf/benchmark_model" in log
     assert log.count("push my export/large/large_int8.tflite /data/local/tmp/ofar_tf/model.tflite") == 1

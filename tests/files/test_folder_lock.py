@@ -1,9 +1,9 @@
 import errno
-import fcntl
 import os
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 from ofar_tf.files.folder_lock import FolderLock
@@ -42,7 +42,7 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path):
 
 def test_a_process_that_inherits_the_file_holds_the_folder_as_long_as_it_lives(tmp_path):
     lock = FolderLock(tmp_path)
-    heir = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
+    heir = subprocess.Popen(["cat"], stdin=subprocess.PIPE, **lock.for_heirs())
     lock.release()
     with heir, pytest.raises(ValueError, match="Received: one that does"):
         FolderLock(tmp_path)
@@ -57,9 +57,21 @@ def test_a_process_that_is_not_given_the_file_does_not_hold_the_folder(tmp_path)
 
 
 def test_where_a_file_system_has_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(filelock, "lock_descriptor", refuse)
     locks = [FolderLock(tmp_path), FolderLock(tmp_path)]
     assert [lock.release.alive for lock in locks] == [True, True]
+
+
+def test_the_room_of_files_imports_nothing_that_one_system_only_has(checkout):
+    names = {"fcntl", "msvcrt", "pwd", "grp", "resource", "termios"}
+    modules = [path.read_text() for path in (checkout / "ofar_tf" / "files").glob("*.py")]
+    assert [name for text in modules for name in names if f"import {name}" in text] == []
+
+
+def test_windows_is_given_no_descriptors_to_inherit(tmp_path, monkeypatch):
+    lock = FolderLock(tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert lock.for_heirs() == {}

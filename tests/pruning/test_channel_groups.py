@@ -117,7 +117,7 @@ def test_finding_groups_neither_changes_nor_copies_the_model() -> None:
 def test_a_model_that_is_all_residual_stream_is_refused_with_the_way_on():
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(8, 3, padding="same")(image)
-    x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization()(x))])
+    x = layers.Add()([x, layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x)))])
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     with pytest.raises(
         ValueError, match=r"it is part of the residual stream.*; prune_residual_stream would give more\)"
@@ -127,10 +127,10 @@ def test_a_model_that_is_all_residual_stream_is_refused_with_the_way_on():
 
 def test_a_model_that_nothing_ranks_is_refused_with_the_reasons() -> None:
     inputs = keras.Input((8, 8, 3))
-    x = layers.BatchNormalization(scale=False)(layers.Conv2D(4, 3)(inputs))
+    x = layers.Conv2D(4, 3)(inputs)
     model = keras.Model(inputs, layers.Dense(2)(layers.ReLU()(x)), name="plain")
     expected = (
-        "Expected a model with channels that a BatchNormalization with scale can rank. Received: 'plain', which has "
+        "Expected a model with channels that a BatchNormalization can rank. Received: 'plain', which has "
         "none (it is an input of the model; no BatchNormalization ranks it; it is an output of the model)."
     )
     with pytest.raises(ValueError) as caught:
@@ -138,7 +138,32 @@ def test_a_model_that_nothing_ranks_is_refused_with_the_reasons() -> None:
     assert str(caught.value) == expected
 
 
-def test_inception_v3_whose_norms_have_no_scale_is_refused() -> None:
+def test_inception_v3_whose_norms_have_no_scale_can_be_pruned_whole() -> None:
     model = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=10)
-    with pytest.raises(ValueError, match="'inception_v3', which has none"):
-        find_channel_groups(model)
+    groups = find_channel_groups(model)
+    # 94 convolutions with a norm each; nothing stays but images and logits.
+    assert len(groups.groups) == 94 and all(group.kernels and not group.gammas for group in groups.groups)
+    assert [entry.name for entry in groups.unprunable] == ["input", "predictions"]
+
+
+def test_a_function_of_one_tensor_added_to_it_is_no_residual_stream() -> None:
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, padding="same", name="stem")(image)
+    x = layers.Add(name="sum")([x, layers.ReLU()(layers.BatchNormalization()(x))])
+    (group,) = find_channel_groups(keras.Model(image, layers.Dense(2)(x))).groups
+    assert (group.name, group.size) == ("stem", 8)
+    assert "Add 'sum' joins no branch that runs past a block" in group.notes
+
+
+def test_a_part_of_the_residual_stream_says_which_sum_makes_it_one() -> None:
+    (stem,) = [entry for entry in find_channel_groups(_residual()).unprunable if entry.name == "stem"]
+    assert stem.notes == ("Add 'sum' joins what comes through a block with what runs past it",)
+
+
+def test_a_layer_between_kernels_is_named_even_if_no_norm_ranks_what_it_keeps(caplog: pytest.LogCaptureFixture) -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = layers.GroupNormalization(2, name="norm")(layers.Conv2D(4, 3)(_block(inputs, 4, "stem")))
+    groups = find_channel_groups(keras.Model(inputs, layers.Dense(2)(_block(x, 4, "last"))))
+    assert [group.name for group in groups.groups] == ["stem", "last"]
+    (record,) = caplog.records
+    assert record.getMessage() == ("GroupNormalization 'norm' is unknown to the library: 4 channels cannot be pruned.")

@@ -86,6 +86,34 @@ def test_counts_are_rounded_to_multiples_of_8_above_a_floor_of_12_or_the_whole_g
     assert MaskRules(12, 8).allowed(count, group) == allowed
 
 
+# The floor and the step that fit: 8, or what is at most a quarter of the group, a multiple of the step.
+@pytest.mark.parametrize(
+    ("size", "least", "step"),
+    [(1, 1, 1), (3, 1, 1), (4, 1, 1), (7, 1, 1), (8, 2, 2), (12, 2, 2), (15, 2, 2), (16, 4, 4), (20, 4, 4), (31, 4, 4),
+     (32, 8, 8), (40, 8, 8), (960, 8, 8)],
+)  # fmt: skip
+def test_rules_that_are_not_given_fit_the_group(size: int, least: int, step: int) -> None:
+    (group,) = _groups(size)
+    counts = {MaskRules().allowed(count, group) for count in range(size + 1)}
+    assert counts == {*range(least, size, step), size}
+
+
+@given(size=st.integers(4, 200), count=st.integers(0, 200))
+def test_rules_that_are_not_given_never_keep_more_than_a_quarter_of_what_nobody_wants(size: int, count: int) -> None:
+    (group,) = _groups(size)
+    assert 1 <= MaskRules().allowed(0, group) <= size / 4
+    allowed = MaskRules().allowed(min(count, size), group)
+    assert abs(allowed - min(count, size)) <= size / 4
+
+
+def test_a_rule_that_is_given_is_exact_in_small_groups_too() -> None:
+    (group,) = _groups(12)
+    assert MaskRules(min_channels=8).allowed(0, group) == 8
+    assert MaskRules(min_channels=1, channel_round_to=1).allowed(0, group) == 1
+    assert MaskRules(channel_round_to=8).allowed(5, group) == 8
+    assert MaskRules(floors={group.name: 6}).allowed(0, group) == 6
+
+
 @pytest.mark.parametrize("name", ["min_channels", "channel_round_to"])
 def test_rules_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"Expected {name} of at least 1. Received: {name}=0."):

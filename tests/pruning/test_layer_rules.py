@@ -121,6 +121,24 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "reshape": (lambda x: layers.Reshape((SIZE, SIZE, 8))(layers.Reshape((SIZE * SIZE * 8,))(x)), 14),
     "reshape_of_unstated_channels": (lambda x: layers.Reshape((SIZE * SIZE, 1, -1))(x), 14),
     "reshape_called_twice": (_reshaped_twice, 8),
+    # Positions in each of two rows live and die together, 4 decisions.
+    "reshape_to_rows": (lambda x: layers.Reshape((SIZE, SIZE, 2, 4), name="r")(x)[..., 0, :], 4 + 6),
+    "permuted": (
+        lambda x: layers.Permute((2, 3, 1))(
+            layers.ReLU()(layers.BatchNormalization(axis=1)(layers.Permute((3, 1, 2))(x)))
+        ),
+        14,
+    ),
+    "stride": (lambda x: x[:, :, ::-1, ::2], 4 + 6),
+    "from_the_end": (lambda x: x[..., -5:], 14),
+    "box": (lambda x: keras.ops.slice(x, (0, 1, 1, 2), (4, 3, 3, 5)), 14),
+    "unstack": (lambda x: keras.ops.add(*keras.ops.unstack(keras.ops.reshape(x, (-1, 2, 3, SIZE, 8)), axis=1)), 14),
+    "repeat_and_tile": (lambda x: keras.ops.tile(keras.ops.repeat(x, 2, axis=-1), (1, 1, 1, 2)), 14),
+    "flip": (lambda x: keras.ops.flip(x, axis=-1), 14),
+    "padding_of_channels": (lambda x: keras.ops.pad(x, ((0, 0), (1, 1), (0, 0), (2, 1))), 14),
+    "pooling_functions": (lambda x: keras.ops.max_pool(keras.ops.average_pool(x, 2, strides=1), 2), 14),
+    "sum_over_positions": (lambda x: keras.ops.sum(x, axis=(1, 2)), 8),
+    "split_rows": (lambda x: keras.ops.concatenate(keras.ops.split(x, 2, axis=1), axis=2), 14),
     "borders": (lambda x: layers.Cropping2D(1)(layers.ZeroPadding2D(2)(x)), 14),
     "sizes": (lambda x: layers.Resizing(4, 4)(layers.UpSampling2D()(x)), 14),
     "rescaling": (lambda x: layers.Rescaling(0.5, offset=1.0)(x), 14),
@@ -199,7 +217,26 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
         "BatchNormalization 'rows' normalizes an axis that is not the last",
         8,
     ),
-    "spread": (lambda x: layers.Reshape((SIZE, SIZE, 2, 4), name="r")(x)[..., 0, :], "Reshape 'r' spreads channels", 8),
+    "root": (
+        lambda x: keras.ops.sqrt(x),
+        "Sqrt 'sqrt' has no finite value or slope at zero, which channels are once pruned",
+        8,
+    ),
+    "one_channel": (
+        lambda x: x * x[..., 3][..., None],
+        "GetItem 'get_item' takes a single channel out",
+        8,
+    ),
+    "neighbours": (
+        lambda x: layers.Conv1D(1, 3, padding="same", name="eca")(layers.Permute((2, 1))(layers.Reshape((36, 8))(x))),
+        "Conv1D 'eca' does not find its channels on the last axis",
+        8,
+    ),
+    "stride": (
+        lambda x: x[..., 1:7:2],
+        "GetItem 'get_item' takes channels out by a stride that does not divide them",
+        8,
+    ),
     "constants": (
         lambda x: layers.Rescaling([1.0] * 8, name="scale")(x),
         "Rescaling 'scale' holds constants for it",
@@ -213,7 +250,7 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
     ),
     "array": (lambda x: x * np.arange(8.0), "Multiply 'multiply' is unknown to the library", 8),
     "division_by_channels": (
-        lambda x: x / layers.Activation("sigmoid")(_block(x, 8)),
+        lambda x: x / _block(x, 8),
         "TrueDivide 'true_divide' divides by channels, which are zero once pruned",
         16,
     ),

@@ -36,9 +36,9 @@ def image_folder(folder: Path, *splits: str) -> Path:
 def test_the_settings_reach_the_trainer() -> None:
     made = experiment(learning_rate=0.5, momentum=0.8, nested=True, seed=7, search_resolutions=(20,))
     trainer = made.build_trainer(made.build_supernet())
-    assert trainer.resolutions == (28, 24, 16)
+    assert [str(size) for size in trainer.resolutions] == ["28", "24", "16"]
     assert [budget.rate for budget in trainer.budgets] == [0.0, 0.3]
-    assert (trainer.nested, trainer.seed) == (True, 7)
+    assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
     # 100 images make three whole batches of 32, in each of two epochs.
     assert made.steps_per_epoch == 3
@@ -56,13 +56,43 @@ def test_the_options_of_training_reach_the_trainer() -> None:
         search_execution="sliced",
     )
     trainer = made.build_trainer(made.build_supernet())
-    assert (trainer.importance, trainer.distillation, trainer.label_smoothing) == ("uniform", "none", 0.1)
-    assert trainer.search_execution == "sliced"
+    assert (trainer.importance, trainer.step.distillation, trainer.task.label_smoothing) == ("uniform", "none", 0.1)
+    assert trainer.step.search_execution == "sliced"
     assert trainer.steps_per_execution == 3
     assert len(trainer.pool_weights.own) > 0
     assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)
     inner = trainer.optimizer.inner_optimizer
     assert (inner.use_ema, inner.ema_momentum) == (True, 0.99)
+
+
+def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shrinks_gammas_as_wanted() -> None:
+    made = experiment(
+        assistants="all",
+        search_networks="largest",
+        student_labels=0.25,
+        gamma_init=0.5,
+        gamma_shrink=0.3,
+        epochs=4,
+        search_epochs=2,
+        learning_rate=0.5,
+        momentum=0.8,
+        warmup_epochs=1.5,
+        class_weight="balanced",
+    )
+    trainer = made.build_trainer(made.build_supernet())
+    assert (trainer.step.assistants, trainer.step.search_networks) == ("all", "largest")
+    assert trainer.task.student_labels == 0.25
+    ranked = {index for group in trainer.groups.groups for index in group.gammas}
+    assert ranked
+    assert {float(value) for index in ranked for value in trainer.supernet.weights[index].numpy()} == {0.5}
+    # Six steps at a rate of 0.5 and a momentum of 0.8 move a weight by 6 * 0.5 / 0.2 = 15 times its gradient.
+    assert trainer.step.gamma_l1 == pytest.approx(0.02)
+    assert any("shrink a gamma by 0.3 over" in note for note in made.notes(trainer))
+    # Three steps an epoch: the rate rises over 1.5 epochs, that is four steps (4.5 rounded to even).
+    assert trainer.optimizer._learning_rate.warmup_steps == 4
+    assert float(trainer.optimizer.learning_rate) == pytest.approx(0.125)
+    counts = np.bincount([int(label) for _, label in made.dataset.examples("train[:100]")], minlength=10)
+    assert trainer.task.class_weights == pytest.approx(100 / (10 * counts))
 
 
 @pytest.mark.parametrize(
@@ -85,13 +115,14 @@ def test_images_leave_the_pipeline_at_the_largest_resolution() -> None:
     assert (images.shape, labels.shape) == ((32, 28, 28, 3), (32,))
     assert [batch.shape[0] for batch, _ in made.calibration_batches()] == [40, 10]
     assert [batch.shape[0] for batch, _ in made.evaluation_batches(images=60)] == [40, 20]
-    assert made.images_at(16, images=5).shape == (5, 16, 16, 3)
+    assert [batch.shape for batch, _ in made.calibration_batches(images=5)] == [(5, 28, 28, 3)]
 
 
 def test_calibration_sees_the_training_images_unchanged() -> None:
     made = experiment()
     expected = np.stack([np.asarray(image) for image, _ in made.dataset.examples("train[:7]")])
-    np.testing.assert_array_equal(made.images_at(28, images=7), expected)
+    ((images, _),) = made.calibration_batches(images=7)
+    np.testing.assert_array_equal(images, expected)
 
 
 @pytest.mark.parametrize("name", ["validation", "test", "val"])
@@ -113,3 +144,23 @@ def test_initial_weights_are_loaded_from_either_kind_of_file(tmp_path: Path) -> 
         loaded = experiment(initial_weights=str(tmp_path / name)).build_supernet()
         for weight, expected in zip(loaded.weights, source.weights, strict=True):
             np.testing.assert_array_equal(weight, expected)
+
+
+def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_rest(tmp_path: Path) -> None:
+    for index in range(5):
+        image_folder(tmp_path / str(index), "all")
+        for name in ("black", "white"):
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            source = tmp_path / str(index) / "all" / name / "one.png"
+            source.rename(tmp_path / "photos" / name / f"{index}.png")
+    made = experiment(dataset="image_folder", data_dir=str(tmp_path / "photos"), train_split="train", batch_size=8)
+    made.check_splits()
+    assert (made.steps_per_epoch, made.eval_split) == (1, "validation")
+    assert len(made.data_notes) == 1
+    assert "divided 80/20 into train (8 images) and validation (2 images)" in made.data_notes[0]
+
+
+def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_both() -> None:
+    experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").check_splits()
+    with pytest.raises(ValueError, match="Expected train_split and eval_split to share no example"):
+        experiment(train_split="train", eval_split="train[:10]+test").check_splits()

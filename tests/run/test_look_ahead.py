@@ -4,6 +4,7 @@ import pytest
 
 from ofar_tf.run.look_ahead import look_ahead
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.text.quantities import parse_quantity
 
 SETTINGS = {
     "model": "resnet8",
@@ -51,6 +52,17 @@ def test_an_explanation_needs_no_budgets(capsys):
     assert "56 prunable channels in 3 groups" in capsys.readouterr().out
 
 
-def test_a_plan_needs_budgets():
-    with pytest.raises(ValueError, match=r"^Expected one of --pruning_rates, --macs_budgets and --budgets\."):
-        TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": ()})
+def test_a_plan_without_budgets_shows_the_whole_network_and_suggests_budgets_that_can_be_met(capsys):
+    look_ahead(TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": ()}))
+    out = capsys.readouterr().out
+    assert "rate0" in out
+    suggestion = out.splitlines()[-1].partition("--macs_budgets=")[2]
+    budgets = tuple(parse_quantity(text) for text in suggestion.split(","))
+    assert len(budgets) >= 2
+    look_ahead(TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": (), "macs_budgets": budgets}))
+
+
+def test_a_plan_of_one_budget_shows_its_neighbours(capsys):
+    look_ahead(TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": (0.5,)}))
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("rate45", "rate50", "rate55"))

@@ -70,7 +70,7 @@ def test_what_a_method_trained_is_what_is_measured_and_shipped(settings, method)
     run = trained(settings, method=method, ema_momentum=0.5)
     rows = run.trained_pool.evaluate()
     assert len(rows) == 6
-    measured = {row.structure: row.top1 for row in rows if row.resolution == 12}
+    measured = {row.structure: row.top1 for row in rows if str(row.resolution) == "12"}
     assert measured == pytest.approx(last_measurements(settings["run_dir"]))
     assert (Path(settings["run_dir"]) / "own_weights.npz").exists() == (
         method in ("slimmable", "independent", "network_slimming")

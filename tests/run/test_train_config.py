@@ -25,6 +25,12 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"pruning_rates": (0.1, 1.0)}, "Expected --pruning_rates in [0, 1). Received: 1.0."),
         ({"pruning_rates": (-0.1, 0.5)}, "Expected --pruning_rates in [0, 1). Received: -0.1."),
         ({"pruning_rates": (float("nan"), 0.5)}, "Expected a finite --pruning_rates. Received: nan."),
+        ({"jit_compile": True, "pruning_rates": (0.1, 0.2, 0.3, 0.4), "resolutions": tuple(range(32, 128))},
+         "Expected at most 200 networks for --jit_compile: one for each structure, resolution and, with "
+         "--search_execution=sliced, epoch of the search. Received: 388."),
+        ({"epochs": 10**400}, "Expected --epochs of at most 1e+300. Received: 1329 bits."),
+        ({"data_dir": "two\nlines"}, "Expected --data_dir on one line, without control characters. "
+         "Received: 'two\\nlines'."),
         ({"pruning_rates": ()}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: none."),
         ({"macs_budgets": (5, 3)}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: "
          "[0.1, 0.5] and [5, 3]."),
@@ -35,8 +41,8 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"search_resolutions": (24, 24)}, "Expected different --search_resolutions. Received: [24, 24]."),
         ({"search_resolutions": (256,)}, "Expected --search_resolutions of at most 224, the largest resolution. "
          "Received: [256]."),
-        ({"epochs": 10}, "Expected fewer --search_epochs than --epochs, which count both the search and joint "
-         "training. Received: search_epochs=10, epochs=10."),
+        ({"epochs": 10, "search_epochs": 10}, "Expected fewer --search_epochs than --epochs, which count both the "
+         "search and joint training. Received: search_epochs=10, epochs=10."),
         ({"epochs": 20.0}, "Expected --epochs of type int. Received: 20.0."),
         ({"epochs": True}, "Expected --epochs of type int. Received: True."),
         ({"flip": 1}, "Expected --flip of type bool. Received: 1."),
@@ -75,10 +81,11 @@ def test_the_other_commands_refuse_nonsense_too(kind: type[Any], values: dict[st
 
 
 def test_choices_are_those_of_the_modules_that_read_them() -> None:
+    from ofar_tf.training.distillation import DISTILLATIONS, DIVERGENCES
+
     from ofar_tf.conversion.precision import PRECISIONS
     from ofar_tf.data import AUGMENTATIONS
     from ofar_tf.pruning.importance import CRITERIA
-    from ofar_tf.training.distillation import DISTILLATIONS, DIVERGENCES
     from ofar_tf.training.schedules import DECAYS
 
     fields = {field.name: field.metadata["choices"] for kind in (TrainConfig, ExportConfig)
@@ -112,6 +119,7 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         "search_resolutions": st.just(()),
         "training_resolutions": st.just(()),
         "gradient_accumulation": st.just(1),
+        "pretrained": st.just("none"),
         "search_epochs": st.integers(0, 9),
         "epochs": st.integers(10, 1000),
         "pruning_rates": st.just(()),
@@ -161,3 +169,43 @@ def test_a_file_that_is_no_configuration_is_named(text: str, tmp_path: Path) -> 
     with pytest.raises(ValueError) as caught:
         read_config(path)
     assert str(caught.value).startswith(f"Expected the configuration of a run in {path}. Received: ")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "search"), [(1, 0), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3), (29, 10), (30, 10), (90, 10), (250, 10)]
+)
+def test_a_search_takes_a_third_of_the_run_and_at_most_ten_epochs_unless_it_is_told(epochs: int, search: int) -> None:
+    config = dataclasses.replace(CONFIG, epochs=epochs)
+    assert config.epochs_of_search == config.resolved().search_epochs == search
+    assert dataclasses.replace(config, search_epochs=0).epochs_of_search == 0
+
+
+def test_a_run_of_version_0_1_0_that_left_the_search_at_ten_epochs_is_the_same_run() -> None:
+    assert differences(dataclasses.replace(CONFIG, search_epochs=10), CONFIG) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"epochs": 1' + "0" * 5000 + "}",
+        '{"momentum": NaN}',
+        '{"seed": 1, "seed": 2}',
+        "[]",
+        "7",
+        "\xff",
+    ],
+)
+def test_a_configuration_that_anybody_may_have_written_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"^Expected the configuration of a run in ") as caught:
+        read_config(tmp_path / "config.json")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_value_that_a_flagfile_could_take_for_a_comment_is_written_in_quotes(
+    parse_command: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    config = dataclasses.replace(CONFIG, data_dir="Ada's photos #2", model='"mine":it', search_epochs=1)
+    (tmp_path / "run.flagfile").write_text(to_flagfile(config))
+    assert parse_command(TrainConfig, f"--flagfile={tmp_path / 'run.flagfile'}", "--run_dir=r") == config

@@ -78,3 +78,30 @@ def test_a_threshold_outside_0_to_1_is_refused(threshold):
 def test_a_patience_of_0_is_refused():
     with pytest.raises(ValueError, match="patience of at least 1"):
         MaskTracker(["a"], threshold=0.9, patience=0)
+
+
+def test_a_window_compares_with_several_masks_and_the_least_similar_counts(make_mask):
+    # The third mask equals the second and shares one of two with the first; the fourth equals both before it.
+    masks = [["1100"], ["0110"], ["0110"], ["0110"]]
+    tracker = MaskTracker(["structure0"], threshold=0.9, window=2)
+    rows = [row for epoch in masks for row in tracker.update([make_mask(text) for text in epoch])]
+    assert [row.similarity for row in rows] == [None, None, pytest.approx(0.5), 1.0]
+    assert tracker.frozen_at == [4]
+
+
+@pytest.mark.parametrize(("measure", "frozen_at"), [("raw", [2]), ("above_chance", [None])])
+def test_a_threshold_may_be_held_against_the_similarity_above_chance(make_mask, measure, frozen_at):
+    # Three of four channels, two in common: the cosine is 2/3, chance is 3/4, so the masks are less alike than chance.
+    tracker = MaskTracker(["structure0"], threshold=0.6, measure=measure)
+    for text in ("1110", "0111"):
+        tracker.update([make_mask(text)])
+    assert tracker.frozen_at == frozen_at
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"window": 0}, "similarity window of at least 1"), ({"measure": "odds"}, "measure of raw, above_chance")],
+)
+def test_a_comparison_that_makes_no_sense_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MaskTracker([], threshold=0.9, **arguments)

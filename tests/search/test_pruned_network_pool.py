@@ -124,3 +124,52 @@ def test_a_group_of_another_size_is_refused(pool, tmp_path):
     smaller = ChannelGroup("conv", start=0, size=2, layers=("conv",), gammas=(1,))
     with pytest.raises(ValueError, match=r"positions in \[0, 2\)"):
         read_pool(path, ChannelGroups((smaller,), (), (), (), (), (), {}))
+
+
+def first(change):
+    """Changes the first structure of a file's content."""
+    return lambda content: content["structures"][0].update(change)
+
+
+HOSTILE = {
+    "a position twice": first({"kept": {"conv": [0, 0, 3]}}),
+    "positions that fall": first({"kept": {"conv": [3, 1, 0]}}),
+    "a negative position": first({"kept": {"conv": [-1, 1, 3]}}),
+    "a position that is true": first({"kept": {"conv": [True, 2, 3]}}),
+    "a position with a fraction": first({"kept": {"conv": [0.5, 1, 3]}}),
+    "a huge position": first({"kept": {"conv": [10**400]}}),
+    "a number for positions": first({"kept": {"conv": 10**390}}),
+    "no position": first({"kept": {"conv": []}}),
+    "a rate that is not the mask's": first({"rate": 0.3}),
+    "a rate that is a text": first({"rate": "0.25"}),
+    "an object for a bool": first({"converged": {}}),
+    "a number for a bool": first({"converged": 1}),
+    "a bool for a number": first({"frozen_at_epoch": True}),
+    "huge costs": first({"macs": 10**400}),
+    "costs with a fraction": first({"macs": 900.5}),
+    "a list for a name": first({"name": [-1]}),
+    "a path for a name": first({"name": "../../etc/passwd"}),
+    "no name": first({"name": ""}),
+    "a name of many letters": first({"name": "a" * 10_000}),
+    "one structure": lambda content: content["structures"].pop(),
+    "a structure twice": lambda content: content["structures"].append(content["structures"][0]),
+    "structures in another order": lambda content: content["structures"].reverse(),
+}
+
+
+@pytest.mark.parametrize("damage", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_pool_that_could_not_be_is_refused_on_one_short_line(pool, tmp_path, damage):
+    content, path = json.loads(pool.to_json()), tmp_path / "pool.json"
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"^Expected a pruned network pool in .* Received: ") as raised:
+        read_pool(path, groups_of(pool))
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 600
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"schema_version": 1, "structures": Infinity}', b"\xa0"])
+def test_a_file_that_is_hardly_json_is_refused_on_one_line(pool, tmp_path, content):
+    (tmp_path / "pool.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^Expected a pruned network pool in ") as raised:
+        read_pool(tmp_path / "pool.json", groups_of(pool))
+    assert "\n" not in str(raised.value)

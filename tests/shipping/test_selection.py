@@ -1,9 +1,12 @@
+import dataclasses
 import re
 
 import pytest
 
+from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Latency, Manifest
 from ofar_tf.shipping.selection import Limits, explain, rank, select
+from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,11 @@ def manifest(make_entry, header):
 @pytest.mark.parametrize(
     ("limits", "path"),
     [
-        ({}, "large/large_float32"),  # huge is more accurate but failed its check
-        ({"max_macs": 399}, "twin/twin_float32"),  # as accurate as middle with fewer MACs
-        ({"max_macs": 400}, "large/large_float32"),
+        ({}, "large/large_int8"),  # huge is more accurate but failed; one point on 200 images is noise
+        ({"max_macs": 399}, "middle/middle_int8"),  # as accurate as twin and smaller
+        ({"max_macs": 399, "quantization": "float32"}, "twin/twin_float32"),  # as accurate as middle and smaller
+        ({"max_macs": 399, "prefer": "accuracy"}, "twin/twin_float32"),  # and with fewer MACs than both
+        ({"prefer": "accuracy"}, "large/large_float32"),
         ({"max_macs": 399, "max_bytes": 1999}, "middle/middle_int8"),
         ({"max_bytes": 899}, "small/small_float32"),
         ({"quantization": "int8"}, "large/large_int8"),
@@ -39,18 +44,84 @@ def manifest(make_entry, header):
         ({"min_top1": 0.86, "max_bytes": 2000}, "large/large_int8"),
     ],
 )
-def test_the_most_accurate_file_within_the_limits_is_chosen(manifest, limits, path):
+def test_the_smallest_of_the_most_accurate_files_within_the_limits_is_chosen(manifest, limits, path):
     assert select(manifest, **limits).path == f"{path}.tflite"
 
 
 def test_the_runner_up_comes_second(manifest):
     ranked = rank(manifest, Limits(max_macs=200))
     assert [entry.path.split("/")[1] for entry in ranked] == [
-        "twin_float32.tflite",
         "middle_int8.tflite",
+        "twin_float32.tflite",
         "middle_float32.tflite",
         "small_float32.tflite",
     ]
+
+
+def pair(make_entry, header, *, images, small, large=0.84):
+    """The manifest of the quick start in short: a float32 file and an int8 file of less than half its size."""
+    metrics = [Metrics(top1=top1, top5=1.0, images=images, keras_top1=top1) for top1 in (large, small)]
+    models = (
+        make_entry("net", macs=400, top1=0, bytes=104_000, metrics=metrics[0]),
+        make_entry("net", macs=400, top1=0, bytes=46_000, metrics=metrics[1], quantization="int8"),
+    )
+    return Manifest(**vars(header), models=models)
+
+
+@pytest.mark.parametrize(
+    ("images", "small", "chosen"),
+    [
+        (1000, 0.835, "int8"),  # Half a point, and a standard error of 1.2.
+        (1000, 0.83, "int8"),
+        (1000, 0.82, "float32"),
+        (10_000, 0.837, "int8"),
+        (10_000, 0.835, "float32"),  # Half a point on ten times the images is no noise: the standard error is .37.
+        (72, 0.81, "int8"),
+        (72, 0.75, "float32"),
+        (1000, 0.84, "int8"),
+    ],
+)
+def test_the_smaller_file_is_chosen_within_the_noise_of_the_images(make_entry, header, images, small, chosen):
+    manifest = pair(make_entry, header, images=images, small=small)
+    assert select(manifest).quantization == chosen
+    # At equal accuracy and MACs the smaller file is chosen in any case.
+    most_accurate = "int8" if small == 0.84 else "float32"
+    assert select(manifest, prefer="accuracy").quantization == most_accurate
+
+
+def test_at_equal_size_the_more_accurate_file_is_chosen(make_entry, header):
+    models = (make_entry("large", macs=400, top1=0.90), make_entry("near", macs=310, top1=0.89))
+    assert select(Manifest(**vars(header), models=models)).id == "large"
+
+
+def test_choices_are_made_on_the_selection_split(make_entry, header):
+    models = tuple(
+        make_entry(name, macs=400, top1=top1, bytes=size, selection=Accuracy(top1=other, top5=1.0, images=10_000))
+        for name, top1, other, size in (("lucky", 0.95, 0.80, 9), ("better", 0.90, 0.91, 90))
+    )
+    manifest = Manifest(**vars(header), models=models)
+    assert select(manifest).id == select(manifest, prefer="accuracy").id == "better"
+    assert explain(manifest, Limits()).splitlines() == [
+        "Chosen: better/better_float32.tflite, the most accurate of 2 within no limits: 90.00% top-1, 400 MACs, 90 "
+        "bytes.",
+        "Chosen on the selection split, where it has 91.00%.",
+        "Runner-up: lucky/lucky_float32.tflite: +5.00 points, -90% bytes.",
+    ]
+    with pytest.raises(ValueError, match="nearest is better/better"):
+        select(manifest, min_top1=0.92)
+
+
+def test_a_preference_that_is_none_is_refused(manifest):
+    with pytest.raises(ValueError, match=r"Expected one of the preferences size, accuracy. Received: prefer='speed'."):
+        select(manifest, prefer="speed")
+
+
+def test_a_file_of_which_the_images_cannot_tell_is_chosen_with_a_warning(make_entry, header):
+    entry = make_entry("net", macs=1, top1=1.0)
+    unsure = AccuracyCheck("cannot_tell", 0.01, images=72, losses=1, gains=0, drop=(-0.02, 0.06))
+    checks = dataclasses.replace(entry.checks, accuracy=unsure)
+    manifest = Manifest(**vars(header), models=(dataclasses.replace(entry, checks=checks),))
+    assert explain(manifest, Limits()).splitlines()[1] == f"Not known: {unsure.sentence}"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +171,20 @@ def test_limits_that_make_no_sense_are_refused(manifest, limits, message):
     ("limits", "lines"),
     [
         (
+            {},
+            [
+                "Chosen: large/large_int8.tflite, the smallest within the noise of the most accurate (90.00%) of 6 "
+                "within no limits: 89.00% top-1, 400 MACs, 1.1K bytes.",
+                "Runner-up: large/large_float32.tflite: +1.00 points, +264% bytes.",
+                "Left out: 1 that failed a check.",
+            ],
+        ),
+        (
             {"max_macs": 399},
             [
-                "Chosen: twin/twin_float32.tflite, the cheapest of the most accurate of 4 within max_macs=399: "
-                "85.00% top-1, 190 MACs, 2K bytes.",
-                "Runner-up: middle/middle_int8.tflite: as accurate, +5% MACs, -55% bytes.",
+                "Chosen: middle/middle_int8.tflite, the cheapest of the most accurate of 4 within max_macs=399: "
+                "85.00% top-1, 200 MACs, 900 bytes.",
+                "Runner-up: twin/twin_float32.tflite: as accurate, -5% MACs, +122% bytes.",
                 "Over the limits: 2 more accurate; large/large_float32.tflite has 90.00%, 0% beyond max_macs.",
                 "Left out: 1 that failed a check.",
             ],

@@ -1,5 +1,6 @@
 """One tiny supernet, its masks, and images for it."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
+from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.step_spec import StepSpec
 
 CLASSES = 3
 
@@ -39,15 +43,24 @@ def build_supernet(*, dropout: float = 0.0, seed: int = 0) -> keras.Model:
 
 
 def build_trainer(supernet: keras.Model | None = None, **arguments: Any) -> OnceForAll:
-    """A trainer of four structures (or as many as rates are given), not compiled."""
-    defaults: dict[str, Any] = {
-        "pruning_rates": [0.0, 0.25, 0.4, 0.6],
-        "resolutions": [8, 12],
-        "rules": MaskRules(1, 1),
-        "weight_decay": 0.0,
-        "gamma_l1": 0.0,
-    }
-    return OnceForAll(supernet or build_supernet(), **{**defaults, **arguments})
+    """A trainer of four structures (or as many as rates are given), not compiled.
+
+    Its arguments are the fields of the pool, of the step and of the task, and the seed.
+    """
+    supernet = supernet or build_supernet()
+
+    def taken(kind: Any) -> dict[str, Any]:
+        return {name: arguments.pop(name) for name in inspect.signature(kind).parameters if name in arguments}
+
+    pool = {"pruning_rates": [0.0, 0.25, 0.4, 0.6], "resolutions": [8, 12], "rules": MaskRules(1, 1)}
+    step = {"weight_decay": 0.0, "gamma_l1": 0.0}
+    return OnceForAll(
+        supernet,
+        pool=PoolSpec.of(**{**pool, **taken(PoolSpec.of)}),
+        step=StepSpec(**{**step, **taken(StepSpec)}),
+        task=Classification(classes=supernet.output_shape[-1], **taken(Classification)),
+        **arguments,
+    )
 
 
 def draw_masks(model: OnceForAll, *, seed: int = 0) -> list[ChannelMask]:

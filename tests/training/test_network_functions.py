@@ -8,19 +8,21 @@ import tensorflow as tf
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_weights import PoolWeights
-from ofar_tf.training.distillation import forward_kl, network_loss
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.training.network_functions import NetworkFunctions
 
 
-class CountingDivergence:
-    """The forward divergence; each call is one trace of a network."""
+class CountingTask(Classification):
+    """Counts how often its loss is asked for; each call is one trace of a network."""
 
-    def __init__(self):
-        self.traces = 0
+    traces = 0
 
-    def __call__(self, target, logits, from_labels):
-        self.traces += 1
-        return forward_kl(target, logits)
+    def loss(self, *arguments, **named):
+        CountingTask.traces += 1
+        return super().loss(*arguments, **named)
+
+
+TASK = Classification(classes=3)
 
 
 def run(functions, batch, *, index=0, step=0, resolution=12):
@@ -28,8 +30,8 @@ def run(functions, batch, *, index=0, step=0, resolution=12):
         tf.constant(index),
         noise=tf.constant(step, tf.int64),
         images=tf.constant(batch[0]),
-        resolution=tf.constant(resolution),
-        target=tf.one_hot(batch[1], 3),
+        size=tf.constant([resolution, resolution]),
+        targets=TASK.targets(batch[1]),
     )
 
 
@@ -44,40 +46,39 @@ def masks(trainer_builder, mask_drawer, supernet):
 
 
 def make(supernet, masks, mode, *, seed=0):
-    divergence = CountingDivergence()
-    functions = NetworkFunctions(supernet, find_channel_groups(supernet), loss=divergence, seed=seed)
+    CountingTask.traces = 0
+    functions = NetworkFunctions(supernet, find_channel_groups(supernet), task=CountingTask(classes=3), seed=seed)
     if mode == "masked":
         functions.use_gates(tf.Variable(gates_of(masks)))
     else:
         functions.use_slices(masks, PoolWeights(supernet, structures=len(masks)))
-    return functions, divergence
+    return functions
 
 
 @pytest.mark.parametrize(("mode", "traces"), [("masked", 1), ("sliced", 4)])
 def test_each_structure_is_traced_once_whatever_the_resolutions(supernet, masks, batch, mode, traces):
-    functions, divergence = make(supernet, masks, mode)
+    functions = make(supernet, masks, mode)
 
     @tf.function
-    def two_networks(first, second, step, resolution, images, target):
-        arguments = {"noise": step, "images": images, "resolution": resolution, "target": target}
-        chained = functions.run(first, **arguments)
-        arguments["target"] = chained.probabilities
-        return functions.run(second, **arguments).loss
+    def two_networks(first, second, step, size, images, targets):
+        arguments = {"noise": step, "images": images, "size": size, "targets": targets}
+        taught_by = functions.run(first, **arguments)
+        return functions.run(second, lesson=taught_by.lesson, **arguments).loss
 
     losses = [
         two_networks(
-            *map(tf.constant, (first, second, step, resolution)), tf.constant(batch[0]), tf.one_hot(batch[1], 3)
+            *map(tf.constant, (first, second, step, [resolution] * 2)), tf.constant(batch[0]), TASK.targets(batch[1])
         )
         for step, (first, second, resolution) in enumerate([(0, 1, 12), (2, 3, 8), (1, 0, 10), (3, 2, 9)])
     ]
-    assert divergence.traces == traces
+    assert CountingTask.traces == traces
     assert two_networks.experimental_get_tracing_count() == 1
     assert len({float(loss) for loss in losses}) == 4
 
 
 @pytest.mark.parametrize("mode", ["masked", "sliced"])
 def test_weights_of_channels_that_a_network_drops_get_no_gradient(supernet, masks, batch, mode):
-    functions, _ = make(supernet, masks, mode)
+    functions = make(supernet, masks, mode)
     paths = [variable.path for variable in supernet.trainable_variables]
     for index, mask in enumerate(masks):
         gradients = dict(zip(paths, run(functions, batch, index=index).gradients, strict=True))
@@ -90,7 +91,7 @@ def test_weights_of_channels_that_a_network_drops_get_no_gradient(supernet, mask
 
 def test_gates_are_read_at_every_run(supernet, masks, batch):
     gates = tf.Variable(gates_of(masks))
-    functions = NetworkFunctions(supernet, find_channel_groups(supernet), loss=network_loss("forward"))
+    functions = NetworkFunctions(supernet, find_channel_groups(supernet), task=TASK)
     functions.use_gates(gates)
     before = [run(functions, batch, index=index).loss for index in range(4)]
     gates.assign(tf.reverse(gates, axis=[0]))
@@ -99,13 +100,13 @@ def test_gates_are_read_at_every_run(supernet, masks, batch):
 
 
 def test_a_python_index_and_a_tensor_choose_the_same_network(supernet, masks, batch):
-    functions, _ = make(supernet, masks, "sliced")
+    functions = make(supernet, masks, "sliced")
     chosen = tf.function(lambda index: functions.run(index, **arguments).loss)
     arguments = {
         "noise": tf.constant(0),
         "images": tf.constant(batch[0]),
-        "resolution": tf.constant(12),
-        "target": tf.one_hot(batch[1], 3),
+        "size": tf.constant([12, 12]),
+        "targets": TASK.targets(batch[1]),
     }
     for index in range(4):
         assert float(chosen(tf.constant(index))) == float(functions.run(index, **arguments).loss)
@@ -119,17 +120,17 @@ def test_dropout_depends_on_seed_and_step_only_and_not_on_when_the_network_was_b
     for build in (0, 1):
         random.seed(build)  # Where Keras takes the seeds of random layers from.
         keras.utils.set_random_seed(build)
-        functions, _ = make(supernet_builder(dropout=0.5), masks, mode, seed=3)
+        functions = make(supernet_builder(dropout=0.5), masks, mode, seed=3)
         losses[build] = [float(run(functions, batch, index=1, step=step).loss) for step in (0, 1, 0)]
     assert losses[0] == losses[1]
     assert losses[0][0] == losses[0][2] != losses[0][1]
-    other, _ = make(supernet_builder(dropout=0.5), masks, mode, seed=4)
+    other = make(supernet_builder(dropout=0.5), masks, mode, seed=4)
     assert float(run(other, batch, index=1).loss) != losses[0][0]
 
 
 def test_training_leaves_the_moving_statistics_alone(supernet, masks, batch):
     before = [np.array(weight) for weight in supernet.weights]
-    functions, _ = make(supernet, masks, "sliced")
+    functions = make(supernet, masks, "sliced")
     run(functions, batch)
     for old, weight in zip(before, supernet.weights, strict=True):
         np.testing.assert_array_equal(old, weight)

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.mask_search import MaskSearch
-from ofar_tf.training import distillation
-from ofar_tf.training.distillation import forward_kl
+from ofar_tf.tasks.classification import task
+from ofar_tf.tasks.classification.divergence import forward_kl
 from ofar_tf.training.schedules import SearchThenDecay
 
 
@@ -30,7 +30,7 @@ def fit(model, batch, *callbacks, epochs, **arguments):
 
 def test_fit_searches_then_trains_the_pool_and_traces_each_structure_once(trainer_builder, batch, monkeypatch):
     traces = []
-    monkeypatch.setattr(distillation, "forward_kl", lambda *arguments: traces.append(1) or forward_kl(*arguments))
+    monkeypatch.setattr(task, "forward_kl", lambda *arguments: traces.append(1) or forward_kl(*arguments))
     model = trainer_builder(gamma_l1=0.01)
     schedule = SearchThenDecay(0.1, search=0.05, search_steps=model.search_steps, total_steps=12, decay="linear")
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9))
@@ -127,12 +127,12 @@ def test_a_pool_of_another_number_of_structures_is_refused(trainer_builder, mask
     [
         ({"importance": "size"}, "importance of gamma"),
         ({"divergence": "both"}, "divergence of forward, reverse"),
-        ({"weight_decay": -1.0}, "penalties of at least 0"),
-        ({"gamma_l1": -1.0}, "penalties of at least 0"),
+        ({"weight_decay": -1.0}, "weight_decay of at least 0"),
+        ({"gamma_l1": -1.0}, "gamma_l1 of at least 0"),
         ({"pruning_rates": [0.5]}, "at least two budgets"),
         ({"pruning_rates": [0.1, 0.99]}, "pruning rate of at most"),
-        ({"resolutions": []}, "different positive resolutions"),
-        ({"resolutions": [8, 8]}, "different positive resolutions"),
+        ({"resolutions": []}, "different resolutions"),
+        ({"resolutions": [8, 8]}, "different resolutions"),
         ({"search_resolutions": [16]}, "to search and train at of at most 12"),
         ({"training_resolutions": [12, 16]}, "to search and train at of at most 12"),
         ({"distillation": "ring"}, "distillation to be one of chain, star, none"),

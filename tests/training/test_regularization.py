@@ -58,3 +58,17 @@ def test_the_penalties_are_added_to_the_gradients(network):
     ones = [tf.ones(variable.shape) for variable in variables]
     both = regularization.add_to(ones, variables, searching=True)
     np.testing.assert_allclose(both[0], 1.0 + 0.5 * np.asarray(variables[0]), rtol=1e-6)
+
+
+def test_regularizers_that_layers_bring_are_added_once_whatever_stands_for_their_weights():
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, use_bias=False, kernel_regularizer=keras.regularizers.L1(0.25), name="conv")(image)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    kernel, groups = model.get_layer("conv").kernel, find_channel_groups(model)
+    copy = keras.Variable(-np.asarray(kernel))
+    regularization = Regularization(model, groups, weight_decay=0.0, gamma_l1=0.0, originals={id(copy): kernel})
+    for variable in (kernel, copy):
+        (penalty,) = regularization.add_to([tf.zeros(kernel.shape)], [variable], searching=False)
+        np.testing.assert_allclose(penalty, 0.25 * np.sign(variable))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf.data.size import Size
 from ofar_tf.training.sandwich import SandwichRule
 
 
@@ -14,13 +15,18 @@ def draw_many(rule, *, steps, start=0):
     def draw(numbers):
         return tf.map_fn(lambda step: tuple(map(tf.stack, rule.draw(step))), numbers, (tf.int32, tf.int32))
 
-    structures, resolutions = draw(tf.range(start, start + steps))
-    return structures.numpy(), resolutions.numpy()
+    structures, sizes = draw(tf.range(start, start + steps))
+    np.testing.assert_array_equal(sizes[..., 0], sizes[..., 1])
+    return structures.numpy(), sizes[..., 0].numpy()
+
+
+def squares(*sides):
+    return tuple(map(Size.of, sides))
 
 
 @pytest.fixture(scope="module")
 def many():
-    return draw_many(SandwichRule(5, (32, 28, 24, 20), seed=7), steps=6000)
+    return draw_many(SandwichRule(5, squares(32, 28, 24, 20), seed=7), steps=6000)
 
 
 def test_the_largest_network_comes_first_at_the_largest_resolution_and_the_smallest_last(many):
@@ -60,12 +66,14 @@ def test_each_other_network_draws_every_resolution_equally_often_and_independent
 def test_the_draw_depends_on_seed_and_step_only(many):
     structures, resolutions = many
     tf.random.set_seed(123)
-    later, at = draw_many(SandwichRule(5, (32, 28, 24, 20), seed=7), start=100, steps=50)
+    later, at = draw_many(SandwichRule(5, squares(32, 28, 24, 20), seed=7), start=100, steps=50)
     np.testing.assert_array_equal(later, structures[100:150])
     np.testing.assert_array_equal(at, resolutions[100:150])
-    eager = [SandwichRule(5, (32, 28, 24, 20), seed=7).draw(tf.constant(step, tf.int64)) for step in range(100, 103)]
+    eager = [
+        SandwichRule(5, squares(32, 28, 24, 20), seed=7).draw(tf.constant(step, tf.int64)) for step in range(100, 103)
+    ]
     np.testing.assert_array_equal([np.stack(drawn) for drawn, _ in eager], structures[100:103])
-    other, _ = draw_many(SandwichRule(5, (32, 28, 24, 20), seed=8), start=100, steps=50)
+    other, _ = draw_many(SandwichRule(5, squares(32, 28, 24, 20), seed=8), start=100, steps=50)
     assert (other != later).any()
 
 
@@ -78,17 +86,27 @@ def test_the_draw_depends_on_seed_and_step_only(many):
     ],
 )
 def test_with_fewer_than_five_structures_there_are_still_four_networks(structures, assistants):
-    drawn, _ = draw_many(SandwichRule(structures, (16,), seed=0), steps=200)
+    drawn, _ = draw_many(SandwichRule(structures, squares(16), seed=0), steps=200)
     assert set(map(tuple, drawn[:, 1:3].tolist())) == assistants
     assert (drawn[:, 3] == structures - 1).all()
 
 
 def test_fewer_than_two_structures_are_refused():
     with pytest.raises(ValueError, match="at least two structures"):
-        SandwichRule(1, (16,), seed=0)
+        SandwichRule(1, squares(16), seed=0)
 
 
-@pytest.mark.parametrize("resolutions", [(), (16, 24), (16, 16), (16, 0)])
-def test_resolutions_that_are_not_positive_different_and_in_order_are_refused(resolutions):
-    with pytest.raises(ValueError, match="different positive resolutions, largest first"):
-        SandwichRule(3, resolutions, seed=0)
+@pytest.mark.parametrize("sides", [(), (16, 24), (16, 16)])
+def test_resolutions_that_are_not_different_and_in_order_are_refused(sides):
+    with pytest.raises(ValueError, match="different resolutions, largest first"):
+        SandwichRule(3, squares(*sides), seed=0)
+
+
+def test_assistants_may_be_any_two_structures_the_largest_included():
+    drawn, sizes = draw_many(SandwichRule(3, squares(32, 20), seed=1, assistants="all"), steps=3000)
+    pairs = Counter(map(tuple, drawn[:, 1:3].tolist()))
+    assert pairs.keys() == {(0, 1), (0, 2), (1, 2)}
+    assert all(abs(count / 3000 - 1 / 3) < 0.03 for count in pairs.values())
+    assert (sizes[drawn[:, 1] == 0, 1] == 20).any()
+    with pytest.raises(ValueError, match="assistants out of middle, all"):
+        SandwichRule(3, squares(32), seed=0, assistants="none")

@@ -71,8 +71,8 @@ def one_step(model, batch, *, learning_rate=0.1):
 
 def drawn(model):
     rule = SandwichRule(len(model.budgets), model.resolutions, seed=model.seed)
-    structures, resolutions = rule.draw(tf.constant(STEP))
-    return {"structures": [int(index) for index in structures], "resolutions": [int(r) for r in resolutions]}
+    structures, sizes = rule.draw(tf.constant(STEP))
+    return {"structures": [int(index) for index in structures], "resolutions": [int(size[0]) for size in sizes]}
 
 
 @pytest.mark.parametrize("divergence", ["forward", "reverse"])
@@ -225,3 +225,34 @@ def test_layers_that_the_user_froze_run_on_the_supernets_own_values(
     given, *_ = one_step(model, batch)
     for actual, expected in zip(given, gradients, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=2e-5)
+
+
+def test_a_search_by_the_largest_network_alone_trains_what_the_teacher_of_a_sandwich_learns(trainer_builder, batch):
+    alone = trainer_builder(search_networks="largest", search_resolutions=[8, 12])
+    given, *_ = one_step(alone, batch)
+    full = ChannelMask.full(alone.groups)
+    expected = expected_gradients(
+        alone, [full], images=batch[0], target=tf.one_hot(batch[1], 3), resolutions=[12], structures=[0]
+    )
+    for actual, correct in zip(given, expected, strict=True):
+        np.testing.assert_allclose(actual, correct, rtol=1e-3, atol=2e-5)
+    assert [float(metric.count) for metric in alone.metrics[:4]] == [1, 0, 0, 0]
+
+
+def test_images_may_count_more_or_less_for_every_network(trainer_builder, mask_drawer, pool_maker, batch):
+    # An image that counts twice is the same as one that is there twice, where BatchNorm sees the same statistics.
+    images, labels = batch
+    model = trainer_builder(seed=5)
+    model.freeze(pool_maker(model, mask_drawer(model)))
+    model.compile(RecordingSGD(0.0))
+    grown = {}
+    for name, weights in (("none", None), ("ones", np.ones(10)), ("twice", np.full(10, 2.0)), ("first", np.eye(10)[0])):
+        model.optimizer.iterations.assign(STEP)
+        model.train_step(
+            (tf.constant(images), tf.constant(labels), weights if weights is None else tf.constant(weights))
+        )
+        grown[name] = model.optimizer.given
+    for none, ones, twice in zip(grown["none"], grown["ones"], grown["twice"], strict=True):
+        np.testing.assert_array_equal(none, ones)
+        np.testing.assert_allclose(twice, 2 * none, rtol=1e-3, atol=1e-5)
+    assert not np.allclose(grown["first"][0], grown["none"][0])

@@ -66,3 +66,11 @@ def test_the_configuration_gives_the_same_schedule_back():
 def test_impossible_arguments_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         SearchThenDecay(**{"initial": 0.1, "search": 0.1, "search_steps": 1, "total_steps": 2, **change})
+
+
+def test_the_rate_may_rise_over_the_first_steps():
+    schedule = SearchThenDecay(1.0, search=0.4, search_steps=2, total_steps=12, decay="constant", warmup_steps=4)
+    # A quarter more at each step; the search, at 0.4, ends after two.
+    assert rates(schedule, 0, 1, 2, 3, 4, 11) == pytest.approx([0.1, 0.2, 0.75, 1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="0 to 12 steps of warm-up"):
+        SearchThenDecay(1.0, search=0.4, search_steps=2, total_steps=12, warmup_steps=13)

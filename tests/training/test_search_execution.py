@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.search.mask_search import MaskSearch
-from ofar_tf.training import distillation
+from ofar_tf.tasks.classification import task
 from ofar_tf.training.search_execution import faster_execution
 
 
@@ -25,8 +25,8 @@ def test_masked_and_sliced_searches_find_and_train_the_same(trainer_builder, sup
 
 
 def test_a_structure_whose_mask_stays_is_not_traced_again(trainer_builder, mask_drawer, pool_maker, batch, monkeypatch):
-    traces, plain = [], distillation.forward_kl
-    monkeypatch.setattr(distillation, "forward_kl", lambda *arguments: traces.append(1) or plain(*arguments))
+    traces, plain = [], task.forward_kl
+    monkeypatch.setattr(task, "forward_kl", lambda *arguments: traces.append(1) or plain(*arguments))
     model = trainer_builder(pruning_rates=[0.2, 0.3, 0.4, 0.6], search_execution="sliced", networks_per_step="all")
     model.compile(keras.optimizers.SGD(0.0))
     first, second = mask_drawer(model, seed=0), mask_drawer(model, seed=1)

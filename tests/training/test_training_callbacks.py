@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
@@ -10,9 +8,10 @@ from ofar_tf.training.checkpoints import Checkpoints
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
-def test_a_loss_that_is_no_number_ends_the_run(supernet_builder, loss):
-    callback = StopOnDivergence()
-    callback.set_model(SimpleNamespace(supernet=supernet_builder()))
+def test_a_loss_that_is_no_number_ends_the_run(trainer_builder, loss):
+    callback, model = StopOnDivergence(), trainer_builder()
+    model.compile("sgd")
+    callback.set_model(model)
     callback.on_epoch_end(0, {"teacher_loss": 1.0, "student_loss": 0.0})
     with pytest.raises(DivergenceError, match=r"student_loss and 0 others not finite in epoch 5, which is not saved"):
         callback.on_epoch_end(4, {"teacher_loss": 1.0, "student_loss": loss})
@@ -27,13 +26,27 @@ def test_a_spoiled_loss_ends_the_run_after_the_same_step(trainer_builder, batch)
     assert 1 < len(steps) < 10
 
 
-def test_weights_spoiled_by_the_last_update_end_the_run(supernet_builder):
-    supernet = supernet_builder()
-    supernet.get_layer("logits").bias.assign([0.0, np.nan, 0.0])
+OWN = [{"weights": "separate"}, {"batch_norm": "switchable"}]
+
+
+@pytest.mark.parametrize("arguments", [{}, *OWN])
+@pytest.mark.parametrize("what", ["weights", "own", "momenta"])
+def test_whatever_the_last_update_spoiled_ends_the_run(trainer_builder, arguments, what):
+    model = trainer_builder(**arguments)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    places = {"weights": model.supernet.weights, "own": model.pool_weights.own, "momenta": model.optimizer.variables}
+    variables = [each for each in places[what] if len(each.shape)]
     callback = StopOnDivergence()
-    callback.set_model(SimpleNamespace(supernet=supernet))
-    with pytest.raises(DivergenceError, match="logits/bias"):
-        callback.on_epoch_end(0, {"teacher_loss": 1.0})
+    callback.set_model(model)
+    callback.on_epoch_end(0, {"teacher_loss": 1.0})
+    for variable in variables[:1] + variables[-1:]:
+        spoiled = np.array(variable)
+        spoiled.flat[-1] = np.nan
+        before, _ = np.array(variable), variable.assign(spoiled)
+        with pytest.raises(DivergenceError, match=variable.path):
+            callback.on_epoch_end(0, {"teacher_loss": 1.0})
+        variable.assign(before)
+    assert variables or (what, arguments) == ("own", {})
 
 
 def test_a_checkpoint_counts_the_epochs_that_are_done(trainer_builder, tmp_path):

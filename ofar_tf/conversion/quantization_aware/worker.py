@@ -1,25 +1,26 @@
-"""Quantization-aware fine-tuning, one network in a process of its own, which takes a job file as `conversion` does.
+"""Quantization-aware fine-tuning, one network in a process of its own, which takes jobs as `conversion.worker` does.
 
 The network is rebuilt in Keras 2 with rounding put in by tensorflow-model-optimization, and taught by the float network
 that it comes from, so no labels are needed. Only this process and `legacy_network` know either library.
 """
 
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from ofar_tf.conversion import jobs
 from ofar_tf.conversion.converter import INPUT_NAME, OUTPUT_NAME, SIGNATURE
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
 from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
+from ofar_tf.conversion.worker import serve
+from ofar_tf.models.user_model import read_file
 from ofar_tf.tflite.file_graph import read_graph
 
 TWIN_TOLERANCE = 1e-5
@@ -163,13 +164,26 @@ def _tflite_of(quantized: tf_keras.Model, *, shape: tuple[int, ...]) -> bytes:
         return converter.convert()
 
 
-def _convert_job(job: ConversionJob) -> bytes:
-    if job.fine_tuning is None or job.representative_path is None:
-        raise ValueError(f"Expected a job with fine-tuning. Received: {job}.")
-    model = keras.saving.load_model(job.keras_path, compile=False)
-    images = np.load(job.representative_path, mmap_mode="r")
-    return convert(model, images=images, fine_tuning=job.fine_tuning)
+@contextmanager
+def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[ConversionJob], bytes]]:
+    """Reads the network of some jobs, for `ofar_tf.conversion.worker`.
+
+    Args:
+        jobs: Jobs of one `.keras` file, all of them fine-tuned.
+
+    Yields:
+        What makes the content of the file of each job.
+    """
+    model = read_file(str(jobs[0].keras_path))
+
+    def convert_job(job: ConversionJob) -> bytes:
+        if job.fine_tuning is None or job.representative_path is None:
+            raise ValueError(f"Expected a job with fine-tuning. Received: {job}.")
+        images = np.load(job.representative_path, mmap_mode="r")
+        return convert(model, images=images, fine_tuning=job.fine_tuning)
+
+    yield convert_job
 
 
 if __name__ == "__main__":
-    sys.exit(jobs.main(sys.argv[1:], convert_job=_convert_job))
+    serve(open_network)

@@ -1,7 +1,7 @@
 """`report.html` of an export folder: one page, without any other file or network, to choose a file by."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,12 +14,15 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
+from ofar_tf.family.columns import REPORT, columns_of
 from ofar_tf.family.manifest import Manifest
-from ofar_tf.family.report.report_columns import Measure, columns_of, measures_of
+from ofar_tf.family.report.class_results import class_results
+from ofar_tf.family.report.measures import Measure, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
+from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.text.quantities import format_quantity
 
 _FOLDER = "page"
@@ -28,17 +31,27 @@ _LEAST_COSINE = 0.5
 _MOST_EPOCHS = 32
 
 
-def write_report(path: str | Path, manifest: Manifest, *, search: SearchRecord | None = None) -> None:
+def write_report(
+    path: str | Path,
+    manifest: Manifest,
+    *,
+    search: SearchRecord | None = None,
+    predictions: Mapping[str, Predictions] | None = None,
+    labels: Sequence[str] = (),
+) -> None:
     """Writes the report of an export folder.
 
-    It draws accuracy against each cost with the Pareto front, names the most accurate file within a budget, as
-    `ofar_tf.shipping.selection.select` does, and lists the files. With a search record it also shows the widths of the
-    structures and how alike their masks were during the search. Equal arguments give equal bytes.
+    It draws accuracy with its intervals against each cost with the Pareto front, names the file to ship within a
+    budget, as `ofar_tf.shipping.selection.select` does, and lists the files and what each one knows of each class. With
+    a search record it also shows the widths of the structures and how alike their masks were during the search. Equal
+    arguments give equal bytes.
 
     Args:
         path: Where to, normally `report.html` in the export folder.
         manifest: The files, at least one.
         search: What the structure search found; None where it is not known.
+        predictions: What files say of each image, by path; those of files without may be missing.
+        labels: The class names; needed with predictions.
 
     Raises:
         ValueError: If the manifest has no files.
@@ -49,7 +62,9 @@ def write_report(path: str | Path, manifest: Manifest, *, search: SearchRecord |
     page = _template().render(
         manifest=manifest,
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
-        columns=columns_of(manifest),
+        selection=next((file.selection for file in manifest.models if file.selection), None),
+        by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
+        columns=columns_of(manifest, REPORT),
         measures=measures,
         precisions={name: _summary(name) for name in dict.fromkeys(file.quantization for file in manifest.models)},
         structures=list(dict.fromkeys(file.structure for file in manifest.models)),
@@ -97,7 +112,11 @@ def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any
             "path": file.path,
             "structure": file.structure,
             "precision": file.quantization,
+            "label": f"{file.structure} {file.resolution}px",
             "top1": file.metrics.top1 if file.metrics else None,
+            "interval": file.metrics.interval if file.metrics else None,
+            "choice": file.choice_top1,
+            "noise": file.choice_noise,
             "passed": file.checks.passed,
             "costs": {each.key: cost for each in measures if (cost := each.cost(file)) is not None},
         }

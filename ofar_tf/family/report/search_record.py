@@ -1,7 +1,6 @@
 """What the structure search found and how it came there, for the report."""
 
 import csv
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +56,12 @@ def recorded_masks(checkpoints: Path) -> np.ndarray | None:
     """
     for path in sorted(checkpoints.glob("epoch_*.npz"), reverse=True):
         try:
-            with path.open("rb") as file, np.load(file) as archive:
-                return np.asarray(archive["search/masks"])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                masks = np.asarray(archive["search/masks"])
+        except Exception:  # A damaged archive can make the zip and array readers raise almost anything.
             continue
+        if masks.dtype == bool and masks.ndim == 3:
+            return masks
     return None
 
 
@@ -91,7 +92,7 @@ def read_similarity(path: Path, masks: np.ndarray | None = None) -> tuple[Simila
         if masks is not None and masks.shape[:2] == (len(next(iter(steps.values()))), len(steps)):
             return tuple(SimilarityMap(name, _all_pairs(masks[:, index])) for index, name in enumerate(steps))
         return tuple(SimilarityMap(name, _neighbours(values)) for name, values in steps.items())
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, StopIteration, csv.Error) as error:
         raise ValueError(f"Expected the table of a structure search in {path}. Received: {error!r}.") from error
 
 

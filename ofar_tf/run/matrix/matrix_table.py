@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.data.size import Size
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
@@ -38,7 +39,7 @@ class MatrixRow:
     Attributes:
         name: The name of the runs.
         structure: The name of the structure.
-        resolution: Pixels.
+        resolution: What it sees.
         macs: Multiply-adds of one image, the mean over seeds: each seed searches its own structure.
         params: Number of weights, the mean likewise.
         top1: Top-1 accuracy in [0, 1], the mean.
@@ -48,7 +49,7 @@ class MatrixRow:
 
     name: str
     structure: str
-    resolution: int
+    resolution: Size
     macs: int
     params: int
     top1: float
@@ -65,7 +66,7 @@ def mean_over_seeds(rows: Iterable[SeedRow]) -> list[MatrixRow]:
     Returns:
         A row for each name, structure and resolution, in the order in which they first appear.
     """
-    cells: dict[tuple[str, str, int], list[SeedRow]] = {}
+    cells: dict[tuple[str, str, Size], list[SeedRow]] = {}
     for row in rows:
         cells.setdefault((row.name, row.subnet.structure, row.subnet.resolution), []).append(row)
     return [_mean(cell) for cell in cells.values()]
@@ -88,16 +89,15 @@ def _mean(cell: Sequence[SeedRow]) -> MatrixRow:
 
 def write_seeds(path: Path, rows: Iterable[SeedRow]) -> None:
     """Writes `seeds.csv`: the name and the seed before every row of every `subnets.csv`."""
-    header = ["name", "seed", *(field.name for field in dataclasses.fields(SubnetRow))]
-    _write(path, header, [(row.name, row.seed, *dataclasses.astuple(row.subnet)) for row in rows])
+    cells = [{"name": row.name, "seed": row.seed, **row.subnet.cells()} for row in rows]
+    _write(path, list(cells[0]) if cells else [], [list(row.values()) for row in cells])
 
 
 def write_matrix(path: Path, rows: Iterable[MatrixRow]) -> None:
     """Writes `matrix.csv`: the fields of `MatrixRow`, seeds with spaces between them, and `n`, how many they are."""
     header = [*(field.name for field in dataclasses.fields(MatrixRow)), "n"]
-    _write(
-        path, header, [(*dataclasses.astuple(row)[:-1], " ".join(map(str, row.seeds)), len(row.seeds)) for row in rows]
-    )
+    shown = [{**vars(row), "seeds": " ".join(map(str, row.seeds)), "n": len(row.seeds)} for row in rows]
+    _write(path, header, [list(row.values()) for row in shown])
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

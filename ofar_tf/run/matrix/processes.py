@@ -59,8 +59,8 @@ class Processes:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=[self.lock.fileno()],
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            **self.lock.for_heirs(),
         )
         try:
             return process.wait()

@@ -2,13 +2,21 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ofar_tf.files import atomic_file
+from ofar_tf.files.json_values import from_json, read_json
 
 RECORD = "ofar_package.json"
 """Lists the files that we wrote, with their checksums."""
+
+
+@dataclass(frozen=True)
+class _Record:
+    files: Mapping[str, str]
 
 
 class OwnedFolder:
@@ -63,15 +71,25 @@ class OwnedFolder:
         record = self.path / RECORD
         if record.is_file():
             try:
-                return dict(json.loads(record.read_text(encoding="utf-8"))["files"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"Expected our record in {record}. Received: {error!r}.") from error
+                files = dict(from_json(_Record, read_json(record), where=str(record)).files)
+            except ValueError as error:
+                raise ValueError(f"Expected our record in {record}. Received: {error}") from error
+            # Files that a record names may be removed, so none of them lies elsewhere.
+            if strange := [name for name in files if not self._is_inside(name)]:
+                raise ValueError(f"Expected our record in {record}. Received: {strange!r:.200}, outside the folder.")
+            return files
         if self.path.exists() and not self._is_free():
             raise ValueError(
                 f"Expected a new or empty folder, or one that this command wrote. Received: {self.path}, "
                 f"which has no {RECORD}."
             )
         return {}
+
+    def _is_inside(self, name: str) -> bool:
+        parts = name.split("/")
+        folder = os.path.realpath(self.path)
+        parent = Path(os.path.realpath(self.path / name)).parent if name.isprintable() else Path("/")
+        return not {"", ".", ".."} & set(parts) and parent.is_relative_to(folder)
 
     def _is_free(self) -> bool:
         return self.path.is_dir() and all(atomic_file.is_unfinished(path) for path in self.path.iterdir())

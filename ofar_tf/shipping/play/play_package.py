@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from ofar_tf.family.manifest import ModelEntry, read_manifest
-from ofar_tf.files import atomic_file
+from ofar_tf.family.export_files import file_inside, read_export
+from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.shipping.play.device_targeting import targeting_xml
 from ofar_tf.shipping.play.device_tier import DeviceTier
 from ofar_tf.shipping.play.owned_folder import OwnedFolder
@@ -36,6 +36,7 @@ def write_package(
     *,
     tiers: Sequence[DeviceTier],
     steps_down: int = 1,
+    prefer: str = "size",
     pack_name: str = "ofar_models",
     delivery: str = "install-time",
 ) -> tuple[TierFiles, ...]:
@@ -48,6 +49,7 @@ def write_package(
         package_dir: The folder to write: new, empty, or one that this function wrote.
         tiers: The tiers, as `ofar_tf.shipping.play.device_tier.parse_tiers` returns them.
         steps_down: How many cheaper files each tier receives besides the best one.
+        prefer: `size` or `accuracy`, see `ofar_tf.shipping.selection.best_of`.
         pack_name: Name of the AI pack: lower case letters, digits and underscores, a letter first.
         delivery: When Play delivers the pack: `install-time`, `fast-follow` or `on-demand`.
 
@@ -65,9 +67,9 @@ def write_package(
             f"Received: {pack_name!r}."
         )
     source = Path(export_dir)
-    manifest = read_manifest(source / "manifest.json")
+    manifest = read_export(source)
     folder = OwnedFolder(Path(package_dir))
-    chosen = tuple(choose_files(manifest, tier, steps_down=steps_down) for tier in tiers)
+    chosen = tuple(choose_files(manifest, tier, steps_down=steps_down, prefer=prefer) for tier in tiers)
     contents = {"app/device_targeting_config.xml": targeting_xml(tiers).encode()}
     for name, path in _TEMPLATES.items():
         text = _template(name).render(pack_name=pack_name, delivery=delivery, chosen=chosen)
@@ -80,8 +82,8 @@ def write_package(
 
 
 def _assets(files: TierFiles, source: Path) -> Mapping[str, bytes]:
-    contents = {_name(model): _read(model, source) for model in files.models}
-    labels = (source / files.models[0].labels).read_text(encoding="utf-8").splitlines()
+    contents = {_name(model): (source / model.path).read_bytes() for model in files.models}
+    labels = _labels(files.models[0], source)
     description = {
         "schema_version": _TIER_SCHEMA_VERSION,
         "tier": files.tier.name,
@@ -106,13 +108,14 @@ def _describe(model: ModelEntry) -> dict[str, object]:
     }
 
 
-def _read(model: ModelEntry, source: Path) -> bytes:
-    path = source / model.path
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected every file of the manifest in {source}. Received: no {model.path}.")
-    if (digest := atomic_file.sha256_of(path)) != model.sha256:
-        raise ValueError(f"Expected {path} with SHA-256 {model.sha256}, as in the manifest. Received: {digest}.")
-    return path.read_bytes()
+def _labels(model: ModelEntry, source: Path) -> list[str]:
+    labels = file_inside(source, model.labels).read_text(encoding="utf-8").splitlines()
+    if len(labels) != model.output.shape[-1]:
+        raise ValueError(
+            f"Expected a name for each of the {model.output.shape[-1]} classes of {model.path} in {model.labels}. "
+            f"Received: {len(labels)}."
+        )
+    return labels
 
 
 def _name(model: ModelEntry) -> str:

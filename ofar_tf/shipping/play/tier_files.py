@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.shipping.play.device_tier import DeviceTier
-from ofar_tf.shipping.selection import rank, select
+from ofar_tf.shipping.selection import best_of, rank, select
 
 _STEP = 0.75
 
@@ -22,15 +22,16 @@ class TierFiles:
     models: tuple[ModelEntry, ...]
 
 
-def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int) -> TierFiles:
+def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int, prefer: str = "size") -> TierFiles:
     """Chooses the files of a tier, among those that passed their checks.
 
     Args:
         manifest: The files of an export.
         tier: The devices.
-        steps_down: How many cheaper files they receive too. Each is the most accurate one of at most 3/4 of the
+        steps_down: How many cheaper files they receive too. Each is the best one of at most 3/4 of the
             multiply-adds of the one before: a smaller step would hardly be felt on a phone that is too slow. Where
             there is no such file there are fewer, and none where the tier has no `budget_ms` and so never steps down.
+        prefer: `size` or `accuracy`, see `best_of`.
 
     Returns:
         The choice.
@@ -39,14 +40,14 @@ def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int) -> Ti
         ValueError: If no file fits the tier's limits.
     """
     try:
-        models = [select(manifest, **asdict(tier.limits))]
+        models = [select(manifest, **asdict(tier.limits), prefer=prefer)]
     except ValueError as error:
         raise ValueError(f"In tier {tier.name}: {error}") from error
     # The phone measures these itself, so they need no measurement in the manifest.
-    cheaper = rank(manifest, replace(tier.limits, max_latency_ms=None))
+    cheaper = rank(manifest, replace(tier.limits, max_latency_ms=None), prefer=prefer)
     for _ in range(steps_down if tier.budget_ms else 0):
-        step = next((model for model in cheaper if model.macs <= _STEP * models[-1].macs), None)
-        if step is None:
+        steps = [model for model in cheaper if model.macs <= _STEP * models[-1].macs]
+        if not steps:
             break
-        models.append(step)
+        models.append(best_of(steps, prefer=prefer))
     return TierFiles(tier, tuple(models))

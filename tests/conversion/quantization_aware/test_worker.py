@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ofar_tf.checks.file_check import check_file
-from ofar_tf.conversion import jobs
-from ofar_tf.conversion.jobs import ConversionJob, convert_files
+from ofar_tf.conversion import worker_process
+from ofar_tf.conversion.convert_files import convert_files
+from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.tflite.classifier import TFLiteClassifier
 
@@ -94,7 +95,7 @@ def job_in(folder, network, images):
 def test_a_job_becomes_a_checked_file_that_is_not_made_twice(network, images, tmp_path):
     job = job_in(tmp_path, network, images)
     (result,) = convert_files([job], workers=1)
-    assert result.error is None and job.is_done()
+    assert result.error is None and job.work().finished()
     file = TFLiteClassifier(job.tflite_path)
     assert (file.input.name, file.input.dtype, file.input.scale, file.input.zero_point) == ("image", "uint8", 1.0, 0)
     assert (file.output.name, file.output.dtype, file.output.shape) == ("probabilities", "uint8", (1, 3))
@@ -112,7 +113,7 @@ def test_a_killed_fine_tuning_leaves_no_file(network, images, tmp_path, monkeypa
         process.kill()
         return process
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", start_and_kill)
+    monkeypatch.setattr(worker_process.subprocess, "Popen", start_and_kill)
     job = job_in(tmp_path, network, images)
     (result,) = convert_files([job], workers=1)
     assert result.error == "The conversion process ended with signal SIGKILL: no message"

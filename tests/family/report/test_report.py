@@ -10,14 +10,19 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.checks.layer_error import LayerError
+from ofar_tf.family.columns import REPORT, columns_of
 from ofar_tf.family.manifest import Manifest
+from ofar_tf.family.report.class_results import class_results
+from ofar_tf.family.report.measures import measures_of
 from ofar_tf.family.report.report import write_report
-from ofar_tf.family.report.report_columns import columns_of, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
+from ofar_tf.tasks.classification.accuracy import Accuracy
+from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
 from ofar_tf.tflite.latency import Latency
 
 PAGE = resources.files("ofar_tf.family.report") / "page"
@@ -98,10 +103,7 @@ def test_a_page_is_small(page_of, manifest, record):
 def test_names_are_text_and_never_markup(page_of, manifest, record):
     evil = "</script><script>alert(1)</script><b>&amp;"
     models = tuple(dataclasses.replace(model, structure=evil) for model in manifest.models)
-    network = dataclasses.replace(record.pool[1], name=evil)
-    search = SearchRecord(
-        PrunedNetworkPool((record.pool[0], network)), (dataclasses.replace(record.similarity[1], structure=evil),)
-    )
+    search = dataclasses.replace(record, similarity=(dataclasses.replace(record.similarity[1], structure=evil),))
     page = page_of(dataclasses.replace(manifest, models=models, dataset={"name": evil}), search)
     assert "alert(1)</script>" not in page and "<b>" not in page
     elements = Elements(page)
@@ -115,7 +117,7 @@ def test_names_are_text_and_never_markup(page_of, manifest, record):
 
 
 def test_the_table_says_what_each_file_costs_and_reaches(manifest):
-    columns = columns_of(manifest)
+    columns = columns_of(manifest, REPORT)
     large, failed, small = (
         {f"{c.heading} {c.note}".strip(): c.text(file) for c in columns} for file in manifest.models
     )
@@ -127,7 +129,6 @@ def test_the_table_says_what_each_file_costs_and_reaches(manifest):
         "MACs": "5M",
         "Bytes": "2.5M",
         "Latency ms, laptop, 2 threads": "4",
-        "Memory bytes for tensors": "31.5K",
         "GPU by LiteRT's list": "takes all",
         "Pixels": "16",
         "Weights": "100",
@@ -135,14 +136,87 @@ def test_the_table_says_what_each_file_costs_and_reaches(manifest):
         "Front by MACs": "yes",
         "Check": "passed",
     }
-    assert failed["Check"] == "failed: Too far off." and failed["Front by MACs"] == ""
-    assert small["Latency ms, laptop, 2 threads"] == small["Memory bytes for tensors"] == ""
+    assert failed["Check"] == "✗ failed" and failed["Front by MACs"] == ""
+    assert small["Latency ms, laptop, 2 threads"] == ""
     assert small["GPU by LiteRT's list"] == ""
+
+
+def test_the_interval_stands_below_each_accuracy_and_the_spread_below_each_latency(manifest):
+    medians = {"large": (4.0, 3.9, 4.4), "small": (4.1, 4.0, 4.2)}
+    models = tuple(
+        dataclasses.replace(model, latency=(Latency("laptop", 2, ms, spread_ms=(least, most)),))
+        for model, (ms, least, most) in zip(manifest.models[::2], medians.values(), strict=True)
+    )
+    columns = {column.heading: column for column in columns_of(dataclasses.replace(manifest, models=models), REPORT)}
+    # 180 of 200: Wilson's interval by hand is (.9 + .0096 +- 1.96 * sqrt(.00045 + .000024)) / 1.0192.
+    assert columns["Top-1"].detail(models[0]) == "85.1-93.4"
+    assert [columns["Latency"].text(model) for model in models] == ["4 ≈", "4.1 ≈"]
+    assert [columns["Latency"].detail(model) for model in models] == ["3.9-4.4", "4-4.2"]
+
+
+def test_a_failed_row_is_marked_and_its_reasons_stand_below_the_table(page_of, manifest):
+    page = page_of(manifest).replace("<wbr>", "")
+    assert page.count('<tr class="failed">') == 1 and page.count('<tr class="passed">') == 2
+    assert "What failed" in page and "<strong>large_int8.tflite</strong> Too far off.</li>" in page
+    assert "Too far off." not in page[page.index("<tbody>") : page.index("</tbody>")]
+    assert "What failed" not in page_of(dataclasses.replace(manifest, models=manifest.models[::2]))
+
+
+def test_what_the_images_cannot_tell_is_said(page_of, manifest):
+    unsure = AccuracyCheck("cannot_tell", 0.01, images=72, losses=1, gains=0, drop=(-0.02, 0.06))
+    small = manifest.models[2]
+    small = dataclasses.replace(small, checks=dataclasses.replace(small.checks, accuracy=unsure))
+    page = page_of(dataclasses.replace(manifest, models=(small,))).replace("<wbr>", "")
+    assert '<tr class="cannot_tell">' in page and "? cannot tell" in page
+    assert f"<strong>small_float32.tflite</strong> {unsure.sentence}" in page
+
+
+def test_the_page_describes_itself_and_says_on_which_images_files_are_chosen(page_of, manifest):
+    page = page_of(manifest)
+    (described,) = (each["content"] for tag, each in Elements(page).tags if each.get("name") == "description")
+    assert described.startswith("3 TFLite image classifiers from one training on fashion_mnist_mini: accuracy with ")
+    assert "since there is no selection split" in page
+    chosen = tuple(
+        dataclasses.replace(model, selection=Accuracy(top1=0.5, top5=1.0, images=123)) for model in manifest.models
+    )
+    selected = dataclasses.replace(manifest, models=chosen)
+    assert "by their accuracy on 123 images of the selection split" in page_of(selected)
+    assert "Selection" in [column.heading for column in columns_of(selected, REPORT)]
+    data = json.loads(next(text for tag, text in Elements(page_of(selected)).texts if text.startswith("{")))
+    assert [(file["top1"], file["choice"]) for file in data["files"]] == [(0.9, 0.5), (0.8, 0.5), (0.75, 0.5)]
+
+
+def test_classes_and_their_confusion_are_counted_from_the_predictions(manifest, tmp_path):
+    truth = np.array([0, 0, 0, 0, 1, 1, 2])
+    said = np.array([0, 0, 1, 1, 1, 2, NO_CLASS])
+    answers = Predictions(truth, said, np.where(truth == said, 0, 1))
+    found = class_results(answers, ("cat", "dog", "<eel>"))
+    assert [(each.label, each.images, each.top1, each.mistaken_for, each.mistakes) for each in found.classes] == [
+        ("<eel>", 1, 0.0, "", 0),
+        ("cat", 4, 0.5, "dog", 2),
+        ("dog", 2, 0.5, "<eel>", 1),
+    ]
+    assert found.matrix == ((2, 2, 0), (0, 1, 1), (0, 0, 0))
+    predictions = {manifest.models[0].path: answers}
+    write_report(tmp_path / "report.html", manifest, predictions=predictions, labels=("cat", "dog", "<eel>"))
+    page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
+    assert "large_float32.tflite: worst class &lt;eel&gt; with 0.0 %" in page and "<eel>" not in page
+    assert "<td>dog (2)</td>" in page and page.count('class="number right"') == 3
+
+
+def test_of_many_classes_the_worst_are_listed_without_a_matrix():
+    truth = np.arange(100).repeat(2)
+    said = np.where(truth < 30, (truth + 1) % 100, truth)
+    found = class_results(Predictions(truth, said, (truth != said).astype(int)), [f"c{i}" for i in range(100)])
+    assert found.count == 100 and len(found.classes) == 20 and found.matrix == ()
+    assert {each.top1 for each in found.classes} == {0.0}
+    with pytest.raises(ValueError, match=r"Expected a name for each class. Received: 99 names"):
+        class_results(Predictions(truth, said, (truth != said).astype(int)), ["c"] * 99)
 
 
 def test_operators_that_a_gpu_refuses_are_named(manifest):
     refusing = dataclasses.replace(manifest.models[0], gpu_refused={"SQUEEZE": "has no kernel", "TILE": "no"})
-    (column,) = (each for each in columns_of(manifest) if each.heading == "GPU")
+    (column,) = (each for each in columns_of(manifest, REPORT) if each.heading == "GPU")
     assert column.text(refusing) == "refuses SQUEEZE, TILE"
 
 
@@ -163,7 +237,7 @@ def test_the_layers_to_blame_are_shown_open_where_a_file_failed(manifest, tmp_pa
 
 def test_a_file_that_did_not_run_has_no_accuracy(manifest, header):
     broken = dataclasses.replace(manifest.models[1], metrics=None)
-    texts = {c.heading: (c.text(broken), c.order(broken)) for c in columns_of(manifest)}
+    texts = {c.heading: (c.text(broken), c.order(broken)) for c in columns_of(manifest, REPORT)}
     assert texts["Top-1"] == texts["Change"] == ("", None)
 
 
@@ -191,7 +265,7 @@ def test_latency_is_not_offered_where_nothing_was_timed(manifest):
     models = tuple(dataclasses.replace(model, latency=()) for model in manifest.models)
     untimed = dataclasses.replace(manifest, models=models)
     assert [measure.key for measure in measures_of(untimed)] == ["macs", "bytes"]
-    assert "Latency" not in [column.heading for column in columns_of(untimed)]
+    assert "Latency" not in [column.heading for column in columns_of(untimed, REPORT)]
 
 
 def test_the_widths_of_each_structure_are_shown(page_of, manifest, record):

@@ -4,12 +4,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ofar_tf.data.size import Size
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.run.matrix.matrix_table import MatrixRow, SeedRow, mean_over_seeds, print_matrix, write_matrix, write_seeds
+from ofar_tf.tasks.classification.accuracy import METRIC
+from ofar_tf.tasks.task import Scores
 
 
 def measured(name: str, seed: int, *, macs: int, params: int, top1: float, resolution: int = 24) -> SeedRow:
-    subnet = SubnetRow("rate50", 0.5, resolution, macs, params, top1, top5=1.0, images=100, pareto=True)
+    subnet = SubnetRow(
+        "rate50", 0.5, Size.of(resolution), macs, params, Scores(METRIC, {"top1": top1, "top5": 1.0}, 100), pareto=True
+    )
     return SeedRow(name, seed, subnet)
 
 
@@ -22,7 +27,7 @@ def test_seeds_are_averaged_and_their_spread_is_that_of_a_sample() -> None:
             measured("a", 2, macs=1050, params=52, top1=0.8),
         ]
     )
-    assert (row.name, row.structure, row.resolution, row.seeds) == ("a", "rate50", 24, (0, 4, 2))
+    assert (row.name, row.structure, str(row.resolution), row.seeds) == ("a", "rate50", "24", (0, 4, 2))
     assert (row.macs, row.params) == (1020, 51)
     assert row.top1 == pytest.approx(0.8)
     assert row.top1_std == pytest.approx(0.1)
@@ -36,14 +41,15 @@ def test_names_structures_and_resolutions_are_kept_apart() -> None:
             measured("b", 0, macs=2000, params=50, top1=0.5),
         ]
     )
-    assert [(row.name, row.resolution, row.top1) for row in rows] == [("a", 24, 0.7), ("a", 16, 0.6), ("b", 24, 0.5)]
+    found = [(row.name, str(row.resolution), row.top1) for row in rows]
+    assert found == [("a", "24", 0.7), ("a", "16", 0.6), ("b", "24", 0.5)]
     assert {row.top1_std for row in rows} == {None}
 
 
 def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
     rows = [
-        MatrixRow("a", "rate50", 24, macs=1005, params=50, top1=0.75, top1_std=0.125, seeds=(0, 1)),
-        MatrixRow("b", "rate50", 24, macs=1000, params=50, top1=0.5, top1_std=None, seeds=(7,)),
+        MatrixRow("a", "rate50", Size(24, 24), macs=1005, params=50, top1=0.75, top1_std=0.125, seeds=(0, 1)),
+        MatrixRow("b", "rate50", Size(24, 24), macs=1000, params=50, top1=0.5, top1_std=None, seeds=(7,)),
     ]
     write_matrix(tmp_path / "matrix.csv", rows)
     assert (tmp_path / "matrix.csv").read_text().splitlines() == [
@@ -60,8 +66,8 @@ def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
 
 def test_the_printed_table_gives_mean_and_spread_in_per_cent() -> None:
     rows = [
-        MatrixRow("a", "rate50", 24, macs=1_500_000, params=50_000, top1=0.75, top1_std=0.0125, seeds=(0, 1)),
-        MatrixRow("b", "rate50", 24, macs=1_000_000, params=50_000, top1=0.5, top1_std=None, seeds=(7,)),
+        MatrixRow("a", "rate50", Size(24, 24), macs=1_500_000, params=50_000, top1=0.75, top1_std=0.0125, seeds=(0, 1)),
+        MatrixRow("b", "rate50", Size(24, 24), macs=1_000_000, params=50_000, top1=0.5, top1_std=None, seeds=(7,)),
     ]
     screen = io.StringIO()
     print_matrix(rows, console=Console(file=screen, width=120))

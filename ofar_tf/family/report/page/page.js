@@ -4,7 +4,9 @@
 (() => {
   const element = (id) => document.getElementById(id);
   const { files, measures } = JSON.parse(element("data").textContent);
-  const [measureBox, precisionBox, slider, budgetBox] = ["measure", "precision", "slider", "budget"].map(element);
+  const [measureBox, precisionBox, preferBox, slider, budgetBox] = [
+    ...["measure", "precision", "prefer", "slider", "budget"].map(element),
+  ];
   const table = new FileTable(element("files"));
   const plot = new Plot(element("plot"), files);
   const stops = Number(slider.max);
@@ -13,7 +15,8 @@
     const measure = measures.find((each) => each.key === measureBox.value);
     const given = budgetBox.valueAsNumber * measure.scale;
     // Multiply-adds and bytes are whole numbers; only latency has a scale of 1.
-    return { measure, precision: precisionBox.value, budget: measure.scale > 1 ? Math.round(given) : given };
+    const budget = measure.scale > 1 ? Math.round(given) : given;
+    return { measure, precision: precisionBox.value, prefer: preferBox.value, budget };
   };
 
   function describe(file, measure) {
@@ -22,10 +25,10 @@
 
   function show() {
     const state = limits();
-    const [chosen, runnerUp] = ranked(files, state);
+    const [chosen, runnerUp] = bestTwo(files, state);
     const next = nextStep(files, state);
     const budget = `${budgetBox.value} ${state.measure.unit}`;
-    element("verdict").textContent = chosen ? `The most accurate file within ${budget}:` : whyNone(state, budget);
+    element("verdict").textContent = chosen ? `${why(state, chosen)} within ${budget}:` : whyNone(state, budget);
     name(chosen);
     element("runner-up").textContent = runnerUp ? `Runner-up: ${describe(runnerUp, state.measure)}` : "";
     element("next-step").textContent = next
@@ -34,6 +37,12 @@
     slider.setAttribute("aria-valuetext", chosen ? `${budget}: ${chosen.path}` : `${budget}: no file`);
     table.mark(files.indexOf(chosen));
     plot.draw({ ...state, chosen });
+    element("plot-description").textContent = plot.description();
+  }
+
+  function why(state, chosen) {
+    const best = within(files, state).sort(byAccuracy)[0];
+    return best.choice > chosen.choice ? "The smallest file within the noise of the most accurate" : "The most accurate file";
   }
 
   function whyNone({ measure, precision }, budget) {
@@ -94,6 +103,7 @@
 
   measureBox.addEventListener("change", startOver);
   precisionBox.addEventListener("change", startOver);
+  preferBox.addEventListener("change", show);
   slider.addEventListener("input", takeSlider);
   budgetBox.addEventListener("input", takeNumber);
   element("copy").addEventListener("click", copyPath);

@@ -8,7 +8,8 @@ class Plot {
     this.files = files;
     this.structures = [...new Set(files.map((file) => file.structure))];
     this.precisions = [...new Set(files.map((file) => file.precision))];
-    this.chart = new Chart(canvas, { type: "scatter", data: { datasets: [] }, options: this.options() });
+    const bars = { id: "bars", beforeDatasetsDraw: () => this.drawBars(), afterDatasetsDraw: () => this.drawLabels() };
+    this.chart = new Chart(canvas, { type: "scatter", data: { datasets: [] }, options: this.options(), plugins: [bars] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(this.state));
     document.fonts.ready.then(() => this.chart.update());
   }
@@ -34,7 +35,7 @@ class Plot {
     return raw.file
       ? [
           raw.file.path.split("/").pop(),
-          `${raw.y.toFixed(2)} % top-1, ${inUnits(raw.file.costs[measure.key], measure)}`,
+          `${raw.y.toFixed(2)} % top-1 (${percents(raw.file.interval)}), ${inUnits(raw.file.costs[measure.key], measure)}`,
         ]
       : `budget: ${inUnits(raw.x, measure)}`;
   }
@@ -42,7 +43,7 @@ class Plot {
   // The state: measure, precision, budget in the cost's own units, and the chosen file, if there is one.
   draw(state) {
     this.state = state;
-    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const colour = (name) => this.colour(name);
     const shown = this.files.filter(
       (file) =>
         file.top1 !== null &&
@@ -58,6 +59,68 @@ class Plot {
     this.scale(shown, colour);
     chart.data.datasets.push(this.limit(state, colour("accent")));
     chart.update();
+  }
+
+  // What the figure shows, in words.
+  description() {
+    const { measure, precision } = this.state;
+    const line = front(this.files, this.state).filter((file) => file.top1 !== null);
+    if (!line.length) return "No file that passed its checks was measured.";
+    const told = (file) => `${file.label} ${file.precision} with ${percents([file.top1])} % at ${inUnits(file.costs[measure.key], measure)}`;
+    const kind = precision ? `${precision} files` : "files";
+    const ends = line.length > 1 ? `from ${told(line[0])} to ${told(line.at(-1))}` : told(line[0]);
+    return `Top-1 accuracy of the ${kind} against ${measure.label.toLowerCase()}; the bars are 95 % intervals. On the front: ${line.length}, ${ends}.`;
+  }
+
+  // One line for each interval, behind the marks.
+  drawBars() {
+    if (!this.state) return; // Chart.js draws once by itself while it is made.
+    const { ctx, scales, chartArea } = this.chart;
+    const files = this.chart.data.datasets.find(({ label }) => label === "files");
+    const within = (y) => Math.min(chartArea.bottom, Math.max(chartArea.top, y));
+    ctx.save();
+    files.data.forEach(({ x, file }, index) => {
+      const [low, high] = file.interval.map((end) => within(scales.y.getPixelForValue(100 * end)));
+      const place = scales.x.getPixelForValue(x);
+      ctx.strokeStyle = files.pointBorderColor[index];
+      ctx.globalAlpha = 0.55;
+      ctx.lineWidth = 1.5;
+      ctx.beginPath();
+      for (const [left, y] of [[4, low], [4, high]]) {
+        ctx.moveTo(place - left, y);
+        ctx.lineTo(place + left, y);
+      }
+      ctx.moveTo(place, low);
+      ctx.lineTo(place, high);
+      ctx.stroke();
+    });
+    ctx.restore();
+  }
+
+  // The names of the files on the front, where they do not cover each other.
+  drawLabels() {
+    if (!this.state) return;
+    const { ctx, scales, chartArea } = this.chart;
+    const taken = [];
+    ctx.save();
+    ctx.font = "12px system-ui, sans-serif";
+    ctx.fillStyle = this.colour("text");
+    ctx.strokeStyle = this.colour("page");
+    ctx.lineWidth = 3;
+    for (const file of front(this.files, this.state).filter((each) => each.top1 !== null)) {
+      const width = ctx.measureText(file.label).width;
+      const x = Math.min(chartArea.right - width, scales.x.getPixelForValue(file.costs[this.state.measure.key]) + 9);
+      const y = Math.max(chartArea.top + 12, scales.y.getPixelForValue(100 * file.top1) - 9);
+      if (taken.some((other) => Math.abs(other.y - y) < 13 && x < other.x + other.width + 4 && other.x < x + width + 4)) continue;
+      ctx.strokeText(file.label, x, y);
+      ctx.fillText(file.label, x, y);
+      taken.push({ x, y, width });
+    }
+    ctx.restore();
+  }
+
+  colour(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   }
 
   point(file) {
@@ -129,8 +192,8 @@ class Plot {
   scale(shown, colour) {
     const { measure } = this.state;
     const { x, y } = this.chart.options.scales;
-    const [costs, tops] = [shown.map((file) => file.costs[measure.key]), shown.map((file) => 100 * file.top1)];
-    const margin = Math.max(0.5, 0.08 * (Math.max(...tops) - Math.min(...tops)));
+    const [costs, tops] = [shown.map((file) => file.costs[measure.key]), shown.flatMap((file) => file.interval.map((end) => 100 * end))];
+    const margin = 0.5;
     [x.min, x.max] = costs.length ? [Math.min(...costs) / 1.12, Math.max(...costs) * 1.12] : [1, 10];
     [y.min, y.max] = costs.length
       ? [Math.max(0, Math.floor(Math.min(...tops) - margin)), Math.min(100.5, Math.ceil(Math.max(...tops) + margin))]
@@ -153,6 +216,10 @@ class Plot {
 // Leaves out the ends of a logarithmic axis, which Chart.js would label too.
 function onlyRound(axis) {
   axis.ticks = axis.ticks.filter(({ value }) => Number(value.toPrecision(2)) === value);
+}
+
+function percents(shares) {
+  return shares.map((share) => (100 * share).toFixed(1)).join(" to ");
 }
 
 function inUnits(cost, measure) {

@@ -1,0 +1,102 @@
+"""The size of an image, read from the first bytes of its file: nothing is decoded."""
+
+import struct
+from typing import BinaryIO, NamedTuple
+
+MOST_BYTES = 2**29
+"""What TensorFlow decodes at most, in bytes of RGB: 178 million pixels, or half as many of 16 bits a channel."""
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+# Marker codes: start of frame in any coding, those of them that TensorFlow decodes, and markers without a length.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_USUAL_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
+_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
+
+
+class ImageHeader(NamedTuple):
+    """What a file says of its image.
+
+    Attributes:
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        bits: Of each channel, 1 to 16.
+        usual: Whether it is a PNG, or a JPEG of the kinds that TensorFlow decodes: no arithmetic or lossless coding.
+    """
+
+    width: int
+    height: int
+    bits: int
+    usual: bool
+
+    @property
+    def too_large(self) -> bool:
+        """Whether decoding it would take more memory than TensorFlow allows."""
+        return self.width * self.height * 3 * (2 if self.bits == 16 else 1) >= MOST_BYTES
+
+
+def read_header(file: BinaryIO) -> ImageHeader | None:
+    """Reads the header of an image file.
+
+    Args:
+        file: A file open for reading, at its start. JPEG, PNG and what else `tf.io.decode_image` knows: GIF, BMP, WebP.
+
+    Returns:
+        The header; `None` where there is none: the file is cut off before it, or no image.
+    """
+    start = file.read(32)
+    try:
+        if start.startswith(_PNG):
+            width, height, bits = struct.unpack_from(">IIB", start, 16)
+            header = ImageHeader(width, height, bits, usual=True)
+        elif start.startswith(_JPEG):
+            file.seek(2)
+            header = _jpeg(file)
+        else:
+            header = ImageHeader(*_others(start), bits=8, usual=False)
+    except (struct.error, IndexError, ValueError):
+        return None
+    return header if header.width > 0 and header.height > 0 else None
+
+
+def _jpeg(file: BinaryIO) -> ImageHeader:
+    """Goes from segment to segment up to the start of the frame (ITU T.81, annex B)."""
+    while True:
+        code = _marker(file)
+        if code in _WITHOUT_LENGTH:
+            continue
+        (length,) = struct.unpack(">H", file.read(2))
+        if code in _FRAMES:
+            bits, height, width = struct.unpack(">BHH", file.read(5))
+            return ImageHeader(width, height, bits, usual=code in _USUAL_FRAMES and bits == 8)
+        if length < 2 or code in (0xD9, 0xDA):
+            raise ValueError("no frame before the end or the pixels")
+        file.seek(length - 2, 1)
+
+
+def _marker(file: BinaryIO) -> int:
+    if file.read(1) != b"\xff":
+        raise ValueError("no marker")
+    code = 0xFF
+    while code == 0xFF:  # Any number of them may fill the space before a marker.
+        code = file.read(1)[0]
+    return code
+
+
+def _others(start: bytes) -> tuple[int, int]:
+    """Returns the width and height of a GIF, BMP or WebP."""
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return struct.unpack_from("<HH", start, 6)
+    if start.startswith(b"BM"):
+        width, height = struct.unpack_from("<ii", start, 18)
+        return width, abs(height)
+    kind = start[12:16] if start.startswith(b"RIFF") and start[8:12] == b"WEBP" else b""
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(start[place : place + 3], "little") for place in (24, 27))
+        return width + 1, height + 1
+    if kind == b"VP8L":
+        (packed,) = struct.unpack_from("<I", start, 21)
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", start, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("no image that TensorFlow decodes")

@@ -1,0 +1,124 @@
+"""All that the evaluation of a pool found, kept beside its table: an export need not find it again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofar_tf.data.size import Size
+from ofar_tf.evaluation.batch_norm_calibration import Statistics
+from ofar_tf.evaluation.subnet_table import SubnetRow, read_subnets, write_subnets
+from ofar_tf.files import atomic_file
+from ofar_tf.tasks.task import Metric
+from ofar_tf.text.command_line import command_line
+
+Place = tuple[str, Size]
+"""The name of a structure, and what it sees."""
+
+
+@dataclass(frozen=True)
+class PoolEvaluation:
+    """The networks of a pool, measured.
+
+    Attributes:
+        rows: Every structure at every resolution.
+        statistics: The BatchNorm statistics that each was measured with; empty where they are not known.
+    """
+
+    rows: tuple[SubnetRow, ...]
+    statistics: Mapping[Place, Statistics] = field(default_factory=dict)
+
+    def of(self, rows: Sequence[SubnetRow]) -> "PoolEvaluation":
+        """Returns the same for some of the rows."""
+        return replace(self, rows=tuple(rows))
+
+
+def write_evaluation(path: Path, evaluation: PoolEvaluation, *, table: Path, origin: str) -> None:
+    """Writes the table, and beside it what the table cannot hold, each whole or not at all.
+
+    Args:
+        path: A NumPy archive.
+        evaluation: What was found.
+        table: `subnets.csv`.
+        origin: A digest of all that the networks were made from.
+    """
+    write_subnets(table, evaluation.rows)
+    seal = {"origin": origin, "table_sha256": atomic_file.sha256_of(table)}
+    arrays = {
+        f"{structure}/{resolution}/{index}": np.stack(moments)
+        for (structure, resolution), statistics in evaluation.statistics.items()
+        for index, moments in enumerate(statistics)
+    }
+    with atomic_file.replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, seal=np.array(json.dumps(seal)), **arrays)
+
+
+def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> PoolEvaluation:
+    """Reads what `write_evaluation` wrote, and refuses a table of another training or one that was edited.
+
+    Args:
+        path: The archive. Where there is none that can be read, as in a run of version 0.1.0, only the table is known.
+        table: `subnets.csv`.
+        metric: That of the run's task.
+        origin: A digest of all that the networks are made from now.
+
+    Returns:
+        The evaluation.
+
+    Raises:
+        FileNotFoundError: If there is no table.
+        ValueError: If the table is none, or not the one of these networks, in one line.
+    """
+    rows = tuple(read_subnets(table, metric))
+    found = _read(path)
+    if found is None:
+        return PoolEvaluation(rows)
+    seal, statistics = found
+    for is_same, received in (
+        (seal["origin"] == origin, "that of another training"),
+        (seal["table_sha256"] == atomic_file.sha256_of(table), "one that was changed since"),
+    ):
+        if not is_same:
+            raise ValueError(
+                f"Expected {table} as {command_line('evaluate', run_dir=table.parent)} writes it; repeat that. "
+                f"Received: {received}."
+            )
+    return PoolEvaluation(rows, statistics)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, Statistics]] | None:
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            arrays = dict(archive)
+        seal = json.loads(str(arrays.pop("seal")))
+        found: dict[Place, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+        for name, (mean, variance) in arrays.items():
+            structure, resolution, index = name.rsplit("/", 2)
+            found.setdefault((structure, Size.parse(resolution)), {})[int(index)] = mean, variance
+        statistics: dict[Place, Statistics] = {
+            place: [moments[index] for index in sorted(moments)] for place, moments in found.items()
+        }
+        return {name: seal[name] for name in ("origin", "table_sha256")}, statistics
+    except Exception:  # A flipped byte can make the zip and array readers raise almost anything.
+        return None
+
+
+def content_digest(batches: Any) -> str:
+    """Identifies images by what they show, not by their number: all labels, and the first batch of images.
+
+    Args:
+        batches: Finite pairs of images and labels, from the start.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for index, (images, labels) in enumerate(batches):
+        if index == 0:
+            digest.update(np.ascontiguousarray(images).tobytes())
+        digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
+    return digest.hexdigest()

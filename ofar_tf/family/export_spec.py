@@ -1,0 +1,44 @@
+"""What an export is asked for."""
+
+from dataclasses import dataclass, field
+
+from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.tflite.metadata import Credits
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """Which files are made of each network, how, and what is measured of them.
+
+    Attributes:
+        precisions: Keys of `ofar_tf.conversion.precision.PRECISIONS`.
+        representative_images: How many training images set the ranges of quantized files, at least 1.
+        fine_tuning: How fine-tuned files learn.
+        fine_tuning_images: How many training images they learn from, at least 1.
+        credits: What every file says about its makers and its licence.
+        workers: How many conversions, and afterwards how many evaluation images, are run at once, at least 1.
+        latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
+            none.
+    """
+
+    precisions: tuple[str, ...] = ("float32", "int8")
+    representative_images: int = 200
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    fine_tuning_images: int = 2000
+    credits: Credits = field(default_factory=Credits)
+    workers: int = 2
+    latency_threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.precisions or len(set(self.precisions)) < len(self.precisions):
+            raise ValueError(f"Expected at least one precision and none twice. Received: {list(self.precisions)}.")
+        for name in self.precisions:
+            precision_named(name)
+        if min(self.representative_images, self.fine_tuning_images, self.workers, 1 + self.latency_threads) < 1:
+            raise ValueError(
+                "Expected at least one image and one worker, and no negative number of threads. "
+                f"Received: representative_images={self.representative_images}, "
+                f"fine_tuning_images={self.fine_tuning_images}, workers={self.workers}, "
+                f"latency_threads={self.latency_threads}."
+            )

@@ -1,0 +1,185 @@
+"""The folder of an export: its paths, its lock, what an earlier export left in it, and what is finished."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ofar_tf.family.known_latencies import add, read_latencies, write_latencies
+from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest
+from ofar_tf.family.phone_latency import PhoneLatency, measured_files
+from ofar_tf.files import atomic_file
+from ofar_tf.files.folder_lock import FolderLock
+from ofar_tf.tflite.latency import Latency
+from ofar_tf.tflite.metadata import LABELS_FILE
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """A measurement that was brought here, and the content of the file that it was made of."""
+
+    where: str
+    sha256: str
+
+
+class FamilyFolder:
+    """An export folder that this process alone writes to, as long as this object lives, or until `release()`.
+
+    Hidden records beside the files say what is done (`ofar_tf.files.finished_work.Work`), so that an export that was
+    killed goes on where it was. What killed processes left half-written is removed. Files of other names are left
+    alone.
+
+    Args:
+        path: The folder; it is created where it is missing.
+
+    Attributes:
+        path: The folder.
+
+    Raises:
+        ValueError: If another process works in it.
+        OSError: If it cannot be written.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._lock = FolderLock(self.path)
+        self._imported: list[_Imported] = []
+        atomic_file.remove_unfinished(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Lets others work in the folder."""
+        self._lock.release()
+
+    def for_heirs(self) -> dict[str, Any]:
+        """Returns what processes need that hold the folder too, see `FolderLock.for_heirs`."""
+        return self._lock.for_heirs()
+
+    @property
+    def manifest(self) -> Path:
+        """What the folder holds, for programs. It is written last: a folder without it is unfinished."""
+        return self.path / "manifest.json"
+
+    @property
+    def labels(self) -> Path:
+        """The class names."""
+        return self.path / LABELS_FILE
+
+    @property
+    def model_card(self) -> Path:
+        """What the folder holds, for people."""
+        return self.path / "README.md"
+
+    @property
+    def report(self) -> Path:
+        """A page to choose a file by."""
+        return self.path / "report.html"
+
+    @property
+    def file_list(self) -> Path:
+        """The manifest's numbers as a table."""
+        return self.path / "files.csv"
+
+    @property
+    def figure(self) -> Path:
+        """Accuracy against multiply-adds, drawn."""
+        return self.path / "pareto.png"
+
+    def keras_path(self, member: str) -> Path:
+        """Returns the place of a member's `.keras` file, by the member's id."""
+        return self.path / member / f"{member}.keras"
+
+    def tflite_path(self, member: str, precision: str) -> Path:
+        """Returns the place of a member's file in a precision, by the member's id."""
+        return self.path / member / f"{member}_{precision}.tflite"
+
+    def layers_path(self, tflite_path: Path) -> Path:
+        """Returns the place of the table of a file's layers."""
+        return tflite_path.with_suffix(".layers.csv")
+
+    @property
+    def _aside(self) -> Path:
+        return self.path / ".previous_manifest.json"
+
+    @property
+    def _latencies(self) -> Path:
+        return self.path / ".latencies.json"
+
+    def import_latencies(self, rows: Sequence[PhoneLatency]) -> None:
+        """Takes measurements that were made elsewhere of files that the folder holds now.
+
+        They belong to the content of these files, not to their names.
+
+        Args:
+            rows: The measurements.
+
+        Raises:
+            FileNotFoundError: If the folder holds no finished export.
+            ValueError: If a row fits no file or several, or two rows are of the same file, device and threads.
+        """
+        found = measured_files(read_manifest(self.manifest), rows)
+        known = self.known_latencies()
+        for row, model in zip(rows, found, strict=True):
+            add(known, {model.sha256: (row.latency,)})
+        write_latencies(self._latencies, known)
+        self._imported = [_Imported(row.where, model.sha256) for row, model in zip(rows, found, strict=True)]
+
+    def strangers(self, manifest: Manifest) -> Iterator[str]:
+        """Names the measurements that were imported of files that are no longer there.
+
+        Args:
+            manifest: What is there now.
+
+        Yields:
+            The place of each in its table.
+        """
+        contents = {model.sha256 for model in manifest.models}
+        yield from (row.where for row in self._imported if row.sha256 not in contents)
+
+    def known_latencies(self) -> dict[str, tuple[Latency, ...]]:
+        """Returns everything that was ever measured of files in the folder, by the SHA-256 of the file."""
+        return read_latencies(self._latencies, [self.manifest, self._aside])
+
+    def begin(self, header: ManifestHeader) -> list[ModelEntry]:
+        """Sets the manifest of an earlier export aside and returns what of it still holds.
+
+        A second export, of other structures or precisions, adds to the first. Files that were changed since, and files
+        of another training or measured on other images (the header's dataset tells), are left out. Each entry says
+        which versions made it, which may not be today's.
+
+        Args:
+            header: How the files are made now.
+
+        Returns:
+            The entries that hold.
+        """
+        write_latencies(self._latencies, self.known_latencies())
+        if self.manifest.exists():
+            self.manifest.replace(self._aside)
+        try:
+            previous = read_manifest(self._aside)
+        except (FileNotFoundError, ValueError):
+            return []
+        if (previous.dataset, previous.seed) != (header.dataset, header.seed):
+            return []
+        return [
+            replace(entry, versions=entry.versions or previous.versions)
+            for entry in previous.models
+            if self._holds(entry)
+        ]
+
+    def _holds(self, entry: ModelEntry) -> bool:
+        path = self.path / entry.path
+        return path.is_file() and atomic_file.sha256_of(path) == entry.sha256
+
+    def end(self) -> None:
+        """Says that the new manifest is written, so that the earlier one is not needed any more."""
+        self._aside.unlink(missing_ok=True)

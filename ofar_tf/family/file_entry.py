@@ -1,0 +1,73 @@
+"""The manifest's entry of a file that was converted: its facts, measured."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ofar_tf.checks.layer_error import worst_layers, write_layer_errors
+from ofar_tf.checks.measurement import Measurer
+from ofar_tf.conversion.member import FamilyMember
+from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.family.family_folder import FamilyFolder
+from ofar_tf.family.manifest import ModelEntry
+from ofar_tf.files import atomic_file
+from ofar_tf.tflite.classifier import TFLiteClassifier
+
+_WORST_LAYERS = 10
+
+
+def file_entry(
+    member: FamilyMember,
+    path: Path,
+    *,
+    precision: str,
+    measurer: Measurer,
+    folder: FamilyFolder,
+    parity: NetworkParity | None,
+    versions: Mapping[str, str],
+) -> ModelEntry:
+    """Checks and measures a file, and writes the table of its layers beside it.
+
+    Args:
+        member: The network that it was made of.
+        path: The file.
+        precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
+        measurer: Measures files of this network.
+        folder: The folder that it lies in.
+        parity: How far the file's parent is from the network that was trained; too far fails the file.
+        versions: Versions of the programs that made the file; empty where they are those of the manifest.
+
+    Returns:
+        The entry.
+    """
+    interface = TFLiteClassifier(path, allocate=False)
+    measurement = measurer.measure(path, precision=precision)
+    facts = measurer.facts(path, precision=precision)
+    if facts.layer_errors:
+        write_layer_errors(folder.layers_path(path), facts.layer_errors)
+    checks = measurement.checks
+    for reason in parity.reasons if parity else ():
+        checks = checks.with_reason(reason)
+    return ModelEntry(
+        id=member.id,
+        path=path.relative_to(folder.path).as_posix(),
+        sha256=atomic_file.sha256_of(path),
+        bytes=path.stat().st_size,
+        structure=member.structure,
+        rate=member.rate,
+        resolution=member.resolution,
+        macs=member.macs,
+        params=member.params,
+        quantization=precision,
+        input=interface.input,
+        output=interface.output,
+        labels=folder.labels.name,
+        metrics=measurement.metrics,
+        checks=checks,
+        parity=parity,
+        arena_bytes=facts.arena_bytes,
+        gpu_refused=facts.gpu_refused,
+        layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
+        versions=versions or None,
+        top1_interval=measurement.metrics.interval if measurement.metrics else None,
+        selection=measurement.selection,
+    )

@@ -1,0 +1,100 @@
+"""Flagfiles as people write them: read in any editor's encoding, with quotes where a value needs them."""
+
+import codecs
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_NAMES = ("--flagfile", "-flagfile")
+_COMMENTS = ("#", "//")
+# UTF-16's mark is how UTF-32's begins.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Puts the lines of flagfiles in the place of the `--flagfile=PATH` that name them.
+
+    A line is a flag; empty lines and lines that begin with # or // are left out. A value in quotes is taken without
+    them, as a shell does: `--data_dir='photos #2'`. Flagfiles may name others, by a path from the current directory.
+
+    Args:
+        arguments: A command line without the program's name. What follows `--` is left as it is.
+
+    Returns:
+        The same command line without flagfiles.
+
+    Raises:
+        FileNotFoundError: If a flagfile cannot be read.
+        ValueError: If it is no text, names itself, or has a comment behind a value.
+    """
+    return list(_expanded(list(arguments), inside=()))
+
+
+def _expanded(arguments: list[str], *, inside: tuple[Path, ...]) -> Iterator[str]:
+    while arguments:
+        argument = arguments.pop(0)
+        name, has_value, value = argument.partition("=")
+        if argument == "--":
+            yield from (argument, *arguments)
+            return
+        if name not in _NAMES:
+            yield argument
+        elif has_value or arguments:
+            path = Path(value if has_value else arguments.pop(0)).expanduser()
+            if path.resolve() in inside:
+                raise ValueError(f"Expected flagfiles that do not name themselves. Received: {path}.")
+            yield from _expanded(_lines(path), inside=(*inside, path.resolve()))
+        else:
+            raise ValueError(f"Expected a path behind --flagfile. Received: {argument}.")
+
+
+def _lines(path: Path) -> list[str]:
+    lines = (line.strip() for line in _text(path).splitlines())
+    return [_unquoted(line) for line in lines if line and not line.startswith(_COMMENTS)]
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileNotFoundError(
+            f"Expected a flagfile that can be read. Received: {error.strerror}: '{path}'."
+        ) from error
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Expected a flagfile that is text in UTF-8 or UTF-16. Received: {path}.") from error
+    if "\0" in text:  # UTF-16 without its mark, or no text at all.
+        raise ValueError(f"Expected a flagfile that is text in UTF-8, or UTF-16 with its mark. Received: {path}.")
+    return text
+
+
+def _unquoted(line: str) -> str:
+    name, _, value = line.partition("=")
+    if value[:1] in ("'", '"'):
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            return line
+        return f"{name}={words[0]}" if len(words) == 1 else line
+    if " #" in value:
+        raise ValueError(
+            f"Expected no comment behind a value: flagfiles have them on lines of their own. Received: {line}"
+        )
+    return line
+
+
+def quoted(text: str) -> str:
+    """Writes a value so that a flagfile gives it back: in quotes where it could be taken for something else.
+
+    Args:
+        text: A value on one line.
+    """
+    return shlex.quote(text) if " #" in text or text[:1] in ("'", '"') or text != text.strip() else text

@@ -1,0 +1,64 @@
+"""What a run is doing and how long it will take, in a line for each phase."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.text.durations import format_duration
+
+# The first step of a phase builds its graph; the next ones are what steps take.
+_STEPS_TIMED = 3
+
+
+class PhaseLines(keras.callbacks.Callback):
+    """Prints a line when a phase of the run begins, and one when its first steps say how long the run will take.
+
+    Args:
+        search_epochs: Most epochs of the search.
+        steps_per_epoch: Steps of an epoch.
+        clock: Returns seconds.
+    """
+
+    def __init__(self, *, search_epochs: int, steps_per_epoch: int, clock: Callable[[], float] = time.monotonic):
+        super().__init__()
+        self.search_epochs = search_epochs
+        self.steps_per_epoch = steps_per_epoch
+        self._clock = clock
+        self._searching: bool | None = None
+        self._first: tuple[int, float] | None = None
+        self._said = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Says which phase begins, if one does."""
+        if self.model.searching == self._searching:
+            return
+        self._searching, self._first, self._said = self.model.searching, None, False
+        last = self.search_epochs if self._searching else self.params["epochs"]
+        what = "Search of" if self._searching else "Joint training of"
+        again = " So do the first ones of later epochs, while masks change." if self._traces_each_epoch else ""
+        print(
+            f"{what} {len(self.model.budgets)} structures: epochs {epoch + 1} to {'at most ' * self._searching}{last} "
+            f"of {self.params['epochs']}, {self.steps_per_epoch} steps each. The first step builds graphs and takes "
+            f"longer.{again}",
+            flush=True,
+        )
+
+    @property
+    def _traces_each_epoch(self) -> bool:
+        return bool(self._searching) and self.model.step.search_execution == "sliced"
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Says how long the run will take, once steps of the phase were timed."""
+        if self._said:
+            return
+        now, done = self._clock(), int(np.asarray(self.model.optimizer.iterations))
+        if self._first is None or done == self._first[0]:  # As long as steps of an earlier start are passed over.
+            self._first = done, now
+        elif done - self._first[0] >= _STEPS_TIMED:
+            step = (now - self._first[1]) / (done - self._first[0])
+            left = step * (self.params["epochs"] * self.steps_per_epoch - done)
+            print(f"\nAbout {format_duration(left)} left at {step:.2g} s a step, measurements not counted.", flush=True)
+            self._said = True

@@ -1,0 +1,97 @@
+"""What later commands will do with a user's network, tried before it is trained: saved, read, cut and run."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.data.size import Size
+from ofar_tf.models.user_code import one_line
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.subnet import extract_subnet
+
+_TOLERANCE = 1e-4
+_IMAGES = 2
+
+
+def rehearse(
+    supernet: keras.Model,
+    mask: ChannelMask,
+    *,
+    size: Size,
+    find_groups: Callable[[keras.Model], ChannelGroups],
+) -> None:
+    """Saves and reads a network, cuts a structure out of what was read, and does the same with that.
+
+    Args:
+        supernet: The untrained network; it is left as it is.
+        mask: A structure of its pool.
+        size: One that the network must run at.
+        find_groups: Finds the channel groups of a network.
+
+    Raises:
+        ValueError: If something of it fails, or a network that was read back is not the one that was saved.
+    """
+    with _same_randomness_afterwards(), TemporaryDirectory(prefix="ofar_tf_rehearsal_") as folder:
+        again = _saved_and_read(supernet, Path(folder), size=size)
+        groups = find_groups(again)
+        if [(g.name, g.size) for g in groups.groups] != [(g.name, g.size) for g in mask.groups]:
+            raise ValueError(
+                f"Expected the same channel groups in {supernet.name} when it is saved and read. "
+                f"Received: {[g.name for g in groups.groups]} in the place of {[g.name for g in mask.groups]}."
+            )
+        same = ChannelMask(groups.groups, mask.keep)
+        subnet = _tried("cut", supernet, lambda: extract_subnet(again, groups, same, resolution=size))
+        _saved_and_read(subnet, Path(folder), size=size)
+
+
+def _saved_and_read(network: keras.Model, folder: Path, *, size: Size) -> keras.Model:
+    path = folder / "network.keras"
+    _tried("saved", network, lambda: network.save(path))
+    again = _tried("read back", network, lambda: keras.saving.load_model(path, compile=False))
+    images = np.random.default_rng(0).uniform(0, 255, (_IMAGES, size.height, size.width, 3)).astype(np.float32)
+    expected = _tried("run", network, lambda: _run(network, images))
+    received = _tried("run when it was read back", network, lambda: _run(again, images))
+    # What draws random numbers at inference too is not the same twice, and cannot be compared.
+    if _differ(expected, received) and not _differ(expected, _run(network, images)):
+        raise ValueError(
+            f"Expected {network.name} to give the same outputs when it was saved and read back: whatever a layer of "
+            f"yours computes with must be in its weights or its get_config. "
+            f"Received: a difference of {np.abs(expected - received).max():.3g}."
+        )
+    return again
+
+
+def _tried(what: str, network: keras.Model, work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception as error:  # The user's layers may raise anything.
+        raise ValueError(
+            f"Expected a network that can be {what}. Received: {network.name}: {one_line(error)}"
+        ) from error
+
+
+def _run(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    return np.asarray(network(images, training=False), np.float64)
+
+
+def _differ(first: np.ndarray, second: np.ndarray) -> bool:
+    scale = max(1.0, float(np.abs(first).max()))
+    return first.shape != second.shape or not np.allclose(first, second, rtol=0, atol=_TOLERANCE * scale)
+
+
+@contextmanager
+def _same_randomness_afterwards() -> Iterator[None]:
+    """Gives Python's and NumPy's generators back their state: layers that were read draw seeds from them."""
+    state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)

@@ -1,0 +1,84 @@
+"""Budgets for those who gave one, or none."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ofar_tf.data.size import Resolution
+from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+from ofar_tf.pruning.costs import Costs
+
+# Section 4.3 of the paper trains one rate as the middle of three (DESIGN D19).
+_APART = 0.05
+_SHARES = (0.75, 0.5, 0.25)
+
+
+def with_neighbours(
+    budget: Budget, groups: ChannelGroups, *, resolution: Resolution, rules: MaskRules
+) -> tuple[Budget, ...]:
+    """Makes a pool around a single budget: a little more and a little less of the whole network, as Section 4.3 does.
+
+    Args:
+        budget: The one that is wanted.
+        groups: The supernet's channel groups.
+        resolution: At which MACs are counted.
+        rules: Floor and rounding.
+
+    Returns:
+        Two or three budgets, the largest first; a neighbour that cannot be met is left out.
+
+    Raises:
+        ValueError: If the budget itself cannot be met.
+    """
+    costs, full = Costs(groups), ChannelMask.full(groups)
+    _require_met(budget, groups, costs, resolution=resolution, rules=rules)
+    wholes = {"rate": 1.0, "macs": costs.macs(full, resolution), "params": costs.params(full)}
+    kind, whole = next((kind, whole) for kind, whole in wholes.items() if getattr(budget, kind) is not None)
+    wanted, least, most = getattr(budget, kind), 0.0 if kind == "rate" else 1, 1.0 if kind == "rate" else whole
+    values = [min(max(wanted + sign * _APART * whole, least), most) for sign in (-1, 1)]
+    numbers = [round(value, 6) if kind == "rate" else int(value) for value in values]
+    around = [replace(budget, file_bytes=None, **{kind: number}) for number in numbers if number != wanted]
+    met = [near for near in around if _is_met(near, groups, costs, resolution=resolution, rules=rules)]
+    ordered: Sequence[Budget] = sorted([budget, *met], key=lambda each: getattr(each, kind), reverse=kind != "rate")
+    return tuple({each.name: each for each in ordered}.values())
+
+
+def suggest_macs(groups: ChannelGroups, *, resolution: Resolution, rules: MaskRules) -> tuple[int, ...]:
+    """Suggests budgets for a network: three quarters, a half and a quarter of its MACs, as far as they can be met.
+
+    Args:
+        groups: The supernet's channel groups.
+        resolution: At which MACs are counted.
+        rules: Floor and rounding.
+
+    Returns:
+        MACs in round numbers, the largest first.
+    """
+    costs = Costs(groups)
+    whole = costs.macs(ChannelMask.full(groups), resolution)
+    budgets = [Budget(macs=_round(share * whole)) for share in _SHARES]
+    met = [budget for budget in budgets if _is_met(budget, groups, costs, resolution=resolution, rules=rules)]
+    return tuple(int(budget.macs or 0) for budget in met)
+
+
+def _round(count: float) -> int:
+    """Keeps two digits, rounded down: the number printed is within the number meant."""
+    unit = 10 ** max(0, len(str(int(count))) - 2)
+    return max(1, int(count) // unit * unit)
+
+
+def _require_met(
+    budget: Budget, groups: ChannelGroups, costs: Costs, *, resolution: Resolution, rules: MaskRules
+) -> None:
+    solve_masks(groups, np.zeros(groups.size), [budget], resolution=resolution, rules=rules, costs=costs)
+
+
+def _is_met(budget: Budget, groups: ChannelGroups, costs: Costs, *, resolution: Resolution, rules: MaskRules) -> bool:
+    try:
+        _require_met(budget, groups, costs, resolution=resolution, rules=rules)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""What the pool is to be, and how its structures are found."""
+
+from dataclasses import dataclass
+
+from ofar_tf.run.methods import METHODS
+from ofar_tf.run.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class PoolSettings(Settings):
+    """What the pool is to be, and how its structures are found."""
+
+    method: str = setting(
+        "ofar",
+        "What is trained: sets --importance, --distillation, --batch_norm, --networks_per_step, --weights and "
+        "--training_resolutions, as far as they are not given.",
+        choices=tuple(METHODS),
+    )
+    pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")
+    macs_budgets: tuple[int, ...] = setting(
+        (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
+    )
+    budgets: tuple[int, ...] = setting((), "Like --macs_budgets, but in --budget_unit. Instead of the two above.")
+    budget_unit: str = setting(
+        "macs",
+        "What --budgets count: multiply-adds at the largest resolution, parameters, or bytes of the int8 .tflite file "
+        "(predicted from three conversions, to a few per cent).",
+        choices=("macs", "params", "bytes"),
+    )
+    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1, high=4096)
+    search_resolutions: tuple[int, ...] = setting(
+        (), "Input sizes during the search; by default the largest only.", low=1
+    )
+    training_resolutions: tuple[int, ...] = setting(
+        (),
+        "Input sizes that joint training draws from; by default all or the largest only, as the method has it.",
+        low=1,
+    )
+    search_epochs: int | None = setting(
+        None, "Most epochs the structure search may take; by default a third of --epochs, at most 10.", low=0
+    )
+    similarity_threshold: float = setting(0.95, "Mask similarity above which a structure is frozen.", low=1e-6, high=1)
+    similarity_patience: int = setting(1, "How many times in a row a mask must be unchanged.", low=1)
+    similarity_window: int = setting(
+        1, "With how many masks before it a mask is compared: 1 is the paper's, 5 Early-Bird's.", low=1
+    )
+    similarity_measure: str = setting(
+        "raw",
+        "What --similarity_threshold is held against: the cosine, or how far it is above that of random masks.",
+        choices=("raw", "above_chance"),
+    )
+    importance: str | None = setting(
+        None,
+        "What ranks channels: the paper's gamma, or a variant or control; by default as the method has it.",
+        choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
+    )
+    groups: str | None = setting(
+        None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
+    )
+    min_channels: int | None = setting(
+        None, "Least channels a group keeps; by default 8, or a quarter of the group where that is less.", low=1
+    )
+    channel_round_to: int | None = setting(
+        None,
+        "Kept counts are multiples of this; by default 8, or less where that is more than a quarter of the group.",
+        low=1,
+    )
+    prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
+    nested: bool = setting(False, "A structure keeps only channels of the larger ones.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wrong = [rate for rate in self.pruning_rates if not 0.0 <= rate < 1.0]
+        if wrong:
+            raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
+        if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
+            raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
+        for name in ("search_resolutions", "training_resolutions"):
+            sizes = getattr(self, name)
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"Expected different --{name}. Received: {list(sizes)}.")
+            if max(sizes, default=0) > max(self.resolutions):
+                raise ValueError(
+                    f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
+                    f"Received: {list(sizes)}."
+                )

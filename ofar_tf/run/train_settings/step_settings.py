@@ -1,0 +1,89 @@
+"""What a training step does."""
+
+from dataclasses import dataclass
+
+from ofar_tf.run.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class StepSettings(Settings):
+    """What a training step does."""
+
+    gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    gamma_shrink: float | None = setting(
+        None,
+        "Instead of --gamma_l1: by how much the penalty may shrink a gamma over the longest search, all in all.",
+        low=0.0,
+    )
+    gamma_init: float | None = setting(
+        None, "What ranked gammas start from; by default as the model has them. Network Slimming's is 0.5.", low=1e-6
+    )
+    search_execution: str = setting(
+        "auto",
+        "How the search runs its networks: whole, with masks (masked), or compact and traced again each epoch "
+        "(sliced); the results are the same, auto takes the faster.",
+        choices=("auto", "masked", "sliced"),
+    )
+    after_search: str = setting(
+        "continue",
+        "Train the structures on from the weights that the search ends with, or from the initial ones.",
+        choices=("continue", "reinitialize"),
+    )
+    networks_per_step: str | None = setting(
+        None,
+        "Which networks a step trains: the sandwich of four (largest, two drawn, smallest) or all of the pool.",
+        choices=("sandwich", "all"),
+    )
+    assistants: str = setting(
+        "middle",
+        "Out of which structures the two networks between the largest and the smallest are drawn: the middle ones, or "
+        "all, so that the largest too is trained at smaller resolutions.",
+        choices=("middle", "all"),
+    )
+    search_networks: str = setting(
+        "sandwich",
+        "What a step of the search trains: the sandwich, or the largest network alone, which costs a quarter.",
+        choices=("sandwich", "largest"),
+    )
+    student_labels: float = setting(
+        0.0, "Share of the labels in what students learn; the rest is what their teacher says.", low=0.0, high=1.0
+    )
+    weights: str | None = setting(
+        None, "Whether structures share their weights or each has its own.", choices=("shared", "separate")
+    )
+    batch_norm: str | None = setting(
+        None,
+        "calibrated: structures share gamma and beta; switchable: each has its own. Statistics are calibrated for each "
+        "structure and resolution with both.",
+        choices=("calibrated", "switchable"),
+    )
+    distillation: str | None = setting(
+        None,
+        "What a network learns: the output of the one before it (chain), of the largest (star), or the labels (none).",
+        choices=("chain", "star", "none"),
+    )
+    distillation_divergence: str = setting(
+        "forward", "KL(teacher, student) or its reverse.", choices=("forward", "reverse")
+    )
+    clip_norm: float | None = setting(
+        None, "Largest norm of a step's gradient, all weights taken together; by default there is none.", low=1e-12
+    )
+    gradient_accumulation: int = setting(
+        1,
+        "Parts that a batch is split into, one run after the other, where memory is short; BatchNorm sees each part.",
+        low=1,
+    )
+    networks_at_once: int | None = setting(
+        None,
+        "How many networks of a step may run at the same time, after the largest: one saves memory; by default two on "
+        "a CPU, which is faster there.",
+        low=1,
+        free=True,
+    )
+    dtype_policy: str = setting(
+        "float32",
+        "Number formats of the training step; weights stay float32.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool = setting(False, "Compile networks with XLA, one for each structure and resolution; for GPUs.")
+    weight_decay: float = setting(1e-4, "L2 penalty on convolution and dense kernels.", low=0.0)

@@ -1,0 +1,93 @@
+"""What a pool is to be: how many structures, what each may cost, at which sizes, and how they are found."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from ofar_tf.data.size import Resolution, Size
+from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
+from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.pruning.importance import CRITERIA
+
+
+@dataclass(frozen=True)
+class PoolSpec:
+    """The pool that a search looks for. Make it with `of`, which takes plain numbers.
+
+    Attributes:
+        budgets: What each structure may cost, at least two, the largest first.
+        resolutions: What the networks may see, at least one size, the largest first. Costs are counted at the largest.
+        importance: Criterion that ranks channels, see `channel_importance`.
+        rules: Floor and rounding of kept channels.
+        prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
+        excluded_groups: Names of channel groups that must not be pruned.
+        nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
+
+    Raises:
+        ValueError: If one makes no sense.
+    """
+
+    budgets: tuple[Budget, ...]
+    resolutions: tuple[Size, ...]
+    importance: str = "gamma"
+    rules: MaskRules = field(default_factory=MaskRules)
+    prune_residual_stream: bool = False
+    excluded_groups: tuple[str, ...] = ()
+    nested: bool = False
+
+    def __post_init__(self) -> None:
+        if check_budgets(self.budgets) != self.budgets:
+            raise ValueError(f"Expected budgets, the largest first. Received: {list(self.budgets)}.")
+        if not self.resolutions or list(self.resolutions) != sorted(set(self.resolutions), reverse=True):
+            listed = ", ".join(map(str, self.resolutions))
+            raise ValueError(f"Expected different resolutions, the largest first. Received: {listed or 'none'}.")
+        if self.importance not in CRITERIA:
+            raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {self.importance!r}.")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        pruning_rates: Sequence[float] = (),
+        macs_budgets: Sequence[float] = (),
+        budgets: Sequence[Budget] = (),
+        resolutions: Sequence[Resolution],
+        importance: str = "gamma",
+        rules: MaskRules | None = None,
+        prune_residual_stream: bool = False,
+        excluded_groups: Collection[str] = (),
+        nested: bool = False,
+    ) -> Self:
+        """Makes a specification of plain numbers, in any order.
+
+        Args:
+            pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
+            macs_budgets: multiply-adds at the largest resolution, at least two; or
+            budgets: budgets of any kind, at least two. Exactly one of the three.
+            resolutions: Sides of squares in pixels, or pairs of height and width.
+            importance: See the attributes, as for the rest.
+            rules: The defaults of `MaskRules` by default.
+            prune_residual_stream: See the attributes.
+            excluded_groups: See the attributes.
+            nested: See the attributes.
+
+        Raises:
+            ValueError: If one makes no sense.
+        """
+        counts = [int(count) for count in macs_budgets]
+        return cls(
+            budgets=check_budgets(budgets)
+            if budgets
+            else parse_budgets(pruning_rates=pruning_rates, macs_budgets=counts),
+            resolutions=tuple(sorted(map(Size.of, resolutions), reverse=True)),
+            importance=importance,
+            rules=rules or MaskRules(),
+            prune_residual_stream=prune_residual_stream,
+            excluded_groups=tuple(sorted(excluded_groups)),
+            nested=nested,
+        )
+
+    @property
+    def largest(self) -> Size:
+        """The largest resolution, at which images leave the pipeline."""
+        return self.resolutions[0]

@@ -1,0 +1,71 @@
+"""Why a file was chosen, in a few lines for people."""
+
+from collections.abc import Iterator, Sequence
+
+from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.shipping.limits import Limits
+from ofar_tf.text.quantities import format_quantity
+
+
+def reasons(manifest: Manifest, limits: Limits, *, winner: ModelEntry, others: Sequence[ModelEntry]) -> Iterator[str]:
+    """Says why a file is chosen: what it costs, what the runner-up would change, and what was left out.
+
+    Args:
+        manifest: The files of an export.
+        limits: What a file may cost and must reach.
+        winner: The file that is chosen.
+        others: The other files within the limits, in the order of choice.
+
+    Yields:
+        Lines for people.
+    """
+    costs = f"{format_quantity(winner.macs)} MACs, {format_quantity(winner.bytes)} bytes{_time(winner, limits)}"
+    why = _why(winner, others)
+    yield f"Chosen: {winner.path}, {why} of {1 + len(others)} within {limits}: {winner.top1:.2%} top-1, {costs}."
+    if winner.selection:
+        yield f"Chosen on the selection split, where it has {winner.choice_top1:.2%}."
+    if winner.checks.warning:
+        yield f"Not known: {winner.checks.warning}"
+    if others:
+        yield f"Runner-up: {others[0].path}: {_change(winner, others[0], limits)}."
+    beyond = (m for m in manifest.models if limits.excess(m) or not limits.admits(m.quantization))
+    if better := [m for m in beyond if m.checks.passed and m.choice_top1 > winner.choice_top1]:
+        best = max(better, key=lambda model: (model.choice_top1, -limits.excess(model)))
+        yield f"Over the limits: {len(better)} more accurate; {best.path} has {best.top1:.2%}{_missed(best, limits)}."
+    if failed := sum(not model.checks.passed for model in manifest.models):
+        yield f"Left out: {failed} that failed a check."
+
+
+def _why(winner: ModelEntry, others: Sequence[ModelEntry]) -> str:
+    """Says what speaks for the winner: its accuracy, its cost among equals, or its size within the noise."""
+    best = max((model.choice_top1 for model in others), default=0.0)
+    if best > winner.choice_top1:
+        return f"the smallest within the noise of the most accurate ({best:.2%})"
+    return "the cheapest of the most accurate" if best == winner.choice_top1 else "the most accurate"
+
+
+def _time(model: ModelEntry, limits: Limits) -> str:
+    latency = limits.latency_ms(model)
+    return f", {latency:.3g} ms" if latency < float("inf") else ""
+
+
+def _change(winner: ModelEntry, other: ModelEntry, limits: Limits) -> str:
+    """Says what the runner-up gains and loses."""
+    points = 100 * (other.top1 - winner.top1)
+    before = {"MACs": winner.macs, "bytes": winner.bytes, "latency": limits.latency_ms(winner)}
+    after = {"MACs": other.macs, "bytes": other.bytes, "latency": limits.latency_ms(other)}
+    changes = [f"{points:+.2f} points"] if points else ["as accurate"]
+    for name, cost in before.items():
+        if max(cost, after[name]) < float("inf") and abs(share := after[name] / cost - 1) >= 0.005:
+            changes.append(f"{share:+.0%} {name}")
+    return ", ".join(changes)
+
+
+def _missed(model: ModelEntry, limits: Limits) -> str:
+    if not limits.admits(model.quantization):
+        return f" but is {model.quantization}"
+    missed = [
+        f"{excess:.0%} beyond {name}" if excess < float("inf") else "not measured there"
+        for name, excess in limits.misses(model).items()
+    ]
+    return f", {' and '.join(missed)}"

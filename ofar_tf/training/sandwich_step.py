@@ -1,0 +1,186 @@
+"""One training step: which networks it runs now, what they learn, and the one update that sums it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ofar_tf.models.resolution import check_resolutions
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.pruning.slicing import gates_of
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.tasks.task import Nest, Task
+from ofar_tf.training.gradient_accumulation import mean_over_parts
+from ofar_tf.training.network_functions import NetworkFunctions
+from ofar_tf.training.optimizer_state import loss_scale
+from ofar_tf.training.regularization import Regularization
+from ofar_tf.training.sandwich import SandwichRule
+from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
+from ofar_tf.training.step_spec import StepSpec
+from ofar_tf.training.weight_update import WeightUpdate
+
+
+class SandwichStep:
+    """Runs the sandwich on the networks in force: masked ones while structures are searched, then the pool's.
+
+    Args:
+        supernet: The functional model whose variables are trained.
+        groups: Its channel groups.
+        pool: What the pool is to be.
+        spec: What a step does.
+        task: What the networks learn.
+        seed: Seed of all draws.
+
+    Attributes:
+        weights: The weights that each structure is cut out of once the pool is frozen.
+        searching: Whether structures are still searched.
+
+    Raises:
+        ValueError: If the supernet cannot run at a resolution, or a setting makes no sense for it.
+    """
+
+    def __init__(
+        self,
+        supernet: keras.Model,
+        groups: ChannelGroups,
+        *,
+        pool: PoolSpec,
+        spec: StepSpec,
+        task: Task,
+        seed: int,
+    ):
+        search_sizes, joint_sizes = spec.search_sizes(pool.resolutions), spec.training_sizes(pool.resolutions)
+        lists = {
+            "resolutions": pool.resolutions,
+            "search_resolutions": search_sizes,
+            "training_resolutions": joint_sizes,
+        }
+        check_resolutions(supernet, lists)
+        structures, every = len(pool.budgets), spec.networks_per_step == "all"
+        self._groups = groups
+        self._spec = spec
+        self._task = task
+        self._search_rule = SandwichRule(structures, search_sizes, seed, every, spec.assistants)
+        self._joint_rule = SandwichRule(structures, joint_sizes, seed, every, spec.assistants)
+        self.searching = True
+        self._masked = False
+        self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
+        regularization = Regularization(
+            supernet,
+            groups,
+            weight_decay=spec.weight_decay,
+            gamma_l1=spec.gamma_l1 if pool.importance in LEARNED else 0.0,
+            originals=self.weights.originals(),
+        )
+        self._update = WeightUpdate(supernet, self.weights, regularization, clip_norm=spec.clip_norm)
+        self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
+        self._functions = NetworkFunctions(
+            supernet,
+            groups,
+            task=task,
+            seed=seed,
+            dtype_policy=spec.dtype_policy,
+            compiled_for=sorted({*search_sizes, *joint_sizes}) if spec.jit_compile else (),
+        )
+        self._functions.use_gates(self.gates)
+        self._sandwich = SandwichPass(
+            self._functions, task, self._update, distillation=spec.distillation, at_once=spec.networks_at_once
+        )
+
+    @property
+    def roles(self) -> list[str]:
+        """Names the networks of a step of joint training, largest first."""
+        return ["teacher", *(f"assistant_{index}" for index in range(1, self._joint_rule.networks - 1)), "student"]
+
+    @property
+    def rule(self) -> SandwichRule:
+        """What draws the networks now."""
+        return self._search_rule if self.searching else self._joint_rule
+
+    def use_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> bool:
+        """Gates the networks that the search trains.
+
+        The teacher stays whole until its own structure is frozen: channels that no network trained could never earn
+        their place back, and a mask that cannot change would count as converged.
+
+        Args:
+            masks: One per budget.
+            frozen: Which of them no longer change.
+
+        Returns:
+            Whether a step that was traced before no longer holds.
+        """
+        whole_teacher = self.weights.separate or not frozen[0]
+        running = [ChannelMask.full(self._groups), *masks[1:]] if whole_teacher else list(masks)
+        sliced, first = self._spec.search_execution == "sliced", not self._masked
+        self._masked = True
+        if sliced:
+            self._functions.use_slices(running)
+        else:
+            self.gates.assign(gates_of(running))
+        return sliced or first
+
+    def use_pool(self, masks: Sequence[ChannelMask]) -> None:
+        """Ends the search: runs the pool's structures on compact weights, of their own as far as they own some.
+
+        Args:
+            masks: The structures' masks, the largest first.
+        """
+        self.searching = False
+        self.weights.take_over()
+        self._functions.use_slices(masks, self.weights)
+
+    @property
+    def networks(self) -> int:
+        """How many networks a step runs: those of its rule, but where fewer give the same.
+
+        Before the first masks every network is the whole supernet, and at one resolution a student that learns from
+        itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
+        """
+        same = not self._masked and len(self._search_rule.sizes) == 1 and self._spec.distillation != "none"
+        alone = self.searching and (same or self.weights.separate or self._spec.search_networks == "largest")
+        return 1 if alone else self.rule.networks
+
+    def run(self, images: tf.Tensor, targets: Nest, *, optimizer: Any) -> Outcome:
+        """Runs the networks of a step and updates the weights once.
+
+        Args:
+            images: float32 `[B, H, W, 3]` at the largest resolution, 0..255.
+            targets: Those of the images, as `Task.targets` returns them.
+            optimizer: A built Keras optimizer; its number of iterations is that of the step.
+
+        Returns:
+            What the networks lost, and how well the largest did.
+        """
+
+        def run_part(part: Any, batch: Any) -> Outcome:
+            return self._run_part(part, *batch, optimizer=optimizer)
+
+        outcome: Outcome = mean_over_parts(
+            run_part,
+            (images, targets),
+            parts=self._spec.gradient_accumulation,
+            like=lambda: self._sandwich.nothing(self.networks, searching=self.searching),
+        )
+        self._update.apply(optimizer, outcome.gradients, searching=self.searching)
+        return outcome
+
+    def _run_part(self, part: Any, images: tf.Tensor, targets: Nest, *, optimizer: Any) -> Outcome:
+        """Runs the networks on all of a batch or on a part of it."""
+        step, networks = optimizer.iterations.value, self.networks
+        structures, sizes = self.rule.draw(step)
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
+        return self._sandwich.run(
+            structures[:networks],
+            sizes[:networks],
+            images=images,
+            targets=targets,
+            noise=replica * self._spec.gradient_accumulation + part,
+            loss_scale=loss_scale(optimizer),
+            searching=self.searching,
+        )

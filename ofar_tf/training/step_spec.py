@@ -1,0 +1,130 @@
+"""What a training step does: which networks it runs, who teaches whom, and what it is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ofar_tf.data.size import Resolution, Size
+from ofar_tf.search.pool_weights import ownership
+from ofar_tf.training.sandwich import ASSISTANTS
+from ofar_tf.training.search_execution import EXECUTIONS
+
+# A network's teacher is the one before it (the paper, Equations 5 to 7), or always the largest (US-Net, MutualNet), or
+# none: then all learn from the labels (Slimmable Networks).
+DISTILLATIONS = ("chain", "star", "none")
+_CHOICES = {
+    "search_execution": EXECUTIONS,
+    "after_search": ("continue", "reinitialize"),
+    "networks_per_step": ("sandwich", "all"),
+    "assistants": ASSISTANTS,
+    "search_networks": ("sandwich", "largest"),
+    "distillation": DISTILLATIONS,
+    "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
+}
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """The settings of a step. The defaults are the paper's.
+
+    Attributes:
+        search_resolutions: What networks may see during the search; only the largest by default (DESIGN D23). Numbers
+            are sides of squares.
+        training_resolutions: What joint training draws from; all by default.
+        networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
+        assistants: Out of which structures the two are drawn, see `SandwichRule`.
+        search_networks: What a step of the search runs: the `sandwich`, or the `largest` network alone, which costs a
+            quarter.
+        distillation: Who teaches: `chain`, `star` or `none`, see `DISTILLATIONS`.
+        weights: `shared`, or `separate`: each structure has weights of its own, as if trained alone. The search then
+            trains the whole network alone, as Network Slimming does.
+        batch_norm: `calibrated`, structures share gamma and beta; `switchable`, each has its own from the end of the
+            search on (DESIGN D17). Statistics are calibrated for each structure and resolution with both.
+        search_execution: How the search runs its networks: `masked`, whole with gates, one trace for all epochs; or
+            `sliced`, compact, each traced again when its mask has changed. The same numbers; see `faster_execution`.
+        after_search: `continue` trains the structures on from the weights that the search ends with, `reinitialize`
+            from the initial ones (DESIGN D15).
+        gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
+        gamma_init: What ranked gammas start from; as the supernet has them by default.
+        weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
+        clip_norm: Largest norm of a step's gradient; none by default.
+        gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
+            its own, and all of them train the networks drawn for the step.
+        networks_at_once: How many of a step's networks after the largest may run at the same time. Two take more memory
+            than one, and on a CPU less time; an accelerator gains nothing.
+        dtype_policy: `float32`, `mixed_bfloat16` or `mixed_float16`: what networks compute in. Weights, losses and the
+            supernet that is saved stay float32. `mixed_float16` scales the loss.
+        jit_compile: Whether XLA compiles each network for each resolution; slower on CPUs.
+
+    Raises:
+        ValueError: If one makes no sense.
+    """
+
+    search_resolutions: Sequence[Resolution] = ()
+    training_resolutions: Sequence[Resolution] = ()
+    networks_per_step: str = "sandwich"
+    assistants: str = "middle"
+    search_networks: str = "sandwich"
+    distillation: str = "chain"
+    weights: str = "shared"
+    batch_norm: str = "calibrated"
+    search_execution: str = "masked"
+    after_search: str = "continue"
+    gamma_l1: float = 1e-4
+    gamma_init: float | None = None
+    weight_decay: float = 1e-4
+    clip_norm: float | None = None
+    gradient_accumulation: int = 1
+    networks_at_once: int = 1
+    dtype_policy: str = "float32"
+    jit_compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"Expected {name} to be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}."
+                )
+        ownership(weights=self.weights, batch_norm=self.batch_norm)
+        for name in ("gamma_l1", "weight_decay"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"Expected {name} of at least 0. Received: {name}={getattr(self, name)}.")
+        if self.clip_norm is not None and not self.clip_norm > 0.0:
+            raise ValueError(f"Expected a positive clip_norm. Received: {self.clip_norm}.")
+        if self.gradient_accumulation < 1:
+            raise ValueError(
+                f"Expected at least one part of a batch. Received: gradient_accumulation={self.gradient_accumulation}."
+            )
+        if self.networks_at_once < 1:
+            raise ValueError(
+                f"Expected at least one network at once. Received: networks_at_once={self.networks_at_once}."
+            )
+
+    def search_sizes(self, resolutions: Sequence[Size]) -> tuple[Size, ...]:
+        """What networks may see during the search, the largest first.
+
+        Args:
+            resolutions: Those of the pool, the largest first.
+
+        Raises:
+            ValueError: If one is larger than the pool's largest.
+        """
+        return _sizes(self.search_resolutions, resolutions) or tuple(resolutions[:1])
+
+    def training_sizes(self, resolutions: Sequence[Size]) -> tuple[Size, ...]:
+        """What joint training draws from, the largest first; arguments and errors as for `search_sizes`."""
+        return _sizes(self.training_resolutions, resolutions) or tuple(resolutions)
+
+    @property
+    def owned(self) -> str:
+        """What each structure has of its own, see `ownership`."""
+        return ownership(weights=self.weights, batch_norm=self.batch_norm)
+
+
+def _sizes(given: Sequence[Resolution], resolutions: Sequence[Size]) -> tuple[Size, ...]:
+    sizes = tuple(sorted(map(Size.of, given), reverse=True))
+    if any(size.height > resolutions[0].height or size.width > resolutions[0].width for size in sizes):
+        raise ValueError(
+            f"Expected resolutions to search and train at of at most {resolutions[0]}, the largest. "
+            f"Received: {', '.join(map(str, sizes))}."
+        )
+    return sizes

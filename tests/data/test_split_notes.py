@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from ofar_tf.data import load_dataset, split_notes
+
+
+@pytest.fixture
+def photos(tmp_path, one_png) -> Path:
+    for name, count in (("ant", 8), ("bee", 8), ("cow", 1)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            (tmp_path / name / f"{index}.png").write_bytes(one_png)
+    return tmp_path
+
+
+def notes(folder, train, evaluation):
+    return split_notes(load_dataset("image_folder", data_dir=folder), train_split=train, eval_split=evaluation)
+
+
+def test_nothing_is_said_where_there_is_nothing_to_say():
+    assert split_notes(load_dataset("fashion_mnist_mini"), train_split="train", eval_split="test") == []
+
+
+def test_a_division_is_said_where_it_is_used(photos):
+    said = notes(photos, "train", "validation")
+    assert said[0].startswith(f"{photos} has no folders of splits: it is divided 80/20 into train (14 images)")
+    assert notes(photos, "train[:90%]", "all[14:]")[0] == said[0]
+    assert not any("divided" in note for note in notes(photos, "all[:80%]", "all[80%:]"))
+
+
+def test_classes_that_are_never_trained_or_measured_are_named(photos):
+    assert notes(photos, "all[:14]", "all[14:]") == ["1 of 3 classes have no evaluation image in 'all[14:]': cow."]
+    (said,) = notes(photos, "all[:3]", "all[3:]")
+    assert said == "1 of 3 classes have no training image in 'all[:3]': cow."
+
+
+def test_of_many_names_the_first_are_said(tmp_path, one_png):
+    for number in range(10):
+        (tmp_path / f"class{number}").mkdir()
+        (tmp_path / f"class{number}" / "only.png").write_bytes(one_png)
+    training, evaluation = notes(tmp_path, "all[:80%]", "all[80%:]")
+    assert training == "2 of 10 classes have no training image in 'all[:80%]': class8, class9."
+    assert evaluation.endswith("in 'all[80%:]': class0, class1, class2 and 5 more.")

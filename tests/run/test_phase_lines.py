@@ -1,0 +1,47 @@
+from types import SimpleNamespace
+
+import pytest
+
+from ofar_tf.run.phase_lines import PhaseLines
+
+
+def test_each_phase_begins_with_a_line_and_its_first_steps_say_how_long_the_run_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seconds = iter([100.0, 101.0, 103.0, 105.0, 300.0, 301.0, 302.0, 303.0])
+    model = SimpleNamespace(
+        searching=True,
+        budgets=(1, 2, 3),
+        step=SimpleNamespace(search_execution="masked"),
+        optimizer=SimpleNamespace(iterations=0),
+    )
+    lines = PhaseLines(search_epochs=2, steps_per_epoch=10, clock=lambda: next(seconds))
+    lines.set_model(model)
+    lines.set_params({"epochs": 6})
+    for epoch in range(3):
+        model.searching = epoch < 1
+        lines.on_epoch_begin(epoch)
+        for batch in range(4):
+            model.optimizer.iterations += 1
+            lines.on_train_batch_end(batch)
+    assert [line for line in capsys.readouterr().out.splitlines() if line] == [
+        "Search of 3 structures: epochs 1 to at most 2 of 6, 10 steps each. The first step builds graphs and takes longer.",
+        # Three steps took 5 s; 56 of 60 are left.
+        "About 2 min left at 1.7 s a step, measurements not counted.",
+        "Joint training of 3 structures: epochs 2 to 6 of 6, 10 steps each. The first step builds graphs and takes longer.",
+        # Now a step takes 1 s, and 52 are left.
+        "About 52 s left at 1 s a step, measurements not counted.",
+    ]
+
+
+def test_steps_that_are_passed_over_are_not_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = iter(float(second) for second in range(100))
+    model = SimpleNamespace(searching=False, budgets=(1, 2), step=None, optimizer=SimpleNamespace(iterations=7))
+    lines = PhaseLines(search_epochs=0, steps_per_epoch=10, clock=lambda: next(seconds))
+    lines.set_model(model)
+    lines.set_params({"epochs": 2})
+    lines.on_epoch_begin(0)
+    for batch in range(10):
+        model.optimizer.iterations += batch >= 6
+        lines.on_train_batch_end(batch)
+    assert "About 10 s left at 1 s a step" in capsys.readouterr().out

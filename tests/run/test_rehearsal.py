@@ -1,0 +1,120 @@
+import random
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ofar_tf.data.size import Size
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without
+from ofar_tf.run.rehearsal import rehearse
+
+register = keras.saving.register_keras_serializable("test_rehearsal")
+
+
+@register
+class Half(keras.layers.Layer):
+    """A layer as it should be."""
+
+    def call(self, x: Any) -> Any:
+        return x * 0.5
+
+
+@register
+class Forgetful(keras.layers.Layer):
+    """Computes with a number that is neither a weight nor in its config."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = random.uniform(1, 2)
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+@register
+class Demanding(keras.layers.Layer):
+    """Cannot be made from its config."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+@register
+class Noisy(keras.layers.Layer):
+    """Gives something else each time."""
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+class Unknown(keras.layers.Layer):
+    """Nobody registered it."""
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def network(*layers: Any) -> keras.Model:
+    image = keras.Input((None, None, 3))
+    x = image
+    for layer in (keras.layers.Rescaling(1 / 255), *layers):
+        x = layer(x)
+    x = keras.layers.Conv2D(8, 3, use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    return keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)), name="mine")
+
+
+def try_it(model: keras.Model, *, find_groups: Callable[[keras.Model], Any] = find_channel_groups) -> None:
+    groups = find_groups(model)
+    mask = mask_without(groups.groups, np.arange(groups.size), 4, rules=MaskRules(1, 1))
+    rehearse(model, mask, size=Size(12, 12), find_groups=find_groups)
+
+
+@pytest.mark.parametrize("layer", [Half, Noisy])
+def test_a_network_that_can_be_shipped_passes_and_is_left_as_it_was(layer: Any) -> None:
+    model = network(layer())
+    before = [np.array(weight) for weight in model.weights]
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    try_it(model)
+    assert random.random() == expected  # What is built afterwards draws the same seeds.
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        ([Forgetful()], r"^Expected mine to give the same outputs when it was saved and read back.* Received: a diff"),
+        ([Demanding(2.0)], r"^Expected a network that can be (saved|read back)\. Received: mine: "),
+        ([Unknown()], r"^Expected a network that can be read back\. Received: mine: "),
+        ([keras.layers.Lambda(lambda x: x * 2.0)], r"^Expected a network that can be read back\. .*[Ll]ambda"),
+    ],
+    ids=["forgetful", "demanding", "unknown", "lambda"],
+)
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_network_that_could_not_be_shipped_is_refused_in_one_line(layers: list[Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
+        try_it(network(*layers))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_structure_cannot_be_cut_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    groups = find_channel_groups(model)
+    mask = ChannelMask.full(groups)
+
+    def none_left(again: keras.Model) -> Any:
+        found = find_channel_groups(again)
+        return type(found)((), *[getattr(found, name) for name in list(found.__dataclass_fields__)[1:]])
+
+    with pytest.raises(ValueError, match=r"^Expected the same channel groups in mine when it is saved and read\."):
+        rehearse(model, mask, size=Size(12, 12), find_groups=none_left)

@@ -1,0 +1,51 @@
+"""A command that is stopped says so in one line, and its status is that of the signal."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = """
+import sys, time
+from ofar_tf import flags
+from ofar_tf.shipping.select_config import SelectConfig
+
+def main(config):
+    with flags.one_line_errors():
+        print("ready", flush=True)
+        time.sleep(60)
+
+flags.run(main, SelectConfig)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_prints_one_line(number: signal.Signals, status: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", COMMAND, "--export_dir=e"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert errors == "Stopped. What was finished is kept: the same command goes on from there.\n"
+    assert process.returncode == status
+
+
+def test_a_keras_that_is_set_to_another_backend_is_set_right_for_a_command_and_refused_in_a_program() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "KERAS_BACKEND": "torch"}
+    run = "import os; from ofar_tf import flags; from ofar_tf.shipping.select_config import SelectConfig as kind; "
+    run += "flags.run(lambda config: print(os.environ['KERAS_BACKEND']), kind)"
+    ended = subprocess.run(
+        [sys.executable, "-c", run, "--export_dir=e"], capture_output=True, text=True, env=environment
+    )
+    assert (ended.stdout, ended.stderr) == ("tensorflow\n", "")
+    program = "import ofar_tf; ofar_tf.models"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert ended.stderr.splitlines()[-1].startswith(
+        "ImportError: Expected Keras with its TensorFlow backend: leave KERAS_BACKEND unset"
+    )
