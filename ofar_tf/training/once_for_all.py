@@ -75,7 +75,8 @@ class OnceForAll(keras.Model):
             pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
         elif pruning_rates or macs_budgets or resolutions:
             raise ValueError("Expected a pool or the short form of one. Received: both.")
-        self.supernet = supernet = (as_supernet if task else as_classifier)(supernet, reference="the supernet")
+        classifies = task is None or isinstance(task, Classification)
+        self.supernet = supernet = (as_classifier if classifies else as_supernet)(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
         self.spec = pool
         self.step = step or StepSpec()

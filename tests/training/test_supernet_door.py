@@ -11,7 +11,9 @@ from keras import layers, ops
 from ofar_tf.models.user_model import as_classifier
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.step_spec import StepSpec
 
 IMAGE = (None, None, 3)
 
@@ -103,9 +105,9 @@ def test_both_doors_refuse_a_model_in_the_same_line(name: str) -> None:
     assert lines[0] == lines[1] and "\n" not in lines[0] and lines[0].count("Received: ") == 1
 
 
-def trainer(model: Any, **arguments: Any) -> OnceForAll:
-    defaults: dict[str, Any] = {"pruning_rates": [0.0, 0.5], "resolutions": [8], "rules": MaskRules(1, 1)}
-    return OnceForAll(model, **{**defaults, **arguments})
+def trainer(model: Any, *, resolutions: tuple[int, ...] = (8,), **step: Any) -> OnceForAll:
+    pool = PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=resolutions, rules=MaskRules(1, 1))
+    return OnceForAll(model, pool=pool, step=StepSpec(**step))
 
 
 ACCEPTED: dict[str, Callable[[], keras.Model]] = {
@@ -126,7 +128,7 @@ def test_what_ends_in_logits_is_accepted_and_made_functional(name: str) -> None:
 @pytest.mark.parametrize("name", ["resolutions", "search_resolutions", "training_resolutions"])
 def test_every_list_of_resolutions_is_checked_against_the_stride(name: str) -> None:
     with pytest.raises(ValueError, match=rf"^Expected {name} for net of at least 2, its stride\. Received: 1\.$"):
-        trainer(classifier(), **{"resolutions": [8], name: [8, 1]})
+        trainer(classifier(), **{name: (8, 1)})
 
 
 def test_a_fixed_size_is_the_only_resolution() -> None:
@@ -134,7 +136,7 @@ def test_a_fixed_size_is_the_only_resolution() -> None:
     model = keras.Model(image, layers.Dense(3)(layers.Flatten()(body(image))), name="net")
     trainer(model)
     with pytest.raises(ValueError, match=r"^Expected resolutions for net of exactly 8, its fixed input size\."):
-        trainer(model, resolutions=[8, 4])
+        trainer(model, resolutions=(8, 4))
 
 
 def test_frozen_layers_are_named(caplog: pytest.LogCaptureFixture) -> None:
