@@ -158,7 +158,7 @@ def test_the_settings_that_the_mistakes_start_from_are_sound(
 @pytest.mark.parametrize(
     ("model", "start"),
     [
-        ("plain.keras", "Expected a model with channels that a BatchNormalization with scale can rank. Received: "),
+        ("plain.keras", "Expected a model with channels that a BatchNormalization can rank. Received: "),
         ("text.keras", "Expected a .keras file that Keras can read. Received: "),
     ],
 )
