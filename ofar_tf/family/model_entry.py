@@ -11,6 +11,9 @@ from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
 from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency
 
+# Of a path and of a name in it, what every file system takes.
+_LONGEST_PATH, _LONGEST_NAME = 1024, 255
+
 
 @dataclass(frozen=True)
 class ModelEntry:
@@ -124,10 +127,14 @@ class ModelEntry:
 
 
 def is_plain(path: str) -> bool:
-    """Tells whether a path is relative, without `..`, the same on every system, and printable in one line.
+    """Tells whether a path is relative, without `..`, the same on every system, not too long, and printable.
 
     Args:
         path: The path, with forward slashes.
     """
     parts = path.split("/")
-    return path.isprintable() and not any(part in ("", ".", "..") or set(part) & set("\\:") for part in parts)
+    if not path.isprintable() or len(path) > _LONGEST_PATH:
+        return False
+    return not any(
+        part in ("", ".", "..") or len(part.encode()) > _LONGEST_NAME or set(part) & set("\\:") for part in parts
+    )

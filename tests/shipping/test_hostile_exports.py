@@ -182,7 +182,7 @@ PATHS = (
         "large\\large",
         "a\0b",
     ),
-    *("large/\n", "large", "nothing", "x" * 300, "small/SMALL_int8.tflite"),
+    *("large/\n", "large", "nothing", "x" * 300, "y/" * 3000 + "y", "é" * 200, "small/SMALL_int8.tflite"),
 )
 
 
@@ -198,8 +198,8 @@ def test_paths_that_leave_the_folder_or_name_no_file_are_refused(
         data["models"][0] |= {"bytes": len(content), "sha256": sha256(content).hexdigest()}
     data["models"][0]["path"] = path
     manifest_path.write_text(json.dumps(data))
-    status, out, err = run(command, export, capsys, tmp_path)
-    assert (status, out) == (2, "") and len(err.splitlines()) == 1 and err.startswith("Error: ")
+    answer = run(command, export, capsys, tmp_path)
+    assert is_refused(answer) and len(answer[2]) < 500
 
 
 @pytest.mark.parametrize("labels", ["../labels.txt", "/etc/passwd", "nothing.txt", "small/small_int8.tflite", "small"])
