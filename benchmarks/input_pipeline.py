@@ -33,7 +33,7 @@ from rich.table import Table
 from ofar_tf import models
 from ofar_tf.data import ImageDataset, training_batches
 from ofar_tf.data.augmentation import Augmentation, random_window
-from ofar_tf.data.image_dataset import decode_image_file
+from ofar_tf.data.decoding import decode_stored
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import stretch
 
@@ -89,7 +89,7 @@ def dataset_of(encoded: list[bytes], size: int) -> tuple[ImageDataset, tf.Variab
 
     def decode(record: tf.Tensor) -> tf.Tensor:
         decoded.assign_add(1)
-        return decode_image_file(record)
+        return decode_stored(record)
 
     names = tuple(f"class {index}" for index in range(1000))
     return ImageDataset("photographs", names, {"train": size}, read, decode), decoded
@@ -150,7 +150,7 @@ def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[s
     view = Augmentation("random_resized_crop", flip=True)
 
     def crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = decode_image_file(record)
+        image = decode_stored(record)
         return tf.slice(image, *random_window(tf.shape(image), seed, CROP_SCALE))
 
     def fused_crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -159,10 +159,10 @@ def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[s
 
     stages: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
         "read": lambda record, seed: record,
-        "decode": lambda record, seed: decode_image_file(record),
+        "decode": lambda record, seed: decode_stored(record),
         "crop": crop,
         "resize": lambda record, seed: stretch(crop(record, seed), side),
-        "flip": lambda record, seed: view.view(decode_image_file(record), seed, resolution=RESOLUTION),
+        "flip": lambda record, seed: view.view(decode_stored(record), seed, resolution=RESOLUTION),
         "resize by tf.image.resize": lambda record, seed: tf.image.resize(crop(record, seed), side, antialias=True),
         "crop by decode_and_crop_jpeg": fused_crop,
     }

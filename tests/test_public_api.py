@@ -30,6 +30,11 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert getattr(ofar_tf, name).__doc__, name
 
 
+def test_what_the_package_needs_itself_is_not_offered() -> None:
+    offered = {name for name in dir(ofar_tf) if not name.startswith("__")}
+    assert offered == set(ofar_tf.__all__) - {"__version__"}
+
+
 def test_the_names_of_the_house_are_the_public_ones() -> None:
     from ofar_tf.training.once_for_all import OnceForAll
 

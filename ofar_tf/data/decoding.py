@@ -1,39 +1,74 @@
 """From the bytes of an image file to the pixels that a person sees in it."""
 
+import io
+
+import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.orientation import upright
+from ofar_tf.data.image_header import read_header
+from ofar_tf.data.orientation import UPRIGHT, upright
 
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits of the values that cameras, scanners and microscopes put into files of 16 bits."""
 
-# A PNG whose header says 16 bits a channel. `\\C` is any byte.
-_IS_DEEP = r"\CPNG\r\n\x1a\n\C{16}\x10\C*"
+# A PNG begins 89 P N G, and byte 24 is the number of bits a channel.
+_PNG, _BITS_AT, _HEAD = 0x89, 24, 32
 
 
 def decode_image_file(encoded: tf.Tensor, *, depth: int = 8) -> tf.Tensor:
-    """Decodes the bytes of a JPEG or PNG file.
+    """Decodes the bytes of a JPEG or PNG file to what a person sees: upright, and not darker than it is.
 
-    An image stands as its EXIF orientation says. PNG files of 16 bits a channel often hold values of 10, 12 or 14 bits
-    that nothing has scaled up (the PNG specification asks for that, few instruments do it), and would be nearly black.
-    So their values are taken for the least of 8, 10, 12, 14 and 16 bits that holds all of them, and no less than
-    `depth`: with the depth of the whole data set, a dark image stays dark beside the others.
+    Pipelines should find out with `read_header` which files need that, since this calls Python for every image.
 
     Args:
         encoded: String scalar, the whole file.
+        depth: See `decode_seen`.
+
+    Returns:
+        The image, uint8 [H, W, 3]: grey is repeated, an alpha channel is dropped.
+    """
+    encoded = tf.convert_to_tensor(encoded)
+    tag = tf.ensure_shape(tf.numpy_function(_orientation, [encoded], tf.int32, stateful=False), [])
+    return decode_seen(encoded, tag=tag, depth=depth)
+
+
+def decode_stored(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes the bytes of an image file as they are stored, without a look at its tags and depth.
+
+    Args:
+        encoded: String scalar, the whole file.
+
+    Returns:
+        The image, uint8 [H, W, 3]: grey is repeated, an alpha channel is dropped, and of 16 bits the upper 8 are kept.
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def decode_seen(encoded: tf.Tensor, *, tag: tf.Tensor, depth: int) -> tf.Tensor:
+    """Decodes the bytes of an image file whose orientation is known, in a traced function or outside.
+
+    PNG files of 16 bits a channel often hold values of 10, 12 or 14 bits that nothing has scaled up (the PNG
+    specification asks for that, few instruments do it), and would be nearly black. So their values are taken for the
+    least of 8, 10, 12, 14 and 16 bits that holds all of them, and no less than `depth`: with the depth of the whole
+    data set, a dark image stays dark beside the others.
+
+    Args:
+        encoded: String scalar, the whole file.
+        tag: Its orientation tag, int32 scalar, 1 to 8.
         depth: Least number of bits that the values of a 16-bit PNG are taken for, 8 to 16.
 
     Returns:
-        The image, uint8 [H, W, 3]: grey is repeated, an alpha channel is dropped, and of deeper values the upper eight
-        bits are kept.
+        The image, uint8 [H, W, 3]; of deeper values the upper eight bits are kept.
     """
-    encoded = tf.convert_to_tensor(encoded)
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD)
     image = tf.cond(
-        tf.strings.regex_full_match(tf.strings.substr(encoded, 0, 32), _IS_DEEP),
+        (head[0] == _PNG) & (head[_BITS_AT] == 16),
         lambda: _upper_bits(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), depth),
-        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+        lambda: decode_stored(encoded),
     )
-    image = upright(image, encoded)
+    image = upright(image, tag)
     image.set_shape([None, None, 3])
     return image
 
@@ -51,6 +86,13 @@ def depth_of(encoded: bytes) -> int:
         return int(_least_depth(tf.io.decode_png(encoded, dtype=tf.uint16), least=8))
     except tf.errors.InvalidArgumentError:
         return 8
+
+
+def _orientation(encoded: bytes | np.ndarray) -> np.int32:
+    # Called eagerly, it gets an array around the bytes.
+    content = encoded if isinstance(encoded, bytes) else encoded.item()
+    header = read_header(io.BytesIO(content))
+    return np.int32(UPRIGHT if header is None else header.orientation)
 
 
 def _upper_bits(image: tf.Tensor, depth: int) -> tf.Tensor:

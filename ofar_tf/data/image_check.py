@@ -1,4 +1,4 @@
-"""Image files looked at before anything is trained on them: whole, of a bearable size, and how deep."""
+"""Image files looked at before anything is trained on them: whole, of a bearable size, how deep and how turned."""
 
 import hashlib
 import json
@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import ClassFolder
-from ofar_tf.data.decoding import decode_image_file, depth_of
+from ofar_tf.data.decoding import decode_stored, depth_of
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
+from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.files import atomic_file
 
 _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
@@ -24,8 +26,20 @@ _MANY = 20_000
 _DEEP_SAMPLE = 8
 
 
-def check_images(folders: Iterable[ClassFolder]) -> int:
-    """Opens every file once and reads its two ends; pixels are decoded only where these leave a doubt.
+class Findings(NamedTuple):
+    """What must be known to show the images of a folder as a person sees them.
+
+    Attributes:
+        bits: How many bits the values in 16-bit PNG files use, 8 to 16; 0 where there are no such files.
+        turned: The EXIF orientation of each file that is not upright, 2 to 8.
+    """
+
+    bits: int
+    turned: Mapping[str, int]
+
+
+def check_images(folders: Iterable[ClassFolder]) -> Findings:
+    """Opens every file once and reads its header and its end; pixels are decoded only where these leave a doubt.
 
     Of more than 20,000 files the result is remembered, in `ofar_tf` below `XDG_CACHE_HOME` or `~/.cache`, with the
     names, sizes and times of the files. Folders in which none of these has changed are not looked at again.
@@ -34,7 +48,7 @@ def check_images(folders: Iterable[ClassFolder]) -> int:
         folders: The class folders of all splits.
 
     Returns:
-        How many bits the values in 16-bit PNG files use, 8 to 16; 0 where there are no such files.
+        The findings of all folders, with the whole paths of files.
 
     Raises:
         ValueError: A file is cut off, no image, or too large to be decoded; the message names it.
@@ -44,16 +58,23 @@ def check_images(folders: Iterable[ClassFolder]) -> int:
     known = memory.read() if memory else {}
     new = [folder for folder in folders if folder.stamp not in known]
     with ThreadPoolExecutor() as pool:
-        depths = {**known, **dict(zip((folder.stamp for folder in new), pool.map(_check_folder, new), strict=True))}
+        known |= dict(zip((folder.stamp for folder in new), pool.map(_check_folder, new), strict=True))
     if memory and new:
-        memory.write({folder.stamp: depths[folder.stamp] for folder in folders})
-    return max(depths[folder.stamp] for folder in folders)
+        memory.write({folder.stamp: known[folder.stamp] for folder in folders})
+    return Findings(
+        bits=max(known[folder.stamp].bits for folder in folders),
+        turned={f"{folder.path}/{name}": tag for folder in folders for name, tag in known[folder.stamp].turned.items()},
+    )
 
 
-def _check_folder(folder: ClassFolder) -> int:
-    deep = [path for path in (folder.path / name for name in folder.files) if _check_file(path).bits == 16]
+def _check_folder(folder: ClassFolder) -> Findings:
+    headers = {name: _check_file(folder.path / name) for name in folder.files}
+    deep = [folder.path / name for name, header in headers.items() if header.bits == 16]
     sample = deep[:: max(1, len(deep) // _DEEP_SAMPLE)]
-    return max((depth_of(path.read_bytes()) for path in sample), default=0)
+    return Findings(
+        bits=max((depth_of(path.read_bytes()) for path in sample), default=0),
+        turned={name: header.orientation for name, header in headers.items() if header.orientation != UPRIGHT},
+    )
 
 
 def _check_file(path: Path) -> ImageHeader:
@@ -78,14 +99,14 @@ def _check_file(path: Path) -> ImageHeader:
 
 def _decodes(path: Path) -> bool:
     try:
-        decode_image_file(path.read_bytes())
+        decode_stored(path.read_bytes())
     except tf.errors.InvalidArgumentError:
         return False
     return True
 
 
 class _Memory:
-    """What was found in the folders of one data set: the depth of each, by its stamp."""
+    """What was found in the folders of one data set, by their stamps."""
 
     def __init__(self, folders: Iterable[ClassFolder]):
         # Unlike Path.home, this raises nothing where there is no home.
@@ -93,14 +114,20 @@ class _Memory:
         paths = sorted(os.fsencode(folder.path.resolve()) for folder in folders)
         self._file = root / "ofar_tf" / f"{hashlib.sha256(b'/'.join(paths)).hexdigest()[:32]}.json"
 
-    def read(self) -> dict[str, int]:
+    def read(self) -> dict[str, Findings]:
         """Returns what is remembered; nothing where the file is absent or not ours."""
-        with suppress(OSError, ValueError, AttributeError):
-            depths = json.loads(self._file.read_text(encoding="utf-8"))
-            return {stamp: depth for stamp, depth in depths.items() if depth in (0, 8, 10, 12, 14, 16)}
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            return {stamp: _findings(*found) for stamp, found in stored.items()}
         return {}
 
-    def write(self, depths: Mapping[str, int]) -> None:
+    def write(self, findings: Mapping[str, Findings]) -> None:
         """Remembers it, where there is a place for it."""
         with suppress(OSError):
-            atomic_file.write_text(self._file, json.dumps(depths))
+            atomic_file.write_text(self._file, json.dumps(findings))
+
+
+def _findings(bits: int, turned: Mapping[str, int]) -> Findings:
+    if bits not in (0, 8, 10, 12, 14, 16) or not all(tag in range(2, 9) for tag in turned.values()):
+        raise ValueError("not written by us")
+    return Findings(bits, dict(turned))

@@ -1,7 +1,7 @@
 """A folder of JPEG and PNG files, one sub-folder for each class."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import WHOLE, ClassFolder, find_class_folders
-from ofar_tf.data.decoding import decode_image_file
+from ofar_tf.data.decoding import decode_seen, decode_stored
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.image_check import check_images
+from ofar_tf.data.image_check import Findings, check_images
 from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.data.splits import SplitPart
 
 _TRAINING_PERCENT = 80
@@ -45,13 +46,14 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
             one class, a name is no text, or splits differ in their classes.
     """
     class_names, found = find_class_folders(data_dir)
-    bits = check_images(folder for folders in found.values() for folder in folders)
+    findings = check_images(folder for folders in found.values() for folder in folders)
     files = {split: _in_order(folders, seed=split_seed) for split, folders in found.items()}
     within = _train_and_validation(files[WHOLE].labels) if list(files) == [WHOLE] else {}
     notes = []
-    if bits not in (0, 16):
+    if findings.bits not in (0, 16):
         notes.append(
-            f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {bits} bits, and are read as such."
+            f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {findings.bits} bits, and are read "
+            "as such."
         )
 
     def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -68,7 +70,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         class_names=class_names,
         split_sizes={split: len(chosen.labels) for split, chosen in files.items()},
         read=read,
-        decode=lambda path: decode_image_file(tf.io.read_file(path), depth=max(8, bits)),
+        decode=_decoder(findings),
         names=names,
         table=table,
         within=within,
@@ -76,6 +78,17 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         digest=lambda split: files[split].digest,
         notes=tuple(notes),
     )
+
+
+def _decoder(findings: Findings) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what reads and decodes a file; images that need no care cost nothing more than their decoding."""
+    if not findings.bits and not findings.turned:
+        return lambda path: decode_stored(tf.io.read_file(path))
+    # A table must not be empty.
+    turned = {"": UPRIGHT, **findings.turned}
+    entries = tf.lookup.KeyValueTensorInitializer(list(turned), list(turned.values()), tf.string, tf.int32)
+    tags = tf.lookup.StaticHashTable(entries, default_value=UPRIGHT)
+    return lambda path: decode_seen(tf.io.read_file(path), tag=tags.lookup(path), depth=max(8, findings.bits))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
-"""The size of an image, read from the first bytes of its file: nothing is decoded."""
+"""The size and orientation of an image, read from its file's header: nothing is decoded."""
 
 import struct
 from typing import BinaryIO, NamedTuple
+
+from ofar_tf.data.orientation import UPRIGHT, orientation_of
 
 MOST_BYTES = 2**29
 """What TensorFlow decodes at most, in bytes of RGB: 178 million pixels, or half as many of 16 bits a channel."""
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_APP1, _EXIF = 0xE1, b"Exif\0\0"
 # Marker codes: start of frame in any coding, those of them that TensorFlow decodes, and markers without a length.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _USUAL_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
@@ -21,12 +24,14 @@ class ImageHeader(NamedTuple):
         height: In pixels, as stored.
         bits: Of each channel, 1 to 16.
         usual: Whether it is a PNG, or a JPEG of the kinds that TensorFlow decodes: no arithmetic or lossless coding.
+        orientation: The EXIF orientation tag, 1 to 8; read for JPEG and PNG.
     """
 
     width: int
     height: int
     bits: int
     usual: bool
+    orientation: int = UPRIGHT
 
     @property
     def too_large(self) -> bool:
@@ -47,7 +52,7 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
     try:
         if start.startswith(_PNG):
             width, height, bits = struct.unpack_from(">IIB", start, 16)
-            header = ImageHeader(width, height, bits, usual=True)
+            header = ImageHeader(width, height, bits, usual=True, orientation=_png_orientation(file))
         elif start.startswith(_JPEG):
             file.seek(2)
             header = _jpeg(file)
@@ -60,6 +65,7 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
 
 def _jpeg(file: BinaryIO) -> ImageHeader:
     """Goes from segment to segment up to the start of the frame (ITU T.81, annex B)."""
+    orientation = UPRIGHT
     while True:
         code = _marker(file)
         if code in _WITHOUT_LENGTH:
@@ -67,10 +73,28 @@ def _jpeg(file: BinaryIO) -> ImageHeader:
         (length,) = struct.unpack(">H", file.read(2))
         if code in _FRAMES:
             bits, height, width = struct.unpack(">BHH", file.read(5))
-            return ImageHeader(width, height, bits, usual=code in _USUAL_FRAMES and bits == 8)
+            return ImageHeader(width, height, bits, code in _USUAL_FRAMES and bits == 8, orientation)
         if length < 2 or code in (0xD9, 0xDA):
             raise ValueError("no frame before the end or the pixels")
-        file.seek(length - 2, 1)
+        if code == _APP1:
+            content = file.read(length - 2)
+            if content.startswith(_EXIF):
+                orientation = orientation_of(content[len(_EXIF) :])
+        else:
+            file.seek(length - 2, 1)
+
+
+def _png_orientation(file: BinaryIO) -> int:
+    """Goes from chunk to chunk; the one with the tags may lie before or behind the pixels."""
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name == b"eXIf":
+            return orientation_of(file.read(length))
+        if name == b"IEND":
+            break
+        file.seek(length + 4, 1)
+    return UPRIGHT
 
 
 def _marker(file: BinaryIO) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.image_dataset import ImageDataset, decode_image_file
+from ofar_tf.data.decoding import decode_stored
+from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.synset_names import named_synsets
 
 
@@ -24,7 +25,8 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
         download: Whether a missing set may be downloaded and prepared.
 
     Returns:
-        The data set, in the order in which it is stored. Images stay encoded until they are used. Classes that are
+        The data set, in the order in which it is stored. Images stay encoded until they are used, and then are decoded
+        as they are stored: published figures ignore orientation tags, of which ImageNet has some. Classes that are
         known by the numbers of ImageNet's synsets get names, see `named_synsets`.
 
     Raises:
@@ -61,7 +63,7 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
         class_names=named_synsets(features["label"].names),
         split_sizes={split: info.num_examples for split, info in builder.info.splits.items()},
         read=functools.partial(stored, ids=False),
-        decode=lambda encoded: tf.ensure_shape(decode_image_file(encoded), (*features["image"].shape[:2], 3)),
+        decode=lambda encoded: tf.ensure_shape(decode_stored(encoded), (*features["image"].shape[:2], 3)),
         names=names,
         digest=lambda split: _stored_as(builder.info, split),
     )

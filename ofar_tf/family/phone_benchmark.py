@@ -1,5 +1,6 @@
 """`benchmark_on_phone.sh` of an export folder: times the files on a connected phone."""
 
+import shlex
 from pathlib import Path
 
 from ofar_tf.family.manifest import Manifest
@@ -69,6 +70,6 @@ def phone_commands(folder: str | Path, *, export: str) -> str:
     """
     return (
         f"curl -LO {BINARY}\n"
-        f"sh {Path(folder) / SCRIPT} benchmark_model > phone.csv\n"
+        f"sh {shlex.quote(str(Path(folder) / SCRIPT))} benchmark_model > phone.csv\n"
         f"{export} --import_latency=phone.csv\n"
     )

@@ -43,8 +43,8 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
         ValueError: If a layer that must be copied cannot be, or computes in another format than float32 anyway.
     """
     with default_policy("float32"):
-        flattening = _Flattening(reference)
         image = keras.Input(shape, name=model.inputs[0].name)
+        flattening = _Flattening(reference, taken=image.name)
         outputs = flattening.run(model, [image], prefix="", training=None)
     flattening.copy_weights()
     return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
@@ -53,11 +53,11 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
 class _Flattening:
     """The layers of the flat model, each made once however often it is called."""
 
-    def __init__(self, reference: str):
+    def __init__(self, reference: str, *, taken: str):
         self._reference = reference
         self._made: dict[int, Any] = {}
         self._originals: list[Any] = []
-        self._taken: set[str] = set()
+        self._taken = {taken}
 
     def run(self, model: keras.Model, inputs: Sequence[Any], *, prefix: str, training: bool | None) -> list[Any]:
         """Calls the layers of a model, and those of the models in it, on new tensors."""

@@ -97,6 +97,11 @@ def is_functional(layer: Any) -> bool:
     return isinstance(layer, functional) and type(layer).call is functional.call
 
 
+def is_stock(operation: Any) -> bool:
+    """Returns whether a layer or operation is of a class of Keras: of others nobody knows what an attribute means."""
+    return type(operation).__module__.startswith("keras.src.")
+
+
 def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Yields the layers of a model, nested models included and opened, in an order that clones share."""
     for layer in model.layers:

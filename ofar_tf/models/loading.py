@@ -7,6 +7,7 @@ import keras
 
 from ofar_tf.models.applications import PREFIX, application
 from ofar_tf.models.head import with_new_head
+from ofar_tf.models.precision import default_policy
 from ofar_tf.models.pretrained import check_pretrained, keras_weights, start_from
 from ofar_tf.models.registry import build
 from ofar_tf.models.user_code import call_function
@@ -66,15 +67,23 @@ def load(
             "Expected new_head with a saved model or package.module:function; all other networks are built for the "
             f"classes of the data set. Received: new_head=True with {reference}."
         )
-    elif reference.startswith(PREFIX):
-        model = application(reference.removeprefix(PREFIX), dropout=dropout, weights=own_weights, **size)
     else:
-        model = build(reference, small_images=small_images, dropout=dropout, **size)
+        with default_policy("float32"):  # Whatever the user's keras.json says.
+            model = _ours(reference, small_images=small_images, dropout=dropout, weights=own_weights, **size)
     if own_weights:
         say(f"{reference}: all layers but the last start from {own_weights}.")
     elif pretrained != "none":
         say(f"{reference}: {start_from(model, pretrained, reference=reference).describe(pretrained)}")
     return model
+
+
+def _ours(
+    reference: str, *, small_images: bool, dropout: float | None, weights: Any, classes: int, width_multiplier: float
+) -> keras.Model:
+    size: dict[str, Any] = {"classes": classes, "width_multiplier": width_multiplier}
+    if reference.startswith(PREFIX):
+        return application(reference.removeprefix(PREFIX), dropout=dropout, weights=weights, **size)
+    return build(reference, small_images=small_images, dropout=dropout, **size)
 
 
 def _is_users(reference: str) -> bool:

@@ -16,7 +16,8 @@ def computes_in_float32(layer: Any) -> bool:
 
     A layer of integers, which an input of bytes makes, counts as one that does; of a model only its layers count.
     """
-    policies = [each.dtype_policy for each in inner_layers(layer) if not is_functional(each)]
+    inner = [each for each in inner_layers(layer) if not isinstance(each, keras.layers.InputLayer)]
+    policies = [each.dtype_policy for each in inner if not is_functional(each)]
     return not any({each.compute_dtype, each.variable_dtype} & {*_FLOATS} for each in policies)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ofar_tf.data.size import Resolution, Size
+from ofar_tf.models.functional_graph import is_functional
 
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
 _PROBE = 2**15
@@ -81,7 +82,7 @@ def _feature_maps(model: keras.Model, input_shapes: list[tuple[int | None, ...]]
     shapes = [(None, *shape) for shape in input_shapes]
 
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, keras.Sequential) or hasattr(layer, "operations"):  # A functional model has these.
+        if is_functional(layer):
             shapes.extend(_feature_maps(layer, [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(args)]))
         outputs = layer(*args, **kwargs)
         shapes.extend(tensor.shape for tensor in keras.tree.flatten(outputs))

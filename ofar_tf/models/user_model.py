@@ -8,7 +8,7 @@ import keras
 
 from ofar_tf.models.flattening import flattened, is_flat
 from ofar_tf.models.free_size import with_free_size
-from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional
+from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.user_code import one_line
@@ -139,7 +139,8 @@ def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> N
 
 
 def _check_layers(model: keras.Model, reference: str) -> None:
-    if any(getattr(layer, "data_format", None) == "channels_first" for layer in flat_layers(model)):
+    stock = [layer for layer in flat_layers(model) if is_stock(layer)]
+    if any(getattr(layer, "data_format", None) == "channels_first" for layer in stock):
         raise ValueError(f"Expected a model with data_format channels_last. Received: {reference} with channels_first.")
     quantized = [layer.name for layer in inner_layers(model) if getattr(layer, "quantization_mode", None)]
     if quantized:

@@ -65,7 +65,9 @@ class UserModule:
         try:
             importlib.import_module(self.name)
         except (Exception, SystemExit) as error:  # Importing runs the user's code, which may raise anything.
-            raise ValueError(f"{self._expected} Received: {one_line(error)}") from error
+            gone = isinstance(error, ModuleNotFoundError) and error.name == self.name and path.exists()
+            reason = f"{path}, which differs." if gone else one_line(error)
+            raise ValueError(f"{self._expected} Received: {reason}") from error
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def _gather(
         weight_index=weight_index,
         excluded=frozenset(excluded),
     )
-    for places, channels in _by_places(trace, merged, weight_index).items():
+    for (places, _), channels in _by_places(trace, merged, weight_index).items():
         sorter.add(places, channels)
     unknown = sorted(set(excluded) - sorter.taken)
     if unknown:
@@ -186,11 +186,16 @@ def _notes(found: Propagation, merged: Ids) -> dict[int, list[str]]:
 
 def _by_places(
     trace: GraphTrace, merged: Ids, weight_index: Mapping[int, int]
-) -> dict[frozenset[tuple[int, int]], list[int]]:
-    gathered: dict[frozenset[tuple[int, int]], list[int]] = {}
+) -> dict[tuple[frozenset[tuple[int, int]], frozenset[int]], list[int]]:
+    """Gathers channels that index the same axes of the same weights and are in the same pieces."""
+    pieces: dict[int, set[int]] = {}
+    for number, ids in enumerate(trace.found.pieces):
+        for channel in np.unique(merged[ids]):
+            pieces.setdefault(int(channel), set()).add(number)
+    gathered: dict[tuple[frozenset[tuple[int, int]], frozenset[int]], list[int]] = {}
     for channel, places in sorted(trace.found.places(merged).items()):
-        key = frozenset((weight_index[variable], axis) for variable, axis in places)
-        gathered.setdefault(key, []).append(channel)
+        indexed = frozenset((weight_index[variable], axis) for variable, axis in places)
+        gathered.setdefault((indexed, frozenset(pieces.get(channel, ()))), []).append(channel)
     return gathered
 
 

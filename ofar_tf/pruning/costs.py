@@ -114,16 +114,22 @@ def _kernels(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[tup
         yield layer.kernel, output
 
 
+@cache
+def _say_once(text: str) -> None:
+    logging.getLogger(__name__).warning(text)
+
+
 def _macs_inside(call: LayerCall) -> int:
     """Counts the multiply-adds of a layer without a rule, and says what cannot be counted."""
-    macs, uncounted = count_macs(call.operation, call.args, call.kwargs)
+    title = f"{type(call.operation).__name__} {call.operation.name!r}"
+    try:
+        macs, uncounted = count_macs(call.operation, call.args, call.kwargs)
+    except Exception as error:  # A user's layer may raise anything when it is run alone.
+        _say_once(f"{title}: its multiply-adds are not counted, because it cannot be traced ({type(error).__name__}).")
+        return 0
     if uncounted:
-        logging.getLogger(__name__).warning(
-            "%s %r: the multiply-adds of %s are not counted, because they depend on what it computes.",
-            type(call.operation).__name__,
-            call.operation.name,
-            ", ".join(f"{count} {kind}" for kind, count in uncounted.items()),
-        )
+        kinds = ", ".join(f"{count} {kind}" for kind, count in uncounted.items())
+        _say_once(f"{title}: the multiply-adds of {kinds} are not counted, because they depend on what it computes.")
     return macs
 
 

@@ -130,7 +130,7 @@ def total(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def merge(found: Propagation, call: Call) -> Channels:
     """Ties the channels of tensors that meet number by number; a single one that meets them all must stay."""
-    widest = max(call.inputs, key=lambda tensor: len(tensor.ids))
+    dropped, widest = _dropped(call), max(call.inputs, key=lambda tensor: len(tensor.ids))
     for tensor in call.inputs:
         if len(tensor.ids) == len(widest.ids) and tensor.axis == widest.axis:
             found.tie(widest.ids, tensor.ids)
@@ -138,7 +138,7 @@ def merge(found: Propagation, call: Call) -> Channels:
             raise NotImplementedError("meets channels along different axes")
         else:
             found.fix(tensor.ids, "it is broadcast over all channels of a merge")
-    return Channels(widest.ids, widest.axis, dropped=_dropped(call))
+    return Channels(widest.ids, widest.axis, dropped=dropped)
 
 
 def _is_spread(tensor: Channels, shape: Sequence[int | None]) -> bool:

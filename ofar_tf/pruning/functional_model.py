@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from ofar_tf.data.size import Size
-from ofar_tf.models.functional_graph import flat_layers, is_functional
+from ofar_tf.models.functional_graph import flat_layers, is_functional, is_stock
 
 
 def check_functional(model: Any) -> None:
@@ -22,7 +22,7 @@ def check_functional(model: Any) -> None:
         kind = "a Sequential" if isinstance(model, keras.Sequential) else f"a {type(model).__name__}"
         raise ValueError(f"Expected a functional Keras model, made by keras.Model(inputs, outputs). Received: {kind}.")
     for layer in flat_layers(model):
-        if getattr(layer, "data_format", None) == "channels_first":
+        if is_stock(layer) and getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
                 "Expected layers with data_format='channels_last'. "
                 f"Received: {type(layer).__name__} {layer.name!r} with 'channels_first'."

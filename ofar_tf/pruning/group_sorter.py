@@ -86,7 +86,7 @@ class GroupSorter:
             self._ranked_losses[reason] += len(channels)
         elif places & self._feeders:
             self._other_losses[reason] += len(channels)
-        if places - self._feeders:
+        else:  # What the layer gives is read by a kernel.
             self._read.add(reason)
 
     @property

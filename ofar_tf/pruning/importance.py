@@ -27,10 +27,11 @@ def channel_importance(
         groups: The supernet's channel groups.
         weights: The values of `model.weights`; only the scales and kernels that rank a group are read.
         criterion: One of `CRITERIA`. `gamma` is the paper's (Network Slimming): the absolute BatchNorm gamma, the mean
-            where several BatchNorms rank a channel; where BatchNorm has no scale, the norm of the filter that feeds
-            it, in units of its layer's mean, because such a BatchNorm undoes the scale of a layer. `gamma_per_layer`
-            divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `uniform` (the first channels, as US-Net) and `random` are the controls without
-            which no gain can be credited to the ranking.
+            where several BatchNorms rank a channel. Where BatchNorm has no scale, it is the norm of the filter that
+            feeds it, in units of the mean in its layer, because such a BatchNorm undoes the scale of a whole layer.
+            `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `uniform` (the
+            first channels, as US-Net) and `random` are the controls without which no gain can be credited to the
+            ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from ofar_tf.models.functional_graph import is_stock
 from ofar_tf.pruning import elementwise_rules as elementwise
 from ofar_tf.pruning import kernel_rules as kernels
 from ofar_tf.pruning import shape_rules as shapes
@@ -25,8 +26,7 @@ def rule_for(operation: Any) -> Rule | None:
     """
     if isinstance(operation, layers.Layer):
         return _RULES.get(type(operation))
-    known = type(operation).__module__.startswith("keras.src.")
-    return _OPERATION_RULES.get(type(operation).__name__) if known else None
+    return _OPERATION_RULES.get(type(operation).__name__) if is_stock(operation) else None
 
 
 def bends(call: Call) -> bool:

@@ -11,7 +11,7 @@ from ofar_tf.pruning.propagation import map_counted
 
 
 def flat_operations(model: keras.Model) -> Iterator[Any]:
-    """Yields layers and Keras operations of a model, nested models included and opened, in an order that clones share."""
+    """Yields a model's layers and Keras operations, nested models opened as well, in an order that clones share."""
     is_graph = is_functional(model) and not isinstance(model, keras.Sequential)
     for operation in model.operations if is_graph else model.layers:
         yield operation

@@ -61,6 +61,7 @@ class Propagation:
         ties: Pairs of equally long runs of identities that are the same channels.
         owners: The identities along an axis of a weight, by (id of the variable, axis).
         stated: The settings and arguments of an operation that state numbers of channels, by its id: see `state`.
+        pieces: Channels that were cut out of a tensor; of each such piece some must be left.
         fixed: Channels that must stay, each with the reason.
         blocked: Channels that stay only because of a layer the library cannot follow, each with the reason.
         stream: Channels of the residual stream.
@@ -75,6 +76,7 @@ class Propagation:
     ties: list[tuple[Ids, Ids]] = field(default_factory=list)
     owners: dict[tuple[int, int], Ids] = field(default_factory=dict)
     stated: dict[int, dict[Setting, Any]] = field(default_factory=dict)
+    pieces: list[Ids] = field(default_factory=list)
     fixed: list[tuple[Ids, str]] = field(default_factory=list)
     blocked: list[tuple[Ids, str]] = field(default_factory=list)
     stream: list[Ids] = field(default_factory=list)

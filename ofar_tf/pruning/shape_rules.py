@@ -66,6 +66,8 @@ def _reshaped(found: Propagation, call: Call) -> Flow:
     """
     source: Any = call.inputs[0].shape
     shape: Any = call.shape
+    if len(call.ids) == 1 and 1 in shape[1:]:  # A single channel need not lie along the positions.
+        return Flow(call.ids, max(axis for axis in range(1 - len(shape), 0) if shape[axis] == 1))
     start = call.axis
     until = _same_size(source[start:], shape)
     if until is None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.propagation import Flow, Propagation
+from ofar_tf.pruning.propagation import Flow, Ids, Propagation
 
 _ALL = slice(None)
 
@@ -19,7 +19,7 @@ def split(found: Propagation, call: Call) -> Sequence[Flow]:
     sections = call.layer.indices_or_sections
     limits = np.arange(1, sections) * (len(call.ids) // sections) if isinstance(sections, int) else sections
     found.state(call.layer, "indices_or_sections", [call.ids[:limit] for limit in limits])
-    return [Flow(ids, axis) for ids in np.split(call.ids, limits)]
+    return [_piece(found, call, ids) for ids in np.split(call.ids, limits)]
 
 
 def unstack(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -41,7 +41,7 @@ def box(found: Propagation, call: Call) -> Sequence[Flow]:
     if sizes[call.axis] != -1:
         sizes[call.axis] = ids
         found.state(call.layer, "shape", tuple(sizes))
-    return [Flow(ids, call.inputs[0].axis)]
+    return [_piece(found, call, ids)]
 
 
 def item(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -59,7 +59,14 @@ def item(found: Propagation, call: Call) -> Sequence[Flow]:
         raise NotImplementedError("names the key of a slice of channels")
     entries[place] = _narrowed(found, call, entry)
     found.state(call.layer, 1, tuple(entries))
-    return [Flow(call.ids[entry], -1 - behind)]
+    return [Flow(_piece(found, call, call.ids[entry]).ids, -1 - behind)]
+
+
+def _piece(found: Propagation, call: Call, ids: Ids) -> Flow:
+    """Keeps account of what is cut out: an empty piece would crash whatever reads it."""
+    found.pieces.append(ids)
+    found.note(ids, f"{call.title} cuts channels into pieces")
+    return Flow(ids, call.inputs[0].axis)
 
 
 def _full_key(key: Any, *, rank: int) -> list[Any]:

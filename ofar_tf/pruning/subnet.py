@@ -65,11 +65,12 @@ def build_subnet(
         id(operation): {name: narrowed(value, keep) for name, value in stated.items()}
         for operation, stated in zip(flat_operations(supernet), groups.settings, strict=True)
     }
-    inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
     narrower = _Narrower(widths, settings, trainable_copy=trainable_copy, dtype_policy=dtype_policy)
-    subnet = keras.models.clone_model(
-        supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
-    )
+    with default_policy("float32"):
+        inputs = keras.tree.map_structure(lambda tensor: _input_like(tensor, resolution), supernet.input)
+        subnet = keras.models.clone_model(
+            supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
+        )
     _copy_normalization(supernet, subnet)
     for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
         narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
+from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
@@ -22,6 +23,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
@@ -141,9 +143,16 @@ class Experiment:
             )
         lists = ("resolutions", "search_resolutions", "training_resolutions")
         models.check_resolutions(supernet, {f"--{name}": getattr(config, name) for name in lists})
+        if self.has_users_network:
+            rehearse_saving(supernet, size=Size.of(min(config.resolutions)))
         if config.initial_weights:
             _load_initial_weights(supernet, config.initial_weights)
         return supernet
+
+    @property
+    def has_users_network(self) -> bool:
+        """Whether the network is not one of this package's own, which are known to work."""
+        return ":" in self.config.model or self.config.model.endswith(".keras")
 
     @cached_property
     def task(self) -> Task:

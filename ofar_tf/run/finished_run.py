@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf._version import __version__
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution
@@ -17,6 +18,7 @@ from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.costs import Costs
 from ofar_tf.run.config_file import read_config
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
@@ -75,6 +77,7 @@ class FinishedRun:
             )
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
+        self._check_pool()
         config = self.experiment.config
         self.weights = PoolWeights(
             self.supernet,
@@ -98,6 +101,25 @@ class FinishedRun:
             f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
             f"{experiment.config.calibration_images:,} images, then measuring each on {images:,}."
         )
+
+    def _check_pool(self) -> None:
+        """Counts again what the structures cost; other versions may have counted MACs otherwise."""
+        config, costs = self.experiment.config, Costs(self.groups)
+        budgets = 3 if config.single_budget else config.budgets_given
+        if not (2 if config.single_budget else budgets) <= len(self.pool) <= budgets:
+            raise ValueError(
+                f"Expected {budgets} structures in {self.run_dir.pool}, as many as the run has budgets. "
+                f"Received: {len(self.pool)}."
+            )
+        for network in self.pool:
+            params, macs = costs.params(network.mask), network.macs
+            if self.facts is not None and self.facts.version == __version__:
+                macs = costs.macs(network.mask, max(config.resolutions))
+            if (network.params, network.macs) != (params, macs):
+                raise ValueError(
+                    f"Expected {params} weights and {macs} MACs of {network.name} in {self.run_dir.pool}. "
+                    f"Received: {network.params} and {network.macs}."
+                )
 
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""

@@ -1,6 +1,7 @@
 """What later commands will do with a user's network, tried before it is trained: saved, read, cut and run."""
 
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,28 @@ _TOLERANCE = 1e-4
 _IMAGES = 2
 
 
-def rehearse(
+def rehearse_saving(supernet: keras.Model, *, size: Size) -> None:
+    """Saves and reads a network.
+
+    Args:
+        supernet: The untrained network; it is left as it is.
+        size: One that the network must run at.
+
+    Raises:
+        ValueError: If that fails, or the network that was read back is not the one that was saved.
+    """
+    with _same_randomness_afterwards():
+        _saved_and_read(supernet, size=size)
+
+
+def rehearse_cutting(
     supernet: keras.Model,
     mask: ChannelMask,
     *,
     size: Size,
     find_groups: Callable[[keras.Model], ChannelGroups],
 ) -> None:
-    """Saves and reads a network, cuts a structure out of what was read, and does the same with that.
+    """Cuts a structure out of a network that was saved and read, and saves and reads that too.
 
     Args:
         supernet: The untrained network; it is left as it is.
@@ -38,8 +53,8 @@ def rehearse(
     Raises:
         ValueError: If something of it fails, or a network that was read back is not the one that was saved.
     """
-    with _same_randomness_afterwards(), TemporaryDirectory(prefix="ofar_tf_rehearsal_") as folder:
-        again = _saved_and_read(supernet, Path(folder), size=size)
+    with _same_randomness_afterwards():
+        again = _saved_and_read(supernet, size=size)
         groups = find_groups(again)
         if [(g.name, g.size) for g in groups.groups] != [(g.name, g.size) for g in mask.groups]:
             raise ValueError(
@@ -48,13 +63,15 @@ def rehearse(
             )
         same = ChannelMask(groups.groups, mask.keep)
         subnet = _tried("cut", supernet, lambda: extract_subnet(again, groups, same, resolution=size))
-        _saved_and_read(subnet, Path(folder), size=size)
+        _saved_and_read(subnet, size=size)
 
 
-def _saved_and_read(network: keras.Model, folder: Path, *, size: Size) -> keras.Model:
-    path = folder / "network.keras"
-    _tried("saved", network, lambda: network.save(path))
-    again = _tried("read back", network, lambda: keras.saving.load_model(path, compile=False))
+def _saved_and_read(network: keras.Model, *, size: Size) -> keras.Model:
+    with TemporaryDirectory(prefix="ofar_tf_rehearsal_") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of Lambda layers; they are seen to elsewhere.
+        path = Path(folder) / "network.keras"
+        _tried("saved", network, lambda: network.save(path))
+        again = _tried("read back", network, lambda: keras.saving.load_model(path, compile=False))
     images = np.random.default_rng(0).uniform(0, 255, (_IMAGES, size.height, size.width, 3)).astype(np.float32)
     expected = _tried("run", network, lambda: _run(network, images))
     received = _tried("run when it was read back", network, lambda: _run(again, images))

@@ -39,7 +39,7 @@ class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, 
     @property
     def has_budgets(self) -> bool:
         """Whether it says what structures may cost."""
-        return bool(self.pruning_rates or self.macs_budgets or self.budgets)
+        return self.budgets_given > 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,14 +71,19 @@ class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, 
     @property
     def single_budget(self) -> bool:
         """Whether it says so of one structure only."""
-        return len(self.pruning_rates + self.macs_budgets + self.budgets) == 1
+        return self.budgets_given == 1
+
+    @property
+    def budgets_given(self) -> int:
+        """Of how many structures it says what they may cost."""
+        return len(self.pruning_rates) + len(self.macs_budgets) + len(self.budgets)
 
     @property
     def networks_to_compile(self) -> int:
         """How many networks XLA compiles: shapes are fixed when it does, and a mask that has changed is a new one."""
         if not self.jit_compile:
             return 0
-        structures = 3 if self.single_budget else len(self.pruning_rates + self.macs_budgets + self.budgets)
+        structures = 3 if self.single_budget else self.budgets_given
         joint = structures * len(self._training_resolutions)
         searches = self.epochs_of_search if self.search_execution == "sliced" else 1
         return joint + structures * max(len(self.search_resolutions), 1) * searches

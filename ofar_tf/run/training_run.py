@@ -20,7 +20,7 @@ from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.phase_lines import PhaseLines
-from ofar_tf.run.rehearsal import rehearse
+from ofar_tf.run.rehearsal import rehearse_cutting
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
 from ofar_tf.run.train_config import TrainConfig
@@ -221,12 +221,12 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     experiment.calibration_batches()
     experiment.evaluation_batches()
     supernet = experiment.build_supernet()
-    model = experiment.build_trainer(supernet)
     facts = facts_of(experiment, supernet, user_modules_of(supernet, config.model))
-    if ":" in config.model or config.model.endswith(".keras"):  # Those of this package are known to work.
+    model = experiment.build_trainer(supernet)
+    if experiment.has_users_network:
         facts.user_modules.load()
         smallest = model.derive_masks()[-1]
-        rehearse(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
+        rehearse_cutting(supernet, smallest, size=model.resolutions[-1], find_groups=experiment.find_groups)
     search = MaskSearch(
         config.similarity_threshold,
         epochs=config.epochs_of_search,
@@ -238,13 +238,24 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
         _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.dataset), facts, config)
-    epochs_done, state = Checkpoints(run_dir.checkpoints).latest() or (0, {})
+    epochs_done, so_far = _go_on(model, search, experiment, Checkpoints(run_dir.checkpoints))
+    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
+
+
+def _go_on(
+    model: OnceForAll, search: MaskSearch, experiment: Experiment, checkpoints: Checkpoints
+) -> tuple[int, EpochSoFar | None]:
+    """Restores the newest checkpoint, if there is one; returns the epochs done, and what the next has come to."""
+    epochs_done, state = checkpoints.latest() or (0, {})
+    config = experiment.config
     if epochs_done > config.epochs:
         raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
     so_far = EpochSoFar.read(state)
+    if so_far is not None:
+        so_far.require_fits(model, steps_per_epoch=experiment.steps_per_epoch)
     if state:
         restore_training(model, search, state)
-    return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
+    return epochs_done, so_far
 
 
 def _say_what_batch_norm_sees(began: RunFacts, now: RunFacts, config: TrainConfig) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,10 +26,14 @@ def quiet_start() -> Iterator[None]:
         except OSError:
             yield
             return
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(held.fileno(), _SCREEN)
         try:
-            yield
+            with warnings.catch_warnings():
+                # tqdm's, in notebooks: it asks for a package that nothing here needs.
+                warnings.filterwarnings("ignore", message="IProgress not found")
+                yield
         except Exception:
             held.seek(0)
             os.write(screen, held.read())

@@ -56,6 +56,20 @@ class EpochSoFar:
         except (KeyError, TypeError) as error:
             raise ValueError(f"Expected a checkpoint from within an epoch. Received: {error!r}.") from error
 
+    def require_fits(self, model: keras.Model, *, steps_per_epoch: int) -> None:
+        """Compares it with the model that is to go on.
+
+        Raises:
+            ValueError: If more steps are done than an epoch has, or the model has other metrics.
+        """
+        _require_within(self.step, steps_per_epoch)
+        count = len(_variables(model))
+        if len(self.sums) != count or any(values.dtype != np.float32 or not values.size for values in self.sums):
+            raise ValueError(
+                f"Expected a checkpoint with the sums of {count} metrics, float32. Received: "
+                f"{[str(values.dtype) for values in self.sums]!r:.80}."
+            )
+
     def put_back(self, model: keras.Model) -> None:
         """Gives the metrics of a model these values; on another number of devices, each gets their mean."""
         for variable, values in zip(_variables(model), self.sums, strict=True):
@@ -63,6 +77,13 @@ class EpochSoFar:
             same = len(locals_) == len(values)
             for index, local in enumerate(locals_):
                 local.assign(values[index] if same else values.mean(axis=0))
+
+
+def _require_within(step: int, steps_per_epoch: int) -> None:
+    if not 1 <= step <= steps_per_epoch:
+        raise ValueError(
+            f"Expected a checkpoint from within an epoch of {steps_per_epoch} steps. Received: one after {step} steps."
+        )
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -94,11 +115,8 @@ class EpochSteps(keras.callbacks.Callback):
 
     def __init__(self, steps_per_epoch: int, *, resumed: EpochSoFar | None = None):
         super().__init__()
-        if resumed is not None and not 1 <= resumed.step <= steps_per_epoch:
-            raise ValueError(
-                f"Expected a checkpoint from within an epoch of {steps_per_epoch} steps. "
-                f"Received: one after {resumed.step} steps."
-            )
+        if resumed is not None:
+            _require_within(resumed.step, steps_per_epoch)
         self.steps_per_epoch = steps_per_epoch
         self.learning_rate = 0.0
         """The learning rate that the epoch began with."""

@@ -23,6 +23,7 @@ from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
+from ofar_tf.training.epoch_steps import EpochSteps
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_pass import Outcome
 from ofar_tf.training.sandwich_step import SandwichStep
@@ -184,6 +185,7 @@ class OnceForAll(keras.Model):
             x = self.task.checked(x, self.resolutions[0])
         # Keras warns of every data set that it cannot shuffle itself.
         kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
+        kwargs["callbacks"] = self._with_exact_epochs(kwargs.get("callbacks"), kwargs.get("steps_per_epoch"))
         with explained():
             return super().fit(x, y, **kwargs)
 
@@ -197,6 +199,13 @@ class OnceForAll(keras.Model):
             "Expected ofar_tf.evaluate_pool(model, validation, calibration=train), which calibrates and measures every "
             "network of the family. Received: model.evaluate."
         )
+
+    def _with_exact_epochs(self, callbacks: Any, steps: int | None) -> Any:
+        """Sees to it that an epoch has as many steps as planned, unless the caller does."""
+        given = isinstance(callbacks, keras.callbacks.CallbackList)
+        if steps is None or given or any(isinstance(each, EpochSteps) for each in _flat(callbacks)):
+            return callbacks
+        return [EpochSteps(steps), *(each for each in _flat(callbacks) if each is not None)]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
@@ -289,6 +298,7 @@ class OnceForAll(keras.Model):
             ValueError: If the labels have another shape.
         """
         images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = tf.cast(images, tf.float32)  # Keras hands on arrays in its `floatx`.
         return self._update_metrics(
             self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
         )

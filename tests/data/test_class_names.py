@@ -47,7 +47,7 @@ def test_names_of_one_visible_line_are_taken_as_they_are(names):
 @pytest.mark.parametrize("place", [0, 2])
 def test_other_names_are_refused_in_one_line(name, reason, place):
     names = [*GOOD[:place], name, *GOOD[place:]]
-    with pytest.raises(ValueError, match="Expected class names of one visible line each") as error:
+    with pytest.raises(ValueError, match=r"Expected class names of one visible line each") as error:
         check_class_names(names)
     message = str(error.value)
     assert f"Received: class name {name!a} ({reason})." in message

@@ -112,6 +112,13 @@ def test_other_errors_go_on_as_they_came(photos):
         raise RuntimeError("something else")
 
 
+def test_an_error_of_the_network_reads_no_image_again(photos, monkeypatch):
+    dataset = load_dataset("image_folder", data_dir=photos)
+    monkeypatch.setattr("ofar_tf.data.damage.find_damaged", lambda *arguments: pytest.fail("read again"))
+    with pytest.raises(tf.errors.InvalidArgumentError), explain_damage(dataset, "train", "test"):
+        tf.reshape(tf.zeros([3]), [4])
+
+
 def test_sound_work_is_left_alone(photos):
     dataset = load_dataset("image_folder", data_dir=photos)
     with explain_damage(dataset, "train", "test"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data.decoding import decode_image_file, depth_of
-from ofar_tf.data.orientation import orientation
+from ofar_tf.data.decoding import decode_image_file, decode_stored, depth_of
+from ofar_tf.data.image_header import read_header
 
 # A picture that no turn or mirror leaves as it is: white upper left, grey at the right of the upper half.
 PICTURE = np.zeros((40, 60, 3), np.uint8)
@@ -34,6 +34,11 @@ def exif(*entries, order="<", first=8):
     for tag, value in entries:
         directory += struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0)
     return mark + struct.pack(f"{order}HI", 42, first) + b"\0" * (first - 8) + directory + b"\0" * 4
+
+
+def orientation(encoded):
+    header = read_header(io.BytesIO(encoded))
+    return header and header.orientation
 
 
 def jpeg(block=None, *, before=b"", picture=PICTURE):
@@ -101,11 +106,6 @@ def test_no_tag_or_a_damaged_one_leaves_the_image_as_it_is(block):
     assert orientation(jpeg(block)) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"Exif\0\0", b"\x89PNGeXIf"])
-def test_what_is_no_image_has_no_orientation(content):
-    assert orientation(content) == 1
-
-
 def deep(values):
     """A 16-bit PNG of these grey values."""
     return tf.io.encode_png(np.asarray(values, np.uint16)[:, :, None]).numpy()
@@ -165,3 +165,7 @@ def test_pillow_agrees():
             got = decode_image_file(file.getvalue()).numpy()
             assert got.shape == seen.shape
             assert np.abs(got.astype(int) - seen).max() <= 4
+
+
+def test_an_image_as_it_is_stored_is_not_looked_at():
+    np.testing.assert_array_equal(decode_stored(png(exif((0x0112, 6)))), PICTURE)

@@ -33,7 +33,7 @@ def test_a_fingerprint_survives_json():
     ],
 )
 def test_other_values_are_refused_in_one_line(value):
-    with pytest.raises(ValueError, match="Expected a fingerprint of a data set. Received: ") as error:
+    with pytest.raises(ValueError, match=r"Expected a fingerprint of a data set. Received: ") as error:
         Fingerprint.from_json(value)
     assert "\n" not in str(error.value)
 
@@ -53,7 +53,9 @@ def test_the_same_classes_in_the_same_order_pass():
     ],
 )
 def test_other_classes_are_refused_and_the_difference_named(names, difference):
-    with pytest.raises(ValueError, match="Expected the 3 classes that the run was trained on, in their order") as error:
+    with pytest.raises(
+        ValueError, match=r"Expected the 3 classes that the run was trained on, in their order"
+    ) as error:
         check_classes(named(*names), trained=TRAINED)
     assert str(error.value).endswith(f"{difference}.")
 

@@ -136,7 +136,7 @@ def test_splits_with_different_classes_are_refused(tmp_path):
 
 def test_a_single_class_is_refused(tmp_path):
     write_image(tmp_path / "ant" / "0.png")
-    with pytest.raises(ValueError, match="Expected two or more distinct class names"):
+    with pytest.raises(ValueError, match=r"Expected two or more distinct class names"):
         load_dataset("image_folder", data_dir=tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_the_parts_of_a_division_overlap_what_they_are_a_part_of(plain):
     dataset = load_dataset("image_folder", data_dir=plain)
     dataset.check_disjoint(train_split="train", eval_split="validation")
     dataset.check_disjoint(train_split="all[:80%]", eval_split="validation")
-    with pytest.raises(ValueError, match="train_split='all' and eval_split='validation', which share 14.$"):
+    with pytest.raises(ValueError, match=r"train_split='all' and eval_split='validation', which share 14.$"):
         dataset.check_disjoint(train_split="all", eval_split="validation")
     with pytest.raises(ValueError, match=r"which share 4.$"):
         dataset.check_disjoint(train_split="train", eval_split="all[52:60]")
@@ -260,9 +260,9 @@ def folder_with(path: Path, *names: bytes) -> None:
     for name in ("ant", "bee"):
         write_image(path / name / "0.png")
     for name in names:
-        os.makedirs(os.path.join(os.fsencode(path), os.path.dirname(name)), exist_ok=True)
-        with open(os.path.join(os.fsencode(path), name), "wb") as file:
-            file.write(tf.io.encode_png(np.zeros((2, 2, 3), np.uint8)).numpy())
+        file = path / os.fsdecode(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(tf.io.encode_png(np.zeros((2, 2, 3), np.uint8)).numpy())
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def folder_with(path: Path, *names: bytes) -> None:
 )
 def test_names_that_nothing_could_write_are_refused_in_one_printable_line(tmp_path, name, message):
     folder_with(tmp_path, name)
-    with pytest.raises(ValueError, match="Expected ") as error:
+    with pytest.raises(ValueError, match=r"Expected ") as error:
         load_dataset("image_folder", data_dir=tmp_path)
     assert str(error.value).endswith(message)
     assert str(error.value).isprintable()
@@ -354,7 +354,7 @@ def test_splits_that_are_one_folder_are_refused(tmp_path):
     for name in ("ant", "bee"):
         write_image(tmp_path / "train" / name / "0.png")
     (tmp_path / "val").symlink_to("train")
-    with pytest.raises(ValueError, match="Expected a folder of its own for each split and class"):
+    with pytest.raises(ValueError, match=r"Expected a folder of its own for each split and class"):
         load_dataset("image_folder", data_dir=tmp_path)
 
 
@@ -410,7 +410,7 @@ def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, tm
     assert (load(), load()) == (11, 0)
     (plain / "cat" / "new.png").write_bytes(b"broken")
     for _ in range(2):
-        with pytest.raises(ValueError, match="Expected a readable JPEG or PNG image"):
+        with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
             load()
 
 
@@ -423,7 +423,7 @@ def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeyp
     (memory,) = (cache / "ofar_tf").iterdir()
     memory.write_bytes(content.encode("utf-8", "surrogatepass"))
     (plain / "cat" / "broken.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="Expected a readable JPEG or PNG image"):
+    with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
         load_dataset("image_folder", data_dir=plain)
 
 

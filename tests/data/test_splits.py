@@ -59,7 +59,7 @@ def test_an_unknown_split_is_refused_with_the_splits_there_are():
 
 @pytest.mark.parametrize("split", ["", "train[", "train[5]", "train[::2]", "train+", "train[:10%]x", "train test"])
 def test_what_is_no_split_string_is_refused(split):
-    with pytest.raises(ValueError, match="Expected a split such as"):
+    with pytest.raises(ValueError, match=r"Expected a split such as"):
         parse_split(split, split_sizes=SIZES)
 
 
@@ -71,7 +71,7 @@ def test_boundaries_that_are_no_counts_or_percentages_are_refused(split):
 
 @pytest.mark.parametrize("split", ["train[:1001]", "train[-1001:]", "test[:110%]"])
 def test_a_slice_outside_of_the_split_is_refused(split):
-    with pytest.raises(ValueError, match="Expected a slice within the"):
+    with pytest.raises(ValueError, match=r"Expected a slice within the"):
         parse_split(split, split_sizes=SIZES)
 
 
@@ -114,7 +114,7 @@ def test_shared_examples_are_those_of_both_sets(left, right):
 )
 def test_training_and_evaluation_splits_that_overlap_are_refused(train, evaluation, shared):
     splits = {"train_split": train, "eval_split": evaluation}
-    with pytest.raises(ValueError, match="^Expected train_split and eval_split to share no example.") as error:
+    with pytest.raises(ValueError, match=r"^Expected train_split and eval_split to share no example.") as error:
         check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})
     message = str(error.value)
     assert message.endswith(f"train_split={train!r} and eval_split={evaluation!r}, which share {shared}.")
@@ -136,7 +136,7 @@ def test_splits_that_share_nothing_pass(splits):
 
 def test_all_pairs_of_three_splits_are_compared():
     splits = {"train_split": "train", "selection_split": "test[:20]", "eval_split": "test[10:]"}
-    with pytest.raises(ValueError, match="Expected selection_split and eval_split to share no .* which share 10.$"):
+    with pytest.raises(ValueError, match=r"Expected selection_split and eval_split to share no .* which share 10.$"):
         check_disjoint(splits, parts={role: parts(split) for role, split in splits.items()})
 
 

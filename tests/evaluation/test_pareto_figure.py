@@ -55,3 +55,23 @@ def test_variants_share_a_colour_and_differ_in_style(tmp_path, figures):
 def test_no_points_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Expected at least one point to draw"):
         plot_pareto(tmp_path / "pareto.png", [])
+
+
+def test_each_point_has_a_bar_for_its_interval_and_the_front_leaves_out_what_is_noise(tmp_path, figures):
+    points = [
+        ParetoPoint("small", "16", 10**6, 0.70, interval=(0.65, 0.75), noise=0.03),
+        ParetoPoint("small", "24", 2 * 10**6, 0.72, interval=(0.67, 0.77), noise=0.03),
+        ParetoPoint("large", "24", 4 * 10**6, 0.80, interval=(0.75, 0.85), noise=0.03),
+    ]
+    plot_pareto(tmp_path / "pareto.png", points)
+    (axes,) = figures[0].axes
+    assert list(axes.get_lines()[0].get_xdata()) == [10**6, 4 * 10**6]
+    bars = sorted(tuple(segment[:, 1].round(6)) for bars in axes.collections for segment in bars.get_segments())
+    assert bars == [(65.0, 75.0), (67.0, 77.0), (75.0, 85.0)]
+    assert "95 % interval" in axes.get_ylabel()
+
+
+def test_a_front_that_was_chosen_elsewhere_is_drawn_as_it_is(tmp_path, figures):
+    points = [ParetoPoint("small", "16", 10**6, 0.9, pareto=False), ParetoPoint("large", "16", 10**7, 0.8, pareto=True)]
+    plot_pareto(tmp_path / "pareto.png", points)
+    assert list(figures[0].axes[0].get_lines()[0].get_xdata()) == [10**7]

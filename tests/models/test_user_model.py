@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from ofar_tf.models.user_code import call_function
 from ofar_tf.models.user_model import as_classifier, read_file
 
 # Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
@@ -189,3 +192,12 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path):
     ) as error:
         read_file(str(path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("source", ["import sys\nsys.exit()\n", "def build(classes):\n    raise SystemExit(3)\n"])
+def test_code_that_ends_the_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    name = f"ends_{len(source)}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^Expected .*Received: SystemExit(: 3)?$"):
+        call_function(f"{name}:build", classes=3, width_multiplier=1.0, small_images=False)

@@ -256,6 +256,11 @@ def _max_feature_map(x: Any) -> Any:
     return ops.maximum(x[..., :6], x[..., 6:])
 
 
+def _halves(x: Any) -> Any:
+    first, second = ops.split(_norm(x, 6), 2, axis=-1)
+    return ops.concatenate([ops.relu(first), ops.sigmoid(second)], axis=-1)
+
+
 def _space_to_depth(x: Any) -> Any:
     corners = [x[:, row::2, column::2, :] for row in (0, 1) for column in (0, 1)]
     return _relu(ops.concatenate(corners, axis=-1), 8)
@@ -296,6 +301,8 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], list[int], list[int]]] = {
     "glu": (lambda x: keras.activations.glu(_norm(x, 12, 1)), [8, 6, 4], [8, 6, 4]),
     "max_feature_map": (_max_feature_map, [8, 6, 4], [8, 6, 4]),
     "space_to_depth": (_space_to_depth, [8, 8, 4], [8, 8, 4]),
+    # Each half keeps some channels, though both are read by one kernel.
+    "halves": (_halves, [8, 3, 3, 4], [8, 3, 3, 4]),
     # Norms without a scale.
     "inception": (_inception, [8, 4, 3, 5, 2, 4], [8, 4, 3, 5, 2, 4]),
     # Residual streams.
@@ -325,12 +332,16 @@ def test_a_network_prunes_what_no_residual_stream_holds_and_runs_masked_as_it_ru
         assert costs.macs(mask, SIZE) == graph_macs(subnet, SIZE)
 
 
-SHUFFLED: dict[str, tuple[Callable[[Any], Any], int]] = {
-    "v2": (_shuffle_net_v2(_shuffle), 0),
-    "v2_by_functions": (_shuffle_net_v2(_shuffle_by_functions), 0),
-    "v2_by_slices": (_shuffle_net_v2_by_slices, 0),
-    "v1": (_shuffle_net_v1, 0),
-    "stack": (_shuffle_by_stack, 0),
+# Name -> (body that gets 8 channels, sizes of the groups).
+SHUFFLED: dict[str, tuple[Callable[[Any], Any], list[int]]] = {
+    # The first unit ties the left four of 8 channels to its own four, and leaves the right four to its kernel. What it
+    # gives is two pairs on the left, tied to the second unit's four, and two pairs on the right.
+    "v2": (_shuffle_net_v2(_shuffle), [2, 2, 4, 4, 6, 6]),
+    "v2_by_functions": (_shuffle_net_v2(_shuffle_by_functions), [2, 2, 4, 4, 6, 6]),
+    "v2_by_slices": (_shuffle_net_v2_by_slices, [4, 4, 4, 6]),
+    # 12 channels in two parts, shuffled in pairs, and again in two parts leave 3 decisions.
+    "v1": (_shuffle_net_v1, [3, 4, 4, 4]),
+    "stack": (_shuffle_by_stack, [4, 4, 8]),
 }
 
 
@@ -338,10 +349,10 @@ SHUFFLED: dict[str, tuple[Callable[[Any], Any], int]] = {
 def test_a_shuffle_ties_channels_by_its_permutation(
     name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any
 ) -> None:
-    body, _ = SHUFFLED[name]
+    body, sizes = SHUFFLED[name]
     inputs = keras.Input((SIZE, SIZE, 3))
     network = keras.Model(inputs, layers.Dense(3)(_pool(_relu(body(_relu(inputs, 8)), 4))))
     groups = find_channel_groups(randomize(network, _images()))
-    print(name, [(group.name, group.size) for group in groups.groups])
+    assert _sizes(groups) == sizes
     for seed in (1, 2):
         check_masked_is_sliced(network, groups, random_mask(groups, 0.3, seed=seed), images=_images())

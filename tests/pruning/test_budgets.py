@@ -201,3 +201,10 @@ def test_a_pool_of_sixteen_structures_has_falling_costs() -> None:
     budgets = parse_budgets(pruning_rates=[index / 20 for index in range(16)])
     macs = [COSTS.macs(mask, RESOLUTION) for mask in _solve(np.zeros(25), *budgets, rules=MaskRules(1, 1))]
     assert len(macs) == 16 and macs == sorted(macs, reverse=True)
+
+
+def test_three_quarters_of_a_narrow_network_may_go_by_default() -> None:
+    groups = find_channel_groups(models.build("resnet8", classes=2, width_multiplier=0.25))
+    assert [group.size for group in groups.groups] == [8, 8, 16]
+    masks = solve_masks(groups, np.zeros(32), [Budget(rate=0.5), Budget(rate=0.75)], resolution=8)
+    assert [int(mask.keep.sum()) for mask in masks] == [16, 8]

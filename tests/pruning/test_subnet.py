@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ofar_tf import models
-from ofar_tf.models.functional_graph import flat_layers
+from ofar_tf.models.functional_graph import flat_layers, inner_layers
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
@@ -152,3 +152,42 @@ def test_a_saved_subnet_loads_where_this_package_is_unknown(randomize: Any, rand
         "numpy.testing.assert_allclose(subnet(expected['images']), expected['logits'], rtol=1e-5, atol=1e-5)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
+
+
+def _half_precision(policy: str) -> keras.Model:
+    inputs = keras.Input((16, 16, 3), dtype="float16" if policy == "float16" else None)
+    x = keras.layers.Conv2D(6, 3, dtype=policy)(inputs)
+    x = keras.layers.ReLU(dtype=policy)(keras.layers.BatchNormalization(dtype=policy)(x))
+    x = keras.layers.Conv2D(4, 1, dtype=policy)(x)
+    x = keras.layers.SpectralNormalization(keras.layers.Conv2D(5, 1, dtype=policy), dtype=policy)(x)
+    x = keras.layers.GlobalAveragePooling2D(dtype=policy)(x)
+    return keras.Model(inputs, keras.layers.Dense(2, dtype=policy)(x))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16"])
+def test_a_subnet_is_float32_whatever_the_source_and_the_global_policy(policy: str, random_mask: Any) -> None:
+    supernet = _half_precision(policy)
+    groups = find_channel_groups(supernet)
+    keras.config.set_dtype_policy(policy)
+    try:
+        subnet = extract_subnet(supernet, groups, random_mask(groups, 0.5), resolution=16)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in inner_layers(subnet)[1:]} == {"float32"}
+    assert {tensor.dtype for tensor in (*subnet.weights, *subnet.inputs, *subnet.outputs)} == {"float32"}
+
+
+def test_a_subnet_of_another_size_than_the_supernets_is_refused() -> None:
+    supernet = _half_precision("float32")
+    groups = find_channel_groups(supernet)
+    with pytest.raises(ValueError, match=r"^Expected resolution=16, the model's fixed input size\. Received: 32\.$"):
+        build_subnet(supernet, groups, ChannelMask.full(groups), resolution=32)
+
+
+def test_what_is_frozen_inside_of_a_layer_stays_frozen(random_mask: Any) -> None:
+    supernet = _half_precision("float32")
+    (spectral,) = (layer for layer in supernet.layers if isinstance(layer, keras.layers.SpectralNormalization))
+    spectral.layer.trainable = False
+    groups = find_channel_groups(supernet)
+    subnet = build_subnet(supernet, groups, random_mask(groups, 0.5), trainable_copy=True)
+    assert len(subnet.trainable_variables) == len(supernet.trainable_variables) == 8

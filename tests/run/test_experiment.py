@@ -164,3 +164,18 @@ def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_b
     experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").check_splits()
     with pytest.raises(ValueError, match="Expected train_split and eval_split to share no example"):
         experiment(train_split="train", eval_split="train[:10]+test").check_splits()
+
+
+def test_choices_are_made_on_the_selection_split_which_shares_no_image_with_the_others() -> None:
+    made = experiment(selection_split="train[100:130]", eval_split="test[:20]")
+    made.check_splits()
+    chosen = np.concatenate([images for images, _ in made.selection_batches()])
+    expected = np.concatenate([images for images, _ in made._plain_batches("train[100:130]", images=None)])
+    np.testing.assert_array_equal(chosen, expected)
+    assert len(chosen) == 30 and made.selection_split == "train[100:130]"
+    assert experiment().selection_split is None
+    for overlapping in ("train[90:130]", "test[10:30]"):
+        with pytest.raises(
+            ValueError, match=r"^Expected .* and .* to share no example\. Received: .* which share 10\.$"
+        ):
+            experiment(selection_split=overlapping, eval_split="test[:20]").check_splits()

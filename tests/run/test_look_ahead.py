@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from ofar_tf import models
 from ofar_tf.run.look_ahead import look_ahead
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.text.quantities import parse_quantity
@@ -66,3 +67,15 @@ def test_a_plan_of_one_budget_shows_its_neighbours(capsys):
     look_ahead(TrainConfig(plan=True, **{**SETTINGS, "pruning_rates": (0.5,)}))
     out = capsys.readouterr().out
     assert all(name in out for name in ("rate45", "rate50", "rate55"))
+
+
+def test_a_plan_ranks_channels_by_pretrained_weights(tmp_path, capsys):
+    look_ahead(TrainConfig(plan=True, **SETTINGS))
+    assert "equally important" in capsys.readouterr().out
+    source = models.build("resnet8", classes=7, width_multiplier=0.5)
+    source.get_layer("stage1_block1_conv1_bn").gamma.assign([0.1] * 4 + [0.9] * 4)
+    source.save_weights(tmp_path / "other.weights.h5")
+    look_ahead(TrainConfig(plan=True, pretrained=str(tmp_path / "other.weights.h5"), **SETTINGS))
+    out = capsys.readouterr().out
+    assert "18 of 19 layers start from" in out and "begin anew: logits." in out
+    assert "ranked by the weights" in out

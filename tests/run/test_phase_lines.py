@@ -4,6 +4,8 @@ import pytest
 
 from ofar_tf.run.phase_lines import PhaseLines
 
+FIRST = "The first step builds graphs and takes longer."
+
 
 def test_each_phase_begins_with_a_line_and_its_first_steps_say_how_long_the_run_takes(
     capsys: pytest.CaptureFixture[str],
@@ -25,10 +27,10 @@ def test_each_phase_begins_with_a_line_and_its_first_steps_say_how_long_the_run_
             model.optimizer.iterations += 1
             lines.on_train_batch_end(batch)
     assert [line for line in capsys.readouterr().out.splitlines() if line] == [
-        "Search of 3 structures: epochs 1 to at most 2 of 6, 10 steps each. The first step builds graphs and takes longer.",
+        f"Search of 3 structures: epochs 1 to at most 2 of 6, 10 steps each. {FIRST}",
         # Three steps took 5 s; 56 of 60 are left.
         "About 2 min left at 1.7 s a step, measurements not counted.",
-        "Joint training of 3 structures: epochs 2 to 6 of 6, 10 steps each. The first step builds graphs and takes longer.",
+        f"Joint training of 3 structures: epochs 2 to 6 of 6, 10 steps each. {FIRST}",
         # Now a step takes 1 s, and 52 are left.
         "About 52 s left at 1 s a step, measurements not counted.",
     ]

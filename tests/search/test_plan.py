@@ -3,6 +3,7 @@
 import io
 
 import keras
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -51,6 +52,24 @@ def test_a_budget_in_macs_needs_less_pruning_at_a_lower_resolution(groups):
     assert small.macs[0] == 2504
     # At 2 px the whole network takes 2416 multiply-adds, which the budget allows.
     assert small.rates == (0.5, 0.0)
+
+
+def test_a_plan_keeps_the_channels_that_the_weights_rank_highest(groups):
+    # Two channels of eight are worth keeping in the first layer, all eight in the second: at 3/8 the first keeps two.
+    scores = np.array([1.0] * 2 + [0.0] * 6 + [1.0] * 8)
+    budgets = parse_budgets(pruning_rates=[0.0, 0.375])
+    _, ranked = plan_pool(groups, budgets, resolutions=[4], rules=RULES, scores=scores)
+    _, equal = plan_pool(groups, budgets, resolutions=[4], rules=RULES)
+    assert ranked.macs == (16 * (3 * 2 + 9 * 2 * 8) + 8 * 2,)
+    assert equal.macs == (16 * (3 * 5 + 9 * 5 * 5) + 5 * 2,)
+
+
+@pytest.mark.parametrize(
+    ("ranked", "words"), [(False, "counted as equally important"), (True, "ranked by the weights")]
+)
+def test_a_plan_says_what_channels_were_ranked_by(groups, ranked, words):
+    planned = plan_pool(groups, parse_budgets(pruning_rates=[0.0, 0.5]), resolutions=[4], rules=RULES)
+    assert words in printed(print_plan, planned, resolutions=[4], ranked=ranked)
 
 
 def test_a_plan_is_printed_with_its_rates_side_by_side(groups):

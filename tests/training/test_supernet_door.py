@@ -1,0 +1,165 @@
+"""What `OnceForAll` takes is what the commands take: one function checks both."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from ofar_tf.models.user_model import as_classifier
+from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.training.once_for_all import OnceForAll
+
+IMAGE = (None, None, 3)
+
+
+def body(x: Any) -> Any:
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(layers.Rescaling(1 / 255)(x))
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def classifier(end: Callable[[Any], Any] = lambda x: x, *, shape: Any = IMAGE) -> keras.Model:
+    image = keras.Input(shape)
+    return keras.Model(image, end(layers.Dense(3)(layers.GlobalAveragePooling2D()(body(image)))), name="net")
+
+
+def two_inputs() -> keras.Model:
+    first, second = keras.Input(IMAGE), keras.Input(IMAGE)
+    return keras.Model([first, second], layers.Dense(3)(layers.GlobalAveragePooling2D()(body(first + second))))
+
+
+def outputs_of(make: Callable[[Any, Any], Any]) -> keras.Model:
+    model = classifier()
+    return keras.Model(model.input, make(model.output, model.layers[-2].output))
+
+
+def fully_convolutional() -> keras.Model:
+    image = keras.Input(IMAGE)
+    return keras.Model(image, layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1, activation="sigmoid")(body(image))))
+
+
+def in_dicts() -> keras.Model:
+    image = keras.Input(IMAGE, name="image")
+    return keras.Model({"image": image}, {"logits": classifier()(image)})
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = layers.Dense(3)
+
+    def call(self, images: Any) -> Any:
+        return self.head(ops.mean(images, (1, 2)))
+
+
+class OwnCall(keras.Sequential):
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return 2 * super().call(*args, **kwargs)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "gray": (lambda: classifier(shape=(None, None, 1)), "Expected a model with one input of RGB images"),
+    "two_inputs": (two_inputs, "Expected a model with one input of RGB images"),
+    "two_outputs": (lambda: outputs_of(lambda a, b: [a, b]), "Expected a model with one output"),
+    "a_dict_of_outputs": (lambda: outputs_of(lambda a, b: {"a": a, "b": b}), "Expected a model with one output"),
+    "a_map": (lambda: keras.Model(i := keras.Input(IMAGE), body(i)), "Expected a model with one output"),
+    "one_class": (lambda: classifier(layers.Dense(1)), "Expected a model with logits for at least two classes"),
+    "not_square": (lambda: classifier(shape=(48, 32, 3)), "Expected a model for square images"),
+    "subclassed": (Subclassed, "Expected a functional Keras model"),
+    "a_call_of_its_own": (lambda: OwnCall([classifier()]), "Expected a functional Keras model"),
+    "of_unknown_input": (lambda: keras.Sequential([layers.Flatten(), layers.Dense(3)]), "Expected a Sequential model"),
+    "no_model": (lambda: "net", "Expected a functional Keras model"),
+    "sigmoid": (lambda: classifier(layers.Dense(3, activation="sigmoid")), "remove the final sigmoid"),
+    "softmax": (lambda: classifier(layers.Softmax()), "remove the final softmax"),
+    "softmax_as_activation": (lambda: classifier(layers.Dense(3, activation=layers.Softmax())), "final softmax"),
+    "softmax_function": (lambda: classifier(keras.activations.softmax), "remove the final softmax"),
+    "sigmoid_function": (lambda: classifier(keras.activations.sigmoid), "remove the final sigmoid"),
+    "softmax_operation": (lambda: classifier(ops.softmax), "remove the final softmax"),
+    "behind_an_identity": (lambda: classifier(lambda x: layers.Identity()(layers.Softmax()(x))), "final softmax"),
+    "behind_linear": (lambda: classifier(lambda x: layers.Activation("linear")(ops.sigmoid(x))), "final sigmoid"),
+    "behind_dropout": (lambda: classifier(lambda x: layers.Dropout(0.1)(ops.softmax(x))), "final softmax"),
+    "behind_a_reshape": (lambda: classifier(lambda x: layers.Reshape((3,))(ops.sigmoid(x))), "final sigmoid"),
+    "behind_a_cast": (lambda: classifier(lambda x: ops.cast(ops.softmax(x), "float32")), "final softmax"),
+    "in_a_nested_model": (lambda: classifier(keras.Sequential([layers.Softmax()])), "final softmax"),
+    "before_the_mean": (fully_convolutional, "remove the final sigmoid"),
+    "written_out": (
+        lambda: classifier(lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True)),
+        "remove the final softmax",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_both_doors_refuse_a_model_in_the_same_line(name: str) -> None:
+    build, message = REFUSED[name]
+    lines = []
+    for door in (lambda model: as_classifier(model, reference="the supernet"), trainer):
+        with pytest.raises(ValueError, match=message) as error:
+            door(build())
+        lines.append(str(error.value))
+    assert lines[0] == lines[1] and "\n" not in lines[0] and lines[0].count("Received: ") == 1
+
+
+def trainer(model: Any, **arguments: Any) -> OnceForAll:
+    defaults: dict[str, Any] = {"pruning_rates": [0.0, 0.5], "resolutions": [8], "rules": MaskRules(1, 1)}
+    return OnceForAll(model, **{**defaults, **arguments})
+
+
+ACCEPTED: dict[str, Callable[[], keras.Model]] = {
+    "sequential": lambda: keras.Sequential([keras.Input(IMAGE), classifier()]),
+    "of_one_image_in_a_dict": in_dicts,
+    "log_softmax": lambda: classifier(ops.log_softmax),
+    "sigmoid_before_the_logits": lambda: classifier(lambda x: layers.Dense(3)(ops.sigmoid(x))),
+    "scaled_sigmoid": lambda: classifier(lambda x: ops.sigmoid(x) * 20.0 - 10.0),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_ends_in_logits_is_accepted_and_made_functional(name: str) -> None:
+    supernet = trainer(ACCEPTED[name]()).supernet
+    assert (supernet.input.shape, supernet.output.shape) == ((None, None, None, 3), (None, 3))
+
+
+@pytest.mark.parametrize("name", ["resolutions", "search_resolutions", "training_resolutions"])
+def test_every_list_of_resolutions_is_checked_against_the_stride(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^Expected {name} for net of at least 2, its stride\. Received: 1\.$"):
+        trainer(classifier(), **{"resolutions": [8], name: [8, 1]})
+
+
+def test_a_fixed_size_is_the_only_resolution() -> None:
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Dense(3)(layers.Flatten()(body(image))), name="net")
+    trainer(model)
+    with pytest.raises(ValueError, match=r"^Expected resolutions for net of exactly 8, its fixed input size\."):
+        trainer(model, resolutions=[8, 4])
+
+
+def test_frozen_layers_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    trainer(classifier())
+    assert "frozen" not in caplog.text
+    model = classifier()
+    model.layers[2].trainable = False
+    trainer(model)
+    assert "1 of 3 layers with weights are frozen (trainable=False), conv2d" in caplog.text
+
+
+@pytest.fixture
+def settings() -> Iterator[None]:
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_a_model_of_another_format_trains_in_float32_while_its_policy_is_in_force(policy: str, settings: None) -> None:
+    keras.config.set_floatx(keras.DTypePolicy(policy).variable_dtype)
+    keras.config.set_dtype_policy(policy)
+    model = trainer(classifier())
+    model.compile(keras.optimizers.SGD(0.01))
+    images, labels = np.random.default_rng(0).uniform(0, 255, (8, 8, 8, 3)).astype("float32"), np.arange(8) % 3
+    history = model.fit(images, labels, batch_size=4, epochs=3, callbacks=[MaskSearch(epochs=1)], verbose=0)
+    assert np.isfinite(history.history["teacher_loss"]).all()
+    assert {weight.dtype for weight in model.supernet.weights} == {"float32"}
