@@ -1,6 +1,5 @@
 """The library without flags, as a notebook uses it."""
 
-import dataclasses
 import shutil
 
 import keras
@@ -87,8 +86,7 @@ def test_a_second_export_of_the_same_model_makes_and_measures_nothing_again(expo
 
     for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (CalibratedNetwork, "copy_to")):
         monkeypatch.setattr(module, name, refuse)
-    again = export(folder, images[2])
-    assert dataclasses.replace(again.manifest, created=first.manifest.created) == first.manifest
+    assert export(folder, images[2]).manifest.models == first.manifest.models
 
 
 def test_as_many_other_images_are_measured_again(export, images, exported, tmp_path):
