@@ -57,7 +57,7 @@ def measure(name: str, *, steps: int, repetitions: int) -> list[Row]:
             losses = step(next(batches))
         losses["teacher_loss"].numpy()
 
-    real = iter(experiment.training_batches(start_epoch=0))
+    real = iter(experiment.images.training_batches(start_epoch=0))
     memory = iter(tf.data.Dataset.from_tensors(next(real)).repeat())
     rounds = time_in_turn({"memory": lambda: train(memory), "real": lambda: train(real)}, repetitions=repetitions)
     return [

@@ -26,7 +26,7 @@ def main(config: EvaluateConfig) -> None:
             distribution=distribute(config.distribution),
         )
     try:
-        with flags.one_line_errors(DamagedImageError), run.experiment.reading():
+        with flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
             print(run.measuring, flush=True)
             rows = run.evaluate().rows
         points = [

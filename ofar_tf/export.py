@@ -49,7 +49,7 @@ def _export(config: ExportConfig) -> int:
         folder = FamilyFolder(config.export_dir or run.run_dir.export)
         if phones:
             folder.import_latencies(phones)
-    with folder, flags.one_line_errors(DamagedImageError), run.experiment.reading():
+    with folder, flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
         result = export_pool(
             run.trained_pool,
             chosen,

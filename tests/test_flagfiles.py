@@ -70,7 +70,7 @@ class Plan:
 def find_groups(config: TrainConfig) -> ChannelGroups:
     """Builds the model of a recipe, without its data set."""
     experiment = Experiment(config)
-    experiment.dataset = absent_data_set(config.dataset)
+    experiment.images.dataset = absent_data_set(config.dataset)
     return experiment.find_groups(experiment.build_supernet())
 
 

@@ -1,10 +1,8 @@
-"""A configuration brought to life: its data, its supernet and its trainer."""
+"""A configuration brought to life: its images, its supernet and its trainer."""
 
 import dataclasses
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +11,7 @@ import tensorflow as tf
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.data.size import Size
-from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import as_supernet, read_file
@@ -24,6 +22,7 @@ from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.pruning.importance import LEARNED
 from ofar_tf.run.rehearsal import rehearse_saving
+from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
@@ -43,6 +42,11 @@ class Experiment:
         data_dir: Where the data set lies, if not where the configuration says.
         groups: The file of channel groups, if not where the configuration says.
         distribution: The devices; this process' own only by default.
+
+    Attributes:
+        config: The settings, complete.
+        distribution: The devices.
+        images: The images of the run.
     """
 
     def __init__(
@@ -56,55 +60,8 @@ class Experiment:
         use_standard_keras()
         self.config = config.resolved()
         self.distribution = distribution or Distribution()
-        self._data_dir = data_dir or config.data_dir
+        self.images = RunImages(self.config, data_dir=data_dir, distribution=self.distribution)
         self._groups = groups or (Path(config.groups) if config.groups else None)
-
-    @cached_property
-    def dataset(self) -> data.ImageDataset:
-        """The data set."""
-        config = self.config
-        return data.load_dataset(config.dataset, data_dir=self._data_dir, download=config.download)
-
-    @property
-    def resolution(self) -> int:
-        """The largest resolution, at which images leave the pipeline."""
-        return max(self.config.resolutions)
-
-    @cached_property
-    def eval_split(self) -> str:
-        """The split that accuracy is measured on.
-
-        Raises:
-            ValueError: If none is configured and the data set has none of the usual names.
-        """
-        if self.config.eval_split:
-            return self.config.eval_split
-        for name in ("validation", "test", "val"):
-            if name in self.dataset.splits:
-                return name
-        raise ValueError(
-            f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
-            f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
-        )
-
-    @property
-    def selection_split(self) -> str | None:
-        """The split that choices are made on; None where they are made on the evaluation split."""
-        return self.config.selection_split
-
-    def check_splits(self) -> None:
-        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
-
-        Raises:
-            ValueError: If they do, or there is no such split.
-        """
-        selection = {"selection_split": self.selection_split} if self.selection_split else {}
-        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
-
-    @property
-    def data_notes(self) -> list[str]:
-        """What a user should know of the images of the run, a sentence each."""
-        return data.split_notes(self.dataset, train_split=self.config.train_split, eval_split=self.eval_split)
 
     @cached_property
     def group_choices(self) -> GroupChoices:
@@ -115,11 +72,6 @@ class Experiment:
             ValueError: If it makes no sense.
         """
         return read_group_choices(self._groups) if self._groups else GroupChoices()
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many whole batches the training split holds."""
-        return data.steps_per_epoch(self.dataset, self.config.train_split, self.config.batch_size)
 
     def build_supernet(self) -> keras.Model:
         """Builds the supernet with its initial weights.
@@ -132,7 +84,7 @@ class Experiment:
         with self.distribution.strategy.scope():
             supernet = models.load(
                 config.model,
-                classes=len(self.dataset.class_names),
+                classes=len(self.images.dataset.class_names),
                 width_multiplier=config.width_multiplier,
                 small_images=config.small_images,
                 pretrained=config.pretrained,
@@ -159,7 +111,7 @@ class Experiment:
         """What the networks learn, and how they are judged."""
         config = self.config
         return Classification(
-            classes=len(self.dataset.class_names),
+            classes=len(self.images.dataset.class_names),
             divergence=config.distillation_divergence,
             label_smoothing=config.label_smoothing,
             student_labels=config.student_labels,
@@ -170,7 +122,7 @@ class Experiment:
     def _class_weights(self) -> tuple[float, ...] | None:
         if self.config.class_weight == "none":
             return None
-        counts = data.count_labels(self.dataset, self.config.train_split).tolist()
+        counts = data.count_labels(self.images.dataset, self.config.train_split).tolist()
         return tuple(map(float, data.class_weights(self.config.class_weight, counts=counts)))
 
     def pool_spec(self, supernet: keras.Model) -> PoolSpec:
@@ -210,7 +162,7 @@ class Experiment:
         """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
         config = self.config
         rate = config.search_learning_rate or config.learning_rate
-        return rate * max(1, config.epochs_of_search * self.steps_per_epoch) / (1.0 - config.momentum)
+        return rate * max(1, config.epochs_of_search * self.images.steps_per_epoch) / (1.0 - config.momentum)
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -231,9 +183,9 @@ class Experiment:
             config.learning_rate,
             search=config.search_learning_rate or config.learning_rate,
             search_steps=trainer.search_steps,
-            total_steps=config.epochs * self.steps_per_epoch,
+            total_steps=config.epochs * self.images.steps_per_epoch,
             decay=config.learning_rate_decay,
-            warmup_steps=round(config.warmup_epochs * self.steps_per_epoch),
+            warmup_steps=round(config.warmup_epochs * self.images.steps_per_epoch),
         )
         trainer.compile(
             keras.optimizers.SGD(
@@ -243,7 +195,7 @@ class Experiment:
                 use_ema=config.ema_momentum is not None,
                 ema_momentum=config.ema_momentum or 0.0,
             ),
-            steps_per_execution=min(config.steps_per_execution, self.steps_per_epoch),
+            steps_per_execution=min(config.steps_per_execution, self.images.steps_per_epoch),
         )
 
     def notes(self, trainer: OnceForAll) -> list[str]:
@@ -271,8 +223,8 @@ class Experiment:
             return config.search_execution
         groups = self.find_groups(supernet)
         return faster_execution(
-            Costs(groups).macs(ChannelMask.full(groups), self.resolution),
-            images=self.steps_per_epoch * config.batch_size,
+            Costs(groups).macs(ChannelMask.full(groups), self.images.resolution),
+            images=self.images.steps_per_epoch * config.batch_size,
             accelerated=_accelerated(),
         )
 
@@ -300,7 +252,7 @@ class Experiment:
         if not config.single_budget:
             return given
         groups = self.find_groups(supernet)
-        return list(with_neighbours(given[0], groups, resolution=self.resolution, rules=self.rules))
+        return list(with_neighbours(given[0], groups, resolution=self.images.resolution, rules=self.rules))
 
     def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
@@ -312,90 +264,8 @@ class Experiment:
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.resolution, rules=self.rules)
+        size = measure_file_size(supernet, groups, resolution=self.images.resolution, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
-
-    @property
-    def augmentation(self) -> data.Augmentation:
-        """How training images are varied."""
-        config = self.config
-        return data.Augmentation(
-            config.augmentation,
-            flip=config.flip,
-            crop_scale=(config.crop_scale_min, 1.0),
-            color_jitter=config.color_jitter,
-            rand_augment_layers=config.rand_augment_layers,
-            rand_augment_magnitude=config.rand_augment_magnitude,
-        )
-
-    @property
-    def mixing(self) -> data.Mixing:
-        """How the images of a batch are mixed."""
-        config = self.config
-        classes = len(self.dataset.class_names)
-        return data.Mixing(classes, mixup_alpha=config.mixup_alpha, cutmix_alpha=config.cutmix_alpha)
-
-    def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
-        """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
-        return self.distribution.share_out(
-            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
-            batch_size=self.config.batch_size,
-        )
-
-    def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
-        config = self.config
-        return data.training_batches(
-            self.dataset,
-            config.train_split,
-            batch_size=config.batch_size,
-            resolution=self.resolution,
-            augmentation=self.augmentation,
-            mixing=self.mixing,
-            seed=config.seed,
-            start_epoch=start_epoch,
-            start_step=start_step,
-            part=part,
-        )
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
-        splits = [self.config.train_split, self.calibration_split, self.eval_split]
-        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
-
-    @property
-    def calibration_split(self) -> str:
-        """The split that BatchNorm and quantization are calibrated on."""
-        return self.config.calibration_split or self.config.train_split
-
-    def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
-        """Returns the evaluation split, or its first images, at the largest resolution."""
-        return self._plain_batches(self.eval_split, images=images)
-
-    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
-        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
-        return self._plain_batches(self.selection_split or self.eval_split, images=images)
-
-    def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
-        """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
-        return self._plain_batches(self.calibration_split, images=images or self.config.calibration_images)
-
-    @property
-    def eval_resize(self) -> int:
-        """Pixels of the shorter side before the central crop of evaluation and calibration."""
-        crops = self.config.augmentation == "random_resized_crop"
-        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
-
-    def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
-        config = self.config
-        return data.evaluation_batches(
-            self.dataset,
-            split,
-            batch_size=config.eval_batch_size,
-            resolution=self.resolution,
-            resize=self.eval_resize,
-            limit=images,
-            part=self.distribution.part,
-        )
 
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:

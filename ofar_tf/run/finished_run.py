@@ -96,7 +96,7 @@ class FinishedRun:
     def measuring(self) -> str:
         """Says in a line what measuring the pool means."""
         experiment = self.experiment
-        images = self._eval_images or experiment.dataset.num_examples(experiment.eval_split)
+        images = self._eval_images or experiment.images.dataset.num_examples(experiment.images.eval_split)
         return (
             f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
             f"{experiment.config.calibration_images:,} images, then measuring each on {images:,}."
@@ -123,22 +123,22 @@ class FinishedRun:
 
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
-        dataset = self.experiment.dataset
-        for split in (self.experiment.eval_split, self.experiment.calibration_split, self.experiment.selection_split):
+        images = self.experiment.images
+        for split in (images.eval_split, images.calibration_split, images.selection_split):
             if split:
-                dataset.num_examples(split)
+                images.dataset.num_examples(split)
         if self.facts is not None:
-            self.facts.require_same_data(dataset)
+            self.facts.require_same_data(images.dataset)
         else:
-            require_same_classes(self.class_names, dataset)
+            require_same_classes(self.class_names, images.dataset)
 
     @cached_property
     def trained_pool(self) -> TrainedPool:
         """The pool, with the run's own images."""
         images = PoolImages(
-            calibration=self.experiment.calibration_batches,
-            evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
-            selection=self._selection if self.experiment.selection_split else None,
+            calibration=self.experiment.images.calibration_batches,
+            evaluation=lambda: self.experiment.images.evaluation_batches(images=self._eval_images),
+            selection=self._selection if self.experiment.images.selection_split else None,
         )
         return TrainedPool(
             self.supernet,
@@ -155,13 +155,13 @@ class FinishedRun:
     def images(self) -> FamilyImages:
         """The run's own images, as its networks see them at any resolution."""
         return FamilyImages.resized(
-            evaluation=lambda: self.experiment.evaluation_batches(images=self._eval_images),
-            training=lambda images: self.experiment.calibration_batches(images=images),
-            selection=self._selection if self.experiment.selection_split else None,
+            evaluation=lambda: self.experiment.images.evaluation_batches(images=self._eval_images),
+            training=lambda images: self.experiment.images.calibration_batches(images=images),
+            selection=self._selection if self.experiment.images.selection_split else None,
         )
 
     def _selection(self) -> tf.data.Dataset:
-        return self.experiment.selection_batches(images=self._eval_images)
+        return self.experiment.images.selection_batches(images=self._eval_images)
 
     @cached_property
     def origin(self) -> str:
@@ -181,14 +181,14 @@ class FinishedRun:
     def dataset(self) -> dict[str, Any]:
         """What its networks were trained and are measured on, for records."""
         experiment = self.experiment
-        selection = {"selection_split": experiment.selection_split} if experiment.selection_split else {}
+        selection = {"selection_split": experiment.images.selection_split} if experiment.images.selection_split else {}
         return {
             "name": self.config.dataset,
             "train_split": self.config.train_split,
-            "eval_split": experiment.eval_split,
+            "eval_split": experiment.images.eval_split,
             **selection,
             "origin": self.origin,
-            "eval_images": self._eval_images or experiment.dataset.num_examples(experiment.eval_split),
+            "eval_images": self._eval_images or experiment.images.dataset.num_examples(experiment.images.eval_split),
         }
 
     def evaluate(self) -> PoolEvaluation:

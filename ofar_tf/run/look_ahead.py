@@ -31,7 +31,7 @@ def look_ahead(config: TrainConfig) -> None:
     experiment = Experiment(config)
     supernet = experiment.build_supernet()
     if config.explain:
-        print_explanation(experiment.find_groups(supernet), resolution=experiment.resolution)
+        print_explanation(experiment.find_groups(supernet), resolution=experiment.images.resolution)
     if config.plan:
         _plan(experiment, supernet)
     if config.write_groups:

@@ -145,19 +145,19 @@ def facts_of(experiment: Experiment, supernet: keras.Model, user_modules: UserMo
         supernet: Its untrained network.
         user_modules: What `user_modules_of` found in it.
     """
-    config, dataset = experiment.config, experiment.dataset
+    config, dataset = experiment.config, experiment.images.dataset
     used = {
         "train": config.train_split,
-        "calibration": experiment.calibration_split,
-        "evaluation": experiment.eval_split,
-        **({"selection": experiment.selection_split} if experiment.selection_split else {}),
+        "calibration": experiment.images.calibration_split,
+        "evaluation": experiment.images.eval_split,
+        **({"selection": experiment.images.selection_split} if experiment.images.selection_split else {}),
     }
     return RunFacts(
         schema_version=SCHEMA_VERSION,
         version=__version__,
         data=dataset.fingerprint,
         splits=tuple(SplitFacts(use, split, dataset.num_examples(split)) for use, split in used.items()),
-        preprocessing=Preprocessing(experiment.resolution, experiment.eval_resize),
+        preprocessing=Preprocessing(experiment.images.resolution, experiment.images.eval_resize),
         dtype_policy=config.dtype_policy,
         batch_norm_parts=experiment.distribution.replicas * config.gradient_accumulation,
         network=network_digest(supernet),

@@ -65,7 +65,7 @@ class TrainingRun:
             DamagedImageError: If an image cannot be read.
         """
         distribution = self.experiment.distribution
-        with self.experiment.reading(), distribution.watched(), TemporaryDirectory() as scratch:
+        with self.experiment.images.reading(), distribution.watched(), TemporaryDirectory() as scratch:
             if distribution.writes:
                 self._begin()
             self._fit(self.run_dir if distribution.writes else RunDir(Path(scratch)))
@@ -76,9 +76,9 @@ class TrainingRun:
     def _begin(self) -> None:
         distribution, config = self.experiment.distribution, self.experiment.config
         note_session(self.run_dir.environment)
-        for note in self.experiment.data_notes:
+        for note in self.experiment.images.data_notes:
             print(note)
-        atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.dataset.class_names) + "\n")
+        atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.images.dataset.class_names) + "\n")
         if distribution.replicas > 1:
             share = config.batch_size // distribution.replicas
             print(f"Batches of {config.batch_size} images, {share} on each of {distribution.replicas} devices.")
@@ -94,10 +94,10 @@ class TrainingRun:
         preemption.something_to_lose = not self.experiment.distribution.writes
         with preemption.noticed():
             self.model.fit(
-                self.experiment.training_batches(start_epoch=self.epochs_done, start_step=start_step),
+                self.experiment.images.training_batches(start_epoch=self.epochs_done, start_step=start_step),
                 initial_epoch=self.epochs_done,
                 epochs=config.epochs,
-                steps_per_epoch=self.experiment.steps_per_epoch,
+                steps_per_epoch=self.experiment.images.steps_per_epoch,
                 callbacks=self._callbacks(run_dir, preemption),
                 trusted=True,
                 verbose=(1 if sys.stdout.isatty() else 2) if shows else 0,
@@ -114,11 +114,11 @@ class TrainingRun:
 
     def _callbacks(self, run_dir: RunDir, preemption: Preemption) -> list[Any]:
         config, distribution = self.experiment.config, self.experiment.distribution
-        steps = EpochSteps(self.experiment.steps_per_epoch, resumed=self.so_far)
+        steps = EpochSteps(self.experiment.images.steps_per_epoch, resumed=self.so_far)
         callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
         if distribution.writes:
             callbacks.append(
-                PhaseLines(search_epochs=self.search.epochs, steps_per_epoch=self.experiment.steps_per_epoch)
+                PhaseLines(search_epochs=self.search.epochs, steps_per_epoch=self.experiment.images.steps_per_epoch)
             )
         if config.validation_every:
             callbacks.append(
@@ -155,10 +155,10 @@ class _Validation:
             model.supernet,
             model.groups,
             PoolImages(
-                calibration=lambda: experiment.calibration_batches(
+                calibration=lambda: experiment.images.calibration_batches(
                     images=min(images or 1000, experiment.config.calibration_images)
                 ),
-                evaluation=lambda: experiment.evaluation_batches(images=images),
+                evaluation=lambda: experiment.images.evaluation_batches(images=images),
             ),
             task=model.task,
             weights_of=model.weights_of,
@@ -216,10 +216,10 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
-    experiment.check_splits()
-    experiment.training_batches(start_epoch=0)
-    experiment.calibration_batches()
-    experiment.evaluation_batches()
+    experiment.images.check_splits()
+    experiment.images.training_batches(start_epoch=0)
+    experiment.images.calibration_batches()
+    experiment.images.evaluation_batches()
     supernet = experiment.build_supernet()
     facts = facts_of(experiment, supernet, user_modules_of(supernet, config.model))
     model = experiment.build_trainer(supernet)
@@ -237,7 +237,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     )
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
-        _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.dataset), facts, config)
+        _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.images.dataset), facts, config)
     epochs_done, so_far = _go_on(model, search, experiment, Checkpoints(run_dir.checkpoints))
     return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
 
@@ -252,7 +252,7 @@ def _go_on(
         raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
     so_far = EpochSoFar.read(state)
     if so_far is not None:
-        so_far.require_fits(model, steps_per_epoch=experiment.steps_per_epoch)
+        so_far.require_fits(model, steps_per_epoch=experiment.images.steps_per_epoch)
     if state:
         restore_training(model, search, state)
     return epochs_done, so_far

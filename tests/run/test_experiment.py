@@ -41,7 +41,7 @@ def test_the_settings_reach_the_trainer() -> None:
     assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
     # 100 images make three whole batches of 32, in each of two epochs.
-    assert made.steps_per_epoch == 3
+    assert made.images.steps_per_epoch == 3
     assert trainer.optimizer._learning_rate.total_steps == 6
     assert float(trainer.optimizer.learning_rate) == 0.5
 
@@ -91,7 +91,7 @@ def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shr
     # Three steps an epoch: the rate rises over 1.5 epochs, that is four steps (4.5 rounded to even).
     assert trainer.optimizer._learning_rate.warmup_steps == 4
     assert float(trainer.optimizer.learning_rate) == pytest.approx(0.125)
-    counts = np.bincount([int(label) for _, label in made.dataset.examples("train[:100]")], minlength=10)
+    counts = np.bincount([int(label) for _, label in made.images.dataset.examples("train[:100]")], minlength=10)
     assert trainer.task.class_weights == pytest.approx(100 / (10 * counts))
 
 
@@ -99,8 +99,8 @@ def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shr
     "options", [{"color_jitter": 0.4}, {"rand_augment_layers": 2}, {"mixup_alpha": 1.0}, {"cutmix_alpha": 1.0}]
 )
 def test_augmentations_reach_the_images_and_mixing_the_labels(options: dict[str, Any]) -> None:
-    plain, classes = next(iter(experiment().training_batches(start_epoch=0)))
-    images, labels = next(iter(experiment(**options).training_batches(start_epoch=0)))
+    plain, classes = next(iter(experiment().images.training_batches(start_epoch=0)))
+    images, labels = next(iter(experiment(**options).images.training_batches(start_epoch=0)))
     assert not np.array_equal(images, plain)
     if {"mixup_alpha", "cutmix_alpha"} & set(options):
         assert labels.shape == (32, 10)
@@ -111,29 +111,29 @@ def test_augmentations_reach_the_images_and_mixing_the_labels(options: dict[str,
 
 def test_images_leave_the_pipeline_at_the_largest_resolution() -> None:
     made = experiment(eval_batch_size=40, calibration_images=50)
-    images, labels = next(iter(made.training_batches(start_epoch=0)))
+    images, labels = next(iter(made.images.training_batches(start_epoch=0)))
     assert (images.shape, labels.shape) == ((32, 28, 28, 3), (32,))
-    assert [batch.shape[0] for batch, _ in made.calibration_batches()] == [40, 10]
-    assert [batch.shape[0] for batch, _ in made.evaluation_batches(images=60)] == [40, 20]
-    assert [batch.shape for batch, _ in made.calibration_batches(images=5)] == [(5, 28, 28, 3)]
+    assert [batch.shape[0] for batch, _ in made.images.calibration_batches()] == [40, 10]
+    assert [batch.shape[0] for batch, _ in made.images.evaluation_batches(images=60)] == [40, 20]
+    assert [batch.shape for batch, _ in made.images.calibration_batches(images=5)] == [(5, 28, 28, 3)]
 
 
 def test_calibration_sees_the_training_images_unchanged() -> None:
     made = experiment()
-    expected = np.stack([np.asarray(image) for image, _ in made.dataset.examples("train[:7]")])
-    ((images, _),) = made.calibration_batches(images=7)
+    expected = np.stack([np.asarray(image) for image, _ in made.images.dataset.examples("train[:7]")])
+    ((images, _),) = made.images.calibration_batches(images=7)
     np.testing.assert_array_equal(images, expected)
 
 
 @pytest.mark.parametrize("name", ["validation", "test", "val"])
 def test_the_evaluation_split_is_found_by_its_usual_names(name: str, tmp_path: Path) -> None:
     made = experiment(dataset="image_folder", data_dir=str(image_folder(tmp_path, "train", name)))
-    assert made.eval_split == name
+    assert made.images.eval_split == name
 
 
 def test_a_data_set_that_has_moved_is_found_by_the_later_command(tmp_path: Path) -> None:
     config = experiment(dataset="image_folder", data_dir="/gone").config
-    assert Experiment(config, data_dir=str(image_folder(tmp_path, "train", "test"))).eval_split == "test"
+    assert Experiment(config, data_dir=str(image_folder(tmp_path, "train", "test"))).images.eval_split == "test"
 
 
 def test_initial_weights_are_loaded_from_either_kind_of_file(tmp_path: Path) -> None:
@@ -154,28 +154,28 @@ def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_r
             source = tmp_path / str(index) / "all" / name / "one.png"
             source.rename(tmp_path / "photos" / name / f"{index}.png")
     made = experiment(dataset="image_folder", data_dir=str(tmp_path / "photos"), train_split="train", batch_size=8)
-    made.check_splits()
-    assert (made.steps_per_epoch, made.eval_split) == (1, "validation")
-    assert len(made.data_notes) == 1
-    assert "divided 80/20 into train (8 images) and validation (2 images)" in made.data_notes[0]
+    made.images.check_splits()
+    assert (made.images.steps_per_epoch, made.images.eval_split) == (1, "validation")
+    assert len(made.images.data_notes) == 1
+    assert "divided 80/20 into train (8 images) and validation (2 images)" in made.images.data_notes[0]
 
 
 def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_both() -> None:
-    experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").check_splits()
+    experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").images.check_splits()
     with pytest.raises(ValueError, match="Expected train_split and eval_split to share no example"):
-        experiment(train_split="train", eval_split="train[:10]+test").check_splits()
+        experiment(train_split="train", eval_split="train[:10]+test").images.check_splits()
 
 
 def test_choices_are_made_on_the_selection_split_which_shares_no_image_with_the_others() -> None:
     made = experiment(selection_split="train[100:130]", eval_split="test[:20]")
-    made.check_splits()
-    chosen = np.concatenate([images for images, _ in made.selection_batches()])
-    expected = np.concatenate([images for images, _ in made._plain_batches("train[100:130]", images=None)])
+    made.images.check_splits()
+    chosen = np.concatenate([images for images, _ in made.images.selection_batches()])
+    expected = np.concatenate([images for images, _ in made.images._plain_batches("train[100:130]", images=None)])
     np.testing.assert_array_equal(chosen, expected)
-    assert len(chosen) == 30 and made.selection_split == "train[100:130]"
-    assert experiment().selection_split is None
+    assert len(chosen) == 30 and made.images.selection_split == "train[100:130]"
+    assert experiment().images.selection_split is None
     for overlapping in ("train[90:130]", "test[10:30]"):
         with pytest.raises(
             ValueError, match=r"^Expected .* and .* to share no example\. Received: .* which share 10\.$"
         ):
-            experiment(selection_split=overlapping, eval_split="test[:20]").check_splits()
+            experiment(selection_split=overlapping, eval_split="test[:20]").images.check_splits()

@@ -85,10 +85,10 @@ def test_classes_that_changed_since_a_run_began_are_refused_in_one_line(
     run_dir, before = RunDir(tmp_path), facts(photos)
     run_dir.labels.write_text("cat\ndog\nrabbit\n")
     if version == "now":
-        keep_facts(run_dir, before, experiment(photos).dataset)
+        keep_facts(run_dir, before, experiment(photos).images.dataset)
     change(photos)
     with pytest.raises(ValueError, match=r"^Expected the 3 classes that the run was trained on, in") as caught:
-        keep_facts(run_dir, facts(photos), experiment(photos).dataset)
+        keep_facts(run_dir, facts(photos), experiment(photos).images.dataset)
     assert received in str(caught.value) and "\n" not in str(caught.value)
     assert run_dir.facts.exists() == (version == "now")
 
@@ -97,23 +97,23 @@ def test_a_run_of_version_0_1_0_that_goes_on_gets_facts(photos: Path, tmp_path: 
     run_dir = RunDir(tmp_path)
     run_dir.labels.write_text("cat\ndog\nrabbit\n")
     assert read_facts(run_dir.facts) is None
-    keep_facts(run_dir, facts(photos), experiment(photos).dataset)
+    keep_facts(run_dir, facts(photos), experiment(photos).images.dataset)
     assert read_facts(run_dir.facts) == facts(photos)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_split_that_lost_images_is_refused(photos: Path, split: str) -> None:
     before = facts(photos)
-    before.require_same_data(experiment(photos).dataset)
+    before.require_same_data(experiment(photos).images.dataset)
     (photos / split / "dog" / "1.png").unlink()
     with pytest.raises(ValueError, match=rf"^Expected the \d+ images that split '{split}' held when the run began"):
-        before.require_same_data(experiment(photos).dataset)
+        before.require_same_data(experiment(photos).images.dataset)
 
 
 def test_data_that_has_only_moved_is_the_same(photos: Path, tmp_path: Path) -> None:
     before = facts(photos)
     photos.rename(tmp_path / "elsewhere")
-    before.require_same_data(experiment(tmp_path / "elsewhere").dataset)
+    before.require_same_data(experiment(tmp_path / "elsewhere").images.dataset)
 
 
 def test_a_network_or_a_module_that_changed_is_not_gone_on_with(photos: Path) -> None:

@@ -1,0 +1,160 @@
+"""The images of a run: its data set and splits, and the batches of training, calibration and evaluation."""
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from ofar_tf import data
+from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.run.train_config import TrainConfig
+
+
+class RunImages:
+    """What a configuration says of images. Nothing is read before it is asked for.
+
+    Args:
+        config: The settings of the run.
+        data_dir: Where the data set lies, if not where the configuration says.
+        distribution: The devices that share batches; this process' own only by default.
+    """
+
+    def __init__(self, config: TrainConfig, *, data_dir: str | None = None, distribution: Distribution | None = None):
+        self.config = config
+        self.distribution = distribution or Distribution()
+        self._data_dir = data_dir or config.data_dir
+
+    @cached_property
+    def dataset(self) -> data.ImageDataset:
+        """The data set."""
+        config = self.config
+        return data.load_dataset(config.dataset, data_dir=self._data_dir, download=config.download)
+
+    @property
+    def resolution(self) -> int:
+        """The largest resolution, at which images leave the pipeline."""
+        return max(self.config.resolutions)
+
+    @cached_property
+    def eval_split(self) -> str:
+        """The split that accuracy is measured on.
+
+        Raises:
+            ValueError: If none is configured and the data set has none of the usual names.
+        """
+        if self.config.eval_split:
+            return self.config.eval_split
+        for name in ("validation", "test", "val"):
+            if name in self.dataset.splits:
+                return name
+        raise ValueError(
+            f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
+            f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
+        )
+
+    @property
+    def selection_split(self) -> str | None:
+        """The split that choices are made on; None where they are made on the evaluation split."""
+        return self.config.selection_split
+
+    def check_splits(self) -> None:
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
+
+        Raises:
+            ValueError: If they do, or there is no such split.
+        """
+        selection = {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """What a user should know of the images of the run, a sentence each."""
+        return data.split_notes(self.dataset, train_split=self.config.train_split, eval_split=self.eval_split)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many whole batches the training split holds."""
+        return data.steps_per_epoch(self.dataset, self.config.train_split, self.config.batch_size)
+
+    @property
+    def augmentation(self) -> data.Augmentation:
+        """How training images are varied."""
+        config = self.config
+        return data.Augmentation(
+            config.augmentation,
+            flip=config.flip,
+            crop_scale=(config.crop_scale_min, 1.0),
+            color_jitter=config.color_jitter,
+            rand_augment_layers=config.rand_augment_layers,
+            rand_augment_magnitude=config.rand_augment_magnitude,
+        )
+
+    @property
+    def mixing(self) -> data.Mixing:
+        """How the images of a batch are mixed."""
+        config = self.config
+        classes = len(self.dataset.class_names)
+        return data.Mixing(classes, mixup_alpha=config.mixup_alpha, cutmix_alpha=config.cutmix_alpha)
+
+    def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
+        """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
+        return self.distribution.share_out(
+            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
+            batch_size=self.config.batch_size,
+        )
+
+    def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
+        config = self.config
+        return data.training_batches(
+            self.dataset,
+            config.train_split,
+            batch_size=config.batch_size,
+            resolution=self.resolution,
+            augmentation=self.augmentation,
+            mixing=self.mixing,
+            seed=config.seed,
+            start_epoch=start_epoch,
+            start_step=start_step,
+            part=part,
+        )
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Names the image, where one that cannot be read ends the work inside with a `DamagedImageError`."""
+        splits = [self.config.train_split, self.calibration_split, self.eval_split]
+        return data.explain_damage(self.dataset, *splits, *([self.selection_split] if self.selection_split else []))
+
+    @property
+    def calibration_split(self) -> str:
+        """The split that BatchNorm and quantization are calibrated on."""
+        return self.config.calibration_split or self.config.train_split
+
+    def evaluation_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the evaluation split, or its first images, at the largest resolution."""
+        return self._plain_batches(self.eval_split, images=images)
+
+    def selection_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns the images that choices are made on, or the first of them, at the largest resolution."""
+        return self._plain_batches(self.selection_split or self.eval_split, images=images)
+
+    def calibration_batches(self, *, images: int | None = None) -> tf.data.Dataset:
+        """Returns unaugmented training images for BatchNorm and quantization, at the largest resolution."""
+        return self._plain_batches(self.calibration_split, images=images or self.config.calibration_images)
+
+    @property
+    def eval_resize(self) -> int:
+        """Pixels of the shorter side before the central crop of evaluation and calibration."""
+        crops = self.config.augmentation == "random_resized_crop"
+        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
+
+    def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
+        config = self.config
+        return data.evaluation_batches(
+            self.dataset,
+            split,
+            batch_size=config.eval_batch_size,
+            resolution=self.resolution,
+            resize=self.eval_resize,
+            limit=images,
+            part=self.distribution.part,
+        )
