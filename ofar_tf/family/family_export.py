@@ -30,9 +30,9 @@ from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.file_entry import file_entry
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
-from ofar_tf.family.progress_bar import ProgressBar
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
+from ofar_tf.text.progress import WorkProgress
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.tflite.metadata import FileMetadata
 
@@ -137,7 +137,7 @@ def export_family(
     stages = _Stages(members, folder=folder, labels=labels, header=header, images=images, spec=spec)
     previous = folder.begin(header)
     steps = 3 if spec.latency_threads else 2
-    with ProgressBar(total=len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
+    with WorkProgress(len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
         saved = stages.save(progress)
         results = stages.convert(progress)
         entries = list(stages.check(saved, results, progress))
@@ -161,7 +161,7 @@ class _Stages:
     images: FamilyImages
     spec: ExportSpec
 
-    def save(self, progress: ProgressBar) -> dict[str, SavedNetwork]:
+    def save(self, progress: WorkProgress) -> dict[str, SavedNetwork]:
         """Writes the `.keras` files; returns what was found, by the member's id."""
         saved = {}
         for member in self.members:
@@ -169,7 +169,7 @@ class _Stages:
             progress.advance(f"saved {member.id}")
         return saved
 
-    def convert(self, progress: ProgressBar) -> list[ConversionResult]:
+    def convert(self, progress: WorkProgress) -> list[ConversionResult]:
         """Writes the TFLite files; returns a result for each member and precision in turn."""
         with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
             paths = self.images.write(
@@ -188,7 +188,7 @@ class _Stages:
             )
 
     def check(
-        self, saved: Mapping[str, SavedNetwork], results: Sequence[ConversionResult], progress: ProgressBar
+        self, saved: Mapping[str, SavedNetwork], results: Sequence[ConversionResult], progress: WorkProgress
     ) -> Iterator[ModelEntry]:
         """Checks and measures the files that were written."""
         by_path = {result.job.tflite_path: result for result in results}
@@ -214,7 +214,7 @@ class _Stages:
                     )
                 progress.advance(f"checked {path.stem}")
 
-    def time(self, entries: Sequence[ModelEntry], progress: ProgressBar) -> list[ModelEntry]:
+    def time(self, entries: Sequence[ModelEntry], progress: WorkProgress) -> list[ModelEntry]:
         """Measures latency, and joins what was measured elsewhere or earlier of the same contents."""
         return time_files(
             entries,
