@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ofar_tf.library import evaluate_pool, export_family
     from ofar_tf.pruning.channel_groups import find_channel_groups
     from ofar_tf.search.mask_search import MaskSearch
+    from ofar_tf.search.pool_spec import PoolSpec
+    from ofar_tf.tasks.classification.task import Classification
     from ofar_tf.training.once_for_all import OnceForAll
+    from ofar_tf.training.step_spec import StepSpec
 
 # On processors TensorFlow computes with oneDNN, which compiles a kernel for every shape and keeps the last 1,024. A
 # pool at four resolutions has several times as many, and compiling them again takes a quarter of a training step.
@@ -29,8 +32,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __all__ = [
+    "Classification",
     "MaskSearch",
     "OnceForAll",
+    "PoolSpec",
+    "StepSpec",
     "__version__",
     "data",
     "evaluate_pool",
@@ -40,8 +46,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classification": "ofar_tf.tasks.classification.task",
     "MaskSearch": "ofar_tf.search.mask_search",
     "OnceForAll": "ofar_tf.training.once_for_all",
+    "PoolSpec": "ofar_tf.search.pool_spec",
+    "StepSpec": "ofar_tf.training.step_spec",
     "evaluate_pool": "ofar_tf.library",
     "export_family": "ofar_tf.library",
     "find_channel_groups": "ofar_tf.pruning.channel_groups",
