@@ -57,10 +57,7 @@ def write_group_choices(path: Path, groups: ChannelGroups) -> None:
         {"name": group.name, "channels": group.size, "layers": group.layers, "prune": True, "min_channels": None}
         for group in groups.groups
     ]
-    unprunable = [
-        {"name": entry.name, "channels": entry.size, "reason": entry.reason, "why": entry.notes}
-        for entry in groups.unprunable
-    ]
+    unprunable = [{"name": e.name, "channels": e.size, "reason": e.reason} for e in groups.unprunable]
     content = {"schema_version": SCHEMA_VERSION, "groups": entries, "unprunable": unprunable}
     atomic_file.write_text(path, json.dumps(content, indent=1) + "\n")
 

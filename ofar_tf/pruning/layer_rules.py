@@ -30,9 +30,9 @@ def rule_for(operation: Any) -> Rule | None:
 
 
 def bends(call: Call) -> bool:
-    """Returns whether a layer applies a non-linearity, as far as it is known."""
+    """Returns whether a layer applies a non-linearity; one that is unknown may."""
     if rule_for(call.layer) is None:
-        return False
+        return True
     if type(call.layer) in (*_KERNELS, layers.DepthwiseConv2D, layers.Activation):
         return call.layer.activation is not keras.activations.linear
     return elementwise.bends(call)

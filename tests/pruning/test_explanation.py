@@ -50,7 +50,7 @@ def test_the_share_of_macs_that_can_be_pruned_is_printed(groups: ChannelGroups) 
     text = io.StringIO()
     print_explanation(groups, resolution=8, console=Console(file=text, width=160))
     # 27,648 of 34,568.
-    assert "80.0% of the 34.5K MACs at 8 px can be pruned." in text.getvalue()
+    assert "80.0% of the 34.6K MACs at 8 px can be pruned." in text.getvalue()
 
 
 def test_layers_that_the_library_does_not_know_keep_what_they_compute() -> None:
