@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import tensorflow as tf
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.data.batch_contract import explained
 from ofar_tf.evaluation.pool_accuracy import PoolImages
-from ofar_tf.evaluation.pool_evaluation import content_digest
-from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, content_digest
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import FamilyExport, export_pool
@@ -31,13 +32,13 @@ def evaluate_pool(
     calibration: tf.data.Dataset,
     calibration_images: int = 2000,
     selection: tf.data.Dataset | None = None,
-) -> Sequence[SubnetRow]:
+) -> PoolEvaluation:
     """Calibrates and measures every structure of a pool at every resolution.
 
     Args:
         model: A model whose structures are frozen, by `MaskSearch`.
-        validation: Finite batches of images float32 `[B, R, R, 3]` at the largest resolution, 0..255, and labels int
-            `[B]`. The devices of the model's strategy take one batch each at a time; of several processes, each gives
+        validation: Finite batches of images `[B, R, R, 3]` at the largest resolution, 0..255, and labels as `fit` takes
+            them. The devices of the model's strategy take one batch each at a time; of several processes, each gives
             batches of its own.
         calibration: Batches in the same form, normally of the training images; may be endless.
         calibration_images: How many of its images are used, at least 1; by each process.
@@ -45,12 +46,14 @@ def evaluate_pool(
             `validation`, whose figures then flatter what is chosen.
 
     Returns:
-        One row per structure and resolution, largest structure first.
+        One row per structure and resolution, largest structure first; `export_family` takes it as `table`.
 
     Raises:
-        ValueError: If the structures are not frozen yet.
+        ValueError: If the structures are not frozen yet, or the data are not as the task takes them.
     """
-    return _trained_pool(model, validation, calibration, images=calibration_images, selection=selection).evaluate().rows
+    trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
+    with explained():
+        return replace(trained.evaluate(), networks=_networks_digest(trained))
 
 
 def export_family(
@@ -70,6 +73,7 @@ def export_family(
     workers: int = 2,
     latency_threads: int = 1,
     selection: tf.data.Dataset | None = None,
+    table: PoolEvaluation | None = None,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -89,12 +93,15 @@ def export_family(
         workers: Conversions at once.
         latency_threads: How many threads each file is timed with on this machine; 0 to time none.
         selection: As in `evaluate_pool`; the files are chosen by it too.
+        table: What `evaluate_pool` returned for this model, so that nothing is calibrated again and the front is the
+            one that it shows; by default the networks are evaluated here.
 
     Returns:
         The manifest, and what failed.
 
     Raises:
-        ValueError: If the structures are not frozen yet, or an argument makes no sense.
+        ValueError: If the structures are not frozen yet, the table is that of other networks, or an argument makes no
+            sense.
     """
     if only not in ("pareto", "all"):
         raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
@@ -108,9 +115,11 @@ def export_family(
         latency_threads=latency_threads,
     )
     trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
-    with FamilyFolder(export_dir) as folder:
+    if table is not None and table.networks != _networks_digest(trained):
+        raise ValueError("Expected the table of evaluate_pool for this model as it is now. Received: that of another.")
+    with FamilyFolder(export_dir) as folder, explained():
         dataset = _dataset(trained)
-        evaluation = trained.evaluate()
+        evaluation = table if table is not None else trained.evaluate()
         return export_pool(
             trained,
             evaluation.of([row for row in evaluation.rows if row.pareto or only == "all"]),
@@ -118,8 +127,8 @@ def export_family(
             labels=labels,
             header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=model.seed),
             images=FamilyImages.resized(
-                evaluation=lambda: validation,
-                training=lambda images: _first(calibration, images=images),
+                evaluation=trained.images.evaluation,
+                training=lambda images: _first(_checked(model, calibration), images=images),
                 selection=trained.images.selection,
             ),
             spec=spec,
@@ -128,14 +137,24 @@ def export_family(
 
 def _dataset(trained: TrainedPool) -> dict[str, Any]:
     """Identifies what the networks are made from and measured on by its content: nothing else is known of it here."""
-    parts = (model_digest(trained.supernet), trained.pool.to_json(), content_digest(trained.images.calibration()))
-    digest = hashlib.sha256(" ".join(parts).encode())
-    for variable in trained.weights.own if trained.weights else ():
-        digest.update(np.ascontiguousarray(variable).tobytes())
+    parts = (_networks_digest(trained), content_digest(trained.images.calibration()))
+    origin = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     evaluation = content_digest(trained.images.evaluation())
     chosen_by = trained.images.selection
     selection = {"selection": content_digest(chosen_by())} if chosen_by else {}
-    return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": digest.hexdigest()}
+    return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": origin}
+
+
+def _networks_digest(trained: TrainedPool) -> str:
+    digest = hashlib.sha256(f"{model_digest(trained.supernet)} {trained.pool.to_json()}".encode())
+    for variable in trained.weights.own if trained.weights else ():
+        digest.update(np.ascontiguousarray(variable).tobytes())
+    return digest.hexdigest()
+
+
+def _checked(model: OnceForAll, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns batches of images and labels in the one form that the task knows."""
+    return model.task.checked(batches, model.resolutions[0]).map(lambda images, labels, *_: (images, labels))
 
 
 def _trained_pool(
@@ -151,10 +170,12 @@ def _trained_pool(
             "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
             "Received: a model without a pool."
         )
+    seen, judged = _checked(model, calibration), _checked(model, validation)
+    chosen_by = _checked(model, selection) if selection is not None else None
     pool_images = PoolImages(
-        calibration=lambda: _first(calibration, images=images),
-        evaluation=lambda: validation,
-        selection=(lambda: selection) if selection is not None else None,
+        calibration=lambda: _first(seen, images=images),
+        evaluation=lambda: judged,
+        selection=(lambda: chosen_by) if chosen_by is not None else None,
     )
     return TrainedPool(
         model.supernet,

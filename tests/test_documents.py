@@ -99,7 +99,7 @@ def test_code_that_is_shown_uses_names_that_exist(page: Path) -> None:
 
 def test_the_values_of_the_long_form_are_as_the_readme_writes_them() -> None:
     block = next(block for block in python_blocks(CHECKOUT / "README.md") if "PoolSpec" in block)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"ofar_tf": ofar_tf}
     exec(block.split("model = ")[0], names)
     kinds = [type(names[name]).__name__ for name in ("pool", "step", "task")]
     assert kinds == ["PoolSpec", "StepSpec", "Classification"]

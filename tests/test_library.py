@@ -1,5 +1,6 @@
 """The library without flags, as a notebook uses it."""
 
+import dataclasses
 import shutil
 
 import keras
@@ -98,6 +99,34 @@ def test_as_many_other_images_are_measured_again(export, images, exported, tmp_p
     assert second.manifest.dataset["origin"] == first.manifest.dataset["origin"]
     assert {entry.metrics.images for entry in second.manifest.models} == {40}
     assert sum(entry.top1 for entry in second.manifest.models) != sum(entry.top1 for entry in first.manifest.models)
+
+
+def test_an_export_takes_the_table_and_calibrates_nothing_again(trained, images, export, tmp_path, monkeypatch):
+    _, train, validation = images
+    table = ofar_tf.evaluate_pool(trained, validation, calibration=train, calibration_images=64)
+    assert len(table) == 4 and table[0].structure == "rate0"
+
+    def refuse(*_, **__):
+        raise AssertionError("The networks were calibrated already.")
+
+    monkeypatch.setattr(CalibratedNetwork, "observe", refuse)
+    manifest = export(tmp_path / "export", validation, table=table).manifest
+    front = {(row.structure, row.resolution) for row in table if row.pareto}
+    assert {(entry.structure, entry.resolution) for entry in manifest.models} == front
+    with pytest.raises(ValueError, match=r"the table of evaluate_pool for this model as it is now\. Received: that of"):
+        export(tmp_path / "other", validation, table=dataclasses.replace(table, networks="0" * 64))
+
+
+def test_data_of_another_form_are_refused_in_one_line(trained, images):
+    _, train, validation = images
+    for wrong, message in [
+        (validation.map(lambda pictures, labels: (pictures / 255.0, labels)), "Expected images"),
+        (validation.map(lambda pictures, labels: (pictures, labels + 7)), "Expected labels from 0 to 9"),
+        (validation.map(lambda pictures, labels: (pictures[:, :16, :16], labels)), "Expected images"),
+    ]:
+        with pytest.raises(ValueError, match=message) as error:
+            ofar_tf.evaluate_pool(trained, wrong, calibration=train, calibration_images=64)
+        assert "\n" not in str(error.value)
 
 
 def test_the_library_takes_the_lock_that_the_command_takes(export, images, tmp_path):

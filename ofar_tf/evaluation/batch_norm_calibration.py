@@ -1,8 +1,9 @@
-"""BatchNorm calibration: exact statistics for one network at one resolution (DESIGN D17).
+"""BatchNorm calibration: statistics of its own for each network at each resolution (DESIGN D17).
 
 Shared weights mean different activations in every structure and at every resolution, so each gets statistics of its
 own, as in US-Net: the network runs over many batches, only BatchNorm in training mode, and what they show is pooled as
-if all images had been one batch.
+if all images had been one batch. For the first BatchNorm of a network that is exact. Deeper ones see what the
+statistics of each batch made of the images, so the size of the batches moves them a little, and is a fact of a run.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -21,16 +21,30 @@ Place = tuple[str, Size]
 
 
 @dataclass(frozen=True)
-class PoolEvaluation:
-    """The networks of a pool, measured.
+class PoolEvaluation(Sequence[SubnetRow]):
+    """The networks of a pool, measured: the rows of a table, and what the table does not show.
 
     Attributes:
         rows: Every structure at every resolution.
         statistics: The BatchNorm statistics that each was measured with; empty where they are not known.
+        networks: A digest of the weights and structures that were measured; None where it is not needed.
     """
 
     rows: tuple[SubnetRow, ...]
     statistics: Mapping[Place, Statistics] = field(default_factory=dict)
+    networks: str | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> SubnetRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SubnetRow]: ...
+
+    def __getitem__(self, index: int | slice) -> SubnetRow | Sequence[SubnetRow]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def of(self, rows: Sequence[SubnetRow]) -> "PoolEvaluation":
         """Returns the same for some of the rows."""

@@ -148,7 +148,7 @@ def test_the_files_of_a_run_repeat_its_settings_exactly(
 
 
 def test_only_differences_that_change_a_result_count() -> None:
-    other = dataclasses.replace(CONFIG, run_dir="elsewhere", data_dir="/data", progress=False, eval_batch_size=7)
+    other = dataclasses.replace(CONFIG, run_dir="elsewhere", data_dir="/data", progress=False, checkpoint_steps=7)
     assert differences(CONFIG, other) == []
     other = dataclasses.replace(other, epochs=91, resolutions=(32,))
     assert differences(CONFIG, other) == ["resolutions was (224, 192, 160, 128), now (32,)", "epochs was 90, now 91"]

@@ -9,7 +9,11 @@ from ofar_tf.run.settings import Settings, setting
 class RecordSettings(Settings):
     """What is measured and kept while a run trains."""
 
-    eval_batch_size: int = setting(250, "Images per step of calibration and evaluation.", low=1, free=True)
+    eval_batch_size: int = setting(
+        250,
+        "Images per step of calibration and evaluation; deeper BatchNorm statistics depend a little on it.",
+        low=1,
+    )
     calibration_images: int = setting(2000, "Images that calibrate BatchNorm for each structure and resolution.", low=1)
     checkpoint_steps: int | None = setting(
         None,
