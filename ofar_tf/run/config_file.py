@@ -51,7 +51,7 @@ def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
     # A setting that is given as the method has it anyway is no difference.
     resolved = first.resolved(), second.resolved()
     return [
-        f"{field.name} was {getattr(first, field.name)!r}, now {getattr(second, field.name)!r}"
+        f"{field.name} was {getattr(resolved[0], field.name)!r}, now {getattr(resolved[1], field.name)!r}"
         for field in dataclasses.fields(first)
         if not field.metadata["free"]
         and all(getattr(one, field.name) != getattr(other, field.name) for one, other in ((first, second), resolved))

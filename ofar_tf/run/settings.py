@@ -9,8 +9,8 @@ from typing import Any, get_args, get_origin
 
 from ofar_tf.text.quantities import parse_quantity
 
-# What is larger cannot even become a float.
-_LARGEST = 10**300
+# JSON, TensorFlow and other languages have 64 bits for a whole number.
+_LARGEST = 2**63 - 1
 _SPACE = 32
 
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
@@ -81,7 +81,7 @@ def _check_entry(field: Any, value: Any, *, kind: type) -> None:
         raise ValueError(f"Expected --{field.name} to be one of {', '.join(choices)}. Received: {value!r:.200}.")
     if isinstance(value, int) and abs(value) > _LARGEST:
         # Python refuses to write numbers of more than 4,300 digits.
-        raise ValueError(f"Expected --{field.name} of at most 1e+300. Received: {value.bit_length()} bits.")
+        raise ValueError(f"Expected --{field.name} of at most 63 bits. Received: {value.bit_length()} bits.")
     if low is not None and not value >= low:
         raise ValueError(f"Expected --{field.name} of at least {low}. Received: {value}.")
     if high is not None and not value <= high:

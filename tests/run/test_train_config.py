@@ -28,7 +28,7 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"jit_compile": True, "pruning_rates": (0.1, 0.2, 0.3, 0.4), "resolutions": tuple(range(32, 128))},
          "Expected at most 200 networks for --jit_compile: one for each structure, resolution and, with "
          "--search_execution=sliced, epoch of the search. Received: 388."),
-        ({"epochs": 10**400}, "Expected --epochs of at most 1e+300. Received: 1329 bits."),
+        ({"epochs": 10**400}, "Expected --epochs of at most 63 bits. Received: 1329 bits."),
         ({"data_dir": "two\nlines"}, "Expected --data_dir on one line, without control characters. "
          "Received: 'two\\nlines'."),
         ({"pruning_rates": ()}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: none."),
@@ -81,12 +81,14 @@ def test_the_other_commands_refuse_nonsense_too(kind: type[Any], values: dict[st
 
 
 def test_choices_are_those_of_the_modules_that_read_them() -> None:
-    from ofar_tf.training.distillation import DISTILLATIONS, DIVERGENCES
-
     from ofar_tf.conversion.precision import PRECISIONS
     from ofar_tf.data import AUGMENTATIONS
     from ofar_tf.pruning.importance import CRITERIA
+    from ofar_tf.search.mask_tracker import MEASURES
+    from ofar_tf.tasks.classification.divergence import DIVERGENCES
+    from ofar_tf.training.sandwich import ASSISTANTS
     from ofar_tf.training.schedules import DECAYS
+    from ofar_tf.training.step_spec import DISTILLATIONS
 
     fields = {field.name: field.metadata["choices"] for kind in (TrainConfig, ExportConfig)
               for field in dataclasses.fields(kind)}  # fmt: skip
@@ -94,6 +96,8 @@ def test_choices_are_those_of_the_modules_that_read_them() -> None:
     assert set(fields["importance"]) == set(CRITERIA)
     assert set(fields["distillation_divergence"]) == set(DIVERGENCES)
     assert set(fields["distillation"]) == set(DISTILLATIONS)
+    assert set(fields["assistants"]) == set(ASSISTANTS)
+    assert set(fields["similarity_measure"]) == set(MEASURES)
     assert set(fields["learning_rate_decay"]) == set(DECAYS)
     assert set(fields["precisions"]) == set(PRECISIONS)
 
@@ -104,7 +108,7 @@ def _values(field: Any) -> st.SearchStrategy[Any]:
     words = st.text("abcxyz019/._:%[]@ -", min_size=1).map(str.strip).filter(lambda text: text and " #" not in text)
     entry: dict[Any, st.SearchStrategy[Any]] = {
         bool: st.booleans(),
-        int: st.integers(1 if low is None else low, high),
+        int: st.integers(1 if low is None else low, high or 2**63 - 1),
         float: st.floats(1e-9 if low is None else low, 1e9 if high is None else high),
         str: st.sampled_from(choices) if choices else words,
     }
