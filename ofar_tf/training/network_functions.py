@@ -185,9 +185,10 @@ class NetworkFunctions:
             view = resize_batch(images, size), self._task.targets_at(targets, size)
             return self._choose(index, collect, noise, *view, learned, from_labels, scale)
 
+        known = tf.get_static_value(size) if self._compiled_for else None
         if not self._compiled_for:
             results = run_at(size)
-        elif (known := tf.get_static_value(size)) is not None:
+        elif known is not None:
             results = run_at(Size(*map(int, known)))
         else:
             results = tf.switch_case(self._number_of(size), [partial(run_at, each) for each in self._compiled_for])

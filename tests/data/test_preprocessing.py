@@ -86,7 +86,7 @@ def test_one_trace_resizes_to_every_resolution():
     images = tf.random.stateless_uniform([2, 8, 8, 3], seed=[1, 2])
     traced = tf.function(resize_batch)
     for resolution in (8, 6, 4):
-        resized = traced(images, tf.constant(resolution))
+        resized = traced(images, tf.constant([resolution, resolution]))
         np.testing.assert_array_equal(resized, resize_batch(images, resolution))
     assert traced.experimental_get_tracing_count() == 1
 

@@ -6,7 +6,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.run.suggested_budgets import suggest_macs, with_neighbours
 
-RULES = MaskRules()
+RULES = MaskRules(8, 8)
 
 
 @pytest.fixture(scope="module")

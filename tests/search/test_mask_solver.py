@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.search.mask_solver import MaskSolver
+from ofar_tf.search.pool_spec import PoolSpec
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,15 @@ def groups(network):
 
 
 def solver_of(groups, *, rates=(), macs=(), importance="gamma", nested=False):
-    budgets = parse_budgets(pruning_rates=rates, macs_budgets=macs)
-    return MaskSolver(
-        groups,
-        Costs(groups),
-        budgets,
-        resolution=8,
+    spec = PoolSpec.of(
+        pruning_rates=rates,
+        macs_budgets=macs,
+        resolutions=[8],
         importance=importance,
         rules=MaskRules(1, 1),
         nested=nested,
-        seed=0,
     )
+    return MaskSolver(groups, Costs(groups), spec, seed=0)
 
 
 def weights_with(network, **gammas):

@@ -101,5 +101,7 @@ def test_an_explanation_says_what_stays_whole_and_why(groups):
     assert [cell.strip() for cell in text.splitlines()[-2].strip("│").split("│")] == [
         "logits",
         "2",
+        "0",
         "it is an output of the model",
+        "",
     ]

@@ -229,11 +229,11 @@ def test_layers_that_the_user_froze_run_on_the_supernets_own_values(
 
 def test_a_search_by_the_largest_network_alone_trains_what_the_teacher_of_a_sandwich_learns(trainer_builder, batch):
     alone = trainer_builder(search_networks="largest", search_resolutions=[8, 12])
-    given, *_ = one_step(alone, batch)
     full = ChannelMask.full(alone.groups)
     expected = expected_gradients(
         alone, [full], images=batch[0], target=tf.one_hot(batch[1], 3), resolutions=[12], structures=[0]
     )
+    given, *_ = one_step(alone, batch)
     for actual, correct in zip(given, expected, strict=True):
         np.testing.assert_allclose(actual, correct, rtol=1e-3, atol=2e-5)
     assert [float(metric.count) for metric in alone.metrics[:4]] == [1, 0, 0, 0]

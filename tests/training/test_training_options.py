@@ -92,7 +92,7 @@ def test_xla_gives_the_same_step(frozen, batch):
         after.append(model.supernet.get_weights())
     assert_close(*after)
     assert not np.allclose(after[0][0], before[0])
-    with pytest.raises(ValueError, match="jit_compile as an argument of OnceForAll"):
+    with pytest.raises(ValueError, match="jit_compile in the StepSpec of OnceForAll"):
         model.compile("sgd", jit_compile=True)
 
 
