@@ -16,7 +16,6 @@ import pytest
 from rich.console import Console
 
 import ofar_tf
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets
 from ofar_tf.run.evaluate_config import EvaluateConfig
@@ -27,6 +26,7 @@ from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Evaluator, Scores, Task
+from ofar_tf.text.size import Size
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import keras
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.evaluation.network_parity import NetworkParity
+from ofar_tf.text.size import Resolution, Size
 
 
 def file_id(network: str, structure: str, resolution: Resolution) -> str:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ofar_tf.data.size import Size
+from ofar_tf.text.size import Size
 
 
 def evaluation_view(image: tf.Tensor, *, resolution: int, resize: int | None = None) -> tf.Tensor:

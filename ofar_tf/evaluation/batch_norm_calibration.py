@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.replicas import Replicas
 from ofar_tf.pruning.batch_statistics import BatchStatistics
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -23,6 +22,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.slicing import kept_indices, mask_array, slice_array
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.tasks.task import Evaluator, Scores
+from ofar_tf.text.size import Resolution, Size
 
 Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
 """Mean and biased variance of each BatchNorm of a network, float32 `[C]` each, in the order of its layers."""

@@ -8,9 +8,9 @@ import numpy as np
 if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
     import keras
 
-    from ofar_tf.data.size import Size
     from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork
     from ofar_tf.pruning.channel_mask import ChannelMask
+    from ofar_tf.text.size import Size
 
 TOLERANCE = 1e-3
 

@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.devices.replicas import Replicas
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, calibrate, evaluate
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.tasks.task import Scores, Task
+from ofar_tf.text.size import Resolution, Size
 
 Batches = Callable[[], Iterable[Any]]
 

@@ -9,12 +9,12 @@ from typing import Any, overload
 
 import numpy as np
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.batch_norm_calibration import Statistics
 from ofar_tf.evaluation.subnet_table import SubnetRow, read_subnets, write_subnets
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric
 from ofar_tf.text.command_line import command_line
+from ofar_tf.text.size import Size
 
 Place = tuple[str, Size]
 """The name of a structure, and what it sees."""

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.data.size import Size
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric, Scores
 from ofar_tf.text.command_line import command_line
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.size import Size
 from ofar_tf.text.tables import table_console
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
@@ -22,6 +21,7 @@ from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
 from ofar_tf.tasks.task import Scores, Task
 from ofar_tf.text.command_line import command_line
+from ofar_tf.text.size import Size
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.models.functional_graph import is_functional
+from ofar_tf.text.size import Resolution, Size
 
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
 _PROBE = 2**15

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.size import Resolution
 
 
 @dataclass(frozen=True)

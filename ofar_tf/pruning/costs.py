@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import image_shape
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.graph_trace import LayerCall
 from ofar_tf.pruning.layer_rules import rule_for
+from ofar_tf.text.size import Resolution, Size
 
 layers = keras.layers
 Shape = tuple[int, ...]

@@ -8,12 +8,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_group import ChannelGroup
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.size import Resolution
 from ofar_tf.text.tables import table_console
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from ofar_tf.data.size import Size
 from ofar_tf.models.functional_graph import flat_layers, is_functional, is_stock
+from ofar_tf.text.size import Size
 
 
 def check_functional(model: Any) -> None:

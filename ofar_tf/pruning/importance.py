@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
+from ofar_tf.text.size import Resolution
 
 LEARNED = ("gamma", "gamma_per_layer", "gamma_per_mac")
 CRITERIA = (*LEARNED, "uniform", "random")

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.models.functional_graph import flat_layers, is_functional
 from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -15,6 +14,7 @@ from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.narrowing import flat_operations, narrowed
 from ofar_tf.pruning.slicing import kept_indices, slice_array
+from ofar_tf.text.size import Resolution, Size
 
 # The entry of a layer's configuration that says how many channels it makes.
 _WIDTH = {

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from ofar_tf import data, models
 from ofar_tf.conversion.file_size import measure_file_size
-from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_code import one_line
@@ -28,6 +27,7 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
+from ofar_tf.text.size import Size
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.search_execution import faster_execution

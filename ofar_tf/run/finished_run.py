@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from ofar_tf._version import __version__
 from ofar_tf.conversion.images import FamilyImages
-from ofar_tf.data.size import Size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, read_evaluation, write_evaluation
@@ -27,6 +26,7 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 from ofar_tf.text.command_line import command_line
+from ofar_tf.text.size import Size
 
 # Written into every origin. It changes if something else is digested, not with each version: equal runs have equal
 # origins whichever version reads them.

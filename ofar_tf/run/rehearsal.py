@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.data.size import Size
 from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.subnet import extract_subnet
+from ofar_tf.text.size import Size
 
 _TOLERANCE = 1e-4
 _IMAGES = 2

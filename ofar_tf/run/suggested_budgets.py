@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ofar_tf.data.size import Resolution
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
+from ofar_tf.text.size import Resolution
 
 # Section 4.3 of the paper trains one rate as the middle of three (DESIGN D19).
 _APART = 0.05

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
+from ofar_tf.text.size import Resolution, Size
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
-from ofar_tf.data.size import Size
 from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -18,6 +17,7 @@ from ofar_tf.pruning.slicing import Slices, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
+from ofar_tf.text.size import Size
 
 # Takes the position of a weight, and its value or gradient.
 View = Callable[[int, Any], tf.Tensor]

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
-from ofar_tf.data.size import Size
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
@@ -23,6 +22,7 @@ from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
+from ofar_tf.text.size import Size
 from ofar_tf.training.epoch_steps import EpochSteps
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_pass import Outcome

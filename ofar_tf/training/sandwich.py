@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from ofar_tf.data.size import Size
+from ofar_tf.text.size import Size
 
 _SANDWICH = 4
 ASSISTANTS = ("middle", "all")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ofar_tf.data.size import Resolution, Size
 from ofar_tf.search.pool_weights import ownership
+from ofar_tf.text.size import Resolution, Size
 from ofar_tf.training.sandwich import ASSISTANTS
 from ofar_tf.training.search_execution import EXECUTIONS
 

@@ -45,7 +45,7 @@ LAST_EPOCH_OF_THE_PROCESSES = 2
 
 
 def start(name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment}
     command = [sys.executable, "-m", f"ofar_tf.{name}", *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, content_digest, read_evaluation, write_evaluation
 from ofar_tf.evaluation.subnet_table import SubnetRow, write_subnets
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
 
 ROW = SubnetRow("rate50", 0.5, Size(16, 16), 100, 10, Scores(METRIC, {"top1": 0.75, "top5": 1.0}, 40), pareto=True)
 # Structures may have names with a slash of their own; more than ten layers tell whether numbers are sorted as numbers.

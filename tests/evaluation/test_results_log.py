@@ -3,11 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.results_log import ResultsLog
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
 
 LOSSES = {"teacher_loss": 1.5, "student_loss": 0.25}
 COLUMNS = [

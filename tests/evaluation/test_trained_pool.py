@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation import trained_pool
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.subnet_table import read_subnets, write_subnets
@@ -15,6 +14,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
 
 GROUPS = (ChannelGroup("stem", 0, 4, ("conv", "bn"), (1,)),)
 

@@ -75,7 +75,7 @@ def test_what_a_method_trained_is_what_is_measured_and_shipped(settings, method)
     assert (Path(settings["run_dir"]) / "own_weights.npz").exists() == (
         method in ("slimmable", "independent", "network_slimming")
     )
-    member = family_members(run.trained_pool, rows)[-1]
+    member = family_members(run.trained_pool, rows, origin="this test")[-1]
     parity = member.measure_parity(member.build(classes=10))
     assert parity.reasons == ()
 

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.data.size import Size
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without
 from ofar_tf.run.rehearsal import rehearse_cutting, rehearse_saving
+from ofar_tf.text.size import Size
 
 register = keras.saving.register_keras_serializable("test_rehearsal")
 

@@ -76,7 +76,7 @@ def settings_for(run_dir, **changes):
 
 
 def start(folder, run_dir, *moments):
-    script = Path(__file__).with_name("killed_training.py")
+    script = Path(__file__).parents[1] / "killed_training.py"
     command = [sys.executable, str(script), json.dumps(settings_for(run_dir)), *moments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data.size import Size
+from ofar_tf.text.size import Size
 from ofar_tf.training.sandwich import SandwichRule
 
 

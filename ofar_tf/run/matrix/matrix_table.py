@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.size import Size
 from ofar_tf.text.tables import table_console
 
 

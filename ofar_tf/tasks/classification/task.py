@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import BatchContract
-from ofar_tf.data.size import Size
 from ofar_tf.tasks.classification.accuracy import METRIC, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
 from ofar_tf.tasks.task import Metric
+from ofar_tf.text.size import Size
 
 
 class Targets(NamedTuple):

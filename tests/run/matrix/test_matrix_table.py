@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ofar_tf.data.size import Size
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.run.matrix.matrix_table import MatrixRow, SeedRow, mean_over_seeds, print_matrix, write_matrix, write_seeds
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
 
 
 def measured(name: str, seed: int, *, macs: int, params: int, top1: float, resolution: int = 24) -> SeedRow:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.data.size import Size
+from ofar_tf.text.size import Size
 
 SIDES = st.integers(1, 999_999)
 
