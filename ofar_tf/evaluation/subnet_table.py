@@ -82,17 +82,12 @@ def columns(metric: Metric) -> list[str]:
 
 
 def write_subnets(path: Path, rows: Sequence[SubnetRow]) -> None:
-    """Writes the table, whole or not at all, with the 95 % interval of each accuracy at the end of the row."""
+    """Writes the table, whole or not at all."""
     with atomic_file.replacing(path) as temporary, temporary.open("w", newline="") as file:
-        cells = [{**row.cells(), **_interval_cells(row.scores)} for row in rows]
+        cells = [row.cells() for row in rows]
         writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(itertools.chain.from_iterable(cells))))
         writer.writeheader()
         writer.writerows(cells)
-
-
-def _interval_cells(scores: Scores) -> dict[str, float]:
-    key, interval = scores.metric.key, scores.interval
-    return {f"{key}_low": interval[0], f"{key}_high": interval[1]} if interval else {}
 
 
 def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
