@@ -68,4 +68,4 @@ def test_the_table_keeps_the_accuracy_of_the_selection_split(evaluated, tmp_path
         (0.75, 1000, 0.75, True),
     ]
     header = (tmp_path / "subnets.csv").read_text().splitlines()[0]
-    assert header.endswith("pareto,selection_top1,selection_images,top1_low,top1_high")
+    assert header.endswith("pareto,selection_top1,selection_images")
