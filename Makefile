@@ -20,7 +20,7 @@ $(RUN)/supernet.keras: .venv/installed FORCE
 	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_mini.flagfile --run_dir=$(RUN)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The exported files in the library that phones use. It needs another absl than we, hence an environment of its own.
 acceptance: .venv/installed .venv-mediapipe/installed
