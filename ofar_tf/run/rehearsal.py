@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.files import atomic_file
 from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -31,7 +32,7 @@ def rehearse_saving(supernet: keras.Model, *, size: Size) -> None:
     Raises:
         ValueError: If that fails, or the network that was read back is not the one that was saved.
     """
-    with _same_randomness_afterwards():
+    with _same_randomness_afterwards(), _where_there_is_room():
         _saved_and_read(supernet, size=size)
 
 
@@ -53,7 +54,7 @@ def rehearse_cutting(
     Raises:
         ValueError: If something of it fails, or a network that was read back is not the one that was saved.
     """
-    with _same_randomness_afterwards():
+    with _same_randomness_afterwards(), _where_there_is_room():
         again = _saved_and_read(supernet, size=size)
         groups = find_groups(again)
         if [(g.name, g.size) for g in groups.groups] != [(g.name, g.size) for g in mask.groups]:
@@ -87,7 +88,10 @@ def _saved_and_read(network: keras.Model, *, size: Size) -> keras.Model:
 
 def _tried(what: str, network: keras.Model, work: Callable[[], Any]) -> Any:
     try:
-        return work()
+        with atomic_file.room_for("a copy of the network in the temporary folder"):
+            return work()
+    except atomic_file.NoRoomError:
+        raise
     except Exception as error:  # The user's layers may raise anything.
         raise ValueError(
             f"Expected a network that can be {what}. Received: {network.name}: {one_line(error)}"
@@ -101,6 +105,11 @@ def _run(network: keras.Model, images: np.ndarray) -> np.ndarray:
 def _differ(first: np.ndarray, second: np.ndarray) -> bool:
     scale = max(1.0, float(np.abs(first).max()))
     return first.shape != second.shape or not np.allclose(first, second, rtol=0, atol=_TOLERANCE * scale)
+
+
+def _where_there_is_room() -> AbstractContextManager[None]:
+    """Ends a rehearsal for want of room in silence: that says nothing of the network, and the run will say where."""
+    return suppress(atomic_file.NoRoomError)
 
 
 @contextmanager
