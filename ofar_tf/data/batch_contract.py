@@ -26,7 +26,7 @@ class BatchContract:
     - labels, int [B] or [B, 1] from 0 to K - 1; or one-hot or other probabilities [B, K], whose rows have the sum 1;
     - weights of the images' losses, [B] or [B, 1], none negative.
 
-    `check_dataset` and `check` look once, outside of traced functions, and say what is wrong in two sentences.
+    `applied` and `check` look once, outside of traced functions, and say what is wrong in two sentences.
     `normalized` gives every batch the one form that the rest of the program knows, and watches over its labels.
 
     Attributes:
@@ -40,17 +40,6 @@ class BatchContract:
     def __post_init__(self) -> None:
         if self.classes < 2 or (self.resolution is not None and self.resolution < 1):
             raise ValueError(f"Expected two or more classes and a resolution of 1 or more. Received: {self}.")
-
-    def check_dataset(self, batches: tf.data.Dataset) -> None:
-        """Looks at what a data set promises, and at its first batch.
-
-        Args:
-            batches: The data set; it is begun once, and one batch of it is read.
-
-        Raises:
-            ValueError: It is no data set of such batches, or it is empty.
-        """
-        self._first_batch(batches)
 
     def check(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Looks at a batch, or at all images and labels as arrays.
@@ -96,13 +85,13 @@ class BatchContract:
         return (images, labels) if weights is None else (images, labels, tf.reshape(tf.cast(weights, tf.float32), [-1]))
 
     def applied(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns the batches of a data set in the one form, after `check_dataset`.
+        """Returns the batches of a data set in the one form, after a look at what it promises and at its first batch.
 
         Args:
-            batches: The data set.
+            batches: The data set; it is begun once, and one batch of it is read.
 
         Raises:
-            ValueError: See `check_dataset`.
+            ValueError: It is no data set of such batches, or it is empty.
         """
         # What the data set may leave open, a tensor's rank or whether labels are [B, 1], is as in the first batch.
         known = [[None, *each.shape[1:]] for each in self._first_batch(batches)]

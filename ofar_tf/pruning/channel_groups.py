@@ -15,9 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
-from ofar_tf.pruning.graph_trace import GraphTrace, LayerCall, trace_graph
+from ofar_tf.pruning.graph_trace import GraphTrace, trace_graph
 from ofar_tf.pruning.group_sorter import GroupSorter
 from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
 
@@ -62,7 +63,7 @@ class ChannelGroups:
     unprunable: tuple[UnprunableChannels, ...]
     weights: tuple[WeightChannels, ...]
     layer_outputs: tuple[np.ndarray | None, ...]
-    calls: tuple[LayerCall, ...]
+    calls: tuple[GraphCall, ...]
     inputs: tuple[Any, ...]
     weight_index: Mapping[int, int]
     settings: tuple[Mapping[Setting, Any], ...] = ()

@@ -14,11 +14,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.functional_model import image_shape
 from ofar_tf.pruning.graph_macs import count_macs
-from ofar_tf.pruning.graph_trace import LayerCall
 from ofar_tf.pruning.layer_rules import rule_for
 from ofar_tf.text.size import Resolution, Size
 
@@ -119,7 +119,7 @@ def _say_once(text: str) -> None:
     logging.getLogger(__name__).warning(text)
 
 
-def _macs_inside(call: LayerCall) -> int:
+def _macs_inside(call: GraphCall) -> int:
     """Counts the multiply-adds of a layer without a rule, and says what cannot be counted."""
     title = f"{type(call.operation).__name__} {call.operation.name!r}"
     try:
@@ -133,7 +133,7 @@ def _macs_inside(call: LayerCall) -> int:
     return macs
 
 
-def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[LayerCall, list[Shape], Shape]]:
+def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[GraphCall, list[Shape], Shape]]:
     """Repeats the graph's shape inference for one image and yields each call with its input and output shapes."""
     known: dict[int, keras.KerasTensor] = {}
     for tensor in groups.inputs:
@@ -155,4 +155,4 @@ def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[LayerCall, list
             ) from error
         known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
         inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-        yield LayerCall(call.operation, args, kwargs, outputs), inputs, outputs[0].shape
+        yield GraphCall(call.operation, args, kwargs, outputs), inputs, outputs[0].shape

@@ -7,29 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functional, replay
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.functional_model import flat_layers, input_layers, is_functional
+from ofar_tf.pruning.functional_model import input_layers
 from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
 from ofar_tf.pruning.lineage import Descent, descend
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
-
-
-@dataclass(frozen=True, eq=False)
-class LayerCall:
-    """One call of a layer in the traced graph, with what it takes to repeat its shape inference.
-
-    Attributes:
-        operation: The layer (of the traced copy of the model) or Keras operation.
-        args: Its positional arguments, Keras tensors included.
-        kwargs: Its keyword arguments.
-        outputs: What it returned.
-    """
-
-    operation: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    outputs: Any
 
 
 @dataclass(eq=False)
@@ -47,7 +31,7 @@ class GraphTrace:
 
     model: keras.Model
     found: Propagation = field(default_factory=Propagation)
-    calls: list[LayerCall] = field(default_factory=list)
+    calls: list[GraphCall] = field(default_factory=list)
     tensors: dict[int, Channels] = field(default_factory=dict)
     outputs: dict[int, Ids] = field(default_factory=dict)
     producers: list[tuple[str, Ids]] = field(default_factory=list)
@@ -75,15 +59,7 @@ class GraphTrace:
         Returns:
             The output tensors, in the order of `model.outputs`.
         """
-        if isinstance(model, keras.Sequential):
-            model = keras.Model(model.inputs, model.outputs)
-        traced = keras.models.clone_model(
-            model,
-            input_tensors=keras.tree.pack_sequence_as(model.input, list(inputs)),
-            clone_function=lambda layer: layer,  # It is a copy already: its layers may be called as they are.
-            call_function=self._call,
-        )
-        return traced.outputs
+        return replay(model, inputs, call=self._call).outputs
 
     def _run_nested(self, model: keras.Model, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Opens a nested model: its own run takes over the channels of the arguments and hands its own back."""
@@ -105,13 +81,13 @@ class GraphTrace:
 
     def _alias(self, source: Any, target: Any) -> None:
         self.tensors[id(target)] = self.tensors[id(source)]
-        self.calls.append(LayerCall(keras.layers.Identity(), (source,), {}, target))
+        self.calls.append(GraphCall(keras.layers.Identity(), (source,), {}, target))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         if is_functional(operation):
             return self._run_nested(operation, args, kwargs)
         outputs = operation(*args, **kwargs)
-        self.calls.append(LayerCall(operation, args, kwargs, outputs))
+        self.calls.append(GraphCall(operation, args, kwargs, outputs))
         leaves, flat = keras.tree.flatten((args, kwargs)), keras.tree.flatten(outputs)
         inputs = [self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors]
         call = Call(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.pruning.functional_model import is_functional
+from ofar_tf.models.functional_graph import is_functional
 from ofar_tf.pruning.propagation import map_counted
 
 

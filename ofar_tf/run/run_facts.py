@@ -15,8 +15,8 @@ from ofar_tf.data.fingerprint import Fingerprint, changed_splits, check_classes
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
+from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.models.user_modules import UserModules
-from ofar_tf.pruning.functional_model import flat_layers
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
 

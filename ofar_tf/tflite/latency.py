@@ -118,27 +118,6 @@ def _from_sysctl() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def measure_latency(path: str | Path, *, threads: int = 1, seconds: float = 1.0) -> Latency:
-    """Times one file, in one round; see `measure_latencies`.
-
-    Args:
-        path: The file.
-        threads: How many threads LiteRT uses.
-        seconds: About how long the timed runs take together.
-
-    Returns:
-        The figures, not rounded.
-
-    Raises:
-        ValueError: If a number makes no sense.
-        RuntimeError: If the benchmark fails, in one line.
-    """
-    (measured,) = measure_latencies([path], threads=threads, seconds=seconds, rounds=1)
-    if isinstance(measured, RuntimeError):
-        raise measured
-    return measured
-
-
 def measure_latencies(
     paths: Sequence[str | Path], *, threads: int = 1, seconds: float = 1.0, rounds: int = 5
 ) -> list[Latency | RuntimeError]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ofar_tf.checks.accuracy_check import check_accuracy
-from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.tasks.classification.predictions import Predictions
 
 
@@ -100,21 +99,8 @@ def test_a_check_that_makes_no_sense_is_refused(changes):
 
 
 @pytest.fixture
-def checks():
-    return FileChecks(
-        passed=True,
-        reasons=(),
-        runs=True,
-        finite=True,
-        builtin_only=True,
-        stateless=True,
-        static_shape=True,
-        operators={"CONV_2D": 3},
-        images=32,
-        max_difference=0.01,
-        argmax_agreement=1.0,
-        tolerance=None,
-    )
+def checks(make_entry):
+    return dataclasses.replace(make_entry("net", macs=1, top1=0.5).checks, max_difference=0.01, tolerance=None)
 
 
 def test_a_file_of_which_the_images_cannot_tell_passes_with_a_warning(checks):

@@ -142,7 +142,7 @@ def test_weights_of_another_form_are_refused(weights):
 )
 def test_what_is_no_data_set_of_batches_is_refused_in_one_line(data, message):
     with pytest.raises(ValueError, match=message) as error:
-        CONTRACT.check_dataset(data)
+        CONTRACT.applied(data)
     assert "\n" not in str(error.value)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,16 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.callbacks import SaveCheckpoint
 from ofar_tf.training.epoch_steps import EpochSteps
 
-MODEL = """
-import keras
-from keras import layers
-
-
-def build(classes):
-    image = keras.Input((None, None, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
-    for filters in (6, 8):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
-        x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
-    x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(image, layers.Dense(classes, name="logits")(x))
-"""
-
 
 class Killed(BaseException):
     """Stands for the end of the process."""
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def start(tmp_path_factory: pytest.TempPathFactory, write_tiny_networks: Callable[[Path], str]) -> Any:
     """Runs the command: epochs of seven steps in executions of three."""
     folder = tmp_path_factory.mktemp("within")
-    (folder / "tiny_broken_off_model.py").write_text(MODEL)
+    networks = write_tiny_networks(folder)
 
     def run(name: str, **changes: Any) -> int:
         here = Path.cwd()
@@ -45,7 +31,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Any:
         try:
             settings: dict[str, Any] = {
                 "run_dir": str(folder / name),
-                "model": "tiny_broken_off_model:build",
+                "model": f"{networks}:build",
                 "train_split": "train[:56]",
                 "eval_split": "test[:16]",
                 "calibration_images": 16,

@@ -42,16 +42,11 @@ def build(classes):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, write_photos: Callable[..., Path]) -> Path:
     """A folder of photos of three classes, and a module beside it."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "finished_run_nets.py").write_text(NETS)
-    for split, count in (("train", 8), ("test", 4)):
-        for index, name in enumerate(("cat", "dog", "rabbit")):
-            for number in range(count):
-                path = folder / "photos" / split / name / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                keras.utils.save_img(path, np.full((12, 12, 3), 80 * index + number, np.uint8), scale=False)
+    write_photos(folder / "photos", train=8, test=4)
     return folder
 
 

@@ -13,29 +13,14 @@ from ofar_tf.run.methods import METHODS
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
-MODEL = """
-import keras
-from keras import layers
-
-
-def build(classes):
-    image = keras.Input((None, None, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
-    for filters in (6, 8):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
-        x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
-    return keras.Model(image, layers.Dense(classes, name="logits")(layers.GlobalAveragePooling2D()(x)), name="tiny")
-"""
-
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
-    (tmp_path / "tiny_method_model.py").write_text(MODEL)
+def settings(tmp_path, monkeypatch, write_tiny_networks):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return {
         "run_dir": str(tmp_path / "run"),
-        "model": "tiny_method_model:build",
+        "model": f"{write_tiny_networks(tmp_path)}:build",
         "train_split": "train[:128]",
         "eval_split": "test[:64]",
         "calibration_images": 64,

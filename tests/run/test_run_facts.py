@@ -1,11 +1,11 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 from ofar_tf.models.user_modules import UserModule, UserModules
@@ -16,14 +16,8 @@ from ofar_tf.run.train_config import TrainConfig
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    for split, count in (("train", 4), ("test", 3)):
-        for index, name in enumerate(("cat", "dog", "rabbit")):
-            for number in range(count):
-                path = tmp_path / "photos" / split / name / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                keras.utils.save_img(path, np.full((12, 12, 3), 80 * index + number, np.uint8), scale=False)
-    return tmp_path / "photos"
+def photos(tmp_path: Path, write_photos: Callable[..., Path]) -> Path:
+    return write_photos(tmp_path / "photos", train=4, test=3)
 
 
 def experiment(photos: Path, **changes: Any) -> Experiment:

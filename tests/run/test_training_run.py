@@ -22,20 +22,6 @@ from ofar_tf.run.finished_run import FinishedRun
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 
-MODEL = """
-import keras
-from keras import layers
-
-
-def build(classes):
-    image = keras.Input((None, None, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
-    for filters in (6, 8):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{filters}")(x)
-        x = layers.ReLU()(layers.BatchNormalization(name=f"norm_{filters}")(x))
-    x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(image, layers.Dense(classes, name="logits")(x))
-"""
 MOMENTS = [
     "within_the_first_epoch",
     "between_pool_and_checkpoint",
@@ -56,7 +42,7 @@ PLANS = {"whole": [], "killed": MOMENTS, "random": RANDOM_MOMENTS, "full": FULL_
 def settings_for(run_dir, **changes):
     return {
         "run_dir": str(run_dir),
-        "model": "tiny_resume_model:build",
+        "model": "tiny_networks:build_with_dropout",
         "train_split": "train[:128]",
         "eval_split": "test[:32]",
         "calibration_images": 32,
@@ -82,10 +68,10 @@ def start(folder, run_dir, *moments):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, write_tiny_networks):
     """Where the model's module lies."""
     path = tmp_path_factory.mktemp("runs")
-    (path / "tiny_resume_model.py").write_text(MODEL)
+    write_tiny_networks(path)
     return path
 
 

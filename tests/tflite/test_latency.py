@@ -9,12 +9,12 @@ import pytest
 from ofar_tf.family import timing
 from ofar_tf.family.timing import time_files
 from ofar_tf.tflite import latency as latency_module
-from ofar_tf.tflite.latency import Latency, measure_latencies, measure_latency, merged, this_machine
+from ofar_tf.tflite.latency import Latency, measure_latencies, merged, this_machine
 from ofar_tf.tflite.litert_benchmark import figures
 
 
 def test_litert_times_a_file_on_this_machine(converted):
-    latency = measure_latency(converted("float32"), threads=1, seconds=0.02)
+    (latency,) = measure_latencies([converted("float32")], threads=1, seconds=0.02, rounds=1)
     assert latency.device == this_machine() and latency.device.endswith(" cores (this machine)")
     assert latency.threads == 1 and latency.runs >= 10
     # Three convolutions of 16 x 16 pixels: not even a loaded machine takes a second, and nothing takes no time.
@@ -24,8 +24,9 @@ def test_litert_times_a_file_on_this_machine(converted):
 def test_a_file_that_cannot_be_timed_is_named_in_one_line(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(b"no model")
-    with pytest.raises(RuntimeError, match=rf"^LiteRT's benchmark failed on {path}: \w+Error: .+$"):
-        measure_latency(path)
+    (failed,) = measure_latencies([path], rounds=1)
+    assert isinstance(failed, RuntimeError)
+    assert re.search(rf"^LiteRT's benchmark failed on {path}: \w+Error: .+$", str(failed))
 
 
 def test_the_figures_are_the_percentiles_of_all_runs():

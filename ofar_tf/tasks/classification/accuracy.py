@@ -115,42 +115,6 @@ def keras_scores(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: np.asarray(forward(tf.cast(images, tf.float32)))
 
 
-def keras_accuracy(model: "keras.Model", batches: Batches) -> Accuracy:
-    """Measures the accuracy of a Keras classifier in inference mode.
-
-    Args:
-        model: Images [batch, r, r, 3], values in 0..255, to scores [batch, K].
-        batches: Images and labels.
-
-    Returns:
-        The accuracy. An image whose scores are not all finite counts as wrong.
-
-    Raises:
-        ValueError: If there are no images.
-    """
-    return accuracy_of(keras_scores(model), batches)
-
-
-def accuracy_of(scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> Accuracy:
-    """Counts how often a classifier is right.
-
-    Args:
-        scores: Images [B, r, r, 3] to scores [B, K].
-        batches: Images and labels.
-
-    Returns:
-        The accuracy. An image whose scores are not all finite counts as wrong.
-
-    Raises:
-        ValueError: If there are no images.
-    """
-    ranks = [label_ranks(scores(np.asarray(images)), np.asarray(labels)) for images, labels in batches]
-    if not sum(map(len, ranks)):
-        raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
-    rank = np.concatenate(ranks)
-    return Accuracy(top1=float(np.mean(rank < 1)), top5=float(np.mean(rank < 5)), images=len(rank))
-
-
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Counts the classes that come before each label when classes are sorted by score.
 

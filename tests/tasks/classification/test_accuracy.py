@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ofar_tf.checks.measurement import tflite_accuracy
-from ofar_tf.tasks.classification.accuracy import Accuracy, keras_accuracy, label_ranks
+from ofar_tf.tasks.classification.accuracy import Accuracy, keras_scores, label_ranks
+from ofar_tf.tasks.classification.predictions import Predictions
 
 
 def in_batches(images, labels, size):
@@ -17,6 +18,10 @@ def echo(classes):
     """A model whose scores are its images."""
     scores = keras.Input((classes,))
     return keras.Model(scores, keras.layers.Identity()(scores))
+
+
+def keras_accuracy(model, batches):
+    return Predictions.of(keras_scores(model), batches).accuracy
 
 
 def test_top1_and_top5_are_counted_as_by_hand():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofar_tf.tasks.classification.accuracy import Accuracy, accuracy_of
+from ofar_tf.tasks.classification.accuracy import Accuracy, AccuracyEvaluator
 from ofar_tf.tasks.classification.predictions import (
     NO_CLASS,
     Predictions,
@@ -30,7 +30,10 @@ def test_the_answers_are_those_of_each_image(predictions):
 
 
 def test_the_accuracy_is_the_one_that_is_counted_without_them(predictions):
-    assert predictions.accuracy == accuracy_of(lambda images: SCORES, [(np.arange(4), LABELS)])
+    evaluator = AccuracyEvaluator()
+    evaluator.update(SCORES, LABELS)
+    counted = evaluator.result()
+    assert predictions.accuracy == Accuracy(**counted.values, images=counted.images)
     assert predictions.accuracy == Accuracy(top1=0.25, top5=0.5, images=4)
 
 
