@@ -1,14 +1,12 @@
 import os
 import socket
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data import image_check, load_dataset, split_notes
+from ofar_tf.data import load_dataset, split_notes
 
 
 def write_image(path: Path, value: int = 0, *, channels: int = 3) -> None:
@@ -16,15 +14,6 @@ def write_image(path: Path, value: int = 0, *, channels: int = 3) -> None:
     pixels = tf.fill([6, 8, channels], tf.cast(value, tf.uint8))
     encode = tf.io.encode_png if path.suffix.lower() == ".png" else tf.io.encode_jpeg
     path.write_bytes(encode(pixels).numpy())
-
-
-@pytest.fixture
-def plain(tmp_path) -> Path:
-    """Three classes of 40, 20 and 10 images; the images of class k have the grey value 100 k."""
-    for label, (name, count) in enumerate([("ant", 40), ("bee", 20), ("cat", 10)]):
-        for index in range(count):
-            write_image(tmp_path / name / f"{index:03}.png", 100 * label)
-    return tmp_path
 
 
 def values_and_labels(dataset, split):
@@ -97,31 +86,9 @@ def test_hidden_files_and_notes_beside_the_classes_are_ignored(plain):
     assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
 
 
-def test_bytes_after_the_end_of_a_readable_image_do_no_harm(plain):
-    with (plain / "ant" / "000.png").open("ab") as file:
-        file.write(b"trailing")
-    assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
-
-
 def test_other_files_in_a_class_are_refused_by_name(plain):
     (plain / "bee" / "notes.txt").write_text("x")
     with pytest.raises(ValueError, match=r"^Expected only .jpg, .jpeg and .png .* Received: .*bee/notes.txt.$"):
-        load_dataset("image_folder", data_dir=plain)
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", b"<html></html>" * 100], ids=["empty", "text", "html"])
-def test_a_file_that_is_no_image_is_refused_by_name(plain, content):
-    (plain / "cat" / "broken.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"^Expected a readable JPEG or PNG image. Received: .*cat/broken.jpg \("):
-        load_dataset("image_folder", data_dir=plain)
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_truncated_image_is_refused_by_name(plain, suffix):
-    path = plain / "cat" / f"broken.{suffix}"
-    write_image(path, 50)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=f"Received: .*cat/broken.{suffix}"):
         load_dataset("image_folder", data_dir=plain)
 
 
@@ -364,78 +331,3 @@ def test_links_to_images_and_folders_elsewhere_are_followed(plain, tmp_path_fact
     (plain / "dog").symlink_to(elsewhere / "dogs")
     (plain / "ant" / "linked.png").symlink_to(elsewhere / "dogs" / "0.png")
     assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 72
-
-
-def png_of(width: int, height: int) -> bytes:
-    """A PNG file that claims a size."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IEND\xaeB`\x82"
-
-
-def jpeg_of(width: int, height: int) -> bytes:
-    """A JPEG file that claims a size."""
-    return b"\xff\xd8\xff\xc0" + struct.pack(">HBHH", 17, 8, height, width) + b"\x03" + b"\0" * 9 + b"\xff\xd9"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "size"),
-    [
-        ("bomb.png", png_of(30_000, 30_000), "30000x30000"),
-        ("bomb.png", png_of(2**31 - 1, 2**31 - 1), "2147483647x2147483647"),
-        ("bomb.jpg", jpeg_of(65_000, 65_000), "65000x65000"),
-        ("bomb.jpg", b"GIF89a" + struct.pack("<HH", 65_000, 65_000) + b";", "65000x65000"),
-    ],
-)
-def test_an_image_too_large_to_decode_is_refused_by_its_header(plain, name, content, size):
-    (plain / "bee" / name).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"Expected images of at most 178 million pixels .*bee/{name}, of {size}.$"):
-        load_dataset("image_folder", data_dir=plain)
-
-
-def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(image_check, "_MANY", 10)
-    opened = []
-    check = image_check._check_file
-    monkeypatch.setattr(image_check, "_check_file", lambda path: opened.append(path) or check(path))
-
-    def load():
-        opened.clear()
-        load_dataset("image_folder", data_dir=plain)
-        return len(opened)
-
-    assert (load(), load()) == (70, 0)
-    write_image(plain / "cat" / "new.png")
-    assert (load(), load()) == (11, 0)
-    (plain / "cat" / "new.png").write_bytes(b"broken")
-    for _ in range(2):
-        with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
-            load()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 3}', "\ud800"])
-def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeypatch, content):
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(image_check, "_MANY", 10)
-    load_dataset("image_folder", data_dir=plain)
-    (memory,) = (cache / "ofar_tf").iterdir()
-    memory.write_bytes(content.encode("utf-8", "surrogatepass"))
-    (plain / "cat" / "broken.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
-        load_dataset("image_folder", data_dir=plain)
-
-
-def test_where_nothing_can_be_remembered_everything_is_looked_at(plain, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(plain / "README"))
-    (plain / "README").write_text("a file, no folder")
-    monkeypatch.setattr(image_check, "_MANY", 10)
-    assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
-
-
-def test_small_folders_leave_nothing_behind(plain, tmp_path_factory, monkeypatch):
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    load_dataset("image_folder", data_dir=plain)
-    assert list(cache.iterdir()) == []
