@@ -73,7 +73,7 @@ def test_a_leading_tilde_is_the_home_directory(parse_command: Parse, monkeypatch
         ("--pruning_rates=abc", "Expected --pruning_rates to be numbers with commas between them. Received: 'abc'."),
         ("--pruning_rates=0.1,,0.2", "Expected --pruning_rates to be numbers with commas between them. "
          "Received: '0.1,,0.2'."),
-        ("--resolutions=28,big", "Expected --resolutions to be counts such as 224 or 504M, with commas between them. "
+        ("--resolutions=28,big", "Expected --resolutions to be sizes such as 224 or 192x256, with commas between them. "
          "Received: '28,big'."),
         ("--epochs=20  # quick", "Expected no comment behind a value: flagfiles have them on lines of their own. "
          "Received: --epochs=20  # quick"),

@@ -253,7 +253,7 @@ def evaluate(
     batches: Iterable[Any],
     *,
     resolutions: Sequence[Resolution],
-    judge: Callable[[], Evaluator],
+    judge: Callable[[Size], Evaluator],
 ) -> Mapping[tuple[int, Size], Scores]:
     """Measures several calibrated networks at several resolutions in one pass over the images.
 
@@ -271,7 +271,7 @@ def evaluate(
         ValueError: If there are no images.
     """
     replicas = networks[0].replicas
-    judges = {key: judge() for key in product(range(len(networks)), map(Size.of, resolutions))}
+    judges = {(index, size): judge(size) for index, size in product(range(len(networks)), map(Size.of, resolutions))}
     for group in replicas.groups(batches):
         images = [batch[0] for batch in group]
         for (index, resolution), evaluator in judges.items():

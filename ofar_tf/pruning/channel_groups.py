@@ -19,7 +19,7 @@ from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, trace_graph
-from ofar_tf.pruning.group_sorter import GroupSorter
+from ofar_tf.pruning.group_sorter import GroupSorter, matches
 from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
 
 
@@ -57,6 +57,7 @@ class ChannelGroups:
         weight_index: Position in `model.weights` of each variable of the traced copy, by `id`.
         settings: For each of `flat_operations`, the settings that count channels, with channel numbers in the place of
             the counts: see `narrowed`.
+        outside: Patterns of the names of layers that are neither pruned nor counted.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -67,6 +68,11 @@ class ChannelGroups:
     inputs: tuple[Any, ...]
     weight_index: Mapping[int, int]
     settings: tuple[Mapping[Setting, Any], ...] = ()
+    outside: tuple[str, ...] = ()
+
+    def is_outside(self, layer: str) -> bool:
+        """Returns whether a layer of that name is neither pruned nor counted, see `find_channel_groups`."""
+        return matches(layer, self.outside)
 
     @cached_property
     def size(self) -> int:
@@ -75,7 +81,11 @@ class ChannelGroups:
 
 
 def find_channel_groups(
-    model: keras.Model, *, prune_residual_stream: bool = False, excluded: Collection[str] = ()
+    model: keras.Model,
+    *,
+    prune_residual_stream: bool = False,
+    excluded: Collection[str] = (),
+    outside: Collection[str] = (),
 ) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
 
@@ -86,6 +96,8 @@ def find_channel_groups(
         prune_residual_stream: Whether channels of sums and linear bottlenecks may be pruned too. Off by default: it is
             the reading that reproduces the paper's MACs (DESIGN D10).
         excluded: Names of groups that must not be pruned.
+        outside: Patterns, as `detector_*`, of the names of layers behind the part of the model that is pruned: their
+            own channels stay, and `Costs.macs` does not count them.
 
     Returns:
         The groups, and what cannot be pruned with reasons.
@@ -96,7 +108,9 @@ def find_channel_groups(
     """
     check_functional(model)
     trace = trace_graph(model)
-    groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream, excluded=excluded)
+    groups, lost = _gather(
+        trace, prune_residual_stream=prune_residual_stream, excluded=excluded, outside=tuple(sorted(outside))
+    )
     if not groups.groups:
         counted = Counter(entry.reason for entry in groups.unprunable)
         reasons = [reason for reason, _ in counted.most_common(3)]
@@ -112,7 +126,7 @@ def find_channel_groups(
 
 
 def _gather(
-    trace: GraphTrace, *, prune_residual_stream: bool, excluded: Collection[str]
+    trace: GraphTrace, *, prune_residual_stream: bool, excluded: Collection[str], outside: tuple[str, ...]
 ) -> tuple[ChannelGroups, Counter[str]]:
     """Makes groups of what the trace found, and counts by reason the rankable channels that a layer's rule lost."""
     found, weights = trace.found, trace.model.weights
@@ -126,6 +140,7 @@ def _gather(
         notes=_notes(found, merged),
         weight_index=weight_index,
         excluded=frozenset(excluded),
+        outside=outside,
     )
     for (places, _), channels in _by_places(trace, merged, weight_index).items():
         sorter.add(places, channels)
@@ -148,6 +163,7 @@ def _gather(
             {name: map_counted(value, lambda ids: numbers[ids]) for name, value in stated.items()}
             for stated in trace.settings()
         ),
+        outside=outside,
     )
     return groups, sorter.lost
 

@@ -38,7 +38,7 @@ class Costs:
         self._counted = cache(self._count)
 
     def macs(self, mask: ChannelMask, resolution: Resolution) -> int:
-        """Returns the multiply-adds of one image.
+        """Returns the multiply-adds of one image, without those of layers outside (`ChannelGroups.outside`).
 
         Args:
             mask: The channels kept.
@@ -47,8 +47,14 @@ class Costs:
         Raises:
             ValueError: If the network cannot take that resolution.
         """
+        return self._macs(mask, *self._counted(Size.of(resolution)))
+
+    def total_macs(self, mask: ChannelMask, resolution: Resolution) -> int:
+        """Returns the multiply-adds of one image in all layers; arguments and errors as for `macs`."""
+        return self._macs(mask, *self._counted(Size.of(resolution), everything=True))
+
+    def _macs(self, mask: ChannelMask, kernels: Sequence[tuple[int, int]], always: int) -> int:
         sizes = self._sizes(mask)
-        kernels, always = self._counted(Size.of(resolution))
         return always + sum(positions * sizes[weight] for weight, positions in kernels)
 
     def params(self, mask: ChannelMask) -> int:
@@ -80,13 +86,13 @@ class Costs:
         keep = np.append(mask.keep, True)
         return [_size(entry, keep) for entry in self._groups.weights]
 
-    def _count(self, size: Size) -> tuple[list[tuple[int, int]], int]:
+    def _count(self, size: Size, *, everything: bool = False) -> tuple[list[tuple[int, int]], int]:
         """Lists (position in `weights`, how often the kernel is applied to one image), and counts what no mask changes.
 
         The latter are the multiply-adds in layers without a rule: whatever they touch is never pruned.
         """
         index, kernels, always = self._groups.weight_index, [], 0
-        for call, inputs, output in _replay(self._groups, size):
+        for call, inputs, output in _replay(self._groups, size, everything=everything):
             known = list(_kernels(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
             if not known and rule_for(call.operation) is None:
@@ -133,8 +139,11 @@ def _macs_inside(call: GraphCall) -> int:
     return macs
 
 
-def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[GraphCall, list[Shape], Shape]]:
-    """Repeats the graph's shape inference for one image and yields each call with its input and output shapes."""
+def _replay(groups: ChannelGroups, size: Size, *, everything: bool) -> Iterator[tuple[GraphCall, list[Shape], Shape]]:
+    """Repeats the graph's shape inference for one image and yields each call with its input and output shapes.
+
+    Layers outside come behind all others, so without them nothing is missing, and they need not take that size.
+    """
     known: dict[int, keras.KerasTensor] = {}
     for tensor in groups.inputs:
         image = len(tensor.shape) == 4
@@ -145,6 +154,8 @@ def _replay(groups: ChannelGroups, size: Size) -> Iterator[tuple[GraphCall, list
         return keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), tree)
 
     for call in groups.calls:
+        if not everything and groups.is_outside(call.operation.name):
+            continue
         args, kwargs = now(call.args), now(dict(call.kwargs))
         try:
             outputs = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))

@@ -1,7 +1,8 @@
 """Which channels make a prunable group, which stay, and what a layer that the library does not know has cost."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import keras
 
@@ -9,6 +10,12 @@ from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.propagation import Propagation
 
 _UNRANKED = "no BatchNormalization ranks it"
+_OUTSIDE = "it is behind the part of the model that is pruned"
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Returns whether a name fits one of several patterns, in which `*` stands for anything."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class GroupSorter:
@@ -22,6 +29,7 @@ class GroupSorter:
         notes: What was found out about each merged channel on the way.
         weight_index: The position of each weight in `weights`, by its id.
         excluded: Names of groups that must not be pruned.
+        outside: Patterns of the names of layers whose channels must not be pruned.
 
     Attributes:
         groups: The prunable groups so far.
@@ -41,13 +49,14 @@ class GroupSorter:
         notes: Mapping[int, Sequence[str]],
         weight_index: Mapping[int, int],
         excluded: frozenset[str],
+        outside: tuple[str, ...] = (),
     ):
         self._weights, self._reasons, self._names, self._notes = weights, reasons, names, notes
         self._gammas = {weight_index[gamma] for gamma in found.gammas}
         self._unscaled = {weight_index[norm] for norm in found.unscaled}
         self._feeders = {(weight_index[kernel], axis) for kernel, axis in found.feeders}
         self._blocked = {reason for _, reason in found.blocked}
-        self._excluded = excluded
+        self._excluded, self._outside = excluded, outside
         self.taken: set[str] = set()
         self.groups: list[ChannelGroup] = []
         self.unprunable: list[UnprunableChannels] = []
@@ -69,6 +78,9 @@ class GroupSorter:
             self._keep(UnprunableChannels(name, len(channels), reason or _UNRANKED, notes), channels)
             if reason in self._blocked:
                 self._count_loss(reason, places, channels, is_ranked=bool(ranked or kernels))
+            return
+        if matches(name, self._outside):
+            self._keep(UnprunableChannels(name, len(channels), _OUTSIDE, notes), channels)
             return
         unique = self._unique(name)
         if unique in self._excluded:

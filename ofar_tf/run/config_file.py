@@ -7,13 +7,15 @@ from typing import Any
 
 from ofar_tf.files.json_values import read_json
 from ofar_tf.run.flagfile import quoted
-from ofar_tf.run.settings import format_setting
+from ofar_tf.run.settings import format_setting, kind_of
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.text.size import Size
 
 
 def to_json(config: TrainConfig) -> str:
     """Returns the text of `config.json`."""
-    return json.dumps(dataclasses.asdict(config), indent=1) + "\n"
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return json.dumps(values, indent=1, default=format_setting) + "\n"
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -25,13 +27,21 @@ def read_config(path: Path) -> TrainConfig:
     """
     if not path.is_file():
         raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
+    kinds = {field.name: kind_of(field) for field in dataclasses.fields(TrainConfig)}
     try:
         stored: dict[str, Any] = read_json(path)
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return TrainConfig(**values)
+        return TrainConfig(**{name: _value(kinds.get(name), value) for name, value in stored.items()})
     except (TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Expected the configuration of a run in {path}. Received: {reason:.300}") from error
+
+
+def _value(kind: Any, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    # JSON has numbers for squares, and texts for other sizes.
+    holds_sizes = kind == tuple[int | Size, ...]
+    return tuple(Size.parse(each) if holds_sizes and isinstance(each, str) else each for each in value)
 
 
 def to_flagfile(config: TrainConfig) -> str:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ofar_tf import data
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.text.size import Size
 
 
 class RunImages:
@@ -34,7 +35,7 @@ class RunImages:
     @property
     def resolution(self) -> int:
         """The largest resolution, at which images leave the pipeline."""
-        return max(self.config.resolutions)
+        return Size.of(max(self.config.resolutions)).height
 
     @cached_property
     def eval_split(self) -> str:

@@ -8,16 +8,27 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from ofar_tf.text.quantities import parse_quantity
+from ofar_tf.text.size import Size
 
 # JSON, TensorFlow and other languages have 64 bits for a whole number.
 _LARGEST = 2**63 - 1
 _SPACE = 32
+
+
+def _parse_side(text: str) -> int | Size:
+    """Reads the side of a square, `224`, or another size, height by width: `192x256`."""
+    if "x" not in text:
+        return parse_quantity(text)
+    size = Size.parse(text)
+    return size.height if size.is_square else size
+
 
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
     str: (str, "a text"),
     tuple[int, ...]: (parse_quantity, "counts such as 224 or 504M, with commas between them"),
+    tuple[int | Size, ...]: (_parse_side, "sizes such as 224 or 192x256, with commas between them"),
     tuple[float, ...]: (float, "numbers with commas between them"),
     tuple[str, ...]: (str, "texts with commas between them"),
 }
@@ -75,7 +86,8 @@ def _check_entry(field: Any, value: Any, *, kind: type) -> None:
         raise ValueError(f"Expected --{field.name} on one line, without control characters. Received: {value!r:.200}.")
     # A bool is an int to Python, and an int is as good as a float to everyone.
     if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
-        raise ValueError(f"Expected --{field.name} of type {kind.__name__}. Received: {value!r:.200}.")
+        name = "int or HEIGHTxWIDTH" if kind == int | Size else kind.__name__
+        raise ValueError(f"Expected --{field.name} of type {name}. Received: {value!r:.200}.")
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
         raise ValueError(f"Expected --{field.name} to be one of {', '.join(choices)}. Received: {value!r:.200}.")

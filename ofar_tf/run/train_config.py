@@ -10,18 +10,30 @@ from dataclasses import dataclass
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import setting
 from ofar_tf.run.train_settings.data_settings import DataSettings
+from ofar_tf.run.train_settings.detection_settings import DetectionSettings
 from ofar_tf.run.train_settings.model_settings import ModelSettings
 from ofar_tf.run.train_settings.pool_settings import PoolSettings
 from ofar_tf.run.train_settings.record_settings import RecordSettings
 from ofar_tf.run.train_settings.schedule_settings import ScheduleSettings
 from ofar_tf.run.train_settings.step_settings import StepSettings
+from ofar_tf.run.train_settings.task_settings import TaskSettings
+from ofar_tf.text.size import Size
 
 # XLA takes a minute and more for a network of ImageNet's size.
 _MOST_COMPILED = 200
 
 
 @dataclass(frozen=True)
-class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, ModelSettings, DataSettings):
+class TrainConfig(
+    DetectionSettings,
+    RecordSettings,
+    ScheduleSettings,
+    StepSettings,
+    PoolSettings,
+    ModelSettings,
+    DataSettings,
+    TaskSettings,
+):
     """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
 
     run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
@@ -50,6 +62,11 @@ class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, 
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."
+            )
+        if not self.detects and not all(Size.of(size).is_square for size in self.resolutions):
+            raise ValueError(
+                "Expected square --resolutions with --task=classification. "
+                f"Received: {', '.join(map(str, self.resolutions))}."
             )
         if self.search_epochs is not None and self.search_epochs >= self.epochs:
             raise ValueError(
@@ -96,7 +113,7 @@ class TrainConfig(RecordSettings, ScheduleSettings, StepSettings, PoolSettings, 
         return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
 
     @property
-    def _training_resolutions(self) -> tuple[int, ...]:
+    def _training_resolutions(self) -> tuple[int | Size, ...]:
         largest = tuple(sorted(self.resolutions, reverse=True)[:1])
         return self.training_resolutions or (self.resolutions if METHODS[self.method].all_resolutions else largest)
 

@@ -21,6 +21,7 @@ class PoolSpec:
         rules: Floor and rounding of kept channels.
         prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
         excluded_groups: Names of channel groups that must not be pruned.
+        outside: Patterns of the names of layers that are neither pruned nor counted, see `find_channel_groups`.
         nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
 
     Raises:
@@ -33,6 +34,7 @@ class PoolSpec:
     rules: MaskRules = field(default_factory=MaskRules)
     prune_residual_stream: bool = False
     excluded_groups: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     nested: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class PoolSpec:
         rules: MaskRules | None = None,
         prune_residual_stream: bool = False,
         excluded_groups: Collection[str] = (),
+        outside: Collection[str] = (),
         nested: bool = False,
     ) -> Self:
         """Makes a specification of plain numbers, in any order.
@@ -69,6 +72,7 @@ class PoolSpec:
             rules: The defaults of `MaskRules` by default.
             prune_residual_stream: See the attributes.
             excluded_groups: See the attributes.
+            outside: See the attributes.
             nested: See the attributes.
 
         Raises:
@@ -84,6 +88,7 @@ class PoolSpec:
             rules=rules or MaskRules(),
             prune_residual_stream=prune_residual_stream,
             excluded_groups=tuple(sorted(excluded_groups)),
+            outside=tuple(sorted(outside)),
             nested=nested,
         )
 

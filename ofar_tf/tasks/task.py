@@ -200,8 +200,12 @@ class Task(Protocol):
             Scalar float32 in the unit of `metric`.
         """
 
-    def evaluator(self) -> Evaluator:
-        """Returns a new judge of one network at one size."""
+    def evaluator(self, size: Any) -> Evaluator:
+        """Returns a new judge of one network at one size.
+
+        Args:
+            size: The `Size` that the network sees.
+        """
 
     def shipped(self, outputs: Nest) -> Nest:
         """Adds what a network is shipped with behind its last layer, as stock Keras layers.

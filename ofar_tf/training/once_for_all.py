@@ -83,7 +83,10 @@ class OnceForAll(keras.Model):
         self.task: Task = task or Classification(classes=supernet.output_shape[-1])
         self.seed = seed
         self.groups = find_channel_groups(
-            supernet, prune_residual_stream=pool.prune_residual_stream, excluded=pool.excluded_groups
+            supernet,
+            prune_residual_stream=pool.prune_residual_stream,
+            excluded=pool.excluded_groups,
+            outside=pool.outside,
         )
         if self.step.gamma_init is not None:
             set_gammas(supernet, self.groups, self.step.gamma_init)

@@ -92,7 +92,7 @@ def test_accuracy_counts_every_image_once(whole, batches):
     supernet, groups = whole
     network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
     calibrate([network], batches, resolutions=[8])
-    (scores,) = evaluate([network], batches, resolutions=[8], judge=AccuracyEvaluator).values()
+    (scores,) = evaluate([network], batches, resolutions=[8], judge=lambda size: AccuracyEvaluator()).values()
     order = np.argsort(-stock_logits(supernet, batches), axis=1)
     labels = np.concatenate([labels for _, labels in batches])[:, None]
     assert scores.images == 12
@@ -105,7 +105,7 @@ def test_no_images_have_no_accuracy(whole, batches):
     network = CalibratedNetwork(supernet, groups, ChannelMask.full(groups))
     calibrate([network], batches, resolutions=[8])
     with pytest.raises(ValueError, match="Expected at least one image to measure accuracy on"):
-        evaluate([network], [], resolutions=[8], judge=AccuracyEvaluator)
+        evaluate([network], [], resolutions=[8], judge=lambda size: AccuracyEvaluator())
 
 
 def test_a_strategy_of_one_device_measures_the_same(whole, batches):

@@ -14,6 +14,7 @@ from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.settings import kind_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.select_config import SelectConfig
+from ofar_tf.text.size import Size
 
 CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
 
@@ -111,15 +112,22 @@ def _values(field: Any) -> st.SearchStrategy[Any]:
         int: st.integers(1 if low is None else low, high or 2**63 - 1),
         float: st.floats(1e-9 if low is None else low, 1e9 if high is None else high),
         str: st.sampled_from(choices) if choices else words,
+        tuple[str, ...]: st.lists(words, max_size=3).map(tuple),
     }
     kind = kind_of(field)
     return st.none() | entry[kind] if kind is not field.type else entry[kind]
 
 
+def _sizes() -> st.SearchStrategy[int | Size]:
+    """Numbers, and sizes that are no squares."""
+    side = st.integers(1, 512)
+    return side | st.builds(Size, side, side).filter(lambda size: not size.is_square)
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> TrainConfig:
     special = {
-        "resolutions": st.lists(st.integers(1, 512), min_size=1, max_size=4, unique=True).map(tuple),
+        "resolutions": st.lists(_sizes(), min_size=1, max_size=4, unique=True).map(tuple),
         "search_resolutions": st.just(()),
         "training_resolutions": st.just(()),
         "gradient_accumulation": st.just(1),
@@ -136,6 +144,8 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         values["pruning_rates"] = draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=5).map(tuple))
     else:
         values["macs_budgets"] = draw(st.lists(st.integers(1, 10**12), min_size=2, max_size=5).map(tuple))
+    if any(isinstance(size, Size) for size in values["resolutions"]):
+        values["task"] = "detection"
     return TrainConfig(**values)
 
 
@@ -149,6 +159,13 @@ def test_the_files_of_a_run_repeat_its_settings_exactly(
     saved.write_text(to_json(config))
     assert parse_command(TrainConfig, f"--flagfile={flagfile}", f"--run_dir={config.run_dir}") == config
     assert read_config(saved) == config
+
+
+def test_sizes_that_are_no_squares_are_for_detection() -> None:
+    with pytest.raises(ValueError) as caught:
+        dataclasses.replace(CONFIG, resolutions=(192, Size(96, 128)))
+    assert str(caught.value) == "Expected square --resolutions with --task=classification. Received: 192, 96x128."
+    assert dataclasses.replace(CONFIG, task="detection", resolutions=(192, Size(96, 128))).detects
 
 
 def test_only_differences_that_change_a_result_count() -> None:

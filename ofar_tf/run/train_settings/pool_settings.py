@@ -1,9 +1,11 @@
 """What the pool is to be, and how its structures are found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import Settings, setting
+from ofar_tf.text.size import Size
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class PoolSettings(Settings):
         "(predicted from three conversions, to a few per cent).",
         choices=("macs", "params", "bytes"),
     )
-    resolutions: tuple[int, ...] = setting((224, 192, 160, 128), "Input sizes in pixels.", low=1, high=4096)
-    search_resolutions: tuple[int, ...] = setting(
+    resolutions: tuple[int | Size, ...] = setting(
+        (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=4096
+    )
+    search_resolutions: tuple[int | Size, ...] = setting(
         (), "Input sizes during the search; by default the largest only.", low=1
     )
-    training_resolutions: tuple[int, ...] = setting(
+    training_resolutions: tuple[int | Size, ...] = setting(
         (),
         "Input sizes that joint training draws from; by default all or the largest only, as the method has it.",
         low=1,
@@ -74,13 +78,17 @@ class PoolSettings(Settings):
         if wrong:
             raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
-            raise ValueError(f"Expected different --resolutions, at least one. Received: {list(self.resolutions)}.")
+            raise ValueError(f"Expected different --resolutions, at least one. Received: {_listed(self.resolutions)}.")
         for name in ("search_resolutions", "training_resolutions"):
             sizes = getattr(self, name)
             if len(set(sizes)) < len(sizes):
-                raise ValueError(f"Expected different --{name}. Received: {list(sizes)}.")
-            if max(sizes, default=0) > max(self.resolutions):
+                raise ValueError(f"Expected different --{name}. Received: {_listed(sizes)}.")
+            if sizes and max(sizes) > max(self.resolutions):
                 raise ValueError(
                     f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
-                    f"Received: {list(sizes)}."
+                    f"Received: {_listed(sizes)}."
                 )
+
+
+def _listed(sizes: Sequence[int | Size]) -> str:
+    return f"[{', '.join(map(str, sizes))}]"

@@ -127,7 +127,7 @@ class Classification:
         """Returns the share of images whose first guess is the label's."""
         return keras.ops.mean(keras.metrics.categorical_accuracy(targets.probabilities, lesson))
 
-    def evaluator(self) -> AccuracyEvaluator:
+    def evaluator(self, size: Size) -> AccuracyEvaluator:
         """Returns a counter of right guesses."""
         return AccuracyEvaluator()
 

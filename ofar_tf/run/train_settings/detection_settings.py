@@ -1,0 +1,34 @@
+"""What a detector is made of and learns; for `--task=detection`."""
+
+from dataclasses import dataclass
+
+from ofar_tf.run.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class DetectionSettings(Settings):
+    """What a detector is made of and learns; without meaning for other tasks."""
+
+    features: tuple[str, ...] = setting(
+        (),
+        "Detection: the three layers of --model whose outputs the neck reads, at strides 8, 16 and 32; by default the "
+        "last of each stride, for networks of this package.",
+    )
+    neck_channels: int = setting(64, "Detection: channels of neck and heads; the paper's kind has 256.", low=8)
+    head_layers: int = setting(2, "Detection: convolutions of each head before the last.", low=0, high=8)
+    light_heads: bool = setting(
+        True, "Detection: depthwise separable convolutions in neck and heads, as phones want them."
+    )
+    anchor_scale: float = setting(
+        4.0, "Detection: side of the smallest anchor of each level, in strides; more for larger things.", low=0.5
+    )
+    class_target: str = setting(
+        "both",
+        "Detection: what the class branch of all networks but the largest learns: what their teacher says (distill, "
+        "the paper's), the ground truth, or half of each (both).",
+        choices=("distill", "ground_truth", "both"),
+    )
+    box_loss: str = setting("giou", "Detection: what boxes learn by.", choices=("smooth_l1", "giou", "ciou"))
+    neck_floor: float = setting(
+        0.25, "Detection: least share of its channels that a layer keeps which the neck reads.", low=0.0, high=1.0
+    )
