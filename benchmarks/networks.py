@@ -26,6 +26,8 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "MobileNetV2-1.5x": lambda: ofar_tf.models.mobilenet_v2(CLASSES, width_multiplier=1.5),
     "MobileNetV1-1.5x": lambda: ofar_tf.models.mobilenet_v1(CLASSES, width_multiplier=1.5),
     "ResNet-20": lambda: ofar_tf.models.cifar_resnet(CLASSES, depth=20),
+    "ResNet-50": lambda: ofar_tf.models.resnet50(CLASSES),
+    "WRN-28-10": lambda: ofar_tf.models.wide_resnet(CLASSES),
 }
 
 
@@ -91,10 +93,11 @@ class NativeNetwork:
         model: The trainer whose structure it copies.
         mask: The structure.
         fused: Whether BatchNormalization runs on TensorFlow's fused kernel; if not, the layers are stock Keras 3.
+        dtype_policy: Number formats of its layers, as in `build_subnet`.
     """
 
-    def __init__(self, model: OnceForAll, mask: ChannelMask, *, fused: bool):
-        self.network = build_subnet(model.supernet, model.groups, mask, trainable_copy=fused)
+    def __init__(self, model: OnceForAll, mask: ChannelMask, *, fused: bool, dtype_policy: str = "float32"):
+        self.network = build_subnet(model.supernet, model.groups, mask, trainable_copy=fused, dtype_policy=dtype_policy)
         self.optimizer = sgd()
         self.optimizer.build(self.network.trainable_variables)
 

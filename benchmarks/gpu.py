@@ -1,0 +1,269 @@
+"""What an accelerator makes of the sandwich: the script for the day on which there is one.
+
+    python -m benchmarks.gpu steps --network=MobileNetV2-1.5x --format=mixed_bfloat16
+    python -m benchmarks.gpu quickstart
+    python -m benchmarks.gpu tests
+    python -m benchmarks.gpu table
+
+Each command ends within nine minutes on one GPU and adds its rows to `results/gpu.json`; the last one prints them all.
+`--toy` runs the same at a size that a processor carries, without saying anything about speed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import RESULTS, Row, print_rows, read_rows, write_rows
+from benchmarks.timing import seconds_of, time_in_turn
+
+CHECKOUT = Path(__file__).parents[1]
+FORMATS = ("float32", "mixed_bfloat16", "XLA")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network as the paper trains it.
+
+    Attributes:
+        network: Its name in `benchmarks.networks`.
+        rates: Pruning rates of its pool, the smallest first.
+        resolutions: The sizes that it is trained at, the largest first.
+        size: Images of a batch, or of a part of one where the paper's batch is accumulated.
+    """
+
+    network: str
+    rates: tuple[float, ...] = (0.25, 0.49, 0.64, 0.8)
+    resolutions: tuple[int, ...] = (224, 192, 160, 128)
+    size: int = 256
+
+    def toy(self) -> "Case":
+        """Returns the same network on inputs that a processor carries."""
+        return replace(self, rates=(self.rates[0], self.rates[-1]), resolutions=(32, 24), size=4)
+
+
+CASES = {
+    case.network: case
+    for case in (
+        Case("MobileNetV2-1.5x"),
+        Case("MobileNetV1-1.5x"),
+        Case("ResNet-50", rates=(0.25, 0.45, 0.6, 0.75), size=128),
+        Case("WRN-28-10", rates=(0.35, 0.4, 0.45), resolutions=(32, 28, 24, 20), size=128),
+        Case("ResNet-20", rates=(0.0, 0.3, 0.5, 0.7), resolutions=(32, 24), size=128),
+    )
+}
+
+
+def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
+    """Times a sandwich step against native training steps of its networks, and looks at memory and at the device.
+
+    XLA compiles each network for each size, so it is timed at the largest alone.
+    """
+    import tensorflow as tf
+
+    from benchmarks import networks
+
+    policy, compiled = ("float32", True) if number_format == "XLA" else (number_format, False)
+    resolutions = case.resolutions[:1] if compiled else case.resolutions
+    images, labels = networks.batch(case.size, resolutions[0])
+    target = tf.one_hot(labels, networks.CLASSES)
+    model = networks.frozen_trainer(
+        case.network,
+        case.rates,
+        resolutions,
+        networks_per_step="all",
+        weight_decay=0.0,
+        dtype_policy=policy,
+        jit_compile=compiled,
+    )
+    step = tf.function(model.train_step, autograph=False)
+    alone = [networks.NativeNetwork(model, mask, fused=True, dtype_policy=policy) for mask in model.pool.masks]
+    native = [_native_step(network, compiled=compiled) for network in alone]
+
+    def begin() -> Any:
+        return step((images, labels))["teacher_loss"]
+
+    runs = {
+        "sandwich": lambda: begin().numpy(),
+        "native": lambda: _native_steps(model, alone, native, images=images, target=target),
+        "largest": lambda: _one_native_step(alone[0], native[0], images=images, target=target),
+    }
+    title = f"{case.network} {resolutions[0]}-{resolutions[-1]} px, batch {case.size}, {number_format}"
+    for run in runs.values():
+        run()  # Tracing and the choice of kernels take memory and time that no later step takes.
+    memory = {name: _peak_of(run) for name, run in runs.items()}
+    rounds = time_in_turn(runs, repetitions=repetitions)
+    networks_of_step = len(case.rates)
+    return [
+        Row(f"{title}: sandwich step, ms", 1e3 * rounds.median("sandwich")),
+        Row(f"{title}: sandwich step / {networks_of_step} native steps", rounds.ratio("sandwich", "native")),
+        Row(f"{title}: images a second, {networks_of_step} networks each", case.size / rounds.median("sandwich")),
+        Row(f"{title}: images a second, the largest network alone", case.size / rounds.median("largest")),
+        *_memory_rows(title, memory),
+        *busy(title, begin, steps=repetitions),
+    ]
+
+
+def _native_step(network: Any, *, compiled: bool) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    from benchmarks import networks
+
+    signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, networks.CLASSES])]
+    if compiled:
+        return tf.function(network.step, jit_compile=True, autograph=False)
+    return tf.function(network.step, input_signature=signature, autograph=False)
+
+
+def _native_steps(model: Any, alone: list[Any], native: list[Any], *, images: Any, target: Any) -> None:
+    """One step of each network, at the sizes that the sandwich draws for its step of the same number."""
+    from ofar_tf.data import resize_batch
+
+    _, drawn = model._sandwich.rule.draw(int(alone[-1].optimizer.iterations))
+    for train, pixels in zip(native, drawn, strict=True):
+        train(resize_batch(images, int(pixels[0])), target)
+    _wait_for(alone[-1])
+
+
+def _one_native_step(network: Any, train: Callable[..., Any], *, images: Any, target: Any) -> None:
+    train(images, target)
+    _wait_for(network)
+
+
+def _wait_for(network: Any) -> None:
+    network.network.trainable_variables[-1].numpy()
+
+
+def _peak_of(run: Callable[[], object]) -> int | None:
+    """Returns the most bytes that the accelerator held during a run; None on a processor, which does not count them."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        run()
+        return None
+    tf.config.experimental.reset_memory_stats("GPU:0")
+    run()
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _memory_rows(title: str, peaks: dict[str, int | None]) -> list[Row]:
+    sandwich, largest = peaks["sandwich"], peaks["largest"]
+    if sandwich is None or largest is None:
+        return []
+    return [
+        Row(f"{title}: peak memory of the sandwich, GB", sandwich / 1e9),
+        Row(f"{title}: peak memory / of its largest network", sandwich / largest, "<= 1.15"),
+    ]
+
+
+def busy(title: str, step: Callable[[], Any], *, steps: int) -> list[Row]:
+    """Looks at some steps with TensorFlow's profiler: how much of their time the accelerator computes.
+
+    Args:
+        title: What the rows are called.
+        step: Begins a step that was traced before, and returns a tensor that is there when the step is done.
+        steps: How many steps to look at.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        # As in training, nobody waits for a step before the next is begun.
+        seconds = seconds_of(lambda: [step() for _ in range(steps)][-1].numpy())
+        tf.profiler.experimental.stop()
+        kernels = list(_kernels(Path(folder)))
+    fetches = sum("MemcpyD2H" in name for name, _, _ in kernels)
+    return [
+        Row(f"{title}: profiled step, ms", 1e3 * seconds / steps),
+        Row(f"{title}: share of the time that the device is busy", _covered(kernels) / 1e9 / seconds, ">= 0.9"),
+        Row(f"{title}: kernels of a step", len(kernels) / steps),
+        Row(f"{title}: copies from the device to the host, a step", fetches / steps),
+    ]
+
+
+def _kernels(folder: Path) -> Iterable[tuple[str, float, float]]:
+    """Reads what ran on the device: names, and nanoseconds at which each began and ended."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    space = xplane_pb2.XSpace()
+    space.ParseFromString(next(folder.rglob("*.xplane.pb")).read_bytes())
+    for plane in (plane for plane in space.planes if plane.name.startswith("/device:GPU")):
+        for line in (line for line in plane.lines if line.name.startswith("Stream")):
+            for event in line.events:
+                start = line.timestamp_ns + event.offset_ps / 1e3
+                yield plane.event_metadata[event.metadata_id].name, start, start + event.duration_ps / 1e3
+
+
+def _covered(kernels: Iterable[tuple[str, float, float]]) -> float:
+    """Returns how many nanoseconds at least one of them runs."""
+    total, until = 0.0, 0.0
+    for _, start, end in sorted(kernels, key=lambda kernel: kernel[1]):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def quickstart(*, toy: bool) -> list[Row]:
+    """Trains, evaluates and exports the quick start."""
+    flagfile = CHECKOUT / "experiments" / "fashion_mnist_mini.flagfile"
+    shorter = ["--epochs=2", "--search_epochs=1", "--train_split=train[:256]", "--validation_every=0"] if toy else []
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            "train": [f"--flagfile={flagfile}", *shorter, f"--run_dir={folder}"],
+            "evaluate": [f"--run_dir={folder}"],
+            "export": [f"--run_dir={folder}", "--only=all"],
+        }
+        if toy:
+            del commands["export"]
+        return [
+            Row(f"quick start, seconds: {name}", seconds_of(partial(_command, f"ofar_tf.{name}", *flags)))
+            for name, flags in commands.items()
+        ]
+
+
+def tests(*, toy: bool) -> list[Row]:
+    """Runs the tests of training and of distribution; 1 where they pass."""
+    which = ["tests/training/test_sandwich.py"] if toy else ["tests/training", "tests/devices"]
+    ended = subprocess.run([sys.executable, "-m", "pytest", "-q", *which], cwd=CHECKOUT, check=False)
+    return [Row(f"tests pass: {' '.join(which)}", float(ended.returncode == 0), ">= 1")]
+
+
+def _command(module: str, *flags: str) -> None:
+    subprocess.run([sys.executable, "-m", module, *flags], cwd=CHECKOUT, check=True)
+
+
+def keep(path: Path, rows: list[Row]) -> list[Row]:
+    """Adds rows to those of earlier commands, in place of any of the same name, and writes them all."""
+    known = {row.name: row for row in (read_rows(path) if path.is_file() else [])}
+    known |= {row.name: row for row in rows}
+    write_rows(path, list(known.values()))
+    return list(known.values())
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Runs one command."""
+    case = CASES[arguments.network].toy() if arguments.toy else CASES[arguments.network]
+    measure = {
+        "steps": lambda: steps(case, number_format=arguments.format, repetitions=2 if arguments.toy else 10),
+        "quickstart": lambda: quickstart(toy=arguments.toy),
+        "tests": lambda: tests(toy=arguments.toy),
+        "table": list,
+    }[arguments.what]
+    found = measure()
+    everything = keep(arguments.output, found)
+    print_rows(found or everything)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("steps", "quickstart", "tests", "table"))
+    parser.add_argument("--network", choices=CASES, default="MobileNetV2-1.5x")
+    parser.add_argument("--format", choices=FORMATS, default="float32")
+    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--output", type=Path, default=RESULTS / "gpu.json")
+    main(parser.parse_args())
