@@ -63,7 +63,7 @@ class PoolAccuracy:
         self._images = images
         self._task = task
         self._replicas = Replicas(strategy)
-        self._compact: dict[ChannelMask, CalibratedNetwork] = {}
+        self._compact: dict[Any, CalibratedNetwork] = {}
         self._whole: CalibratedNetwork | None = None
 
     def measure(
@@ -94,12 +94,17 @@ class PoolAccuracy:
 
     def networks(self, masks: Sequence[ChannelMask]) -> list[CalibratedNetwork]:
         """Returns compact networks with the present weights, and without statistics."""
+        networks = []
         for mask in masks:
-            if mask in self._compact:
-                self._compact[mask].refresh()
+            weights = self._weights_of(mask)
+            # A structure that trains on alone is cut out of other weights than before.
+            key = mask, *map(id, weights)
+            if key in self._compact:
+                self._compact[key].refresh()
             else:
-                self._compact[mask] = self._network(mask, self._weights_of(mask))
-        return [self._compact[mask] for mask in masks]
+                self._compact[key] = self._network(mask, weights)
+            networks.append(self._compact[key])
+        return networks
 
     def measure_masked(self, masks: Sequence[ChannelMask], *, resolution: Resolution) -> list[Scores]:
         """Measures masks that still change, one after the other on one masked copy of the whole supernet.

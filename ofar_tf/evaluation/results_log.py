@@ -73,7 +73,7 @@ class ResultsLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes what the epoch begins with."""
-        self._phase = "search" if self.model.searching else "joint"
+        self._phase = self.model.phase
         self._learning_rate = self.steps.learning_rate if self.steps else float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

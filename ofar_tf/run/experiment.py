@@ -136,6 +136,7 @@ class Experiment:
             budgets=self._budgets(supernet),
             resolutions=config.resolutions,
             importance=str(config.importance),
+            rank_by=config.rank_by,
             rules=self.rules,
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
@@ -186,6 +187,8 @@ class Experiment:
             total_steps=config.epochs * self.images.steps_per_epoch,
             decay=config.learning_rate_decay,
             warmup_steps=round(config.warmup_epochs * self.images.steps_per_epoch),
+            finetune=config.finetune_learning_rate or config.learning_rate / 10,
+            finetune_steps=config.finetune_structures * self.images.steps_per_epoch,
         )
         trainer.compile(
             keras.optimizers.SGD(

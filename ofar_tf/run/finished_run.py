@@ -82,7 +82,11 @@ class FinishedRun:
         self.weights = PoolWeights(
             self.supernet,
             structures=len(self.pool),
-            owned=ownership(weights=str(config.weights), batch_norm=str(config.batch_norm)),
+            owned=ownership(
+                weights=str(config.weights),
+                batch_norm=str(config.batch_norm),
+                finetuned=config.finetune_structures > 0,
+            ),
         )
         self.weights.load(self.run_dir.own_weights)
         self._eval_images = eval_images

@@ -11,6 +11,11 @@ from ofar_tf.text.durations import format_duration
 
 # The first step of a phase builds its graph; the next ones are what steps take.
 _STEPS_TIMED = 3
+_WHAT = {
+    "search": "Search of {} structures",
+    "joint": "Joint training of {} structures",
+    "finetune": "Each of {} structures alone, on the labels",
+}
 
 
 class PhaseLines(keras.callbacks.Callback):
@@ -27,28 +32,34 @@ class PhaseLines(keras.callbacks.Callback):
         self.search_epochs = search_epochs
         self.steps_per_epoch = steps_per_epoch
         self._clock = clock
-        self._searching: bool | None = None
+        self._phase = ""
         self._first: tuple[int, float] | None = None
         self._said = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Says which phase begins, if one does."""
-        if self.model.searching == self._searching:
+        if self.model.phase == self._phase:
             return
-        self._searching, self._first, self._said = self.model.searching, None, False
-        last = self.search_epochs if self._searching else self.params["epochs"]
-        what = "Search of" if self._searching else "Joint training of"
-        again = " So do the first ones of later epochs, while masks change." if self._traces_each_epoch else ""
+        self._phase, self._first, self._said = self.model.phase, None, False
+        epochs = self.params["epochs"]
+        last = {
+            "search": f"at most {self.search_epochs}",
+            "joint": epochs - self.model.step.finetune_structures,
+            "finetune": epochs,
+        }[self._phase]
         print(
-            f"{what} {len(self.model.budgets)} structures: epochs {epoch + 1} to {'at most ' * self._searching}{last} "
-            f"of {self.params['epochs']}, {self.steps_per_epoch} steps each. The first step builds graphs and takes "
-            f"longer.{again}",
+            f"{_WHAT[self._phase].format(len(self.model.budgets))}: epochs {epoch + 1} to {last} of {epochs}, "
+            f"{self.steps_per_epoch} steps each. The first step builds graphs and takes longer.{self._more}",
             flush=True,
         )
 
     @property
-    def _traces_each_epoch(self) -> bool:
-        return bool(self._searching) and self.model.step.search_execution == "sliced"
+    def _more(self) -> str:
+        if self._phase == "search" and self.model.step.search_execution == "sliced":
+            return " So do the first ones of later epochs, while masks change."
+        if self._phase == "finetune":
+            return " From here on structures share nothing that is trained; the supernet stays as it is."
+        return ""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Says how long the run will take, once steps of the phase were timed."""

@@ -73,6 +73,14 @@ class TrainConfig(
                 "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
                 f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
             )
+        if self.finetune_structures and (self.weights or METHODS[self.method].weights) == "separate":
+            raise ValueError(
+                "Expected --finetune_structures with shared weights: separate ones train alone from the search on. "
+                f"Received: finetune_structures={self.finetune_structures}, method={self.method}, "
+                f"weights={self.weights}."
+            )
+        if self.rank_by == "ema" and self.ema_momentum is None:
+            raise ValueError("Expected --ema_momentum with --rank_by=ema. Received: none.")
         networks = self.networks_to_compile
         if networks > _MOST_COMPILED:
             raise ValueError(
@@ -101,9 +109,14 @@ class TrainConfig(
         if not self.jit_compile:
             return 0
         structures = 3 if self.single_budget else self.budgets_given
-        joint = structures * len(self._training_resolutions)
+        joint = structures * len(self._training_resolutions) * (2 if self.finetune_structures else 1)
         searches = self.epochs_of_search if self.search_execution == "sliced" else 1
         return joint + structures * max(len(self.search_resolutions), 1) * searches
+
+    @property
+    def all_epochs(self) -> int:
+        """The epochs of search, joint training and fine-tuning."""
+        return self.epochs + self.finetune_structures
 
     @property
     def epochs_of_search(self) -> int:

@@ -96,7 +96,7 @@ class TrainingRun:
             self.model.fit(
                 self.experiment.images.training_batches(start_epoch=self.epochs_done, start_step=start_step),
                 initial_epoch=self.epochs_done,
-                epochs=config.epochs,
+                epochs=config.all_epochs,
                 steps_per_epoch=self.experiment.images.steps_per_epoch,
                 callbacks=self._callbacks(run_dir, preemption),
                 trusted=True,
@@ -248,13 +248,15 @@ def _go_on(
     """Restores the newest checkpoint, if there is one; returns the epochs done, and what the next has come to."""
     epochs_done, state = checkpoints.latest() or (0, {})
     config = experiment.config
-    if epochs_done > config.epochs:
-        raise ValueError(f"Expected a checkpoint of at most {config.epochs} epochs. Received: one of {epochs_done}.")
+    if epochs_done > config.all_epochs:
+        raise ValueError(
+            f"Expected a checkpoint of at most {config.all_epochs} epochs. Received: one of {epochs_done}."
+        )
     so_far = EpochSoFar.read(state)
-    if so_far is not None:
-        so_far.require_fits(model, steps_per_epoch=experiment.images.steps_per_epoch)
     if state:
         restore_training(model, search, state)
+    if so_far is not None:  # Compared with the metrics of the phase that it is from.
+        so_far.require_fits(model, steps_per_epoch=experiment.images.steps_per_epoch)
     return epochs_done, so_far
 
 

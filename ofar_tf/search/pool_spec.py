@@ -9,6 +9,8 @@ from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
 from ofar_tf.text.size import Resolution, Size
 
+RANKED = ("weights", "ema")
+
 
 @dataclass(frozen=True)
 class PoolSpec:
@@ -18,6 +20,8 @@ class PoolSpec:
         budgets: What each structure may cost, at least two, the largest first.
         resolutions: What the networks may see, at least one size, the largest first. Costs are counted at the largest.
         importance: Criterion that ranks channels, see `channel_importance`.
+        rank_by: What is ranked: the `weights` as they are, or their moving averages, `ema`, of an optimizer with
+            `use_ema`.
         rules: Floor and rounding of kept channels.
         prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10).
         excluded_groups: Names of channel groups that must not be pruned.
@@ -31,6 +35,7 @@ class PoolSpec:
     budgets: tuple[Budget, ...]
     resolutions: tuple[Size, ...]
     importance: str = "gamma"
+    rank_by: str = "weights"
     rules: MaskRules = field(default_factory=MaskRules)
     prune_residual_stream: bool = False
     excluded_groups: tuple[str, ...] = ()
@@ -45,6 +50,8 @@ class PoolSpec:
             raise ValueError(f"Expected different resolutions, the largest first. Received: {listed or 'none'}.")
         if self.importance not in CRITERIA:
             raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {self.importance!r}.")
+        if self.rank_by not in RANKED:
+            raise ValueError(f"Expected rank_by to be one of {', '.join(RANKED)}. Received: {self.rank_by!r}.")
 
     @classmethod
     def of(
@@ -55,6 +62,7 @@ class PoolSpec:
         budgets: Sequence[Budget] = (),
         resolutions: Sequence[Resolution],
         importance: str = "gamma",
+        rank_by: str = "weights",
         rules: MaskRules | None = None,
         prune_residual_stream: bool = False,
         excluded_groups: Collection[str] = (),
@@ -69,6 +77,7 @@ class PoolSpec:
             budgets: budgets of any kind, at least two. Exactly one of the three.
             resolutions: Sides of squares in pixels, or pairs of height and width.
             importance: See the attributes, as for the rest.
+            rank_by: See the attributes.
             rules: The defaults of `MaskRules` by default.
             prune_residual_stream: See the attributes.
             excluded_groups: See the attributes.
@@ -85,6 +94,7 @@ class PoolSpec:
             else parse_budgets(pruning_rates=pruning_rates, macs_budgets=counts),
             resolutions=tuple(sorted(map(Size.of, resolutions), reverse=True)),
             importance=importance,
+            rank_by=rank_by,
             rules=rules or MaskRules(),
             prune_residual_stream=prune_residual_stream,
             excluded_groups=tuple(sorted(excluded_groups)),

@@ -15,12 +15,13 @@ from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 OWNERSHIPS = ("nothing", "batch_norm", "everything")
 
 
-def ownership(*, weights: str, batch_norm: str) -> str:
-    """Says in one word what each structure has of its own.
+def ownership(*, weights: str, batch_norm: str, finetuned: bool = False) -> str:
+    """Says in one word what each structure has of its own in the end.
 
     Args:
         weights: `shared` or `separate`.
         batch_norm: `calibrated` or `switchable`.
+        finetuned: Whether each structure trains on alone after joint training.
 
     Returns:
         One of `OWNERSHIPS`.
@@ -33,7 +34,7 @@ def ownership(*, weights: str, batch_norm: str) -> str:
             "Expected weights that are shared or separate, and batch_norm calibrated or switchable. "
             f"Received: weights={weights!r}, batch_norm={batch_norm!r}."
         )
-    if weights == "separate":
+    if weights == "separate" or finetuned:
         return "everything"
     return "batch_norm" if batch_norm == "switchable" else "nothing"
 
@@ -96,11 +97,16 @@ class PoolWeights:
         weights = self._supernet.weights
         return {id(copy): weights[position] for copies in self._own for position, copy in copies.items()}
 
-    def take_over(self) -> None:
-        """Gives every structure the present values of the supernet."""
-        for copies in self._own:
+    def take_over(self, values: Sequence[Sequence[Any]] | None = None) -> None:
+        """Gives every structure the present values of the supernet, or values of its own.
+
+        Args:
+            values: For each structure, one for each of the supernet's weights; its present ones by default.
+        """
+        for structure, copies in enumerate(self._own):
+            given = values[structure] if values is not None else self._supernet.weights
             for position, variable in copies.items():
-                variable.assign(np.asarray(self._supernet.weights[position]))
+                variable.assign(np.asarray(given[position]))
 
     def save(self, path: Path) -> None:
         """Writes what the structures own to a NumPy archive; no file if that is nothing.

@@ -116,7 +116,9 @@ def training_state(model: OnceForAll, search: MaskSearch) -> dict[str, np.ndarra
         Arrays by name, for `Checkpoints.save` and `restore_training`.
     """
     values = {name: np.asarray(variable) for name, variable in saved_variables(model).items()}
-    return {**values, "search/masks": search.state()}
+    # Runs without it have checkpoints as they always had.
+    begun = {"finetune/begun": np.array(model.phase == "finetune")} if model.step.finetune_structures else {}
+    return {**values, **begun, "search/masks": search.state()}
 
 
 def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, np.ndarray]) -> None:
@@ -145,6 +147,8 @@ def restore_training(model: OnceForAll, search: MaskSearch, state: Mapping[str, 
             )
     search.set_model(model)
     search.restore(_masks_in(state, model, search))
+    if model.step.finetune_structures and np.any(state.get("finetune/begun", False)):
+        model.finetune()
     # Last, because freezing the structures again sets the step at which the search ended to the present one.
     for name, variable in variables.items():
         variable.assign(state[name])
@@ -165,6 +169,6 @@ def _masks_in(state: Mapping[str, np.ndarray], model: OnceForAll, search: MaskSe
 def saved_variables(model: OnceForAll) -> dict[str, Any]:
     """Returns every variable of a trainer that a checkpoint holds, by its name there."""
     weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
-    own = {f"own_weights/{index}": weight for index, weight in enumerate(model.pool_weights.own)}
+    own = {f"own_weights/{index}": weight for index, weight in enumerate(model.own_variables)}
     slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}
     return {**weights, **own, **slots, "search/steps": model.search_steps}

@@ -1,7 +1,7 @@
 """The model that trains a whole family of networks at once."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -24,6 +24,7 @@ from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 from ofar_tf.training.epoch_steps import EpochSteps
+from ofar_tf.training.finetuning import BeginFinetuning
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_pass import Outcome
 from ofar_tf.training.sandwich_step import SandwichStep
@@ -99,7 +100,7 @@ class OnceForAll(keras.Model):
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
         self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
-        self._losses = [keras.metrics.Mean(name=f"{role}_loss") for role in self._sandwich.roles]
+        self._losses = {role: keras.metrics.Mean(name=f"{role}_loss") for role in self._sandwich.all_roles}
         self._progress = keras.metrics.Mean(name=self.task.metric.progress)
         self.built = True
 
@@ -115,8 +116,13 @@ class OnceForAll(keras.Model):
 
     @property
     def pool_weights(self) -> PoolWeights:
-        """The weights that each structure is cut out of once the pool is frozen."""
+        """The weights that each structure is cut out of once the pool is frozen, the present ones."""
         return self._sandwich.weights
+
+    @property
+    def own_variables(self) -> list[Any]:
+        """All variables that belong to one structure only, at whatever time of training."""
+        return self._sandwich.own
 
     @property
     def importance(self) -> str:
@@ -134,18 +140,20 @@ class OnceForAll(keras.Model):
             **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
-            ValueError: If XLA is asked for here, or the optimizer accumulates gradients itself.
+            ValueError: If XLA is asked for here, or the optimizer accumulates gradients itself, or keeps no averages
+                that the pool is to be ranked by.
         """
         if jit_compile:
             # XLA needs the resolution when it compiles, and the step draws it when it runs.
             raise ValueError("Expected jit_compile in the StepSpec of OnceForAll. Received: compile(jit_compile=True).")
-        super().compile(optimizer=suitable(optimizer, dtype_policy=self.step.dtype_policy), jit_compile=False, **kwargs)
+        optimizer = suitable(optimizer, dtype_policy=self.step.dtype_policy, averages=self.spec.rank_by == "ema")
+        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     @property
     def trainable_variables(self) -> list[Any]:
         """The supernet's trainable variables, and those that structures own."""
-        return [*self.supernet.trainable_variables, *self.pool_weights.own]
+        return [*self.supernet.trainable_variables, *self.own_variables]
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -190,6 +198,8 @@ class OnceForAll(keras.Model):
         # Keras warns of every data set that it cannot shuffle itself.
         kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
         kwargs["callbacks"] = self._with_exact_epochs(kwargs.get("callbacks"), kwargs.get("steps_per_epoch"))
+        if self.step.finetune_structures:
+            kwargs["callbacks"] = [BeginFinetuning(), *_flat(kwargs["callbacks"])]
         with explained():
             return super().fit(x, y, **kwargs)
 
@@ -218,12 +228,19 @@ class OnceForAll(keras.Model):
     @property
     def metrics(self) -> list[Any]:
         """The means over an epoch: the loss of each role, and how well the teacher does on training batches."""
-        return [*self._losses, self._progress]
+        return [*(self._losses[role] for role in self._sandwich.roles), self._progress]
 
     @property
     def searching(self) -> bool:
         """Whether structures are still searched."""
         return self.pool is None
+
+    @property
+    def phase(self) -> str:
+        """What training does now: `search`, `joint` or `finetune`, when each structure trains on alone."""
+        if self.searching:
+            return "search"
+        return "finetune" if self._sandwich.finetuning else "joint"
 
     @property
     def masks(self) -> list[ChannelMask]:
@@ -243,7 +260,9 @@ class OnceForAll(keras.Model):
         Returns:
             One mask per budget, in the order of `budgets`.
         """
-        return self._solver.solve([np.asarray(weight) for weight in self.supernet.weights], frozen=frozen)
+        with self.averaged_weights() if self.spec.rank_by == "ema" and self.compiled else nullcontext():
+            weights = [np.asarray(weight) for weight in self.supernet.weights]
+        return self._solver.solve(weights, frozen=frozen)
 
     def set_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> None:
         """Gates the networks that the search trains.
@@ -281,6 +300,26 @@ class OnceForAll(keras.Model):
         self.search_steps.assign(self.optimizer.iterations if self.compiled else 0)
         self._trace_again()
 
+    def finetune(self) -> None:
+        """Ends joint training: from the next step on each structure trains alone, from the weights that it has.
+
+        Where moving averages are kept, those are what it begins with. `fit` calls it in time.
+
+        Raises:
+            ValueError: If structures are still searched, or the step was not made for it (`finetune_structures`).
+        """
+        if self.searching:
+            raise ValueError(
+                "Expected structures that are frozen before each trains on alone: fewer search epochs. Received: a "
+                "search that is not over."
+            )
+        with self.averaged_weights() if self.compiled else nullcontext():
+            values = [[np.asarray(v) for v in self.pool_weights.of(index)] for index in range(len(self.masks))]
+        self._sandwich.finetune(self.masks, values)
+        if self.compiled:
+            restart_averages(self.optimizer, self.trainable_variables, of=self.pool_weights.own)
+        self._trace_again()
+
     def _trace_again(self) -> None:
         """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""
         if self.compiled:
@@ -308,7 +347,7 @@ class OnceForAll(keras.Model):
         )
 
     def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
-        for metric, loss in zip(self._losses, tf.unstack(outcome.losses), strict=False):
+        for metric, loss in zip(self.metrics, tf.unstack(outcome.losses), strict=False):
             # The divergence of networks that agree is zero but for rounding, on either side of it.
             metric.update_state(tf.where(loss < _ROUNDING, 0.0, loss))
         self._progress.update_state(outcome.progress)

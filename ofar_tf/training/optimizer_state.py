@@ -35,17 +35,20 @@ def averaged_weights(optimizer: Any, variables: Sequence[Any]) -> Iterator[None]
             variable.assign(value)
 
 
-def restart_averages(optimizer: Any, variables: Sequence[Any]) -> None:
+def restart_averages(optimizer: Any, variables: Sequence[Any], *, of: Sequence[Any] | None = None) -> None:
     """Makes the moving averages begin again with the present weights, if the optimizer keeps any.
 
     Args:
         optimizer: A built Keras optimizer.
         variables: Those that it was built for, in that order.
+        of: Those of them whose averages begin again; all by default.
     """
+    anew = {id(variable) for variable in (variables if of is None else of)}
     if _inner(optimizer).use_ema:
         averages = [slot for slot in _inner(optimizer).variables if slot.name.endswith("_average")]
         for average, variable in zip(averages, variables, strict=True):
-            average.assign(variable)
+            if id(variable) in anew:
+                average.assign(variable)
 
 
 def forget_momenta(optimizer: Any) -> None:
@@ -59,21 +62,27 @@ def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def suitable(optimizer: Any, *, dtype_policy: str) -> Any:
+def suitable(optimizer: Any, *, dtype_policy: str, averages: bool = False) -> Any:
     """Returns an optimizer that a sandwich can be trained with.
 
     Args:
         optimizer: A Keras optimizer, or its name.
         dtype_policy: What networks compute in; `mixed_float16` needs an optimizer that scales the loss.
+        averages: Whether it must keep moving averages of the weights.
 
     Raises:
-        ValueError: If it accumulates gradients itself.
+        ValueError: If it accumulates gradients itself, or keeps no averages.
     """
     optimizer = keras.optimizers.get(optimizer)
     if getattr(optimizer, "gradient_accumulation_steps", None):
         raise ValueError(
             "Expected gradient_accumulation in the StepSpec of OnceForAll, so that all parts of a batch train the same "
             f"networks. Received: gradient_accumulation_steps={optimizer.gradient_accumulation_steps}."
+        )
+    if averages and not _inner(optimizer).use_ema:
+        raise ValueError(
+            'Expected an optimizer with use_ema=True where rank_by="ema". '
+            f"Received: {type(optimizer).__name__} with use_ema=False."
         )
     if dtype_policy == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return keras.optimizers.LossScaleOptimizer(optimizer)

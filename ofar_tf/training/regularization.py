@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.slicing import gates_of, mask_tensor
 
+DECAYED_NETWORKS = ("all", "largest")
 _DECAYED = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
 
 
@@ -52,6 +55,19 @@ class Regularization:
         own = {id(weight): weight.regularizer for weight in supernet.trainable_variables if weight.regularizer}
         copies = {copy: own[id(original)] for copy, original in originals.items() if id(original) in own}
         self._regularizers = {**own, **copies}
+        self._groups = groups
+        self._largest: dict[int, int] | None = None
+        self._gates: Any = None
+
+    def decay_only(self, variables: Sequence[Any], mask: ChannelMask) -> None:
+        """Lets nothing decay from now on but what one structure keeps, as BigNAS does with its largest network.
+
+        Args:
+            variables: The variables that the structure is cut out of, in the order of the supernet's weights.
+            mask: The structure's mask.
+        """
+        self._largest = {id(variable): position for position, variable in enumerate(variables)}
+        self._gates = gates_of([mask])[0]
 
     def add_to(self, gradients: Sequence[Any], variables: Sequence[Any], *, searching: bool) -> list[Any]:
         """Adds the gradients of the penalties.
@@ -68,13 +84,21 @@ class Regularization:
         for gradient, variable in zip(gradients, variables, strict=True):
             decay, sparsity = self._decay.get(id(variable), 0.0), self._sparsity.get(id(variable), 0.0)
             if decay:
-                gradient += decay * tf.convert_to_tensor(variable)
+                gradient += decay * self._decayed(variable)
             if sparsity and searching:
                 gradient += sparsity * tf.sign(tf.convert_to_tensor(variable))
             if id(variable) in self._regularizers:
                 gradient += _gradient_of(self._regularizers[id(variable)], variable)
             added.append(gradient)
         return added
+
+    def _decayed(self, variable: Any) -> tf.Tensor:
+        """Returns a kernel, with zeros where it does not decay."""
+        if self._largest is None:
+            return tf.convert_to_tensor(variable)
+        if id(variable) not in self._largest:
+            return tf.zeros(variable.shape)
+        return mask_tensor(variable, self._groups.weights[self._largest[id(variable)]], tf.constant(self._gates))
 
 
 def _gradient_of(regularizer: Any, variable: Any) -> tf.Tensor:

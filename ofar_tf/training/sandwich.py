@@ -25,6 +25,8 @@ class SandwichRule:
         every_structure: Whether a step trains every structure once (Slimmable Networks) instead of the sandwich.
         assistants: Out of which structures the two are drawn: the `middle` ones, or `all`, so that the largest too is
             trained at smaller resolutions (DESIGN D24).
+        largest_first: Whether the first network sees the largest size, as a teacher must; if not, it draws like the
+            others.
 
     Raises:
         ValueError: If a number is out of range or the sizes are not in order.
@@ -35,6 +37,7 @@ class SandwichRule:
     seed: int
     every_structure: bool = False
     assistants: str = "middle"
+    largest_first: bool = True
 
     def __post_init__(self) -> None:
         if self.structures < 2:
@@ -59,7 +62,7 @@ class SandwichRule:
         Returns:
             As many scalar int32 structure indices as there are networks, from the largest network to the smallest so
             that capacity falls along the chain of teachers (DESIGN D6), and as many sizes, int32 `[2]`; the first is
-            always the largest (DESIGN D8).
+            always the largest (DESIGN D8), if that is wanted.
         """
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
         for_structures, for_sizes = tf.unstack(tf.random.split(seed, 2))
@@ -67,11 +70,11 @@ class SandwichRule:
             structures = [tf.constant(index) for index in range(self.structures)]
         else:
             structures = [tf.constant(0), *self._assistants(for_structures), tf.constant(self.structures - 1)]
-        choices = tf.random.stateless_uniform(
-            [self.networks - 1], seed=for_sizes, maxval=len(self.sizes), dtype=tf.int32
-        )
+        drawn = self.networks - self.largest_first
+        choices = tf.random.stateless_uniform([drawn], seed=for_sizes, maxval=len(self.sizes), dtype=tf.int32)
         pixels = [(size.height, size.width) for size in self.sizes]
-        return structures, [tf.constant(pixels[0]), *tf.unstack(tf.gather(tf.constant(pixels), choices))]
+        largest = [tf.constant(pixels[0])] * self.largest_first
+        return structures, [*largest, *tf.unstack(tf.gather(tf.constant(pixels), choices))]
 
     def _assistants(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws two different structures, with replacement where there are too few (DESIGN D20)."""

@@ -87,7 +87,7 @@ class SandwichPass:
         collect = partial(self._collect, searching=searching)
         nothing = self.update.nothing(searching=searching)
         largest = run(structures[0], images=images, targets=targets, size=sizes[0], collect=collect(nothing))
-        progress = self.task.progress(largest.lesson, targets)
+        progress = self.task.progress(largest.lesson, self.task.targets_at(targets, sizes[0]))
         images, targets, lesson, drawn, sizes = _after(
             largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
         )

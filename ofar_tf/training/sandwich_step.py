@@ -1,6 +1,7 @@
 """One training step: which networks it runs now, what they learn, and the one update that sums it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -27,6 +28,8 @@ from ofar_tf.training.weight_update import WeightUpdate
 class SandwichStep:
     """Runs the sandwich on the networks in force: masked ones while structures are searched, then the pool's.
 
+    At the very end, if that is wanted, every structure trains on alone, on weights of its own.
+
     Args:
         supernet: The functional model whose variables are trained.
         groups: Its channel groups.
@@ -36,8 +39,10 @@ class SandwichStep:
         seed: Seed of all draws.
 
     Attributes:
-        weights: The weights that each structure is cut out of once the pool is frozen.
+        weights: The weights that each structure is cut out of once the pool is frozen, the present ones.
+        own: All variables that belong to one structure only, at whatever time.
         searching: Whether structures are still searched.
+        finetuning: Whether each structure trains on alone.
 
     Raises:
         ValueError: If the supernet cannot run at a resolution, or a setting makes no sense for it.
@@ -66,17 +71,23 @@ class SandwichStep:
         self._task = task
         self._search_rule = SandwichRule(structures, search_sizes, seed, every, spec.assistants)
         self._joint_rule = SandwichRule(structures, joint_sizes, seed, every, spec.assistants)
+        self._alone_rule = SandwichRule(structures, joint_sizes, seed, every_structure=True, largest_first=False)
         self.searching = True
+        self.finetuning = False
         self._masked = False
         self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
-        regularization = Regularization(
+        self._alone = (
+            PoolWeights(supernet, structures=structures, owned="everything") if spec.finetune_structures else None
+        )
+        self.own = [*self.weights.own, *(self._alone.own if self._alone else ())]
+        self._regularization = Regularization(
             supernet,
             groups,
             weight_decay=spec.weight_decay,
             gamma_l1=spec.gamma_l1 if pool.importance in LEARNED else 0.0,
-            originals=self.weights.originals(),
+            originals={**self.weights.originals(), **(self._alone.originals() if self._alone else {})},
         )
-        self._update = WeightUpdate(supernet, self.weights, regularization, clip_norm=spec.clip_norm)
+        self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
         self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
         self._functions = NetworkFunctions(
             supernet,
@@ -93,12 +104,20 @@ class SandwichStep:
 
     @property
     def roles(self) -> list[str]:
-        """Names the networks of a step of joint training, largest first."""
-        return ["teacher", *(f"assistant_{index}" for index in range(1, self._joint_rule.networks - 1)), "student"]
+        """Names the networks of a step, largest first; those of a search's step have the names of joint training."""
+        return _roles((self._alone_rule if self.finetuning else self._joint_rule).networks)
+
+    @property
+    def all_roles(self) -> list[str]:
+        """Names the networks of all steps."""
+        alone = _roles(self._alone_rule.networks) if self._alone else []
+        return list(dict.fromkeys([*_roles(self._joint_rule.networks), *alone]))
 
     @property
     def rule(self) -> SandwichRule:
         """What draws the networks now."""
+        if self.finetuning:
+            return self._alone_rule
         return self._search_rule if self.searching else self._joint_rule
 
     def use_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> bool:
@@ -132,6 +151,29 @@ class SandwichStep:
         """
         self.searching = False
         self.weights.take_over()
+        self._run_pool(masks)
+
+    def finetune(self, masks: Sequence[ChannelMask], values: Sequence[Sequence[Any]]) -> None:
+        """Ends joint training: from the next step on every structure trains alone, on the labels.
+
+        Args:
+            masks: The structures' masks, the largest first.
+            values: What each structure begins with, one array for each of the supernet's weights.
+
+        Raises:
+            ValueError: If the step was not made for it.
+        """
+        if self._alone is None:
+            raise ValueError("Expected finetune_structures of at least 1 in the StepSpec. Received: 0.")
+        self._alone.take_over(values)
+        self.finetuning, self.weights = True, self._alone
+        self._update = replace(self._update, weights=self.weights)
+        self._sandwich = replace(self._sandwich, update=self._update, distillation="none")
+        self._run_pool(masks)
+
+    def _run_pool(self, masks: Sequence[ChannelMask]) -> None:
+        if self._spec.weight_decay_on == "largest":
+            self._regularization.decay_only(self.weights.of(0), masks[0])
         self._functions.use_slices(masks, self.weights)
 
     @property
@@ -184,3 +226,7 @@ class SandwichStep:
             loss_scale=loss_scale(optimizer),
             searching=self.searching,
         )
+
+
+def _roles(networks: int) -> list[str]:
+    return ["teacher", *(f"assistant_{index}" for index in range(1, networks - 1)), "student"]

@@ -12,15 +12,18 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A constant rate while structures are searched, then a decay from the initial rate to zero over what is left.
 
     The search may end early; the decay starts when it does and has reached zero when the run's last step is done. A
-    large learning rate during the search finds better structures (Table 5 of the paper).
+    large learning rate during the search finds better structures (Table 5 of the paper). Structures that train on alone
+    after the run's last joint step have a rate of their own, which decays in the same way.
 
     Args:
         initial: The learning rate at which joint training starts, positive.
         search: The learning rate of the search, positive.
         search_steps: Scalar int variable or number: at which step the search ended; a variable may change later.
-        total_steps: Steps of the whole run, search included, at least 1.
+        total_steps: Steps of the search and of joint training, at least 1.
         decay: `cosine`, `linear` or `constant`, per step.
         warmup_steps: Over how many steps at the start of the run the rate rises to its value, linearly; 0 for none.
+        finetune: The learning rate at which structures begin to train alone, positive.
+        finetune_steps: How many steps they do so; 0 for none.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -35,9 +38,13 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         total_steps: int,
         decay: str = "cosine",
         warmup_steps: int = 0,
+        finetune: float = 1.0,
+        finetune_steps: int = 0,
     ):
-        if initial <= 0.0 or search <= 0.0:
-            raise ValueError(f"Expected positive learning rates. Received: initial={initial}, search={search}.")
+        if initial <= 0.0 or search <= 0.0 or finetune <= 0.0:
+            raise ValueError(
+                f"Expected positive learning rates. Received: initial={initial}, search={search}, finetune={finetune}."
+            )
         if total_steps < 1:
             raise ValueError(f"Expected at least one training step. Received: total_steps={total_steps}.")
         if decay not in DECAYS:
@@ -50,6 +57,8 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps = total_steps
         self.decay = decay
         self.warmup_steps = warmup_steps
+        self.finetune = finetune
+        self.finetune_steps = finetune_steps
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Returns the learning rate of a step.
@@ -62,14 +71,20 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         """
         step = tf.cast(step, tf.float32)
         start = tf.minimum(tf.cast(tf.convert_to_tensor(self.search_steps), tf.float32), float(self.total_steps))
-        progress = tf.clip_by_value((step - start) / tf.maximum(self.total_steps - start, 1.0), 0.0, 1.0)
-        factor = {
-            "cosine": 0.5 * (1.0 + tf.cos(3.141592653589793 * progress)),
-            "linear": 1.0 - progress,
-            "constant": tf.ones_like(progress),
-        }[self.decay]
-        rate = tf.where(step < start, self.search, self.initial * factor)
-        return rate * tf.minimum((step + 1.0) / self.warmup_steps, 1.0) if self.warmup_steps else rate
+        rate = tf.where(step < start, self.search, self.initial * self._left(step - start, self.total_steps - start))
+        if self.warmup_steps:
+            rate *= tf.minimum((step + 1.0) / self.warmup_steps, 1.0)
+        if not self.finetune_steps:
+            return rate
+        alone = self.finetune * self._left(step - self.total_steps, float(self.finetune_steps))
+        return tf.where(step < self.total_steps, rate, alone)
+
+    def _left(self, done: tf.Tensor, steps: Any) -> tf.Tensor:
+        """Returns the share of a rate that is left after so many steps of its decay."""
+        progress = tf.clip_by_value(done / tf.maximum(steps, 1.0), 0.0, 1.0)
+        if self.decay == "cosine":
+            return 0.5 * (1.0 + tf.cos(3.141592653589793 * progress))
+        return 1.0 - progress if self.decay == "linear" else tf.ones_like(progress)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, with `search_steps` as the number it has now."""
@@ -80,4 +95,6 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             "total_steps": self.total_steps,
             "decay": self.decay,
             "warmup_steps": self.warmup_steps,
+            "finetune": self.finetune,
+            "finetune_steps": self.finetune_steps,
         }

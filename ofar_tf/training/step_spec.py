@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ofar_tf.search.pool_weights import ownership
 from ofar_tf.text.size import Resolution, Size
+from ofar_tf.training.regularization import DECAYED_NETWORKS
 from ofar_tf.training.sandwich import ASSISTANTS
 from ofar_tf.training.search_execution import EXECUTIONS
 
@@ -18,6 +19,7 @@ _CHOICES = {
     "assistants": ASSISTANTS,
     "search_networks": ("sandwich", "largest"),
     "distillation": DISTILLATIONS,
+    "weight_decay_on": DECAYED_NETWORKS,
     "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 
@@ -46,6 +48,11 @@ class StepSpec:
         gamma_l1: Weight of the L1 penalty on ranked gammas during the search (DESIGN D14).
         gamma_init: What ranked gammas start from; as the supernet has them by default.
         weight_decay: Weight of the L2 penalty, added to the gradient, on convolution and dense kernels only.
+        weight_decay_on: Whose kernels are penalized: those of `all` structures, or only what the `largest` keeps
+            (BigNAS). While structures are searched the largest is the whole network.
+        finetune_structures: For how many epochs, the last ones of `fit`, each structure trains on alone: from its
+            slice, on the labels, at every training resolution. From then on structures share nothing that is trained,
+            and the supernet stays as joint training left it. 0 for none.
         clip_norm: Largest norm of a step's gradient; none by default.
         gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
             its own, and all of them train the networks drawn for the step.
@@ -72,6 +79,8 @@ class StepSpec:
     gamma_l1: float = 1e-4
     gamma_init: float | None = None
     weight_decay: float = 1e-4
+    weight_decay_on: str = "all"
+    finetune_structures: int = 0
     clip_norm: float | None = None
     gradient_accumulation: int = 1
     networks_at_once: int = 1
@@ -93,6 +102,12 @@ class StepSpec:
         if self.gradient_accumulation < 1:
             raise ValueError(
                 f"Expected at least one part of a batch. Received: gradient_accumulation={self.gradient_accumulation}."
+            )
+        if self.finetune_structures < 0 or (self.finetune_structures and self.weights == "separate"):
+            raise ValueError(
+                "Expected at least 0 epochs of finetune_structures, and none with separate weights: those structures "
+                f"train alone from the search on. Received: finetune_structures={self.finetune_structures}, "
+                f"weights={self.weights}."
             )
         if self.networks_at_once < 1:
             raise ValueError(
@@ -116,7 +131,7 @@ class StepSpec:
 
     @property
     def owned(self) -> str:
-        """What each structure has of its own, see `ownership`."""
+        """What each structure has of its own in joint training, see `ownership`."""
         return ownership(weights=self.weights, batch_norm=self.batch_norm)
 
 

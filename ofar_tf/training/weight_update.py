@@ -1,6 +1,7 @@
 """From the gradients of a step's networks to one update of the weights."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,12 +12,13 @@ from ofar_tf.training.optimizer_state import loss_scale
 from ofar_tf.training.regularization import Regularization
 
 
+@dataclass(frozen=True)
 class WeightUpdate:
     """Sums the networks' gradients (DESIGN D5), clips, penalizes and applies them.
 
     While structures are searched the supernet's weights are trained; after it those that the pool runs on.
 
-    Args:
+    Attributes:
         supernet: The functional model.
         weights: The weights of the structures.
         regularization: The penalties.
@@ -27,27 +29,21 @@ class WeightUpdate:
         ValueError: If `clip_norm` is not positive.
     """
 
-    def __init__(
-        self,
-        supernet: keras.Model,
-        weights: PoolWeights,
-        regularization: Regularization,
-        *,
-        clip_norm: float | None = None,
-    ):
-        if clip_norm is not None and clip_norm <= 0.0:
-            raise ValueError(f"Expected a positive clip_norm. Received: {clip_norm}.")
-        self._supernet = supernet
-        self._weights = weights
-        self._regularization = regularization
-        self._clip_norm = clip_norm
+    supernet: keras.Model
+    weights: PoolWeights
+    regularization: Regularization
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None and self.clip_norm <= 0.0:
+            raise ValueError(f"Expected a positive clip_norm. Received: {self.clip_norm}.")
 
     def variables(self, *, searching: bool) -> list[Any]:
         """Returns what is trained now."""
         return [variable for together in self._sets(searching) for variable in together]
 
     def _sets(self, searching: bool) -> list[list[Any]]:
-        return [self._supernet.trainable_variables] if searching else self._weights.trained_together
+        return [self.supernet.trainable_variables] if searching else self.weights.trained_together
 
     def nothing(self, *, searching: bool) -> list[tf.Tensor]:
         """Returns a gradient of zero for each of `variables`."""
@@ -69,9 +65,9 @@ class WeightUpdate:
         """
         places = {id(variable): place for place, variable in enumerate(self.variables(searching=searching))}
         if searching or structure is None:
-            trained = self._supernet.trainable_variables
+            trained = self.supernet.trainable_variables
         else:
-            trained = self._weights.trained_by(structure)
+            trained = self.weights.trained_by(structure)
         added = list(totals)
         for variable, gradient in zip(trained, gradients, strict=True):
             added[places[id(variable)]] += gradient
@@ -90,13 +86,13 @@ class WeightUpdate:
         """
         variables, scale = self.variables(searching=searching), loss_scale(optimizer)
         context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1 and (scale is not None or self._clip_norm is not None):
+        if context.num_replicas_in_sync > 1 and (scale is not None or self.clip_norm is not None):
             # Norms and overflows are those of the whole gradient; Keras would look at each replica's own.
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
         if scale is not None:
             gradients = [gradient / scale for gradient in gradients]
         gradients = self._clip(gradients, searching=searching)
-        gradients = self._regularization.add_to(gradients, variables, searching=searching)
+        gradients = self.regularization.add_to(gradients, variables, searching=searching)
         if scale is not None:
             # The optimizer itself looks for overflows, and divides once more.
             gradients = [gradient * scale for gradient in gradients]
@@ -105,10 +101,10 @@ class WeightUpdate:
         optimizer.apply(gradients, variables)
 
     def _clip(self, gradients: Sequence[Any], *, searching: bool) -> list[Any]:
-        if self._clip_norm is None:
+        if self.clip_norm is None:
             return list(gradients)
         clipped, rest = [], list(gradients)
         for together in self._sets(searching):
-            clipped += tf.clip_by_global_norm(rest[: len(together)], self._clip_norm)[0]
+            clipped += tf.clip_by_global_norm(rest[: len(together)], self.clip_norm)[0]
             rest = rest[len(together) :]
         return clipped

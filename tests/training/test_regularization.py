@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.training.regularization import Regularization
 
 
@@ -72,3 +73,26 @@ def test_regularizers_that_layers_bring_are_added_once_whatever_stands_for_their
     for variable in (kernel, copy):
         (penalty,) = regularization.add_to([tf.zeros(kernel.shape)], [variable], searching=False)
         np.testing.assert_allclose(penalty, 0.25 * np.sign(variable))
+
+
+def test_decay_can_be_left_to_what_one_structure_keeps(network):
+    groups = find_channel_groups(network)
+    keep = np.ones(groups.size, bool)
+    keep[groups.groups[0].start + 2] = False  # Of the six that `conv` makes and `separable` reads.
+    regularization = Regularization(network, groups, weight_decay=0.5, gamma_l1=0.0)
+    regularization.decay_only(network.weights, ChannelMask(groups.groups, keep))
+    other = keras.Variable(np.ones((2, 2), np.float32))
+    variables = network.trainable_variables
+    gradients = regularization.add_to(
+        [tf.zeros(v.shape) for v in (*variables, other)], [*variables, other], searching=False
+    )
+    given = {v.path: np.asarray(gradient) for v, gradient in zip(variables, gradients[:-1], strict=True)}
+    values = {v.path: np.asarray(v) for v in variables}
+    expected = 0.5 * values["conv/kernel"]
+    expected[..., 2] = 0.0
+    np.testing.assert_allclose(given["conv/kernel"], expected)
+    expected = 0.5 * values["separable/pointwise_kernel"]
+    expected[:, :, 2] = 0.0
+    np.testing.assert_allclose(given["separable/pointwise_kernel"], expected)
+    np.testing.assert_allclose(given["stem/kernel"], 0.5 * values["stem/kernel"])
+    assert not gradients[-1].numpy().any()  # A variable that the structure does not run on.

@@ -59,6 +59,7 @@ def test_the_configuration_gives_the_same_schedule_back():
     [
         ({"initial": 0.0}, "positive learning rates"),
         ({"search": -0.1}, "positive learning rates"),
+        ({"finetune": 0.0}, "positive learning rates"),
         ({"total_steps": 0}, "at least one training step"),
         ({"decay": "step"}, "cosine, linear, constant"),
     ],
@@ -74,3 +75,12 @@ def test_the_rate_may_rise_over_the_first_steps():
     assert rates(schedule, 0, 1, 2, 3, 4, 11) == pytest.approx([0.1, 0.2, 0.75, 1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="0 to 12 steps of warm-up"):
         SearchThenDecay(1.0, search=0.4, search_steps=2, total_steps=12, warmup_steps=13)
+
+
+def test_structures_that_train_on_alone_have_a_rate_of_their_own_that_falls_to_zero():
+    schedule = SearchThenDecay(
+        1.0, search=0.4, search_steps=2, total_steps=12, decay="linear", finetune=0.2, finetune_steps=4
+    )
+    assert rates(schedule, 0, 7, 11) == pytest.approx([0.4, 0.5, 0.1])
+    assert rates(schedule, 12, 13, 14, 15, 16) == pytest.approx([0.2, 0.15, 0.1, 0.05, 0.0])
+    assert rates(SearchThenDecay.from_config(schedule.get_config()), 7, 13) == pytest.approx([0.5, 0.15])

@@ -178,3 +178,25 @@ def test_after_the_search_training_may_begin_anew_with_the_initial_weights(train
     fit(kept, batch, epochs=1, search_epochs=1)
     assert [list(mask.keep) for mask in kept.masks] == [list(mask.keep) for mask in model.masks]
     assert not np.allclose(kept.supernet.get_weights()[0], initial[0])
+
+
+def test_channels_can_be_ranked_by_the_moving_averages_of_the_weights(trainer_builder, batch):
+    model = trainer_builder(rank_by="ema")
+    with pytest.raises(ValueError, match="use_ema=True"):
+        model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    model.train_step((tf.constant(batch[0]), tf.constant(batch[1])))
+    averages = [slot for slot in model.optimizer.variables if slot.name.endswith("_average")]
+    for average, variable in zip(averages, model.trainable_variables, strict=True):
+        if variable.path == "last_bn/gamma":
+            # The weights themselves rank the other way round.
+            variable.assign([6, 5, 4, 3, 2, 1])
+            average.assign([1, 2, 3, 4, 5, 6])
+    last = next(group for group in model.groups.groups if group.size == 6)
+    keep = model.derive_masks()[-1].keep[last.channels]
+    assert keep.tolist() == sorted(keep) and not keep.all()
+    variable = next(v for v in model.trainable_variables if v.path == "last_bn/gamma")
+    assert np.asarray(variable).tolist() == [6, 5, 4, 3, 2, 1]
+    other = trainer_builder(supernet=model.supernet)
+    keep = other.derive_masks()[-1].keep[last.channels]
+    assert keep.tolist() == sorted(keep, reverse=True)

@@ -58,6 +58,11 @@ class PoolSettings(Settings):
         "What ranks channels: the paper's gamma, or a variant or control; by default as the method has it.",
         choices=("gamma", "gamma_per_layer", "gamma_per_mac", "uniform", "random"),
     )
+    rank_by: str = setting(
+        "weights",
+        "What is ranked: the weights as they are, or their moving averages, with --ema_momentum.",
+        choices=("weights", "ema"),
+    )
     groups: str | None = setting(
         None, "A file of channel groups, as --write_groups writes it, edited: groups to exclude, floors."
     )

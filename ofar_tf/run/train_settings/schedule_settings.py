@@ -9,11 +9,16 @@ from ofar_tf.run.settings import Settings, setting
 class ScheduleSettings(Settings):
     """How long and how fast a run learns."""
 
-    epochs: int = setting(90, "Epochs of the run, the search included.", low=1)
+    epochs: int = setting(90, "Epochs of the search and of joint training.", low=1)
     batch_size: int = setting(128, "Training images per step.", low=1)
     learning_rate: float = setting(0.1, "Learning rate at which joint training starts.", low=1e-12)
     search_learning_rate: float | None = setting(
         None, "Learning rate of the search; by default --learning_rate.", low=1e-12
+    )
+    finetune_learning_rate: float | None = setting(
+        None,
+        "Learning rate at which --finetune_structures starts; by default a tenth of --learning_rate.",
+        low=1e-12,
     )
     learning_rate_decay: str = setting(
         "cosine", "How the learning rate falls to zero, per step.", choices=("cosine", "linear", "constant")

@@ -87,3 +87,14 @@ class StepSettings(Settings):
     )
     jit_compile: bool = setting(False, "Compile networks with XLA, one for each structure and resolution; for GPUs.")
     weight_decay: float = setting(1e-4, "L2 penalty on convolution and dense kernels.", low=0.0)
+    weight_decay_on: str = setting(
+        "all",
+        "Whose kernels --weight_decay is on: those of all structures, or only what the largest keeps.",
+        choices=("all", "largest"),
+    )
+    finetune_structures: int = setting(
+        0,
+        "Epochs after --epochs in which each structure trains on alone, from its slice and on the labels; from then on "
+        "structures share nothing that is trained.",
+        low=0,
+    )
