@@ -10,7 +10,7 @@ import tensorflow as tf
 from ofar_tf.data.image_dataset import ImageDataset
 
 _FILE = Path(__file__).with_name("fashion_mnist_mini.npz")
-_CLASS_NAMES = (
+CLASS_NAMES = (
     "T-shirt/top",
     "Trouser",
     "Pullover",
@@ -31,17 +31,18 @@ def fashion_mnist_mini() -> ImageDataset:
     """
     return ImageDataset(
         name="fashion_mnist_mini",
-        class_names=_CLASS_NAMES,
+        class_names=CLASS_NAMES,
         split_sizes={"train": 5000, "test": 1000},
         read=_read,
-        decode=_repeat_grey,
+        decode=repeat_grey,
         table=_table,
         digest=_digest,
     )
 
 
 @functools.cache
-def _arrays() -> dict[str, np.ndarray]:
+def bundled_arrays() -> dict[str, np.ndarray]:
+    """Returns the images uint8 [N, 28, 28] and labels uint8 [N] of both splits, as `train_images` and so on."""
     with np.load(_FILE) as archive:
         return dict(archive)
 
@@ -51,15 +52,16 @@ def _read(split: str, start: int, stop: int) -> tf.data.Dataset:
 
 
 def _table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
-    images = _arrays()[f"{split}_images"][start:stop]
-    labels = _arrays()[f"{split}_labels"][start:stop]
+    images = bundled_arrays()[f"{split}_images"][start:stop]
+    labels = bundled_arrays()[f"{split}_labels"][start:stop]
     return tf.constant(images), tf.constant(labels.astype(np.int64))
 
 
 def _digest(split: str) -> str:
-    content = [_arrays()[f"{split}_{kind}"].tobytes() for kind in ("images", "labels")]
+    content = [bundled_arrays()[f"{split}_{kind}"].tobytes() for kind in ("images", "labels")]
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
-def _repeat_grey(image: tf.Tensor) -> tf.Tensor:
+def repeat_grey(image: tf.Tensor) -> tf.Tensor:
+    """Returns a grey image [H, W] as RGB [H, W, 3]."""
     return tf.image.grayscale_to_rgb(image[..., tf.newaxis])

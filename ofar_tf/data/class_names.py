@@ -15,7 +15,7 @@ _FORBIDDEN = {
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0\u2800"
 
 
-def check_class_names(names: Sequence[str], *, where: str = "") -> tuple[str, ...]:
+def check_class_names(names: Sequence[str], *, where: str = "", least: int = 2) -> tuple[str, ...]:
     """Refuses class names that some later stage could not write, or that a person could not tell apart.
 
     Names become lines of label files, rows of tables and entries in TFLite metadata. So each is one visible line, and
@@ -25,17 +25,21 @@ def check_class_names(names: Sequence[str], *, where: str = "") -> tuple[str, ..
     Args:
         names: The K class names, in the order of the labels.
         where: What they were read from, for the message: a folder, a data set.
+        least: How many there must be, 1 or 2.
 
     Returns:
         The names.
 
     Raises:
-        ValueError: There are fewer than two, or a name is no text, blank, of more than one line, or another one's
+        ValueError: There are too few, or a name is no text, blank, of more than one line, or another one's
             double.
     """
     place = f" in {where}" if where else ""
-    if len(names) < 2:
-        raise ValueError(f"Expected two or more distinct class names{place}. Received: class_names={tuple(names)}.")
+    if len(names) < least:
+        number = "two" if least > 1 else "one"
+        raise ValueError(
+            f"Expected {number} or more distinct class names{place}. Received: class_names={tuple(names)}."
+        )
     for name in names:
         reason = _reason_against(name)
         if reason:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import ClassFolder
-from ofar_tf.data.decoding import decode_stored, depth_of
+from ofar_tf.data.decoding import decode_seen, decode_stored, depth_of
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
@@ -68,8 +68,17 @@ def check_images(folders: Iterable[ClassFolder]) -> Findings:
 
 
 def _check_folder(folder: ClassFolder) -> Findings:
-    headers = {name: _check_file(folder.path / name) for name in folder.files}
-    deep = [folder.path / name for name, header in headers.items() if header.bits == 16]
+    return findings_of(folder.path, {name: check_image(folder.path / name) for name in folder.files})
+
+
+def findings_of(folder: Path, headers: Mapping[str, ImageHeader]) -> Findings:
+    """Returns what must be known of files whose headers were read.
+
+    Args:
+        folder: Where they lie.
+        headers: The header of each file, by its name.
+    """
+    deep = [folder / name for name, header in headers.items() if header.bits == 16]
     sample = deep[:: max(1, len(deep) // _DEEP_SAMPLE)]
     return Findings(
         bits=max((depth_of(path.read_bytes()) for path in sample), default=0),
@@ -77,7 +86,30 @@ def _check_folder(folder: ClassFolder) -> Findings:
     )
 
 
-def _check_file(path: Path) -> ImageHeader:
+def file_decoder(findings: Findings) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what reads and decodes a file; images that need no care cost nothing more than their decoding.
+
+    Args:
+        findings: What is known of the files, by their whole paths.
+    """
+    if not findings.bits and not findings.turned:
+        return lambda path: decode_stored(tf.io.read_file(path))
+    # A table must not be empty.
+    turned = {"": UPRIGHT, **findings.turned}
+    entries = tf.lookup.KeyValueTensorInitializer(list(turned), list(turned.values()), tf.string, tf.int32)
+    tags = tf.lookup.StaticHashTable(entries, default_value=UPRIGHT)
+    return lambda path: decode_seen(tf.io.read_file(path), tag=tags.lookup(path), depth=max(8, findings.bits))
+
+
+def check_image(path: Path) -> ImageHeader:
+    """Reads the header of an image file and its end; decodes it where these leave a doubt.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: It is cut off, no image, or too large to be decoded; the message names it.
+    """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         header = read_header(file)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.class_names import check_class_names
@@ -38,6 +40,10 @@ class ImageDataset:
         notes: What a user should know of how the images are read, a sentence each.
     """
 
+    unit: ClassVar[str] = "image"
+    """What has a class."""
+    least_classes: ClassVar[int] = 2
+
     name: str
     class_names: tuple[str, ...]
     split_sizes: Mapping[str, int]
@@ -51,7 +57,7 @@ class ImageDataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_class_names(self.class_names)
+        check_class_names(self.class_names, least=self.least_classes)
         if not self.split_sizes or min(self.split_sizes.values()) < 1:
             raise ValueError(
                 f"Expected splits with at least one example each. Received: split_sizes={dict(self.split_sizes)}."
@@ -84,6 +90,17 @@ class ImageDataset:
         """
         parts = parse_split(split, split_sizes=self.splits)
         return tuple(part.within(self.within[part.name]) if part.name in self.within else part for part in parts)
+
+    def class_counts(self, split: str) -> np.ndarray | None:
+        """Returns how many images each class has in a split, int64 [K]; None where only reading all of them tells.
+
+        Args:
+            split: A split string, see `examples`.
+        """
+        if self.table is None:
+            return None
+        labels = np.concatenate([np.asarray(self.table(*part)[1]) for part in self.parts(split)])
+        return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
 
     def check_disjoint(self, **splits: str) -> None:
         """Refuses splits that share examples.

@@ -1,7 +1,7 @@
 """A folder of JPEG and PNG files, one sub-folder for each class."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import WHOLE, ClassFolder, find_class_folders
-from ofar_tf.data.decoding import decode_seen, decode_stored
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.image_check import Findings, check_images
+from ofar_tf.data.image_check import check_images, file_decoder
 from ofar_tf.data.image_dataset import ImageDataset
-from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.data.splits import SplitPart
 
 _TRAINING_PERCENT = 80
@@ -70,7 +68,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         class_names=class_names,
         split_sizes={split: len(chosen.labels) for split, chosen in files.items()},
         read=read,
-        decode=_decoder(findings),
+        decode=file_decoder(findings),
         names=names,
         table=table,
         within=within,
@@ -78,17 +76,6 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         digest=lambda split: files[split].digest,
         notes=tuple(notes),
     )
-
-
-def _decoder(findings: Findings) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns what reads and decodes a file; images that need no care cost nothing more than their decoding."""
-    if not findings.bits and not findings.turned:
-        return lambda path: decode_stored(tf.io.read_file(path))
-    # A table must not be empty.
-    turned = {"": UPRIGHT, **findings.turned}
-    entries = tf.lookup.KeyValueTensorInitializer(list(turned), list(turned.values()), tf.string, tf.int32)
-    tags = tf.lookup.StaticHashTable(entries, default_value=UPRIGHT)
-    return lambda path: decode_seen(tf.io.read_file(path), tag=tags.lookup(path), depth=max(8, findings.bits))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import struct
 
+import numpy as np
 import tensorflow as tf
 
 UPRIGHT = 1
@@ -55,3 +56,23 @@ def _turned(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     orders = tf.constant([(1, 0, 2) if transposed else (0, 1, 2) for transposed in _TRANSPOSED])
     backwards = tf.constant([(bool(rows), bool(columns), False) for rows, columns in _REVERSED])
     return tf.raw_ops.Reverse(tensor=tf.transpose(image, orders[tag]), dims=backwards[tag])
+
+
+def upright_boxes(boxes: np.ndarray, tag: int) -> np.ndarray:
+    """Turns boxes on an image as `upright` turns the image.
+
+    Args:
+        boxes: float [N, 4]: top, left, bottom, right, as shares of the height and width of the image as it is stored.
+        tag: Its orientation tag, 1 to 8.
+
+    Returns:
+        The boxes as shares of the upright image, [N, 4] of the same dtype.
+    """
+    corners = boxes.reshape(-1, 2, 2)
+    if _TRANSPOSED[tag]:
+        corners = corners[:, :, ::-1]
+    for axis, backwards in enumerate(_REVERSED[tag]):
+        if backwards:
+            corners = corners.copy()
+            corners[:, :, axis] = 1 - corners[:, ::-1, axis]
+    return corners.reshape(-1, 4)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ofar_tf.data.augmentation import Augmentation
-from ofar_tf.data.epoch_order import shuffled_shares
+from ofar_tf.data.epoch_order import Decode, shuffled_shares
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import check_view, evaluation_view
@@ -82,16 +82,67 @@ def training_batches(
     Raises:
         ValueError: A number is out of range, or there is no such split or augmentation.
     """
-    steps_per_epoch(dataset, split, batch_size)  # Refuses a batch that no epoch can fill.
-    number, parts = part
-    if not 0 <= number < parts or batch_size % parts:
-        raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     check_view(resolution)
     if mixing is not None and mixing.classes < len(dataset.class_names):
         raise ValueError(
             f"Expected at least the {len(dataset.class_names)} classes of {dataset.name}. "
             f"Received: classes={mixing.classes}."
         )
+    shares, decode = training_shares(
+        dataset,
+        split,
+        batch_size=batch_size,
+        seed=seed,
+        start_epoch=start_epoch,
+        start_step=start_step,
+        part=part,
+        shuffle_buffer=shuffle_buffer,
+        cache=cache,
+    )
+
+    def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        return augmentation.view(decode(record), draw, resolution=resolution)
+
+    together = _are_small(dataset, split, resolution)
+    viewed = _viewed(shares, view, count=batch_size // part[1], together=together)
+    return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
+
+
+def training_shares(
+    dataset: ImageDataset,
+    split: str,
+    *,
+    batch_size: int,
+    seed: int,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    part: tuple[int, int] = (0, 1),
+    shuffle_buffer: int | None = None,
+    cache: bool | None = None,
+) -> tuple[tf.data.Dataset, Decode]:
+    """Returns what `training_batches` of any task are made of: shuffled examples that are not decoded yet.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: See `training_batches`, as all that follow.
+        seed: See there.
+        start_epoch: See there.
+        start_step: See there.
+        part: See there.
+        shuffle_buffer: See there.
+        cache: See there.
+
+    Returns:
+        An endless data set and what decodes a record, see `shuffled_shares`.
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split.
+    """
+    steps_per_epoch(dataset, split, batch_size)  # Refuses a batch that no epoch can fill.
+    number, parts = part
+    if not 0 <= number < parts or batch_size % parts:
+        raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
     if shuffle_buffer is not None:
         _check_at_least(1, shuffle_buffer=shuffle_buffer)
@@ -105,14 +156,7 @@ def training_batches(
         shuffle_buffer=shuffle_buffer,
         cache=cache,
     )
-
-    def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        return augmentation.view(decode(record), draw, resolution=resolution)
-
-    together = _are_small(dataset, split, resolution)
-    shares = shares.skip(start_step) if start_step else shares
-    viewed = _viewed(shares, view, count=batch_size // parts, together=together)
-    return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
+    return shares.skip(start_step) if start_step else shares, decode
 
 
 def evaluation_batches(
@@ -143,8 +187,35 @@ def evaluation_batches(
     Raises:
         ValueError: A number is out of range, or there is no such split.
     """
-    _check_at_least(1, batch_size=batch_size)
     check_view(resolution, resize)
+    records = evaluation_records(dataset, split, batch_size=batch_size, limit=limit, part=part)
+
+    def view(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
+
+    views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_records(
+    dataset: ImageDataset, split: str, *, batch_size: int, limit: int | None = None, part: tuple[int, int] = (0, 1)
+) -> tf.data.Dataset:
+    """Returns what `evaluation_batches` of any task are made of: the examples of a split, not decoded yet.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: See `evaluation_batches`, as all that follow.
+        limit: See there.
+        part: See there.
+
+    Returns:
+        A finite data set of (record, label).
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split.
+    """
+    _check_at_least(1, batch_size=batch_size)
     records = dataset.records(split)
     if limit is not None:
         _check_at_least(1, limit=limit)
@@ -153,12 +224,7 @@ def evaluation_batches(
     if parts > 1:
         own = records.enumerate().filter(lambda position, _: position // batch_size % parts == number)
         records = own.map(lambda _, example: example)
-
-    def view(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
-
-    views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return records
 
 
 def _viewed(

@@ -1,6 +1,5 @@
 """What a user should be told about the images that a run is going to use."""
 
-from ofar_tf.data.class_weights import count_labels
 from ofar_tf.data.image_dataset import ImageDataset
 
 _MOST_NAMES = 3
@@ -25,16 +24,19 @@ def split_notes(dataset: ImageDataset, *, train_split: str, eval_split: str) -> 
     used = {part.split("[")[0].strip() for split in (train_split, eval_split) for part in split.split("+")}
     if used & set(dataset.within):
         notes.append(dataset.division)
-    if dataset.table is not None:
-        notes += [_absence(dataset, train_split, "training image"), _absence(dataset, eval_split, "evaluation image")]
+    notes += [_absence(dataset, train_split, "training"), _absence(dataset, eval_split, "evaluation")]
     return [note for note in notes if note]
 
 
-def _absence(dataset: ImageDataset, split: str, what: str) -> str:
-    counts = count_labels(dataset, split)
+def _absence(dataset: ImageDataset, split: str, use: str) -> str:
+    counts = dataset.class_counts(split)
+    if counts is None:
+        return ""
     absent = [name for name, count in zip(dataset.class_names, counts, strict=True) if count == 0]
     if not absent:
         return ""
     more = f" and {len(absent) - _MOST_NAMES} more" if len(absent) > _MOST_NAMES else ""
     names = ", ".join(absent[:_MOST_NAMES])
-    return f"{len(absent)} of {len(dataset.class_names)} classes have no {what} in {split!r}: {names}{more}."
+    return (
+        f"{len(absent)} of {len(dataset.class_names)} classes have no {use} {dataset.unit} in {split!r}: {names}{more}."
+    )

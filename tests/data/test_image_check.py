@@ -60,8 +60,8 @@ def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, on
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(image_check, "_MANY", 10)
     opened = []
-    check = image_check._check_file
-    monkeypatch.setattr(image_check, "_check_file", lambda path: opened.append(path) or check(path))
+    check = image_check.check_image
+    monkeypatch.setattr(image_check, "check_image", lambda path: opened.append(path) or check(path))
 
     def load():
         opened.clear()

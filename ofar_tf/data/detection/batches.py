@@ -1,0 +1,130 @@
+"""Batches of images with boxes for training and evaluation, the same on every run and on every machine."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ofar_tf.data.detection.annotations import OWN_AREA
+from ofar_tf.data.detection.dataset import DetectionDataset
+from ofar_tf.data.detection.views import on_canvas
+from ofar_tf.data.pipeline import evaluation_records, training_shares
+from ofar_tf.text.size import Size
+
+Labels = dict[str, tf.Tensor]
+
+
+def training_batches(
+    dataset: DetectionDataset,
+    split: str,
+    *,
+    batch_size: int,
+    size: Size,
+    seed: int,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    part: tuple[int, int] = (0, 1),
+    shuffle_buffer: int | None = None,
+    cache: bool | None = None,
+) -> tf.data.Dataset:
+    """Returns an endless stream of shuffled batches, with the promises of `ofar_tf.data.training_batches`.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: Images in a batch, B.
+        size: Height H and width W of the canvas, in pixels.
+        seed: Any 64-bit int.
+        start_epoch: Number of the first epoch.
+        start_step: How many of its batches are left out; none of their images is decoded.
+        part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch.
+        shuffle_buffer: See `ofar_tf.data.training_batches`.
+        cache: See there.
+
+    Returns:
+        An endless data set of (images, labels), see `evaluation_batches`.
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split.
+    """
+    shares, decode = training_shares(
+        dataset,
+        split,
+        batch_size=batch_size,
+        seed=seed,
+        start_epoch=start_epoch,
+        start_step=start_step,
+        part=part,
+        shuffle_buffer=shuffle_buffer,
+        cache=cache,
+    )
+    known = _known(dataset, split)
+
+    def view(record: tf.Tensor, row: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, Labels]:
+        return _whole(decode(record), known(row), size)
+
+    views = shares.unbatch().map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return views.batch(batch_size // part[1], drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    dataset: DetectionDataset,
+    split: str,
+    *,
+    batch_size: int,
+    size: Size,
+    limit: int | None = None,
+    part: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Returns the batches of one pass over a split, in its order; the last one may be smaller.
+
+    Args:
+        dataset: The data set.
+        split: A split string.
+        batch_size: Images in a batch, B; may be more than there are.
+        size: Height H and width W of the canvas, in pixels.
+        limit: Stop after this many images.
+        part: (i, n): returns every n-th batch, from the i-th on; no image of the others is decoded.
+
+    Returns:
+        A finite data set of (images, labels). Images, float32 [B, H, W, 3] in [0, 255], are as large as they fit on
+        the canvas with their aspect kept, at its top left, and black beside that. Labels are a dict, with as many rows
+        N for each image as any image of the data set has boxes:
+
+        - `boxes` float32 [B, N, 4]: top, left, bottom, right, as shares of the canvas' height and width;
+        - `classes` int32 [B, N]: from 0, and -1 in rows without a box;
+        - `crowd` bool [B, N]: boxes that count neither when they are found nor when they are missed;
+        - `area` float32 [B, N]: the object's own area in pixels of the original image, the box's where none is known;
+        - `image_size` float32 [B, 2]: height and width of the original image, in pixels;
+        - `content` float32 [B, 2]: shares of the canvas' height and width that the image covers;
+        - `image_id` int64 [B]: what the annotations call the image.
+
+    Raises:
+        ValueError: A number is out of range, or there is no such split.
+    """
+    records = evaluation_records(dataset, split, batch_size=batch_size, limit=limit, part=part)
+    known = _known(dataset, split)
+
+    def view(record: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, Labels]:
+        return _whole(dataset.decode(record), known(row), size)
+
+    views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _known(dataset: DetectionDataset, split: str) -> Callable[[tf.Tensor], Labels]:
+    return dataset.table_of(split).lookup(dataset.most_boxes)
+
+
+def _whole(image: tf.Tensor, known: Labels, size: Size) -> tuple[tf.Tensor, Labels]:
+    """Returns the canvas of a whole image, and its labels."""
+    canvas, content = on_canvas(image, size)
+    labels = _in_pixels(known, image)
+    return canvas, {**labels, "boxes": known["boxes"] * tf.tile(content, [2]), "content": content}
+
+
+def _in_pixels(known: Labels, image: tf.Tensor) -> Labels:
+    """Adds the size of the original image, and the areas of objects of which only the box is known."""
+    image_size = tf.cast(tf.shape(image)[:2], tf.float32)
+    sides = (known["boxes"][:, 2:] - known["boxes"][:, :2]) * image_size
+    area = tf.where(known["area"] == OWN_AREA, sides[:, 0] * sides[:, 1], known["area"])
+    return {**known, "area": area, "image_size": image_size}

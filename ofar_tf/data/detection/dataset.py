@@ -1,0 +1,58 @@
+"""What a set of images with boxes is to the rest of the program: an image set whose labels are rows of a table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from ofar_tf.data.detection.annotations import Annotations
+from ofar_tf.data.image_dataset import ImageDataset
+
+
+@dataclass(frozen=True)
+class DetectionDataset(ImageDataset):
+    """RGB images in named splits with the boxes of what they show.
+
+    All that an `ImageDataset` is. The label of an example is no class, but the image's number among those of all stored
+    splits, one split after the other (`first_rows`); `table_of` has what is known of the image of that number.
+
+    Attributes:
+        annotations: Called with the name of a stored split; returns the annotations of its images, in their order.
+    """
+
+    unit: ClassVar[str] = "box"
+    least_classes: ClassVar[int] = 1
+
+    annotations: Callable[[str], Annotations] = field(kw_only=True)
+
+    def table_of(self, split: str) -> Annotations:
+        """Returns the annotations by the numbers that are the labels.
+
+        Args:
+            split: A split string; of the images of stored splits that it does not name, no box is in the table.
+        """
+        named = {part.name for part in self.parts(split)}
+        return Annotations.concatenated(
+            [
+                self.annotations(name) if name in named else Annotations.without_boxes(np.zeros(size))
+                for name, size in self.split_sizes.items()
+            ]
+        )
+
+    @cached_property
+    def most_boxes(self) -> int:
+        """The most boxes of an image of the whole set, N: as many rows have the labels of every image."""
+        return max(self.annotations(name).most for name in self.split_sizes)
+
+    def class_counts(self, split: str) -> np.ndarray:
+        """Returns how many boxes each class has in a split, int64 [K]."""
+        tables = [self.annotations(name).rows(start, stop) for name, start, stop in self.parts(split)]
+        return Annotations.concatenated(tables).class_counts(len(self.class_names))
+
+
+def first_rows(split_sizes: Mapping[str, int]) -> dict[str, int]:
+    """Returns the number of the first image of each stored split."""
+    sizes = np.array(list(split_sizes.values()), np.int64)
+    return dict(zip(split_sizes, (np.cumsum(sizes) - sizes).tolist(), strict=True))

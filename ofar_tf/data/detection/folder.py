@@ -1,0 +1,149 @@
+"""A folder of JPEG and PNG files with annotation files, whatever their format: checked, ordered and divided."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf.data.class_folders import WHOLE
+from ofar_tf.data.detection.annotations import Annotations
+from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
+from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
+from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images
+from ofar_tf.data.file_names import readable
+from ofar_tf.data.image_check import check_image, file_decoder, findings_of
+from ofar_tf.data.image_header import ImageHeader
+from ofar_tf.data.splits import SplitPart
+
+_TRAINING_PERCENT = 80
+
+
+def annotated_folder(
+    name: str, found: Mapping[str, FoundSplit], *, class_names: Sequence[str], data_dir: Path, split_seed: int
+) -> DetectionDataset:
+    """Returns a data set of images whose annotations were read.
+
+    Every image file is opened once, so that one that is missing, cut off or no image is found now. The order within a
+    split depends on the files' names and the seed only.
+
+    Args:
+        name: The data set's name.
+        found: What was found, by split; a single one named `all` is divided 80/20 into `train` and `validation`.
+        class_names: The classes, by which `found` counts.
+        data_dir: The folder, for messages.
+        split_seed: Any int; another seed gives other orders, and so another `train` and `validation`.
+
+    Raises:
+        FileNotFoundError: Images are missing.
+        ValueError: A file is no readable image or not of the size that its annotations say, or boxes make no sense.
+    """
+    scattered = {split: _in_order(part, seed=split_seed) for split, part in found.items()}
+    headers = {split: _headers(part) for split, part in scattered.items()}
+    checked = {split: _checked(part, headers[split]) for split, part in scattered.items()}
+    findings = findings_of(Path(), {path: header for part in headers.values() for path, header in part.items()})
+    splits = {split: _Split(list(headers[split]), annotations) for split, (annotations, _) in checked.items()}
+    sizes = {split: len(part.paths) for split, part in splits.items()}
+    first = first_rows(sizes)
+    within = _train_and_validation(sizes[WHOLE]) if list(sizes) == [WHOLE] else {}
+
+    def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = tf.range(first[split] + start, first[split] + stop, dtype=tf.int64)
+        return splits[split].names[start:stop], rows
+
+    return DetectionDataset(
+        name=name,
+        class_names=tuple(class_names),
+        split_sizes=sizes,
+        read=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(table(split, start, stop)),
+        decode=file_decoder(findings),
+        names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(splits[split].names[start:stop]),
+        table=table,
+        within=within,
+        division=_division(data_dir, within, seed=split_seed),
+        digest=lambda split: splits[split].digest(scattered[split].files),
+        notes=tuple(note for split, (_, notes) in checked.items() for note in _notes(split, notes)),
+        annotations=lambda split: splits[split].annotations,
+    )
+
+
+@dataclass(frozen=True)
+class _Split:
+    paths: Sequence[str]
+    annotations: Annotations
+
+    @cached_property
+    def names(self) -> tf.Tensor:
+        return tf.constant(self.paths)
+
+    def digest(self, files: Sequence[str]) -> str:
+        known = self.annotations
+        digest = hashlib.sha256("\n".join(files).encode())
+        for each in (known.counts, known.boxes, known.classes, known.crowd):
+            digest.update(np.ascontiguousarray(each).tobytes())
+        return digest.hexdigest()
+
+
+def _in_order(found: FoundSplit, *, seed: int) -> FoundSplit:
+    """Scatters images, whose names often come in series, by hashes of their names."""
+    salt = f"{seed}/" if seed else ""
+    hashes = [hashlib.sha256(f"{salt}{name}".encode()).digest() for name in found.files]
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return replace(
+        found,
+        files=[found.files[index] for index in order],
+        image_ids=found.image_ids[order],
+        sizes=found.sizes[order],
+        rows=place[found.rows],
+    )
+
+
+def _headers(found: FoundSplit) -> dict[str, ImageHeader]:
+    paths = found.paths
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Expected the {len(paths)} images that {readable(found.source)} names in {readable(found.root)}. "
+            f"Received: {len(missing)} of them missing, the first {readable(missing[0].name)}."
+        )
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(map(str, paths), pool.map(check_image, paths), strict=True))
+
+
+def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Annotations, BoxNotes]:
+    tags = np.array([header.orientation for header in headers.values()])
+    stored = np.array([(header.height, header.width) for header in headers.values()])
+    seen = sizes_seen(found, stored=stored, tags=tags)
+    annotations, notes = believed(found, seen)
+    return turned_with_images(annotations, sizes=seen, stored=stored, tags=tags), notes
+
+
+def _notes(split: str, notes: BoxNotes) -> list[str]:
+    said = []
+    if notes.cut:
+        said.append(f"{notes.cut} boxes of {split!r} leave their images; they were cut at the edge.")
+    if notes.empty:
+        said.append(f"{notes.empty} boxes of {split!r} have no area within their images; they were left out.")
+    return said
+
+
+def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:
+    sizes = " and ".join(f"{name} ({part.stop - part.start} images)" for name, part in within.items())
+    return (
+        f"{readable(data_dir)} has no splits: it is divided {_TRAINING_PERCENT}/{100 - _TRAINING_PERCENT} into "
+        f"{sizes}, by the files' names and seed {seed}."
+    )
+
+
+def _train_and_validation(size: int) -> dict[str, SplitPart]:
+    """Returns the two parts of `all`; none where one would be empty."""
+    cut = round(_TRAINING_PERCENT * size / 100.0)
+    if not 0 < cut < size:
+        return {}
+    return {"train": SplitPart(WHOLE, 0, cut), "validation": SplitPart(WHOLE, cut, size)}

@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ofar_tf.data import split_notes
+from ofar_tf.data.detection import load_detection_dataset
+
+from .conftest import coco, write_png
+
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "bccd"
+
+
+def load(folder):
+    return load_detection_dataset("coco_folder", data_dir=folder)
+
+
+def box(**changes):
+    return {"id": 1, "image_id": 10, "category_id": 3, "bbox": [4, 5, 8, 10], **changes}
+
+
+def test_categories_become_contiguous_classes_in_the_order_of_their_numbers(coco_dir):
+    dataset = load(coco_dir(annotations=[box(), box(id=2, category_id=7)]))
+    assert dataset.class_names == ("ant", "bee")
+    np.testing.assert_array_equal(dataset.annotations("all").classes, [0, 1])
+
+
+def test_boxes_are_shares_of_the_image_and_images_without_boxes_stay(coco_dir):
+    dataset = load(coco_dir())
+    known = dataset.annotations("all")
+    assert sorted(known.counts) == [0, 1]
+    assert dataset.split_sizes == {"all": 2}
+    np.testing.assert_allclose(known.boxes, [[5 / 20, 4 / 40, 15 / 20, 12 / 40]])
+    assert known.areas == [60.0]
+    assert known.image_ids[known.counts == 1] == [10]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bbox": [4, 5, float("nan"), 10]}, r"boxes of finite numbers.*right = 5, 4, 15, nan on 0.png"),
+        ({"bbox": [4, 5, -8, 10]}, r"left before their right. Received: .* = 5, 4, 15, -4 on 0.png"),
+        ({"bbox": [4, 5, 8]}, r"Expected 'bbox' as four numbers"),
+        ({"bbox": ["4", 5, 8, 10]}, r"Expected 'bbox' as four numbers"),
+        ({"image_id": 99}, r"1 of another image, the first of number 99"),
+        ({"category_id": 99}, r"1 of another category, the first of number 99"),
+        ({"image_id": "10"}, r"Expected 'image_id' as a whole number"),
+        ({"area": -3.0}, r"Expected areas of 0 or more"),
+    ],
+)
+def test_annotations_that_nobody_can_trust_are_refused_in_one_line(coco_dir, changes, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load(coco_dir(annotations=[box(**changes)]))
+    assert "\n" not in str(error.value) and "instances_train.json" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": []}, "at least one image"),
+        ({"images": coco()["images"] * 2}, "each image once in .* Received: image 10 twice"),
+        ({"categories": [{"id": 3, "name": "ant"}, {"id": 3, "name": "bee"}]}, "each category once"),
+        ({"categories": [{"id": 3, "name": "ant"}, {"id": 7, "name": "Ant"}]}, "distinct class names"),
+        ({"categories": None}, "lists of images, annotations and categories"),
+    ],
+)
+def test_files_that_contradict_themselves_are_refused(coco_dir, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load(coco_dir(**changes))
+
+
+def test_one_file_for_two_images_is_refused(coco_dir):
+    images = [{**image, "file_name": "0.png"} for image in coco()["images"]]
+    with pytest.raises(ValueError, match=r"each file once in .* Received: file '0.png' twice"):
+        load(coco_dir(images=images))
+
+
+def test_a_damaged_file_is_refused_by_name(coco_dir):
+    folder = coco_dir()
+    (folder / "instances_train.json").write_text('{"images": [')
+    with pytest.raises(ValueError, match=r"Expected JSON in .*instances_train.json. Received: Expecting value"):
+        load(folder)
+
+
+def test_missing_images_are_counted_and_the_first_is_named(coco_dir):
+    folder = coco_dir(images=coco(5)["images"])
+    with pytest.raises(FileNotFoundError, match=r"the 5 images .* Received: 3 of them missing, the first \d.png"):
+        load(folder)
+
+
+def test_a_cut_off_image_is_refused_by_name(coco_dir):
+    folder = coco_dir()
+    (folder / "train" / "1.png").write_bytes((folder / "train" / "1.png").read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image. Received: .*train/1.png"):
+        load(folder)
+
+
+def test_boxes_are_cut_at_the_edge_and_empty_ones_left_out_with_a_count(coco_dir):
+    boxes = [[30, 5, 20, 10], [-0.5, 0, 8, 10], [4, 5, 0, 10], [50, 0, 10, 10]]
+    dataset = load(coco_dir(annotations=[box(id=index, bbox=each) for index, each in enumerate(boxes)]))
+    np.testing.assert_allclose(dataset.annotations("all").boxes, [[0.25, 0.75, 0.75, 1], [0, 0, 0.5, 7.5 / 40]])
+    assert dataset.notes == (
+        "1 boxes of 'all' leave their images; they were cut at the edge.",
+        "2 boxes of 'all' have no area within their images; they were left out.",
+    )
+
+
+def test_crowds_stay_and_count_for_no_class(coco_dir):
+    dataset = load(coco_dir(annotations=[box(iscrowd=1), box(id=2, category_id=7)]))
+    np.testing.assert_array_equal(dataset.annotations("all").crowd, [True, False])
+    np.testing.assert_array_equal(dataset.class_counts("all"), [0, 1])
+
+
+def test_a_class_without_a_box_is_named_before_training(coco_dir):
+    notes = split_notes(load(coco_dir()), train_split="all[:50%]", eval_split="all")
+    assert "1 of 2 classes have no evaluation box in 'all': bee." in notes
+
+
+def test_an_image_of_another_shape_than_its_annotations_say_is_refused(coco_dir):
+    images = [{**image, "height": 40} for image in coco()["images"]]
+    with pytest.raises(ValueError, match=r"Received: \d.png of 40x20 pixels instead of 40x40, and 1 more."):
+        load(coco_dir(images=images))
+
+
+def test_a_smaller_copy_of_an_image_keeps_its_boxes_and_its_areas_follow(coco_dir):
+    images = [{**image, "height": 41, "width": 80} for image in coco()["images"]]
+    known = load(coco_dir(images=images, annotations=[box(bbox=[8, 10, 16, 20], area=240.0)])).annotations("all")
+    np.testing.assert_allclose(known.boxes, [[10 / 41, 8 / 80, 30 / 41, 24 / 80]], rtol=1e-6)
+    np.testing.assert_allclose(known.areas, [240.0 * (20 * 40) / (41 * 80)])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [
+        ("instances_{}.json", "{}"),
+        ("annotations/instances_{}2017.json", "{}2017"),
+        ("annotations/instances_{}.json", "images"),
+        ("{}.json", "images/{}"),
+        ("{}/_annotations.coco.json", "{}"),
+    ],
+)
+def test_every_usual_layout_is_found(tmp_path, annotations, images):
+    for number, split in enumerate(("train", "val")):
+        path = tmp_path / annotations.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = coco(2 + number)
+        for image in content["images"]:
+            image["file_name"] = f"{split}_{image['file_name']}"
+            write_png(tmp_path / images.format(split) / image["file_name"])
+        path.write_text(json.dumps(content))
+    (tmp_path / "annotations").mkdir(exist_ok=True)
+    if annotations.startswith("annotations"):
+        (tmp_path / "annotations" / "captions_train2017.json").write_text("{}")
+    assert load(tmp_path).splits == {"train": 2, "val": 3}
+
+
+def test_files_with_different_categories_are_refused(coco_dir):
+    folder = coco_dir()
+    (folder / "instances_val.json").write_text(json.dumps({**coco(), "categories": [{"id": 3, "name": "ant"}]}))
+    with pytest.raises(ValueError, match=r"Expected the same categories.* others in .*instances_val.json"):
+        load(folder)
+
+
+def test_a_single_file_is_divided_80_20_whatever_the_order_in_it(coco_dir):
+    folder = coco_dir(images=coco(10)["images"])
+    for index in range(10):
+        write_png(folder / "train" / f"{index}.png")
+    dataset = load(folder)
+    assert dataset.splits == {"all": 10, "train": 8, "validation": 2}
+    assert "is divided 80/20 into train (8 images) and validation (2 images)" in dataset.division
+    ids = dataset.annotations("all").image_ids
+    assert list(ids) != sorted(ids)
+    coco_dir(images=coco(10)["images"][::-1])
+    np.testing.assert_array_equal(load(folder).annotations("all").image_ids, ids)
+    other = load_detection_dataset("coco_folder", data_dir=folder, split_seed=1).annotations("all").image_ids
+    assert list(other) != list(ids)
+
+
+def test_changed_boxes_change_the_fingerprint(coco_dir):
+    before = load(coco_dir()).fingerprint
+    assert load(coco_dir()).fingerprint == before
+    assert load(coco_dir(annotations=[box(bbox=[4, 5, 8, 9])])).fingerprint != before
+
+
+@pytest.mark.parametrize("name", [None, "nowhere"])
+def test_a_folder_without_annotations_is_refused_with_the_layouts(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=r"^Expected data_dir/instances_<split>.json or"):
+        load(tmp_path / name if name else tmp_path)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the blood cells are not beside the checkout")
+def test_the_blood_cells_are_read_as_they_are():
+    dataset = load(SHARED)
+    assert dataset.class_names == ("RBC", "WBC", "Platelets")
+    assert dataset.splits == {"test": 72, "train": 205, "val": 87}
+    np.testing.assert_array_equal(dataset.class_counts("train+val+test"), [4153, 372, 361])
