@@ -31,7 +31,9 @@ def run(folder, epochs, *, of=4, done=0, every=1, search=2):
     log.set_params({"epochs": of})
     for epoch in epochs:
         # The search ends, and with it the learning rate changes, before this callback's turn.
-        model = SimpleNamespace(epoch=epoch, phase="search" if epoch <= search else "joint", optimizer=SimpleNamespace(learning_rate=0.5))
+        model = SimpleNamespace(
+            epoch=epoch, phase="search" if epoch <= search else "joint", optimizer=SimpleNamespace(learning_rate=0.5)
+        )
         log.set_model(model)
         log.on_epoch_begin(epoch - 1)
         model.searching, model.optimizer.learning_rate = epoch < search, 0.125
