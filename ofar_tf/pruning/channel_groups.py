@@ -34,12 +34,14 @@ class WeightChannels:
             `ChannelGroups.size` marks an index that always stays.
         kept: For each axis that holds channels, int64 `[shape[axis]]`: the position in `ChannelGroups.unprunable` of
             what stays at each index, -1 where the channel can be pruned.
+        feeds: The axes along which the channels lie that the weight, a kernel, makes; along the others it reads them.
     """
 
     path: str
     shape: tuple[int, ...]
     axes: Mapping[int, np.ndarray]
     kept: Mapping[int, np.ndarray] = field(default_factory=dict)
+    feeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +189,7 @@ def _weight_channels(
             tuple(weight.shape),
             {axis: numbers[ids] for axis, ids in axes.items() if (numbers[ids] < prunable).any()},
             {axis: kept[ids] for axis, ids in axes.items()},
+            tuple(sorted(axis for axis in axes if (id(weight), axis) in found.feeders)),
         )
         for weight in weights
         for axes in [owners.get(id(weight), {})]

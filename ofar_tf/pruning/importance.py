@@ -9,7 +9,8 @@ from ofar_tf.pruning.channel_groups import ChannelGroup, ChannelGroups
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.size import Resolution
 
-LEARNED = ("gamma", "gamma_per_layer", "gamma_per_mac")
+BY_GAMMA = ("gamma", "gamma_per_layer", "gamma_per_mac")
+LEARNED = (*BY_GAMMA, "kernel_norm", "taylor")
 CRITERIA = (*LEARNED, "uniform", "random")
 
 
@@ -20,6 +21,7 @@ def channel_importance(
     criterion: str = "gamma",
     resolution: Resolution | None = None,
     seed: int = 0,
+    sensitivity: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores every prunable channel.
 
@@ -29,11 +31,15 @@ def channel_importance(
         criterion: One of `CRITERIA`. `gamma` is the paper's (Network Slimming): the absolute BatchNorm gamma, the mean
             where several BatchNorms rank a channel. Where BatchNorm has no scale, it is the norm of the filter that
             feeds it, in units of the mean in its layer, because such a BatchNorm undoes the scale of a whole layer.
-            `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `uniform` (the
-            first channels, as US-Net) and `random` are the controls without which no gain can be credited to the
-            ranking.
+            `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `kernel_norm`
+            is the norm of the filters that make the channel, the mean where several do, in units of the mean in their
+            layer. `taylor` is how much the loss would change without the channel, to first order (Molchanov et al.,
+            2019). The last two suit trained networks, whose gammas no penalty has pushed apart. `uniform` (the first
+            channels, as US-Net) and `random` are the controls without which no gain can be credited to the ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
+        sensitivity: float `[channels]`, what `taylor` ranks by: the mean over training steps of `gate_sensitivity`. All
+            channels count alike where there were none yet.
 
     Returns:
         float64 `[channels]`, larger is more important.
@@ -47,6 +53,10 @@ def channel_importance(
         return np.random.default_rng(seed).random(groups.size)
     if criterion == "uniform":
         return np.zeros(groups.size)
+    if criterion == "taylor":
+        return np.zeros(groups.size) if sensitivity is None else np.asarray(sensitivity, float)
+    if criterion == "kernel_norm":
+        return _mean_norms(groups, weights)
     gamma = _mean_absolute_gamma(groups, weights)
     if criterion == "gamma_per_mac":
         if resolution is None:
@@ -74,6 +84,20 @@ def _mean_absolute_gamma(groups: ChannelGroups, weights: Sequence[np.ndarray]) -
                 ],
                 axis=0,
             )
+    return scores
+
+
+def _mean_norms(groups: ChannelGroups, weights: Sequence[np.ndarray]) -> np.ndarray:
+    scores = np.zeros(groups.size)
+    for group in groups.groups:
+        made_by = [
+            (index, axis)
+            for index, entry in enumerate(groups.weights)
+            for axis in entry.feeds
+            if np.isin(np.arange(group.start, group.start + group.size), entry.axes.get(axis, ())).all()
+        ]
+        norms = [_relative_norms(groups, group, weights[index], weight=index, axis=axis) for index, axis in made_by]
+        scores[group.channels] = np.mean(norms, axis=0)
     return scores
 
 

@@ -19,7 +19,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
-from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.pruning.importance import BY_GAMMA
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
@@ -213,7 +213,7 @@ class Experiment:
                 f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
                 f"--only={wanted} exports it alone."
             )
-        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in LEARNED:
+        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in BY_GAMMA:
             shift = self.gamma_l1 * self._shift_of_gammas
             notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
         if self.config.jit_compile:

@@ -29,13 +29,20 @@ class MaskSolver:
     spec: PoolSpec
     seed: int
 
-    def solve(self, weights: Sequence[np.ndarray], *, frozen: Sequence[ChannelMask | None] = ()) -> list[ChannelMask]:
+    def solve(
+        self,
+        weights: Sequence[np.ndarray],
+        *,
+        frozen: Sequence[ChannelMask | None] = (),
+        sensitivity: np.ndarray | None = None,
+    ) -> list[ChannelMask]:
         """Ranks the channels and cuts the masks.
 
         Args:
             weights: The values of the supernet's `weights`.
             frozen: One entry per budget: the masks of structures that no longer change, `None` for the others. Only
                 `nested` reads them.
+            sensitivity: See `channel_importance`.
 
         Returns:
             One mask per budget.
@@ -45,7 +52,12 @@ class MaskSolver:
         """
         spec = self.spec
         scores = channel_importance(
-            self.groups, weights, criterion=spec.importance, resolution=spec.largest, seed=self.seed
+            self.groups,
+            weights,
+            criterion=spec.importance,
+            resolution=spec.largest,
+            seed=self.seed,
+            sensitivity=sensitivity,
         )
         return [
             self._solve(_within(scores, frozen, index) if spec.nested else scores, budget)

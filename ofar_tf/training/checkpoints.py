@@ -171,4 +171,5 @@ def saved_variables(model: OnceForAll) -> dict[str, Any]:
     weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
     own = {f"own_weights/{index}": weight for index, weight in enumerate(model.own_variables)}
     slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}
-    return {**weights, **own, **slots, "search/steps": model.search_steps}
+    ranking = {"search/sensitivity": model.sensitivity} if model.importance == "taylor" else {}
+    return {**weights, **own, **slots, **ranking, "search/steps": model.search_steps}

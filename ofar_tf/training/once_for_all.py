@@ -94,7 +94,8 @@ class OnceForAll(keras.Model):
         self.costs = Costs(self.groups)
         self.pool: PrunedNetworkPool | None = None
         self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
-        self.derive_masks()  # A budget that cannot be met is refused before anything is trained.
+        # A budget that cannot be met is refused before anything is trained.
+        self._solver.solve([np.asarray(weight) for weight in supernet.weights])
         self._masks = [ChannelMask.full(self.groups)] * len(pool.budgets)
         self._sandwich = SandwichStep(supernet, self.groups, pool=pool, spec=self.step, task=self.task, seed=seed)
         # The step at which joint training begins; a learning rate schedule may follow it.
@@ -123,6 +124,11 @@ class OnceForAll(keras.Model):
     def own_variables(self) -> list[Any]:
         """All variables that belong to one structure only, at whatever time of training."""
         return self._sandwich.own
+
+    @property
+    def sensitivity(self) -> Any:
+        """The variable that the criterion `taylor` ranks by, see `SandwichStep`."""
+        return self._sandwich.sensitivity
 
     @property
     def importance(self) -> str:
@@ -262,7 +268,8 @@ class OnceForAll(keras.Model):
         """
         with self.averaged_weights() if self.spec.rank_by == "ema" and self.compiled else nullcontext():
             weights = [np.asarray(weight) for weight in self.supernet.weights]
-        return self._solver.solve(weights, frozen=frozen)
+        seen = np.asarray(self.sensitivity) if self.importance == "taylor" else None
+        return self._solver.solve(weights, frozen=frozen, sensitivity=seen)
 
     def set_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> None:
         """Gates the networks that the search trains.

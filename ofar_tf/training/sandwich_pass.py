@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ofar_tf.pruning.sensitivity import GateSensitivity
 from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.training.network_functions import Collect, NetworkFunctions, NetworkPass
 from ofar_tf.training.weight_update import WeightUpdate
@@ -20,11 +21,14 @@ class Outcome(NamedTuple):
         losses: float32 `[networks]`.
         progress: Scalar float32, how well the largest network did, see `Task.progress`.
         gradients: One tensor for each variable that is trained, times the loss scale.
+        sensitivity: float32 `[channels]`, how much the loss of the largest network depends on each channel, times the
+            loss scale; `[0]` where nobody asks.
     """
 
     losses: tf.Tensor
     progress: tf.Tensor
     gradients: list[tf.Tensor]
+    sensitivity: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class SandwichPass:
         task: What the networks learn.
         update: Adds up what they learn.
         distillation: Who teaches, one of `DISTILLATIONS`.
+        sensitivity: Says how much the loss of the largest network depends on each channel, while structures are
+            searched; `None` where nobody asks.
         at_once: How many of the networks after the largest may run at the same time. With one the step needs no more
             memory than its largest network; with two the second forward pass uses processor cores that the first
             backward pass leaves idle.
@@ -52,6 +58,7 @@ class SandwichPass:
     update: WeightUpdate
     distillation: str = "chain"
     at_once: int = 1
+    sensitivity: GateSensitivity | None = None
 
     def __post_init__(self) -> None:
         if self.at_once < 1:
@@ -87,6 +94,8 @@ class SandwichPass:
         collect = partial(self._collect, searching=searching)
         nothing = self.update.nothing(searching=searching)
         largest = run(structures[0], images=images, targets=targets, size=sizes[0], collect=collect(nothing))
+        asked = self.sensitivity if searching else None
+        sensitivity = asked(largest.gradients) if asked else tf.zeros([0])
         progress = self.task.progress(largest.lesson, self.task.targets_at(targets, sizes[0]))
         images, targets, lesson, drawn, sizes = _after(
             largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
@@ -115,11 +124,13 @@ class SandwichPass:
             shape_invariants=shapes,
             parallel_iterations=self.at_once,
         )
-        return Outcome(losses, progress, gradients)
+        return Outcome(losses, progress, gradients, sensitivity)
 
     def nothing(self, networks: int, *, searching: bool) -> Outcome:
         """Returns zeros of the shapes that `run` returns for so many networks."""
-        return Outcome(tf.zeros([networks]), tf.zeros([]), self.update.nothing(searching=searching))
+        channels = self.sensitivity.size if self.sensitivity and searching else 0
+        gradients = self.update.nothing(searching=searching)
+        return Outcome(tf.zeros([networks]), tf.zeros([]), gradients, tf.zeros([channels]))
 
     def _collect(self, totals: Sequence[tf.Tensor], *, searching: bool) -> Collect:
         return lambda structure, gradients: self.update.add(totals, gradients, structure=structure, searching=searching)

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.importance import LEARNED
+from ofar_tf.pruning.importance import BY_GAMMA
+from ofar_tf.pruning.sensitivity import GateSensitivity
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
@@ -43,6 +45,8 @@ class SandwichStep:
         own: All variables that belong to one structure only, at whatever time.
         searching: Whether structures are still searched.
         finetuning: Whether each structure trains on alone.
+        sensitivity: float32 `[channels]`, how much the loss depended on each channel, summed over the steps since masks
+            were taken last; `[0]` where the criterion does not ask.
 
     Raises:
         ValueError: If the supernet cannot run at a resolution, or a setting makes no sense for it.
@@ -84,7 +88,7 @@ class SandwichStep:
             supernet,
             groups,
             weight_decay=spec.weight_decay,
-            gamma_l1=spec.gamma_l1 if pool.importance in LEARNED else 0.0,
+            gamma_l1=spec.gamma_l1 if pool.importance in BY_GAMMA else 0.0,
             originals={**self.weights.originals(), **(self._alone.originals() if self._alone else {})},
         )
         self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
@@ -99,8 +103,15 @@ class SandwichStep:
         )
         self._functions.use_gates(self.gates)
         self._sandwich = SandwichPass(
-            self._functions, task, self._update, distillation=spec.distillation, at_once=spec.networks_at_once
+            self._functions,
+            task,
+            self._update,
+            distillation=spec.distillation,
+            at_once=spec.networks_at_once,
+            sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
         )
+        channels = groups.size if self._sandwich.sensitivity else 0
+        self.sensitivity = keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
 
     @property
     def roles(self) -> list[str]:
@@ -121,7 +132,7 @@ class SandwichStep:
         return self._search_rule if self.searching else self._joint_rule
 
     def use_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> bool:
-        """Gates the networks that the search trains.
+        """Gates the networks that the search trains, and begins to measure sensitivity anew.
 
         The teacher stays whole until its own structure is frozen: channels that no network trained could never earn
         their place back, and a mask that cannot change would count as converged.
@@ -133,6 +144,7 @@ class SandwichStep:
         Returns:
             Whether a step that was traced before no longer holds.
         """
+        self.sensitivity.assign(np.zeros(self.sensitivity.shape))
         whole_teacher = self.weights.separate or not frozen[0]
         running = [ChannelMask.full(self._groups), *masks[1:]] if whole_teacher else list(masks)
         sliced, first = self._spec.search_execution == "sliced", not self._masked
@@ -208,6 +220,11 @@ class SandwichStep:
             parts=self._spec.gradient_accumulation,
             like=lambda: self._sandwich.nothing(self.networks, searching=self.searching),
         )
+        if self.searching and self._sandwich.sensitivity:
+            scale = loss_scale(optimizer)
+            seen = outcome.sensitivity if scale is None else outcome.sensitivity / scale
+            # A step whose scaled gradients overflow is left out, as it is by the optimizer.
+            self.sensitivity.assign_add(tf.where(tf.math.is_finite(seen), seen, 0.0))
         self._update.apply(optimizer, outcome.gradients, searching=self.searching)
         return outcome
 

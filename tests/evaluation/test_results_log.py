@@ -31,12 +31,11 @@ def run(folder, epochs, *, of=4, done=0, every=1, search=2):
     log.set_params({"epochs": of})
     for epoch in epochs:
         # The search ends, and with it the learning rate changes, before this callback's turn.
-        model = SimpleNamespace(
-            epoch=epoch, phase="search" if epoch <= search else "joint", optimizer=SimpleNamespace(learning_rate=0.5)
-        )
+        phase = "search" if epoch <= search else "joint"
+        model = SimpleNamespace(epoch=epoch, phase=phase, optimizer=SimpleNamespace(learning_rate=0.5))
         log.set_model(model)
         log.on_epoch_begin(epoch - 1)
-        model.searching, model.optimizer.learning_rate = epoch < search, 0.125
+        model.phase, model.optimizer.learning_rate = "search" if epoch < search else "joint", 0.125
         logs = dict(LOSSES)
         log.on_epoch_end(epoch - 1, logs)
     return logs

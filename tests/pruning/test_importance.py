@@ -3,11 +3,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import rank_channels
 from ofar_tf.pruning.importance import channel_importance
+from ofar_tf.pruning.sensitivity import GateSensitivity
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,55 @@ def test_a_group_whose_scales_are_all_zero_scores_zero(network: Any) -> None:
 
 
 def test_an_unknown_criterion_is_refused(network: Any) -> None:
-    expected = "Expected an importance of gamma, gamma_per_layer, gamma_per_mac, uniform, random. Received: 'taylor'."
-    with pytest.raises(ValueError, match=expected):
-        _scores(network, criterion="taylor")
+    with pytest.raises(ValueError, match=r"Expected an importance of gamma, .*, random\. Received: 'beta'\."):
+        _scores(network, criterion="beta")
+
+
+def test_kernel_norm_is_that_of_the_filters_in_units_of_their_layers_mean(network: Any) -> None:
+    model, groups = network
+    weights = model.get_weights()
+    places = {weight.path: index for index, weight in enumerate(model.weights)}
+    (first, depthwise, second, _) = (index for path, index in places.items() if path.endswith("kernel"))
+    # The first group is made by two kernels: norms 3 and 1, mean 2; and norms 2 and 6, mean 4.
+    weights[first] = np.array([3.0, -1.0]).reshape(1, 1, 1, 2)
+    weights[depthwise] = np.array([2.0, 6.0]).reshape(1, 1, 2, 1) * np.eye(3).reshape(3, 3, 1, 1)
+    # The second by one: norms 5, 0 and 10.
+    weights[second] = np.array([[3.0, 0.0, 6.0], [4.0, 0.0, 8.0]]).reshape(1, 1, 2, 3)
+    scores = channel_importance(groups, weights, criterion="kernel_norm")
+    np.testing.assert_allclose(scores, [(1.5 + 0.5) / 2, (0.5 + 1.5) / 2, 1.0, 0.0, 2.0])
+
+
+def test_taylor_ranks_by_what_training_has_seen_and_by_nothing_before_it(network: Any) -> None:
+    assert _scores(network, criterion="taylor") == [0.0] * 5
+    seen = np.array([0.5, 0.1, 0.4, 0.2, 0.3])
+    assert _scores(network, criterion="taylor", sensitivity=seen) == seen.tolist()
+
+
+def test_the_sensitivity_of_a_channel_is_the_slope_of_the_loss_in_a_gate_on_it() -> None:
+    # Two kernels read the channels, in one network through a gate.
+    inputs, gates, random = keras.Input((4, 4, 3)), keras.Input((4,)), np.random.default_rng(0)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", name="first")(inputs)))
+    built = []
+    for kind, read in enumerate((x, x * layers.Reshape((1, 1, 4))(gates))):
+        y = layers.Conv2D(5, 3, padding="same", name=f"second_{kind}")(read)
+        z = layers.Conv2D(5, 1, name=f"beside_{kind}")(read)
+        y = layers.GlobalAveragePooling2D()(layers.Activation("swish")(layers.Add()([y, z])))
+        built.append(layers.Dense(2, name=f"logits_{kind}")(y))
+    whole = keras.Model([inputs, gates], built[1])
+    plain = keras.Model(inputs, built[0])
+    for one, other in (("second_1", "second_0"), ("beside_1", "beside_0"), ("logits_1", "logits_0")):
+        whole.get_layer(one).set_weights([random.normal(size=w.shape) for w in whole.get_layer(one).weights])
+        plain.get_layer(other).set_weights(whole.get_layer(one).get_weights())
+    images = tf.constant(random.normal(size=(6, 4, 4, 3)), tf.float32)
+    groups = find_channel_groups(plain)
+    assert [group.size for group in groups.groups] == [4]  # Nothing ranks the sum behind it.
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(plain(images, training=True) ** 2)
+    seen = GateSensitivity(plain, groups)(tape.gradient(loss, [v.value for v in plain.trainable_variables]))
+    gate = tf.Variable(tf.ones(4))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(whole([images, tf.ones((6, 1)) * gate], training=True) ** 2)
+    np.testing.assert_allclose(seen, np.abs(tape.gradient(loss, gate)), rtol=1e-4)
 
 
 def test_gamma_per_mac_without_a_resolution_is_refused(network: Any) -> None:

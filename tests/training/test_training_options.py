@@ -200,3 +200,29 @@ def test_channels_can_be_ranked_by_the_moving_averages_of_the_weights(trainer_bu
     other = trainer_builder(supernet=model.supernet)
     keep = other.derive_masks()[-1].keep[last.channels]
     assert keep.tolist() == sorted(keep, reverse=True)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_taylor_sums_weight_times_gradient_of_the_whole_network_until_masks_are_taken(
+    trainer_builder, mask_drawer, batch, parts
+):
+    model = trainer_builder(importance="taylor", gradient_accumulation=parts)
+    images, labels = batch
+    halves = [(tf.constant(images[:5]), tf.constant(labels[:5])), (tf.constant(images[5:]), tf.constant(labels[5:]))]
+    model.compile(keras.optimizers.SGD(0.0))
+    alone = trainer_builder(model.supernet)
+    alone.compile(RecordingSGD(0.0))
+    expected = []
+    for half in halves:  # Before the first masks the whole network runs alone.
+        alone.train_step(half)
+        given = zip(alone.supernet.trainable_variables, alone.optimizer.given, strict=True)
+        product = {variable.path: np.asarray(variable) * gradient for variable, gradient in given}
+        expected.append(np.abs([*product["last/kernel"].sum(axis=(0, 1, 3)), *product["logits/kernel"].sum(axis=1)]))
+    for data in halves if parts == 1 else [(tf.constant(images), tf.constant(labels))]:
+        model.train_step(data)
+    np.testing.assert_allclose(model.sensitivity, np.sum(expected, axis=0) / parts, rtol=1e-3)
+    scores = np.asarray(model.sensitivity)
+    keep = model.derive_masks()[-1].keep
+    assert not keep.all() and scores[keep].min() >= scores[~keep].max()
+    model.set_masks(mask_drawer(model), frozen=[False] * 4)
+    assert not np.asarray(model.sensitivity).any()
