@@ -14,11 +14,21 @@ from ofar_tf.text.quiet import quiet_start
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
-    from ofar_tf.library import evaluate_pool, export_family
+    from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+    from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
+    from ofar_tf.family.export_spec import ExportSpec
+    from ofar_tf.library import evaluate_pool, explain, export_family, load
+    from ofar_tf.pruning.budgets import Budget
     from ofar_tf.pruning.channel_groups import find_channel_groups
+    from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
+    from ofar_tf.pruning.costs import Costs
+    from ofar_tf.run.trained_family import Family
     from ofar_tf.search.mask_search import MaskSearch
+    from ofar_tf.search.mask_similarity import above_chance, cosine_similarity
     from ofar_tf.search.pool_spec import PoolSpec
+    from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
     from ofar_tf.tasks.classification.task import Classification
+    from ofar_tf.tflite.metadata import Credits
     from ofar_tf.training.once_for_all import OnceForAll
     from ofar_tf.training.step_spec import StepSpec
 
@@ -32,28 +42,58 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __all__ = [
+    "Budget",
+    "ChannelMask",
     "Classification",
+    "Costs",
+    "Credits",
+    "ExportSpec",
+    "Family",
+    "FineTuning",
+    "MaskRules",
     "MaskSearch",
     "OnceForAll",
+    "PoolEvaluation",
     "PoolSpec",
+    "PrunedNetwork",
+    "PrunedNetworkPool",
     "StepSpec",
     "__version__",
+    "above_chance",
+    "cosine_similarity",
     "data",
     "evaluate_pool",
+    "explain",
     "export_family",
     "find_channel_groups",
+    "load",
     "models",
 ]
 
 _HOMES = {
+    "Budget": "ofar_tf.pruning.budgets",
+    "ChannelMask": "ofar_tf.pruning.channel_mask",
     "Classification": "ofar_tf.tasks.classification.task",
+    "Costs": "ofar_tf.pruning.costs",
+    "Credits": "ofar_tf.tflite.metadata",
+    "ExportSpec": "ofar_tf.family.export_spec",
+    "Family": "ofar_tf.run.trained_family",
+    "FineTuning": "ofar_tf.conversion.quantization_aware.fine_tuning",
+    "MaskRules": "ofar_tf.pruning.channel_mask",
     "MaskSearch": "ofar_tf.search.mask_search",
     "OnceForAll": "ofar_tf.training.once_for_all",
+    "PoolEvaluation": "ofar_tf.evaluation.pool_evaluation",
     "PoolSpec": "ofar_tf.search.pool_spec",
+    "PrunedNetwork": "ofar_tf.search.pruned_network_pool",
+    "PrunedNetworkPool": "ofar_tf.search.pruned_network_pool",
     "StepSpec": "ofar_tf.training.step_spec",
+    "above_chance": "ofar_tf.search.mask_similarity",
+    "cosine_similarity": "ofar_tf.search.mask_similarity",
     "evaluate_pool": "ofar_tf.library",
+    "explain": "ofar_tf.library",
     "export_family": "ofar_tf.library",
     "find_channel_groups": "ofar_tf.pruning.channel_groups",
+    "load": "ofar_tf.library",
 }
 
 

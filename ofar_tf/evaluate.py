@@ -15,7 +15,7 @@ def main(config: EvaluateConfig) -> None:
     with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import distribute
-        from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
+        from ofar_tf.evaluation.pareto_figure import plot_pareto, points_of
         from ofar_tf.evaluation.subnet_table import print_subnets
         from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
@@ -29,18 +29,7 @@ def main(config: EvaluateConfig) -> None:
         with flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
             print(run.measuring, flush=True)
             rows = run.evaluate().rows
-        points = [
-            ParetoPoint(
-                row.structure,
-                str(row.resolution),
-                row.macs,
-                row.scores.best,
-                interval=row.scores.interval,
-                pareto=row.pareto,
-            )
-            for row in rows
-        ]
-        plot_pareto(run.run_dir.pareto, points, title=f"{run.supernet.name} on {run.config.dataset}")
+        plot_pareto(run.run_dir.pareto, points_of(rows), title=f"{run.supernet.name} on {run.config.dataset}")
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None
     print_subnets(rows)

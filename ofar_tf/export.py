@@ -31,35 +31,23 @@ def main(config: ExportConfig) -> int:
 def _export(config: ExportConfig) -> int:
     with quiet_start():
         from ofar_tf.data import DamagedImageError
-        from ofar_tf.family.family_export import export_pool
         from ofar_tf.family.family_folder import FamilyFolder
         from ofar_tf.family.family_table import print_family
-        from ofar_tf.family.manifest import ManifestHeader
         from ofar_tf.family.phone_latency import read_phone_latencies
-        from ofar_tf.family.report.search_record import SearchRecord, read_similarity, recorded_masks
-        from ofar_tf.run.environment import git_commit, versions
         from ofar_tf.run.finished_run import FinishedRun
+        from ofar_tf.run.run_family import export_run, search_record
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
         evaluation = run.evaluated()
         chosen = evaluation.of(_choose(evaluation.rows, config.only))
         spec = _spec(config, seed=run.config.seed)
-        similarity = read_similarity(run.run_dir.path / "similarity.csv", recorded_masks(run.run_dir.checkpoints))
+        search = search_record(run)
         phones = read_phone_latencies(config.import_latency) if config.import_latency else []
         folder = FamilyFolder(config.export_dir or run.run_dir.export)
         if phones:
             folder.import_latencies(phones)
-    with folder, flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
-        result = export_pool(
-            run.trained_pool,
-            chosen,
-            folder=folder,
-            labels=run.class_names,
-            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=run.dataset, seed=run.config.seed),
-            images=run.images,
-            spec=spec,
-            search=SearchRecord(run.pool, similarity),
-        )
+    with flags.one_line_errors(DamagedImageError):
+        result = export_run(run, chosen, folder=folder, spec=spec, search=search)
     print_family(result.manifest)
     for warning in result.warnings:
         print(f"Warning: {warning}", file=sys.stderr)

@@ -1,28 +1,30 @@
-"""Evaluation and export of a trained `OnceForAll` model, for notebooks and programs that use no command line."""
+"""What notebooks and programs call that use no command line: a trained model measured, exported, kept and loaded."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import keras
 import tensorflow as tf
 
-from ofar_tf.conversion.images import FamilyImages
-from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.data.batch_contract import explained
-from ofar_tf.evaluation.pool_accuracy import PoolImages
-from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, content_digest
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
-from ofar_tf.family.family_export import FamilyExport, export_pool
-from ofar_tf.family.family_folder import FamilyFolder
-from ofar_tf.family.manifest import ManifestHeader
-from ofar_tf.run.environment import git_commit, versions
+from ofar_tf.family.family_export import FamilyExport
+from ofar_tf.models.user_model import as_supernet
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.explanation import Explanation
+from ofar_tf.pruning.explanation import explain as explain_found
+from ofar_tf.run.finished_run import FinishedRun
+from ofar_tf.run.given_images import NO_IMAGES, GivenImages, networks_digest
+from ofar_tf.run.notebook_family import NotebookFamily, export_given
+from ofar_tf.run.run_family import RunFamily
+from ofar_tf.run.trained_family import Family
 from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.saved_family import FamilyFiles
 
 
 def evaluate_pool(
@@ -51,9 +53,10 @@ def evaluate_pool(
     Raises:
         ValueError: If the structures are not frozen yet, or the data are not as the task takes them.
     """
-    trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
+    images = GivenImages(validation, calibration, selection, calibration_images)
+    trained = images.of(_trained_pool(model))
     with explained():
-        return replace(trained.evaluate(), networks=_networks_digest(trained))
+        return replace(trained.evaluate(), networks=networks_digest(trained))
 
 
 def export_family(
@@ -114,85 +117,89 @@ def export_family(
         workers=workers,
         latency_threads=latency_threads,
     )
-    trained = _trained_pool(model, validation, calibration, images=calibration_images, selection=selection)
-    if table is not None and table.networks != _networks_digest(trained):
+    images = GivenImages(validation, calibration, selection, calibration_images)
+    trained = images.of(_trained_pool(model))
+    if table is not None and table.networks != networks_digest(trained):
         raise ValueError("Expected the table of evaluate_pool for this model as it is now. Received: that of another.")
-    with FamilyFolder(export_dir) as folder, explained():
-        dataset = _dataset(trained)
-        evaluation = table if table is not None else trained.evaluate()
-        return export_pool(
-            trained,
-            evaluation.of([row for row in evaluation.rows if row.pareto or only == "all"]),
-            folder=folder,
-            labels=labels,
-            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=model.seed),
-            images=FamilyImages.resized(
-                evaluation=trained.images.evaluation,
-                training=lambda images: _first(_checked(model, calibration), images=images),
-                selection=trained.images.selection,
-            ),
-            spec=spec,
+    if table is None:
+        with explained():
+            table = trained.evaluate()
+    chosen = table.of([row for row in table.rows if row.pareto or only == "all"])
+    return export_given(
+        trained, chosen, export_dir=export_dir, images=images, labels=labels, spec=spec, seed=model.seed
+    )
+
+
+def load(folder: str | Path, *, data_dir: str | Path | None = None) -> Family:
+    """Loads a trained family: that of a finished run, or one that `OnceForAll.save` wrote.
+
+    Nothing in the folder is executed. A run whose network has layers of the user's imports the user's modules, as every
+    command does, after it has compared them with those that it was trained with.
+
+    Args:
+        folder: A run directory, or the folder that was given to `OnceForAll.save`.
+        data_dir: Where the data set of a run lies now, if it has moved.
+
+    Returns:
+        The family.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+        ValueError: If a file is damaged, or the data set of a run is not there.
+    """
+    path = Path(folder).expanduser().absolute()
+    if FamilyFiles(path).description.is_file():
+        if data_dir is not None:
+            raise ValueError("Expected no data_dir: a saved family has no data set. Received: one.")
+        return NotebookFamily(path)
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(
+            "Expected the folder of a finished run, or one that OnceForAll.save wrote. "
+            f"Received: {path}, which has neither config.json nor family.json."
         )
+    return RunFamily(FinishedRun(str(path), data_dir=None if data_dir is None else str(data_dir)))
 
 
-def _dataset(trained: TrainedPool) -> dict[str, Any]:
-    """Identifies what the networks are made from and measured on by its content: nothing else is known of it here."""
-    parts = (_networks_digest(trained), content_digest(trained.images.calibration()))
-    origin = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-    evaluation = content_digest(trained.images.evaluation())
-    chosen_by = trained.images.selection
-    selection = {"selection": content_digest(chosen_by())} if chosen_by else {}
-    return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": origin}
-
-
-def _networks_digest(trained: TrainedPool) -> str:
-    digest = hashlib.sha256(f"{model_digest(trained.supernet)} {trained.pool.to_json()}".encode())
-    for variable in trained.weights.own if trained.weights else ():
-        digest.update(np.ascontiguousarray(variable).tobytes())
-    return digest.hexdigest()
-
-
-def _checked(model: OnceForAll, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches of images and labels in the one form that the task knows."""
-    return model.task.checked(batches, model.resolutions[0]).map(lambda images, labels, *_: (images, labels))
-
-
-def _trained_pool(
-    model: OnceForAll,
-    validation: tf.data.Dataset,
-    calibration: tf.data.Dataset,
+def explain(
+    model: keras.Model | OnceForAll,
     *,
-    images: int,
-    selection: tf.data.Dataset | None = None,
-) -> TrainedPool:
+    resolution: int | tuple[int, int],
+    prune_residual_stream: bool = False,
+) -> Explanation:
+    """Says which channels of a network can be pruned, what keeps the rest, and why.
+
+    Args:
+        model: Any functional Keras model, or an `OnceForAll`.
+        resolution: Where multiply-adds are counted: the side of a square in pixels, or height and width.
+        prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10); for an `OnceForAll` this
+            is its pool's.
+
+    Returns:
+        What `print` and notebooks show as tables.
+
+    Raises:
+        ValueError: If the model cannot be pruned at all.
+    """
+    if isinstance(model, OnceForAll):
+        return explain_found(model.groups, resolution=resolution)
+    supernet = as_supernet(model, reference="the model")
+    groups = find_channel_groups(supernet, prune_residual_stream=prune_residual_stream)
+    return explain_found(groups, resolution=resolution)
+
+
+def _trained_pool(model: OnceForAll) -> TrainedPool:
     if model.pool is None:
         raise ValueError(
             "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
             "Received: a model without a pool."
         )
-    seen, judged = _checked(model, calibration), _checked(model, validation)
-    chosen_by = _checked(model, selection) if selection is not None else None
-    pool_images = PoolImages(
-        calibration=lambda: _first(seen, images=images),
-        evaluation=lambda: judged,
-        selection=(lambda: chosen_by) if chosen_by is not None else None,
-    )
     return TrainedPool(
         model.supernet,
         model.groups,
         model.pool,
         model.resolutions,
-        pool_images,
+        NO_IMAGES,
         model.task,
         model.pool_weights,
         model.distribute_strategy,
     )
-
-
-def _first(batches: tf.data.Dataset, *, images: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Yields batches until they hold so many images, the last one cut."""
-    for pictures, labels in batches:
-        yield pictures[:images], labels[:images]
-        images -= min(images, len(pictures))
-        if images == 0:
-            return

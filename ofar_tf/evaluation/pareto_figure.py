@@ -1,5 +1,6 @@
 """The figure of accuracy against multiply-adds."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ofar_tf.evaluation.pareto import pareto_front
+from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.text.quantities import format_quantity
 
@@ -41,11 +43,59 @@ class ParetoPoint:
     pareto: bool | None = None
 
 
-def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str = "") -> None:
+def points_of(rows: Sequence[SubnetRow]) -> list[ParetoPoint]:
+    """Returns a point for each row of a table, with the front that the table shows."""
+    return [
+        ParetoPoint(
+            row.structure,
+            str(row.resolution),
+            row.macs,
+            row.scores.best,
+            interval=row.scores.interval,
+            pareto=row.pareto,
+        )
+        for row in rows
+    ]
+
+
+class Chart(Figure):
+    """A drawing that notebooks show by themselves, whatever Matplotlib is set to."""
+
+    def _repr_png_(self) -> bytes:
+        with io.BytesIO() as file:
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+
+def draw_pareto(points: Sequence[ParetoPoint], *, title: str = "") -> Chart:
     """Draws accuracy against multiply-adds.
 
     Each structure is a line and each resolution a mark on it, with a bar for the interval of its accuracy; the Pareto
     front lies underneath.
+
+    Args:
+        points: What was measured, at least one.
+        title: Written above.
+
+    Returns:
+        The drawing, which belongs to no window.
+
+    Raises:
+        ValueError: If there are no points.
+    """
+    if not points:
+        raise ValueError("Expected at least one point to draw. Received: none.")
+    figure = Chart(figsize=(8, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _draw_front(axes, points)
+    _draw_lines(axes, points)
+    _label_axes(axes, title=title, has_bars=any(point.interval for point in points))
+    return figure
+
+
+def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str = "") -> None:
+    """Writes what `draw_pareto` draws.
 
     Args:
         path: The image to write, in the format that its suffix names.
@@ -55,14 +105,7 @@ def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str =
     Raises:
         ValueError: If there are no points.
     """
-    if not points:
-        raise ValueError("Expected at least one point to draw. Received: none.")
-    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw_front(axes, points)
-    _draw_lines(axes, points)
-    _label_axes(axes, title=title, has_bars=any(point.interval for point in points))
+    figure = draw_pareto(points, title=title)
     with atomic_file.replacing(path) as temporary:
         figure.savefig(temporary)
 

@@ -1,6 +1,7 @@
 """All that the evaluation of a pool found, kept beside its table: an export need not find it again."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,12 +9,22 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from rich.console import Console
 
 from ofar_tf.evaluation.batch_norm_calibration import Statistics
-from ofar_tf.evaluation.subnet_table import SubnetRow, read_subnets, write_subnets
+from ofar_tf.evaluation.subnet_table import (
+    TITLE,
+    SubnetRow,
+    caption_of,
+    print_subnets,
+    read_subnets,
+    table_cells,
+    write_subnets,
+)
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric
 from ofar_tf.text.command_line import command_line
+from ofar_tf.text.html_tables import html_table
 from ofar_tf.text.size import Size
 
 Place = tuple[str, Size]
@@ -45,6 +56,17 @@ class PoolEvaluation(Sequence[SubnetRow]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __str__(self) -> str:
+        """Draws the table as `ofar_tf.evaluate` prints it."""
+        console = Console(width=110, record=True, file=io.StringIO())
+        print_subnets(self.rows, console=console)
+        return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+    def _repr_html_(self) -> str:
+        """Shows the table in a notebook."""
+        titles, texts = table_cells(self.rows)
+        return html_table(TITLE, columns=titles, rows=texts, caption=caption_of(self.rows))
 
     def of(self, rows: Sequence[SubnetRow]) -> "PoolEvaluation":
         """Returns the same for some of the rows."""

@@ -17,6 +17,8 @@ from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.text.tables import table_console
 
+TITLE = "* on the Pareto front: nothing cheaper is as accurate, as far as the images can tell"
+
 
 @dataclass(frozen=True)
 class SubnetRow:
@@ -133,19 +135,37 @@ def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
     """Prints the table; rows that no other row beats by more than the noise are marked."""
+    table = Table(title=TITLE, title_style="dim", title_justify="left", caption=caption_of(rows))
+    titles, texts = table_cells(rows)
+    for name in titles:
+        table.add_column(name, justify="left" if name in ("structure", "") else "right")
+    for row in texts:
+        table.add_row(*row)
+    (console or table_console()).print(table)
+
+
+def caption_of(rows: Sequence[SubnetRow]) -> str:
+    """Says what the columns of scores are.
+
+    Args:
+        rows: At least one.
+    """
     metric, selected = rows[0].scores.metric, any(row.selection for row in rows)
     first = metric.columns[metric.key]
+    interval = f"95 %: the interval of {first}; " if metric.counts_images else ""
+    return interval + (f"select: {first} on the selection split" if selected else "choices are made on the same images")
+
+
+def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
+    """Returns the titles of the columns, and for each row its texts.
+
+    Args:
+        rows: At least one.
+    """
+    selected = any(row.selection for row in rows)
     titles = [title for title, _ in _score_cells(rows[0], selected=selected)]
-    title = "* on the Pareto front: nothing cheaper is as accurate, as far as the images can tell"
-    table = Table(title=title, title_style="dim", title_justify="left")
-    table.caption = f"95 %: the interval of {first}; " if metric.counts_images else ""
-    table.caption += f"select: {first} on the selection split" if selected else "choices are made on the same images"
-    table.add_column("structure")
-    for name in ("rate", "px", "MACs", "params", *titles):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for row in rows:
-        table.add_row(
+    texts = [
+        [
             row.structure,
             f"{row.rate:.1%}",
             str(row.resolution),
@@ -153,8 +173,10 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
             format_quantity(row.params),
             *(cell for _, cell in _score_cells(row, selected=selected)),
             "*" if row.pareto else "",
-        )
-    (console or table_console()).print(table)
+        ]
+        for row in rows
+    ]
+    return ["structure", "rate", "px", "MACs", "params", *titles, ""], texts
 
 
 def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:

@@ -1,7 +1,9 @@
 """What was found in a model: its channel groups and what cannot be pruned, for people to read."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from math import prod
 
 import numpy as np
@@ -111,33 +113,85 @@ def _kept_entries(weight: WeightChannels, count: int) -> np.ndarray:
     return prod(sizes) * sum(runs / runs.sum() for runs in kept.values()) / len(kept)
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What can be pruned in a model and what cannot; `str` and notebooks show it as tables.
+
+    Attributes:
+        prunable: The channel groups, in the order of the graph.
+        kept: What stays whole, what keeps most multiply-adds first.
+        macs: Multiply-adds of the whole network for one image.
+        resolution: Where they are counted.
+    """
+
+    prunable: tuple[ExplainedGroup, ...]
+    kept: tuple[KeptChannels, ...]
+    macs: int
+    resolution: Resolution
+
+    @property
+    def prunable_share(self) -> float:
+        """The share of the multiply-adds, in [0, 1], that goes if all prunable channels go."""
+        return 1.0 - sum(entry.macs for entry in self.kept) / self.macs
+
+    def print(self, console: Console) -> None:
+        """Prints one row per group, the share of MACs that can be pruned, and what keeps the rest with the reasons."""
+        channels = sum(row.channels for row in self.prunable)
+        table = Table(title=f"{channels} prunable channels in {len(self.prunable)} groups")
+        for name in ("group", "channels", "MACs", "layers", "ranked by", "why"):
+            table.add_column(name, justify="right" if name in ("channels", "MACs") else "left")
+        for row in self.prunable:
+            counts = str(row.channels), format_quantity(row.macs)
+            table.add_row(row.name, *counts, _few(row.layers), _few(row.norms), _few(row.why, separator="; "))
+        console.print(table)
+        whole = format_quantity(self.macs)
+        console.print(f"{self.prunable_share:.1%} of the {whole} MACs at {self.resolution} px can be pruned.")
+        self._print_kept(console)
+
+    def _print_kept(self, console: Console) -> None:
+        table = Table(title="What stays whole, what keeps most first")
+        for name in ("layer", "channels", "MACs", "reason", "why"):
+            table.add_column(
+                name, justify="right" if name in ("channels", "MACs") else "left", no_wrap=name == "reason"
+            )
+        for entry in self.kept:
+            counts = str(entry.channels or ""), format_quantity(round(entry.macs))
+            table.add_row(entry.name, *counts, entry.reason, _few(entry.why, separator="; "))
+        console.print(table)
+
+    def __str__(self) -> str:
+        console = Console(width=140, record=True, file=io.StringIO())
+        self.print(console)
+        return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def explain(groups: ChannelGroups, *, resolution: Resolution) -> Explanation:
+    """Says what was found in a model.
+
+    Args:
+        groups: What `find_channel_groups` found.
+        resolution: Where MACs are counted.
+    """
+    return Explanation(
+        prunable=tuple(explain_groups(groups, resolution=resolution)),
+        kept=tuple(explain_rest(groups, resolution=resolution)),
+        macs=Costs(groups).macs(ChannelMask.full(groups), resolution),
+        resolution=resolution,
+    )
+
+
 def print_explanation(groups: ChannelGroups, *, resolution: Resolution, console: Console | None = None) -> None:
-    """Prints one row per group, the share of MACs that can be pruned, and what keeps the rest with the reasons.
+    """Prints what `explain` says.
 
     Args:
         groups: What `find_channel_groups` found.
         resolution: Where MACs are counted.
         console: Where to; standard output by default.
     """
-    console = console or table_console()
-    prunable = Table(title=f"{groups.size} prunable channels in {len(groups.groups)} groups")
-    for name in ("group", "channels", "MACs", "layers", "ranked by", "why"):
-        prunable.add_column(name, justify="right" if name in ("channels", "MACs") else "left")
-    for row in explain_groups(groups, resolution=resolution):
-        counts = str(row.channels), format_quantity(row.macs)
-        prunable.add_row(row.name, *counts, _few(row.layers), _few(row.norms), _few(row.why, separator="; "))
-    console.print(prunable)
-    rest = explain_rest(groups, resolution=resolution)
-    whole = Costs(groups).macs(ChannelMask.full(groups), resolution)
-    share = 1.0 - sum(entry.macs for entry in rest) / whole
-    console.print(f"{share:.1%} of the {format_quantity(whole)} MACs at {resolution} px can be pruned.")
-    kept = Table(title="What stays whole, what keeps most first")
-    for name in ("layer", "channels", "MACs", "reason", "why"):
-        kept.add_column(name, justify="right" if name in ("channels", "MACs") else "left", no_wrap=name == "reason")
-    for entry in rest:
-        counts = str(entry.channels or ""), format_quantity(round(entry.macs))
-        kept.add_row(entry.name, *counts, entry.reason, _few(entry.why, separator="; "))
-    console.print(kept)
+    explain(groups, resolution=resolution).print(console or table_console())
 
 
 def _few(names: Sequence[str], *, separator: str = ", ") -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,12 +23,14 @@ from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
+from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.training.epoch_steps import EpochSteps
 from ofar_tf.training.finetuning import BeginFinetuning
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_pass import Outcome
 from ofar_tf.training.sandwich_step import SandwichStep
+from ofar_tf.training.saved_family import save_family
 from ofar_tf.training.step_spec import StepSpec
 
 # Of a loss in float32.
@@ -219,6 +222,31 @@ class OnceForAll(keras.Model):
             "Expected ofar_tf.evaluate_pool(model, validation, calibration=train), which calibrates and measures every "
             "network of the family. Received: model.evaluate."
         )
+
+    def save(self, folder: str | Path, *, labels: Sequence[str] = (), overwrite: bool = False) -> None:
+        """Keeps the trained family in a folder, for `ofar_tf.load`: the supernet, the structures, and how they fit.
+
+        The state of the optimizer is not kept; runs of `ofar_tf.train` have checkpoints to go on from.
+
+        Args:
+            folder: A new or empty folder.
+            labels: The class names, in the order of the outputs, if they are to be kept too.
+            overwrite: Whether a family that was saved there may be replaced; its table goes with it.
+
+        Raises:
+            ValueError: If the structures are not frozen yet, or the folder holds something else.
+        """
+        save_family(self, folder, labels=labels, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        if self.pool is None:
+            structures = f"{len(self.budgets)} structures to be found"
+        else:
+            structures = ", ".join(f"{each.name} ({format_quantity(each.macs)} MACs)" for each in self.pool)
+        return f"<OnceForAll of {self.supernet.name}: {structures}; at {', '.join(map(str, self.resolutions))} pixels>"
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def _with_exact_epochs(self, callbacks: Any, steps: int | None) -> Any:
         """Sees to it that an epoch has as many steps as planned, unless the caller does."""

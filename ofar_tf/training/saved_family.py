@@ -1,0 +1,210 @@
+"""A trained family in a folder: what `OnceForAll.save` writes and `ofar_tf.load` reads."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+
+from ofar_tf.files import atomic_file
+from ofar_tf.files.json_values import from_json, read_json
+from ofar_tf.models.user_model import read_file
+from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.search.pool_weights import PoolWeights
+from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.text.size import Size
+from ofar_tf.training.step_spec import StepSpec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FamilyFiles:
+    """Where a saved family lies.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def description(self) -> Path:
+        """How the other files are to be read, and their checksums; its presence says that the family is whole."""
+        return self.path / "family.json"
+
+    @property
+    def supernet(self) -> Path:
+        """The network that holds all others."""
+        return self.path / "supernet.keras"
+
+    @property
+    def pool(self) -> Path:
+        """The structures."""
+        return self.path / "pool.json"
+
+    @property
+    def own_weights(self) -> Path:
+        """The weights that structures do not share, if there are any."""
+        return self.path / "own_weights.npz"
+
+    @property
+    def subnets(self) -> Path:
+        """The table, once the family was measured."""
+        return self.path / "subnets.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """What else was measured: the BatchNorm statistics."""
+        return self.path / "evaluation.npz"
+
+    def checksums(self) -> dict[str, str]:
+        """Hashes the files that hold the family, by name."""
+        return {path.name: atomic_file.sha256_of(path) for path in self._sealed if path.exists()}
+
+    @property
+    def _sealed(self) -> tuple[Path, ...]:
+        return self.supernet, self.pool, self.own_weights
+
+    def make_room(self, *, overwrite: bool) -> None:
+        """Empties the folder for a family.
+
+        Args:
+            overwrite: Whether a family that is there may be replaced; anything else stays.
+
+        Raises:
+            ValueError: If something is in the folder that must not be replaced.
+        """
+        holds_something = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        if holds_something and not (overwrite and self.description.is_file()):
+            raise ValueError(
+                "Expected an empty folder or none yet, or overwrite=True for a saved family. "
+                f"Received: {self.path}, which holds something."
+            )
+        for path in (self.description, self.subnets, self.evaluation, self.own_weights):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Description:
+    schema_version: int
+    resolutions: tuple[str, ...]
+    prune_residual_stream: bool
+    excluded_groups: tuple[str, ...]
+    owned: str
+    seed: int
+    labels: tuple[str, ...]
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SavedFamily:
+    """What a folder holds.
+
+    Attributes:
+        supernet: The network that holds all others.
+        groups: Its channel groups.
+        pool: The structures.
+        resolutions: What the networks see, largest first.
+        weights: What structures own.
+        labels: The class names, in the order of the outputs; empty where they were not given.
+        seed: Of all draws of the training.
+    """
+
+    supernet: keras.Model
+    groups: ChannelGroups
+    pool: PrunedNetworkPool
+    resolutions: tuple[Size, ...]
+    weights: PoolWeights
+    labels: tuple[str, ...]
+    seed: int
+
+
+class Trained(Protocol):
+    """What is saved of a model: see `OnceForAll`."""
+
+    supernet: keras.Model
+    pool: PrunedNetworkPool | None
+    spec: PoolSpec
+    step: StepSpec
+    seed: int
+
+    @property
+    def pool_weights(self) -> PoolWeights:
+        """What structures own."""
+
+
+def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], overwrite: bool) -> None:
+    """Writes a trained family, `family.json` last.
+
+    Args:
+        model: A model whose structures are frozen.
+        folder: Where to.
+        labels: The class names, in the order of the outputs, or none.
+        overwrite: Whether a family that is there may be replaced.
+
+    Raises:
+        ValueError: If the structures are not frozen yet, or the folder holds something else.
+    """
+    files = FamilyFiles(Path(folder))
+    if model.pool is None:
+        raise ValueError(
+            "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
+            "Received: a model without a pool."
+        )
+    if files.path.suffix in (".keras", ".h5", ".hdf5"):
+        raise ValueError(
+            "Expected a folder: a family is more than one network (ofar_tf.load(folder).best() is one). "
+            f"Received: {files.path}."
+        )
+    files.make_room(overwrite=overwrite)
+    with atomic_file.replacing(files.supernet) as temporary:
+        model.supernet.save(temporary)
+    atomic_file.write_text(files.pool, model.pool.to_json())
+    model.pool_weights.save(files.own_weights)
+    description = _Description(
+        schema_version=SCHEMA_VERSION,
+        resolutions=tuple(map(str, model.spec.resolutions)),
+        prune_residual_stream=model.spec.prune_residual_stream,
+        excluded_groups=model.spec.excluded_groups,
+        owned=model.step.owned,
+        seed=model.seed,
+        labels=tuple(labels),
+        sha256=files.checksums(),
+    )
+    atomic_file.write_text(files.description, json.dumps(asdict(description), indent=1) + "\n")
+
+
+def read_family(folder: str | Path) -> SavedFamily:
+    """Reads what `save_family` wrote. Nothing is executed: a network with layers of the user's needs them registered.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no family.
+        ValueError: If a file is not as it was written.
+    """
+    files = FamilyFiles(Path(folder))
+    stored: _Description = from_json(_Description, read_json(files.description), where=files.description.name)
+    if stored.schema_version != SCHEMA_VERSION:
+        raise ValueError(
+            f"Expected a family of schema version {SCHEMA_VERSION} in {files.description}. "
+            f"Received: {stored.schema_version}."
+        )
+    changed = set(files.checksums().items()) ^ set(stored.sha256.items())
+    if changed:
+        names = ", ".join(sorted({name for name, _ in changed}))
+        raise ValueError(f"Expected the files in {files.path} as they were saved. Received: other content of {names}.")
+    supernet = read_file(str(files.supernet))
+    groups = find_channel_groups(
+        supernet, prune_residual_stream=stored.prune_residual_stream, excluded=stored.excluded_groups
+    )
+    pool = read_pool(files.pool, groups)
+    weights = PoolWeights(supernet, structures=len(pool), owned=stored.owned)
+    weights.load(files.own_weights)
+    resolutions = tuple(sorted(map(Size.parse, stored.resolutions), reverse=True))
+    return SavedFamily(supernet, groups, pool, resolutions, weights, stored.labels, stored.seed)

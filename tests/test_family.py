@@ -1,0 +1,186 @@
+"""A trained family as an object, as the page of the library shows it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import ofar_tf
+from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.run.family_choice import RowLimits, best_row
+from ofar_tf.tasks.classification.accuracy import METRIC
+from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+
+
+def blocks():
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, in_process):
+    """What the page's code leaves behind, run in a folder of its own from top to bottom."""
+    folder = tmp_path_factory.mktemp("api")
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for block in blocks():
+            exec(compile(textwrap.dedent(block), str(PAGE), "exec"), names)
+    return {**names, "folder": folder}
+
+
+def test_every_public_name_has_an_example_that_runs(shown):
+    text = "\n".join(blocks())
+    missing = [name for name in ofar_tf.__all__ if name != "__version__" and f"ofar_tf.{name}" not in text]
+    assert missing == []
+    assert (shown["folder"] / "files" / "manifest.json").is_file()
+    assert (shown["folder"] / "pareto.png").is_file()
+
+
+def test_a_loaded_family_is_the_one_that_was_saved(shown):
+    model, family = shown["model"], ofar_tf.load(shown["folder"] / "family")
+    assert [network.mask for network in family.pool] == model.masks
+    assert family.class_names == tuple(shown["dataset"].class_names)
+    assert family.resolutions == model.resolutions
+    for saved, trained in zip(family.supernet.weights, model.supernet.weights, strict=True):
+        assert np.array_equal(saved, trained)
+    rows = [(row.structure, row.scores.best) for row in family.table]
+    assert rows == [(row.structure, row.scores.best) for row in shown["table"]]
+
+
+def test_in_a_new_process_the_network_gives_the_same_outputs(shown, tmp_path):
+    code = """
+import sys, numpy as np, ofar_tf
+network = ofar_tf.load(sys.argv[1]).best(max_macs="1M")
+np.save(sys.argv[2], network.predict(np.arange(2 * 16 * 16 * 3).reshape(2, 16, 16, 3) % 256, verbose=0))
+"""
+    arguments = [str(shown["folder"] / "family"), str(tmp_path / "there.npy")]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    images = np.arange(2 * 16 * 16 * 3).reshape(2, 16, 16, 3) % 256
+    here = shown["network"].predict(images, verbose=0)
+    assert np.array_equal(here, np.load(tmp_path / "there.npy"))
+    assert np.allclose(here.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_what_comes_out_is_a_plain_calibrated_keras_model(shown):
+    plain = keras.models.load_model(shown["folder"] / "small.keras")
+    assert {type(layer).__module__.split(".")[0] for layer in plain.layers} == {"keras"}
+    row = shown["family"].choose(max_macs="1M")
+    right = sum(
+        int((plain.predict(images, verbose=0).argmax(-1) == labels.numpy()).sum())
+        for images, labels in shown["validation"]
+    )
+    assert right / 40 == row.scores.best
+
+
+def test_a_family_shows_itself(shown):
+    family = shown["family"]
+    assert repr(family).startswith("<Family of resnet8: rate0 (")
+    html = family._repr_html_()
+    assert html.count("<tr>") == 1 + len(family.table) and "rate50" in html
+    assert "rate50" in str(family.table)
+    assert repr(shown["model"]).startswith("<OnceForAll of resnet8: rate0 (") and str(shown["model"])
+    assert "2 structures to be found" in repr(shown["long_form"])
+    figure = family.plot()
+    assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")
+    assert "can be pruned" in str(family.explain()) and family.explain()._repr_html_().startswith("<pre>")
+    assert {"best", "choose", "evaluate", "explain", "export", "network", "plot", "pool", "table"} <= set(dir(family))
+
+
+def test_a_family_that_was_not_measured_says_so(shown, tmp_path):
+    shown["model"].save(tmp_path / "new")
+    family = ofar_tf.load(tmp_path / "new")
+    assert family._repr_html_() is None
+    with pytest.raises(FileNotFoundError, match=r"by evaluate\(validation, calibration=train\)"):
+        family.best()
+    with pytest.raises(ValueError, match=r"Received: no validation\."):
+        family.evaluate()
+    with pytest.raises(ValueError, match=r"Received: no calibration\."):
+        family.evaluate(shown["validation"])
+
+
+def test_nothing_that_was_saved_is_overwritten_unless_asked(shown, tmp_path):
+    model = shown["model"]
+    (tmp_path / "mine.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"^Expected an empty folder or none yet"):
+            model.save(tmp_path, overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    with pytest.raises(ValueError, match=r"Expected a folder: a family is more than one network"):
+        model.save(tmp_path / "model.keras")
+    folder = tmp_path / "family"
+    model.save(folder)
+    with pytest.raises(ValueError, match=r"which holds something\.$"):
+        model.save(folder)
+    model.save(folder, overwrite=True)
+    with pytest.raises(ValueError, match="Expected a model whose structures are frozen"):
+        shown["long_form"].save(tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["supernet.keras", "pool.json"])
+def test_a_changed_file_is_refused_before_it_is_read(name, shown, tmp_path):
+    shown["model"].save(tmp_path / "family")
+    with (tmp_path / "family" / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ValueError, match=rf"as they were saved\. Received: other content of {name}\.$"):
+        ofar_tf.load(tmp_path / "family")
+
+
+def test_a_table_of_other_networks_is_refused(shown, tmp_path):
+    shown["model"].save(tmp_path / "family")
+    for name in ("subnets.csv", "evaluation.npz"):
+        (tmp_path / "family" / name).write_bytes((shown["folder"] / "family" / name).read_bytes())
+    family = ofar_tf.load(tmp_path / "family")
+    assert len(family.table) == 2  # The same networks.
+    weight = family.supernet.weights[0]
+    weight.assign(weight + 1.0)
+    with pytest.raises(ValueError, match=r"Received: that of another training\."):
+        _ = family.table
+
+
+def test_a_folder_that_holds_no_family_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"which has neither config\.json nor family\.json\.$"):
+        ofar_tf.load(tmp_path)
+
+
+def row(name, macs, top1, *, params=10, images=100_000):
+    return SubnetRow(name, 0.5, Size.of(16), macs, params, Scores(METRIC, {"top1": top1, "top5": 1.0}, images))
+
+
+def test_the_best_is_the_most_accurate_that_fits_and_of_equals_the_cheapest():
+    rows = [row("a", 300, 0.9, params=5), row("b", 200, 0.8), row("c", 100, 0.8), row("d", 50, 0.4)]
+    assert best_row(rows, RowLimits()).structure == "a"
+    assert best_row(rows, RowLimits(max_macs=200)).structure == "c"
+    assert best_row(rows, RowLimits(max_macs="0.05K")).structure == "d"
+    assert best_row(rows, RowLimits(max_params=5)).structure == "a"
+    # A difference that the images cannot show is not worth twice the cost.
+    few = [row("a", 300, 0.81, images=50), row("b", 100, 0.8, images=50)]
+    assert best_row(few, RowLimits()).structure == "b"
+
+
+def test_limits_that_nothing_keeps_name_the_cheapest():
+    with pytest.raises(ValueError, match=r"Received: at most 99 MACs, and the cheapest, a at 16 pixels, has 300 MACs"):
+        best_row([row("a", 300, 0.9)], RowLimits(max_macs=99))
+    with pytest.raises(ValueError, match="Expected a positive quantity"):
+        RowLimits(max_macs=0)
+
+
+def test_explain_takes_any_functional_model():
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    explanation = ofar_tf.explain(model, resolution=16)
+    # 14 x 14 positions of 3 x 3 x 3 x 8, and 8 x 2.
+    assert explanation.macs == 14 * 14 * 27 * 8 + 16
+    assert explanation.prunable_share == 1.0
+    assert io.StringIO(str(explanation)).readline().strip() == "8 prunable channels in 1 groups"
