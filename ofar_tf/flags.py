@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 import os
 import signal
 import sys
@@ -13,13 +14,16 @@ from typing import Any
 from absl import app, flags
 
 from ofar_tf.run.flagfile import expand_flagfiles
+from ofar_tf.run.help_text import help_text
 from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_setting
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2
+_HELP = ("help", "h", "?", "helpshort", "helpfull")
 # What shells give a command that a signal ended.
 TERMINATED = 128 + signal.SIGTERM
 _INTERRUPTED = 128 + signal.SIGINT
+_NOBODY_READS = 128 + 13
 
 
 def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str | None = None) -> None:
@@ -34,13 +38,27 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # Job schedulers and machines that are taken away send SIGTERM.
     signal.signal(signal.SIGTERM, _terminate)
-    # `--help` shows the flags of the module that runs, which is the command and not this one.
-    define(kind, flags.FLAGS, module=sys.argv[0])
     try:
-        app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
+        try:
+            if _asks_for_help(sys.argv[1:]):
+                print(help_text(kind, main.__globals__["__doc__"] or ""), end="")
+                return
+            define(kind, flags.FLAGS, module=sys.argv[0])
+            app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print("Stopped. What was finished is kept: the same command goes on from there.", file=sys.stderr)
         raise SystemExit(_status(interrupt)) from None
+    except BrokenPipeError:
+        # `ofar predict ... | head`: nobody reads on. Python would say so again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_NOBODY_READS) from None
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    before = itertools.takewhile(lambda argument: argument != "--", arguments)
+    return any(argument.lstrip("-") in _HELP and argument.startswith("-") for argument in before)
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -118,11 +136,7 @@ def _flags_read(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]
 
 def _parse_or_exit(kind: type[Any], arguments: Sequence[str], *, positional: str | None) -> Any:
     with one_line_errors():
-        try:
-            config = parse(kind, flags.FLAGS, arguments, positional=positional)
-        except SystemExit:
-            # absl ends `--help` with status 1, which scripts take for a failure.
-            raise SystemExit(0) from None
+        config = parse(kind, flags.FLAGS, arguments, positional=positional)
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = _ERRORS_ONLY
     return config
@@ -147,6 +161,8 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     caught: tuple[type[Exception], ...] = kinds or (ValueError, OSError)
     try:
         yield
+    except BrokenPipeError:
+        raise  # Not a mistake, see `run`.
     except caught as error:
         message = " ".join(str(error).split())
         print(f"Error: {message}", file=sys.stderr)

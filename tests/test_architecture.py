@@ -29,9 +29,9 @@ ROOMS = (
     "run",
     "shipping",
 )
-COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix")
+COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix", "predict", "doctor")
 # What is at the top belongs to no room: the doors, which open any of them, and the version, which any room may read.
-DOORS = (*COMMANDS, "library", "flags", "console")
+DOORS = (*COMMANDS, "library", "flags", "console", "__main__")
 VERSION = "ofar_tf._version"
 MODULES = {
     ".".join(("ofar_tf", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path

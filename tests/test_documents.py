@@ -18,11 +18,13 @@ from rich.console import Console
 import ofar_tf
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets
+from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
+from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Evaluator, Scores, Task
@@ -31,7 +33,16 @@ from ofar_tf.text.size import Size
 CHECKOUT = Path(__file__).parents[1]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 OTHERS = [CHECKOUT / folder / "README.md" for folder in ("benchmarks", "experiments", "export", "results")]
-CONFIGS = (TrainConfig, EvaluateConfig, ExportConfig, SelectConfig, PackageConfig, RunMatrixConfig)
+CONFIGS = (
+    TrainConfig,
+    EvaluateConfig,
+    ExportConfig,
+    SelectConfig,
+    PackageConfig,
+    RunMatrixConfig,
+    PredictConfig,
+    DoctorConfig,
+)
 # Every command has the first two; the third is TensorBoard's.
 FURTHER_FLAGS = {"help", "flagfile", "logdir"}
 PUBLIC = ("ofar_tf", "ofar_tf.data", "ofar_tf.models")

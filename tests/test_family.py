@@ -177,7 +177,7 @@ def test_limits_that_nothing_keeps_name_the_cheapest():
 
 def test_explain_takes_any_functional_model():
     image = keras.Input((16, 16, 3))
-    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(image))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(image)))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
     explanation = ofar_tf.explain(model, resolution=16)
     # 14 x 14 positions of 3 x 3 x 3 x 8, and 8 x 2.

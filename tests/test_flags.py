@@ -10,11 +10,13 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
+from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
+from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.select_config import SelectConfig
 
 COMMANDS = {
@@ -24,6 +26,8 @@ COMMANDS = {
     "select": SelectConfig,
     "package": PackageConfig,
     "run_matrix": RunMatrixConfig,
+    "predict": PredictConfig,
+    "doctor": DoctorConfig,
 }
 RATES = "--pruning_rates=0.1,0.5"
 Parse = Callable[..., Any]
@@ -103,6 +107,7 @@ def test_every_setting_has_help_and_a_flag_name_of_its_own(kind: type[Any]) -> N
 _PROBE = """
 import contextlib, io, json, runpy, sys
 name, how, *sys.argv[1:] = sys.argv[1:]
+status = 0
 printed = io.StringIO()
 try:
     with contextlib.redirect_stdout(printed):
@@ -110,7 +115,8 @@ try:
             runpy.run_module(f"ofar_tf.{name}", run_name="__main__", alter_sys=True)
         else:
             import ofar_tf.console
-            getattr(ofar_tf.console, name)()
+            sys.argv[1:1] = [name]
+            ofar_tf.console.main()
 except SystemExit as end:
     status = end.code
 heavy = sorted({"tensorflow", "keras", "numpy"} & set(sys.modules))
@@ -118,7 +124,7 @@ print(json.dumps({"status": status, "printed": printed.getvalue(), "heavy": heav
 """
 
 
-@pytest.mark.parametrize("how", ["module", "console script"])
+@pytest.mark.parametrize("how", ["module", "ofar"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_lists_our_flags_without_importing_tensorflow(name: str, how: str) -> None:
     command = [sys.executable, "-W", "error", "-c", _PROBE, name, how, "--help"]

@@ -108,6 +108,11 @@ def test_the_installed_scripts_show_their_flags(script: str, flag: str, installe
     assert f"  --{flag}: " in printed
 
 
+def test_the_installed_door_lists_the_commands(installed: Path, tmp_path: Path) -> None:
+    printed = run(installed / "ofar", folder=tmp_path)
+    assert "  train " in printed and "  doctor " in printed
+
+
 def test_the_installed_script_trains(installed: Path, tmp_path: Path) -> None:
     printed = run(installed / "ofar-train", *SMALL_RUN, folder=tmp_path)
     assert printed.splitlines()[-1] == "Next: python -m ofar_tf.evaluate --run_dir=run"

@@ -1,6 +1,7 @@
 """Every setting of `ofar_tf.export`."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ofar_tf.run.settings import Settings, setting
 
@@ -8,6 +9,8 @@ from ofar_tf.run.settings import Settings, setting
 @dataclass(frozen=True)
 class ExportConfig(Settings):
     """The settings of `ofar_tf.export`."""
+
+    FIRST: ClassVar[tuple[str, ...]] = ("run_dir", "export_dir", "precisions", "only", "license", "author")
 
     run_dir: str = setting("", "Folder of an evaluated run.")
     export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")

@@ -6,6 +6,7 @@ Each field is one flag: its name, its default, its help and its bounds stand in 
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import setting
@@ -35,6 +36,19 @@ class TrainConfig(
     TaskSettings,
 ):
     """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
+
+    FIRST: ClassVar[tuple[str, ...]] = (
+        "run_dir",
+        "dataset",
+        "data_dir",
+        "model",
+        "pretrained",
+        "macs_budgets",
+        "resolutions",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+    )
 
     run_dir: str = setting("", "Folder of the run: everything about it is saved here.", free=True)
     explain: bool = setting(

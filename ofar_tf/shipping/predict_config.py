@@ -1,0 +1,24 @@
+"""Every setting of `ofar_tf.predict`."""
+
+from dataclasses import dataclass
+
+from ofar_tf.run.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class PredictConfig(Settings):
+    """The settings of `ofar_tf.predict`."""
+
+    file: str = setting("", "An exported .tflite or .keras file.")
+    images: str = setting("", "An image, or a folder whose images are taken, those in its folders too.")
+    top: int = setting(3, "How many labels are printed for each image.", low=1)
+    labels: str | None = setting(
+        None, "A text file with a class name in each line; by default those inside the file, or labels.txt near it."
+    )
+    json: bool = setting(False, "Print JSON, one object in a line for each image.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.file or not self.images:
+            missing = "--file, an exported file" if not self.file else "an image or a folder"
+            raise ValueError(f"Expected {missing}. Received: none.")

@@ -1,0 +1,130 @@
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.shipping.predict_config import PredictConfig
+from ofar_tf.shipping.prediction import find_images, open_network, predict, read_image, read_labels
+from ofar_tf.tflite.metadata import FileMetadata, with_metadata
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, images):
+    """Four images in two folders, beside things that are none."""
+    root = tmp_path_factory.mktemp("photos")
+    for name, image in zip(("b/2.png", "a/1.jpg", "a/3.PNG", "4.png"), images, strict=False):
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        encode = tf.io.encode_jpeg if path.suffix == ".jpg" else tf.io.encode_png
+        path.write_bytes(encode(tf.cast(image, tf.uint8)).numpy())
+    (root / "notes.txt").write_text("none")
+    (root / ".hidden.png").write_text("none")
+    os.mkfifo(root / "fifo.png")
+    (root / "a" / "round").symlink_to(root)
+    (root / "zero.png").symlink_to("/dev/zero")
+    return root
+
+
+def test_images_are_found_in_order_and_nothing_else_is_opened(folder):
+    assert [str(path.relative_to(folder)) for path in find_images(folder)] == ["4.png", "a/1.jpg", "a/3.PNG", "b/2.png"]
+    assert find_images(folder / "4.png") == [folder / "4.png"]
+
+
+@pytest.mark.parametrize("name", ["fifo.png", "zero.png"])
+def test_what_is_no_file_is_refused_unopened(folder, name):
+    with pytest.raises(ValueError, match=rf"^Expected an image file\. Received: .*{name}, which is none\.$"):
+        find_images(folder / name)
+    with pytest.raises(ValueError, match="Expected an image file"):
+        read_image(folder / name, resolution=8)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_file_says_what_keras_says(precision, converted, network, folder):
+    exported = open_network(converted(precision))
+    paths = find_images(folder)
+    found = list(predict(exported, paths, labels=["red", "green", "blue"], top=2))
+    pixels = np.stack([read_image(path, resolution=16) for path in paths])
+    expected = network.predict(pixels, verbose=0)
+    assert [prediction.image for prediction in found] == paths
+    for prediction, scores in zip(found, expected, strict=True):
+        assert len(prediction.labels) == 2
+        assert prediction.labels[0][1] == pytest.approx(scores.max(), abs=0.06)
+        if precision == "float32":
+            assert prediction.labels[0][0] == ["red", "green", "blue"][scores.argmax()]
+
+
+def test_a_keras_file_says_the_same(network, folder, tmp_path):
+    network.save(tmp_path / "net.keras")
+    exported = open_network(tmp_path / "net.keras")
+    pixels = read_image(folder / "4.png", resolution=16)[np.newaxis]
+    np.testing.assert_allclose(exported.scores(pixels), network.predict(pixels, verbose=0), atol=1e-6)
+
+
+def test_labels_come_from_the_file_the_option_or_the_folder(converted, tmp_path):
+    plain = tmp_path / "export" / "net" / "net.tflite"
+    plain.parent.mkdir(parents=True)
+    content = converted("float32").read_bytes()
+    plain.write_bytes(content)
+    assert read_labels(plain, given=None, classes=3) == ("class 0", "class 1", "class 2")
+    (tmp_path / "export" / "labels.txt").write_text("a\nb\nc\n")
+    assert read_labels(plain, given=None, classes=3) == ("a", "b", "c")
+    plain.write_bytes(with_metadata(content, FileMetadata(name="net", labels=("x", "y", "z"))))
+    assert read_labels(plain, given=None, classes=3) == ("x", "y", "z")
+    (tmp_path / "mine.txt").write_text("1\n2\n")
+    with pytest.raises(ValueError, match=r"^Expected 3 class names, one for each output of .* Received: 2\.$"):
+        read_labels(plain, given=tmp_path / "mine.txt", classes=3)
+
+
+def png_of(width, height):
+    """A whole PNG of a few bytes that unpacks to as much as its header says."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            png_of(300_000, 300_000),
+            r"of at most 178 million pixels\. Received: .*, of 300000x300000\.$",
+        ),
+        (png_of(8, 8), r"^Expected a readable image\. Received: .*\.$"),
+        (b"", "^Expected a JPEG, PNG, GIF, BMP or WebP image"),
+        (b"<svg/>", "^Expected a JPEG, PNG, GIF, BMP or WebP image"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_named_in_one_line(content, message, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_image(path, resolution=8)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_classifiers_are_refused(tmp_path):
+    for name, content, message in [
+        ("a.tflite", b"", "Expected a file that LiteRT can run"),
+        ("b.tflite", b"\x00" * 64, "Expected a file that LiteRT can run"),
+        ("c.keras", b"PK", "Expected a .keras file that Keras can read"),
+        ("d.onnx", b"", "Expected a .tflite or .keras file"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=message) as caught:
+            open_network(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="which does not exist or is no file"):
+        open_network(tmp_path / "none.tflite")
+
+
+def test_the_command_needs_both():
+    with pytest.raises(ValueError, match=r"^Expected --file, an exported file\. Received: none\.$"):
+        PredictConfig(images="x")
+    with pytest.raises(ValueError, match=r"^Expected an image or a folder\. Received: none\.$"):
+        PredictConfig(file="x")
