@@ -52,6 +52,7 @@ class PoolWeights:
 
     Attributes:
         structures: How many structures there are.
+        owned: What each structure has of its own, one of `OWNERSHIPS`.
         separate: Whether structures share nothing that is trained.
 
     Raises:
@@ -62,6 +63,7 @@ class PoolWeights:
         if owned not in OWNERSHIPS:
             raise ValueError(f"Expected owned weights out of {', '.join(OWNERSHIPS)}. Received: owned={owned!r}.")
         self.structures = structures
+        self.owned = owned
         self.separate = owned == "everything"
         self._supernet = supernet
         self._own = [_copies(supernet, owned, name=f"structure_{index}") for index in range(structures)]

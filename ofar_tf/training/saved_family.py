@@ -16,7 +16,6 @@ from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 from ofar_tf.text.size import Size
-from ofar_tf.training.step_spec import StepSpec
 
 SCHEMA_VERSION = 1
 
@@ -129,7 +128,6 @@ class Trained(Protocol):
     supernet: keras.Model
     pool: PrunedNetworkPool | None
     spec: PoolSpec
-    step: StepSpec
     seed: int
 
     @property
@@ -170,7 +168,7 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         resolutions=tuple(map(str, model.spec.resolutions)),
         prune_residual_stream=model.spec.prune_residual_stream,
         excluded_groups=model.spec.excluded_groups,
-        owned=model.step.owned,
+        owned=model.pool_weights.owned,
         seed=model.seed,
         labels=tuple(labels),
         sha256=files.checksums(),
