@@ -5,12 +5,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ofar_tf.data.detection.annotations import OWN_AREA
+from ofar_tf.data.detection.augmentation import BoxAugmentation
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.views import on_canvas
+from ofar_tf.data.detection.visible import Labels
 from ofar_tf.data.pipeline import evaluation_records, training_shares
 from ofar_tf.text.size import Size
 
-Labels = dict[str, tf.Tensor]
+_NONE = BoxAugmentation()
 
 
 def training_batches(
@@ -19,6 +21,7 @@ def training_batches(
     *,
     batch_size: int,
     size: Size,
+    augmentation: BoxAugmentation = _NONE,
     seed: int,
     start_epoch: int = 0,
     start_step: int = 0,
@@ -33,6 +36,7 @@ def training_batches(
         split: A split string.
         batch_size: Images in a batch, B.
         size: Height H and width W of the canvas, in pixels.
+        augmentation: How images and boxes are varied.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
         start_step: How many of its batches are left out; none of their images is decoded.
@@ -41,7 +45,7 @@ def training_batches(
         cache: See there.
 
     Returns:
-        An endless data set of (images, labels), see `evaluation_batches`.
+        An endless data set of (images, labels), see `evaluation_batches`; `area` stays that of the original object.
 
     Raises:
         ValueError: A number is out of range, or there is no such split.
@@ -59,11 +63,15 @@ def training_batches(
     )
     known = _known(dataset, split)
 
-    def view(record: tf.Tensor, row: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, Labels]:
-        return _whole(decode(record), known(row), size)
+    def view(record: tf.Tensor, row: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, Labels, tf.Tensor]:
+        image = decode(record)
+        return *augmentation.view(image, _in_pixels(known(row), image), draw, size=size), draw
 
     views = shares.unbatch().map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size // part[1], drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    batches = views.batch(batch_size // part[1], drop_remainder=True)
+    return batches.map(augmentation.mixed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
+        tf.data.AUTOTUNE
+    )
 
 
 def evaluation_batches(

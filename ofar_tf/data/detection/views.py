@@ -6,23 +6,20 @@ from ofar_tf.data.preprocessing import stretch
 from ofar_tf.text.size import Size
 
 
-def on_canvas(image: tf.Tensor, size: Size, *, zoom: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+def on_canvas(image: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns an image as large as it fits on a canvas.
 
     Args:
         image: uint8 or float [h, w, 3], any size.
         size: Height H and width W of the canvas, in pixels.
-        zoom: float32 scalar in (0, 1]: what the image's sides are of those that would fit; None for 1.
 
     Returns:
         The canvas, float32 [H, W, 3] in the image's range; and the shares of its height and width that the image
         covers, float32 [2].
     """
-    if zoom is None and image.shape[:2] == (size.height, size.width):
+    if image.shape[:2] == (size.height, size.width):
         return tf.cast(image, tf.float32), tf.ones([2])
     fitted = _fitted(tf.shape(image)[:2], size)
-    if zoom is not None:
-        fitted = tf.cast(tf.round(zoom * tf.cast(fitted, tf.float32)), tf.int32)
     sides = tf.maximum(fitted, 1)
     canvas = tf.image.pad_to_bounding_box(stretch(image, sides), 0, 0, size.height, size.width)
     return tf.ensure_shape(canvas, [size.height, size.width, 3]), tf.cast(sides, tf.float32) / _sides(size)
