@@ -267,7 +267,7 @@ class Experiment:
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.images.resolution, rules=self.rules)
+        size = measure_file_size(supernet, groups, resolution=self.images.resolution.height, rules=self.rules)
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
 

@@ -19,6 +19,7 @@ from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.models.user_modules import UserModules
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_images import RunImages
 
 SCHEMA_VERSION = 1
 
@@ -28,14 +29,16 @@ class Preprocessing:
     """How images are made ready for calibration and evaluation.
 
     Attributes:
-        resolution: The largest resolution, in pixels, at which images leave the pipeline.
-        resize: Pixels of the shorter side before the central crop.
+        resolution: The largest resolution, in pixels, at which images leave the pipeline: its height.
+        resize: Pixels of the shorter side before the central crop; those of the height where images keep their aspect.
         method: How they are resized.
+        width: Of the largest resolution, in pixels; None for its height.
     """
 
     resolution: int
     resize: int
     method: str = "bilinear, half-pixel centres, no antialiasing"
+    width: int | None = None
 
 
 @dataclass(frozen=True)
@@ -157,12 +160,19 @@ def facts_of(experiment: Experiment, supernet: keras.Model, user_modules: UserMo
         version=__version__,
         data=dataset.fingerprint,
         splits=tuple(SplitFacts(use, split, dataset.num_examples(split)) for use, split in used.items()),
-        preprocessing=Preprocessing(experiment.images.resolution, experiment.images.eval_resize),
+        preprocessing=_preprocessing(experiment.images),
         dtype_policy=config.dtype_policy,
         batch_norm_parts=experiment.distribution.replicas * config.gradient_accumulation,
         network=network_digest(supernet),
         user_modules=user_modules,
     )
+
+
+def _preprocessing(images: RunImages) -> Preprocessing:
+    size = images.resolution
+    if not images.config.detects:
+        return Preprocessing(size.height, images.eval_resize)
+    return Preprocessing(size.height, size.height, "as large as it fits, at the top left, black beside it", size.width)
 
 
 def read_facts(path: Path) -> RunFacts | None:

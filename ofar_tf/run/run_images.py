@@ -7,8 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from ofar_tf import data
+from ofar_tf.data import detection
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.detection.average_precision import require_coco_tools
 from ofar_tf.text.size import Size
 
 
@@ -28,14 +30,17 @@ class RunImages:
 
     @cached_property
     def dataset(self) -> data.ImageDataset:
-        """The data set."""
+        """The data set, with boxes if the run detects."""
         config = self.config
+        if config.detects:
+            require_coco_tools()
+            return detection.load_detection_dataset(config.dataset, data_dir=self._data_dir, download=config.download)
         return data.load_dataset(config.dataset, data_dir=self._data_dir, download=config.download)
 
     @property
-    def resolution(self) -> int:
+    def resolution(self) -> Size:
         """The largest resolution, at which images leave the pipeline."""
-        return Size.of(max(self.config.resolutions)).height
+        return Size.of(max(self.config.resolutions))
 
     @cached_property
     def eval_split(self) -> str:
@@ -92,6 +97,17 @@ class RunImages:
         )
 
     @property
+    def box_augmentation(self) -> detection.BoxAugmentation:
+        """How training images with boxes are varied."""
+        config = self.config
+        return detection.BoxAugmentation(
+            flip=config.flip,
+            scale_jitter=config.scale_jitter,
+            color_jitter=config.color_jitter,
+            mosaic=config.mosaic,
+        )
+
+    @property
     def mixing(self) -> data.Mixing:
         """How the images of a batch are mixed."""
         config = self.config
@@ -107,11 +123,23 @@ class RunImages:
 
     def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
         config = self.config
+        if isinstance(self.dataset, detection.DetectionDataset):
+            return detection.training_batches(
+                self.dataset,
+                config.train_split,
+                batch_size=config.batch_size,
+                size=self.resolution,
+                augmentation=self.box_augmentation,
+                seed=config.seed,
+                start_epoch=start_epoch,
+                start_step=start_step,
+                part=part,
+            )
         return data.training_batches(
             self.dataset,
             config.train_split,
             batch_size=config.batch_size,
-            resolution=self.resolution,
+            resolution=self.resolution.height,
             augmentation=self.augmentation,
             mixing=self.mixing,
             seed=config.seed,
@@ -146,15 +174,25 @@ class RunImages:
     def eval_resize(self) -> int:
         """Pixels of the shorter side before the central crop of evaluation and calibration."""
         crops = self.config.augmentation == "random_resized_crop"
-        return self.config.eval_resize or (round(self.resolution * 256 / 224) if crops else self.resolution)
+        side = self.resolution.height
+        return self.config.eval_resize or (round(side * 256 / 224) if crops else side)
 
     def _plain_batches(self, split: str, *, images: int | None) -> tf.data.Dataset:
         config = self.config
+        if isinstance(self.dataset, detection.DetectionDataset):
+            return detection.evaluation_batches(
+                self.dataset,
+                split,
+                batch_size=config.eval_batch_size,
+                size=self.resolution,
+                limit=images,
+                part=self.distribution.part,
+            )
         return data.evaluation_batches(
             self.dataset,
             split,
             batch_size=config.eval_batch_size,
-            resolution=self.resolution,
+            resolution=self.resolution.height,
             resize=self.eval_resize,
             limit=images,
             part=self.distribution.part,

@@ -22,6 +22,16 @@ from ofar_tf.text.size import Size
 
 # XLA takes a minute and more for a network of ImageNet's size.
 _MOST_COMPILED = 200
+# What varies and weighs images that show one thing each.
+_FOR_CLASSES = (
+    "mixup_alpha",
+    "cutmix_alpha",
+    "rand_augment_layers",
+    "label_smoothing",
+    "class_weight",
+    "student_labels",
+    "eval_resize",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class TrainConfig(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."
             )
+        if self.detects:
+            self._refuse_class_settings()
         if not self.detects and not all(Size.of(size).is_square for size in self.resolutions):
             raise ValueError(
                 "Expected square --resolutions with --task=classification. "
@@ -105,6 +117,15 @@ class TrainConfig(
             raise ValueError(
                 "Expected a --batch_size that --gradient_accumulation divides. "
                 f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
+            )
+
+    def _refuse_class_settings(self) -> None:
+        """Refuses settings that detection would silently ignore."""
+        given = [name for name in _FOR_CLASSES if getattr(self, name) not in (0, None, "none")]
+        if given:
+            raise ValueError(
+                f"Expected no --{given[0]} with --task=detection, which has no use for it. "
+                f"Received: {given[0]}={getattr(self, given[0])}."
             )
 
     @property

@@ -23,8 +23,9 @@ class BoxAugmentation:
 
     Attributes:
         flip: Whether to mirror images, left to right, in half of the cases.
-        scale: Least and greatest factor on the size at which an image fits the canvas, drawn evenly in logarithms. What
-            is larger than the canvas is cropped at a random place; what is smaller leaves more of it black.
+        scale_jitter: Least and greatest factor on the size at which an image fits the canvas, drawn evenly in
+            logarithms. What is larger than the canvas is cropped at a random place; what is smaller leaves more of it
+            black.
         color_jitter: Strength of the variation of colours, 0 (none) to 1; see `ofar_tf.data.color.color_jitter`.
         mosaic: Share of the images that are put together of four of their batch, in [0, 1].
 
@@ -33,13 +34,16 @@ class BoxAugmentation:
     """
 
     flip: bool = False
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale_jitter: tuple[float, ...] = (1.0, 1.0)
     color_jitter: float = 0.0
     mosaic: float = 0.0
 
     def __post_init__(self) -> None:
-        if len(self.scale) != 2 or not 0.1 <= self.scale[0] <= self.scale[1] <= 10.0:
-            raise ValueError(f"Expected scale as (least, greatest) factors in [0.1, 10]. Received: scale={self.scale}.")
+        if len(self.scale_jitter) != 2 or not 0.1 <= self.scale_jitter[0] <= self.scale_jitter[1] <= 10.0:
+            raise ValueError(
+                "Expected scale_jitter as (least, greatest) factors in [0.1, 10]. "
+                f"Received: scale_jitter={self.scale_jitter}."
+            )
         for name in ("color_jitter", "mosaic"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"Expected {name} from 0 to 1. Received: {name}={getattr(self, name)}.")
@@ -79,7 +83,7 @@ class BoxAugmentation:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns which window of an image is seen, its corner and its sides, and how large, all int32 [2]."""
         canvas, exact = tf.constant([size.height, size.width], tf.float32), tf.cast(sides, tf.float32)
-        least, greatest = self.scale
+        least, greatest = self.scale_jitter
         draw = tf.random.stateless_uniform([], scale_seed)
         factor = least * (greatest / least) ** draw * tf.reduce_min(canvas / exact)
         window = tf.minimum(exact, tf.maximum(tf.round(canvas / factor), 1.0))

@@ -12,7 +12,8 @@ class DataSettings(Settings):
     dataset: str = setting(
         "fashion_mnist_mini",
         "fashion_mnist_mini (ships with the package), image_folder, or any tensorflow-datasets image classification "
-        "set by name: cifar10, imagenette/160px-v2, imagenet2012.",
+        "set by name: cifar10, imagenette/160px-v2, imagenet2012. With --task=detection: fashion_mnist_scenes (made of "
+        "bundled images) or coco_folder.",
     )
     data_dir: str | None = setting(None, "Where the data set lies; for image_folder, the folder itself.", free=True)
     download: bool = setting(

@@ -32,3 +32,12 @@ class DetectionSettings(Settings):
     neck_floor: float = setting(
         0.25, "Detection: least share of its channels that a layer keeps which the neck reads.", low=0.0, high=1.0
     )
+    scale_jitter: tuple[float, ...] = setting(
+        (0.8, 1.25),
+        "Detection: least and greatest factor on the size of training images; what does not fit is cropped.",
+        low=0.1,
+        high=10.0,
+    )
+    mosaic: float = setting(
+        0.0, "Detection: share of the training images that are put together of four.", low=0.0, high=1.0
+    )
