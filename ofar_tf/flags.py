@@ -19,6 +19,7 @@ from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_s
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2
+_LONGEST_NAME = 100
 _HELP = ("help", "h", "?", "helpshort", "helpfull")
 # What shells give a command that a signal ended.
 TERMINATED = 128 + signal.SIGTERM
@@ -124,8 +125,13 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *
 
 
 def _flags_read(values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
+    expanded = expand_flagfiles(arguments[1:])
+    for name in (argument.partition("=")[0] for argument in itertools.takewhile(lambda text: text != "--", expanded)):
+        # absl looks for similar names by recursion.
+        if name.startswith("-") and len(name) > _LONGEST_NAME:
+            raise ValueError(f"Expected a flag that --help lists. Received: {name:.40}... of {len(name)} letters.")
     try:
-        return values([arguments[0], *expand_flagfiles(arguments[1:])])
+        return values([arguments[0], *expanded])
     except flags.UnrecognizedFlagError as error:
         close = difflib.get_close_matches(error.flagname, list(values), n=1)
         hint = f" Did you mean --{close[0]}?" if close else ""

@@ -20,6 +20,8 @@ from ofar_tf.pruning.explanation import explain as explain_found
 from ofar_tf.run.finished_run import FinishedRun
 from ofar_tf.run.given_images import NO_IMAGES, GivenImages, networks_digest
 from ofar_tf.run.notebook_family import NotebookFamily, export_given
+from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.run_facts import read_facts
 from ofar_tf.run.run_family import RunFamily
 from ofar_tf.run.trained_family import Family
 from ofar_tf.tflite.metadata import Credits
@@ -130,22 +132,23 @@ def export_family(
     )
 
 
-def load(folder: str | Path, *, data_dir: str | Path | None = None) -> Family:
+def load(folder: str | Path, *, data_dir: str | Path | None = None, trusted: bool = False) -> Family:
     """Loads a trained family: that of a finished run, or one that `OnceForAll.save` wrote.
 
-    Nothing in the folder is executed. A run whose network has layers of the user's imports the user's modules, as every
-    command does, after it has compared them with those that it was trained with.
+    Nothing is executed that the folder holds or names, unless it is trusted.
 
     Args:
         folder: A run directory, or the folder that was given to `OnceForAll.save`.
         data_dir: Where the data set of a run lies now, if it has moved.
+        trusted: Whether the modules of yours that a run remembers may be imported, and Lambda layers read, as the
+            commands do.
 
     Returns:
         The family.
 
     Raises:
         FileNotFoundError: If there is neither.
-        ValueError: If a file is damaged, or the data set of a run is not there.
+        ValueError: If a file is damaged, the data set of a run is not there, or the run needs code and is not trusted.
     """
     path = Path(folder).expanduser().absolute()
     if FamilyFiles(path).description.is_file():
@@ -156,6 +159,13 @@ def load(folder: str | Path, *, data_dir: str | Path | None = None) -> Family:
         raise FileNotFoundError(
             "Expected the folder of a finished run, or one that OnceForAll.save wrote. "
             f"Received: {path}, which has neither config.json nor family.json."
+        )
+    facts = read_facts(RunDir(path).facts)
+    if facts is not None and not trusted and (facts.user_modules.modules or facts.user_modules.lambdas):
+        names = ", ".join(module.name for module in facts.user_modules.modules)
+        raise ValueError(
+            f"Expected trusted=True to import {names or 'the code in Lambda layers'}, which the network of {path} "
+            "needs. Received: trusted=False."
         )
     return RunFamily(FinishedRun(str(path), data_dir=None if data_dir is None else str(data_dir)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 _NAMES = ("--flagfile", "-flagfile")
 _COMMENTS = ("#", "//")
+_LONGEST = 10_000_000
 # UTF-16's mark is how UTF-32's begins.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -61,11 +62,14 @@ def _lines(path: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
     except OSError as error:
         raise FileNotFoundError(
             f"Expected a flagfile that can be read. Received: {error.strerror}: '{path}'."
         ) from error
+    if len(content) > _LONGEST:
+        raise ValueError(f"Expected a flagfile of at most {_LONGEST:,} bytes. Received: {path}, which is longer.")
     encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)

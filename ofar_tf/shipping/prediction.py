@@ -21,6 +21,7 @@ from ofar_tf.tflite.trial import try_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _LARGEST_TEXT = 10_000_000
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,11 @@ def _require_regular(path: Path) -> None:
 
 def _side(shape: Any, path: Path) -> int:
     known = isinstance(shape, tuple) and len(shape) == 4 and all(isinstance(side, int) for side in shape[1:])
-    if not known or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
-        raise ValueError(f"Expected a classifier of square RGB images, [1, r, r, 3]. Received: {path} of {shape}.")
+    if not known or shape[1] != shape[2] or not 1 <= shape[1] <= _LARGEST_SIDE or shape[3] != 3:
+        raise ValueError(
+            f"Expected a classifier of square RGB images of at most {_LARGEST_SIDE:,} pixels. "
+            f"Received: {path} with an input of {shape}."
+        )
     return int(shape[1])
 
 

@@ -16,6 +16,7 @@ LABELS_FILE = "labels.txt"
 """The name of the label file inside a TFLite file."""
 
 _BUFFER = "TFLITE_METADATA"
+_MOST_LABELS = 10_000_000  # Bytes.
 _TEXTS = ("name", "description", "version", "author", "license")
 
 
@@ -97,12 +98,16 @@ def read_metadata(path: str | Path) -> FileMetadata:
         ValueError: If it holds no metadata or no labels.
     """
     content = Path(path).read_bytes()
-    fields = read_tables(content)
     try:
+        fields = read_tables(content)
         label_file = fields["subgraphs"][0]["outputs"][0]["files"][0]["name"]
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.getinfo(label_file).file_size > _MOST_LABELS:
+                raise ValueError(f"Expected labels of at most {_MOST_LABELS:,} bytes in {path}. Received: more.")
             labels = archive.read(label_file).decode().splitlines()
-    except (KeyError, IndexError, zipfile.BadZipFile) as error:
+    except Exception as error:  # A flipped byte can make the readers of tables and archives raise almost anything.
+        if str(error).startswith("Expected"):
+            raise
         raise ValueError(f"Expected a file with labels for its output. Received: {path}, without.") from error
     return FileMetadata(**{name: fields.get(name, "") for name in _TEXTS}, labels=tuple(labels))
 

@@ -111,7 +111,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"Expected a file of runs. Received: {path}, which is none.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"Expected TOML in {path}. Received: {error}.") from error
 
 
