@@ -2,7 +2,7 @@
 
 from ofar_tf.models.applications import application
 from ofar_tf.models.efficientnet_lite import efficientnet_lite
-from ofar_tf.models.loading import load
+from ofar_tf.models.loading import is_users, load
 from ofar_tf.models.mobilenet_v1 import mobilenet_v1
 from ofar_tf.models.mobilenet_v2 import mobilenet_v2
 from ofar_tf.models.registry import build, names
@@ -17,6 +17,7 @@ __all__ = [
     "check_resolutions",
     "cifar_resnet",
     "efficientnet_lite",
+    "is_users",
     "load",
     "mobilenet_v1",
     "mobilenet_v2",

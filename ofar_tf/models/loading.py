@@ -60,7 +60,7 @@ def load(
     check_pretrained(pretrained, reference=reference, download=download)
     size: dict[str, Any] = {"classes": classes, "width_multiplier": width_multiplier}
     own_weights = keras_weights(pretrained, reference=reference)
-    if _is_users(reference):
+    if is_users(reference):
         model = _users(reference, new_head=new_head, dropout=dropout, small_images=small_images, say=say, **size)
     elif new_head:
         raise ValueError(
@@ -86,7 +86,8 @@ def _ours(
     return build(reference, small_images=small_images, dropout=dropout, **size)
 
 
-def _is_users(reference: str) -> bool:
+def is_users(reference: str) -> bool:
+    """Returns whether a reference is to a network of the user's: a saved one, or a function that builds one."""
     return reference.endswith(".keras") or (":" in reference and not reference.startswith(PREFIX))
 
 

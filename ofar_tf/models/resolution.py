@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import is_functional
+from ofar_tf.text.patterns import matches
 from ofar_tf.text.size import Resolution, Size
 
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
@@ -22,18 +23,21 @@ def fixed_size(model: keras.Model) -> int | None:
     return max(sizes, default=None)
 
 
-def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[Resolution]]) -> None:
+def check_resolutions(
+    model: keras.Model, lists: Mapping[str, Sequence[Resolution]], *, outside: Sequence[str] = ()
+) -> None:
     """Refuses resolutions that a model cannot be trained or run at.
 
     Args:
         model: A functional model with one input `[batch, height, width, channels]`.
         lists: Resolutions in pixels, by the name that the user knows the list by.
+        outside: Patterns of the names of layers whose maps may be of any size, as the highest of a feature pyramid.
 
     Raises:
         ValueError: If one is not the model's fixed size, is below its stride, or fits it for another reason not, as
             where maps are halved, doubled and joined again.
     """
-    fixed, smallest = fixed_size(model), smallest_resolution(model)
+    fixed, smallest = fixed_size(model), smallest_resolution(model, outside=outside)
     allowed = f"of exactly {fixed}, its fixed input size" if fixed else f"of at least {smallest}, its stride"
     for name, resolutions in lists.items():
         for resolution in resolutions:
@@ -45,13 +49,14 @@ def check_resolutions(model: keras.Model, lists: Mapping[str, Sequence[Resolutio
                 raise ValueError(f"Expected {name} that {model.name} can run at. Received: {resolution}.")
 
 
-def smallest_resolution(model: keras.Model) -> int:
+def smallest_resolution(model: keras.Model, *, outside: Sequence[str] = ()) -> int:
     """Finds the total stride of a network: below it, its coarsest feature map would be less than one pixel.
 
     With `same` padding smaller images would still run, on maps that are mostly padding.
 
     Args:
         model: A functional model with one input `[batch, height, width, channels]`.
+        outside: Patterns of the names of layers whose maps do not count.
 
     Returns:
         The largest ratio of input to feature map, in pixels: 32 for the ImageNet networks, 8 for most of them with
@@ -62,7 +67,7 @@ def smallest_resolution(model: keras.Model) -> int:
     fixed = fixed_size(model)
     if fixed is not None:
         return fixed
-    shapes = _feature_maps(model, [(_PROBE, _PROBE, channels)])
+    shapes = _feature_maps(model, [(_PROBE, _PROBE, channels)], outside=outside)
     coarsest = min(size for shape in shapes if len(shape) == 4 for size in shape[1:3] if size is not None and size > 1)
     resolution = round(_PROBE / coarsest)
     while not _runs(model, (None, resolution, resolution, channels)):
@@ -78,14 +83,18 @@ def _runs(model: keras.Model, shape: tuple[int | None, ...]) -> bool:
     return True
 
 
-def _feature_maps(model: keras.Model, input_shapes: list[tuple[int | None, ...]]) -> list[tuple[int | None, ...]]:
+def _feature_maps(
+    model: keras.Model, input_shapes: list[tuple[int | None, ...]], *, outside: Sequence[str]
+) -> list[tuple[int | None, ...]]:
     shapes = [(None, *shape) for shape in input_shapes]
 
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if is_functional(layer):
-            shapes.extend(_feature_maps(layer, [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(args)]))
+            inner = [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(args)]
+            shapes.extend(_feature_maps(layer, inner, outside=outside))
         outputs = layer(*args, **kwargs)
-        shapes.extend(tensor.shape for tensor in keras.tree.flatten(outputs))
+        if not matches(layer.name, outside):
+            shapes.extend(tensor.shape for tensor in keras.tree.flatten(outputs))
         return outputs
 
     if isinstance(model, keras.Sequential):

@@ -19,8 +19,9 @@ from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, trace_graph
-from ofar_tf.pruning.group_sorter import GroupSorter, matches
+from ofar_tf.pruning.group_sorter import GroupSorter
 from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
+from ofar_tf.text.patterns import matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,13 @@ class ChannelGroups:
         """Returns whether a layer of that name is neither pruned nor counted, see `find_channel_groups`."""
         return matches(layer, self.outside)
 
+    @property
+    def read_outside(self) -> list[ChannelGroup]:
+        """The groups that layers outside read."""
+        numbers = [ids for each in self.weights if self.is_outside(each.path) for ids in each.axes.values()]
+        read = set(np.concatenate(numbers).tolist()) if numbers else set()
+        return [group for group in self.groups if group.start in read]
+
     @cached_property
     def size(self) -> int:
         """How many prunable channels there are, over all groups."""
@@ -109,10 +117,8 @@ def find_channel_groups(
             to exclude does not exist.
     """
     check_functional(model)
-    trace = trace_graph(model)
-    groups, lost = _gather(
-        trace, prune_residual_stream=prune_residual_stream, excluded=excluded, outside=tuple(sorted(outside))
-    )
+    trace = trace_graph(model, outside=tuple(sorted(outside)))
+    groups, lost = _gather(trace, prune_residual_stream=prune_residual_stream, excluded=excluded)
     if not groups.groups:
         counted = Counter(entry.reason for entry in groups.unprunable)
         reasons = [reason for reason, _ in counted.most_common(3)]
@@ -128,7 +134,7 @@ def find_channel_groups(
 
 
 def _gather(
-    trace: GraphTrace, *, prune_residual_stream: bool, excluded: Collection[str], outside: tuple[str, ...]
+    trace: GraphTrace, *, prune_residual_stream: bool, excluded: Collection[str]
 ) -> tuple[ChannelGroups, Counter[str]]:
     """Makes groups of what the trace found, and counts by reason the rankable channels that a layer's rule lost."""
     found, weights = trace.found, trace.model.weights
@@ -142,7 +148,7 @@ def _gather(
         notes=_notes(found, merged),
         weight_index=weight_index,
         excluded=frozenset(excluded),
-        outside=outside,
+        outside=trace.outside,
     )
     for (places, _), channels in _by_places(trace, merged, weight_index).items():
         sorter.add(places, channels)
@@ -165,7 +171,7 @@ def _gather(
             {name: map_counted(value, lambda ids: numbers[ids]) for name, value in stated.items()}
             for stated in trace.settings()
         ),
-        outside=outside,
+        outside=trace.outside,
     )
     return groups, sorter.lost
 

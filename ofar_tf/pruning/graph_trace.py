@@ -14,6 +14,7 @@ from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
 from ofar_tf.pruning.lineage import Descent, descend
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
+from ofar_tf.text.patterns import matches
 
 
 @dataclass(eq=False)
@@ -22,6 +23,7 @@ class GraphTrace:
 
     Attributes:
         model: The traced copy; its weights hold no values.
+        outside: Patterns of the names of layers that are neither pruned nor counted.
         found: What the rules found out about its channels.
         calls: The layer calls in execution order. They keep the traced tensors alive, whose `id`s are keys.
         tensors: What is known of each tensor, by `id`.
@@ -30,6 +32,7 @@ class GraphTrace:
     """
 
     model: keras.Model
+    outside: tuple[str, ...] = ()
     found: Propagation = field(default_factory=Propagation)
     calls: list[GraphCall] = field(default_factory=list)
     tensors: dict[int, Channels] = field(default_factory=dict)
@@ -99,11 +102,13 @@ class GraphTrace:
             {id(leaf): self.tensors[id(leaf)] for leaf in leaves if id(leaf) in self.tensors},
         )
         constants = any(np.size(leaf) > 1 for leaf in leaves if id(leaf) not in self.tensors)
-        count = self.found.count
+        count, streams = self.found.count, len(self.found.stream)
         try:
             flows = self._follow(call, constants=constants)
         except NotImplementedError as error:
             flows = self._lose(call, reason=f"{call.title} {error}")
+        if matches(operation.name, self.outside):  # What joins several outputs of the body is no stream of its own.
+            del self.found.stream[streams:]
         for tensor, flow in zip(flat, flows, strict=True):
             self._note(call, tensor, flow)
         self.outputs.setdefault(id(operation), flows[0].ids)
@@ -152,18 +157,19 @@ class GraphTrace:
         return flows
 
 
-def trace_graph(model: keras.Model) -> GraphTrace:
+def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTrace:
     """Runs the graph of a throw-away copy of a functional model.
 
     Args:
         model: The model, which is not changed. Its layers must be known by their configuration, as for saving.
+        outside: Patterns of the names of layers that are neither pruned nor counted.
 
     Returns:
         What was found.
     """
     # In this scope neither the copy's weights nor those of anything in it are allocated.
     with keras.StatelessScope(initialize_variables=False):
-        trace = GraphTrace(keras.models.clone_model(model, clone_function=_copy, recursive=True))
+        trace = GraphTrace(keras.models.clone_model(model, clone_function=_copy, recursive=True), outside)
         for tensor in trace.inputs:
             ids = trace.found.new(tensor.shape[-1] or 1)
             trace.found.fix(ids, "it is an input of the model")

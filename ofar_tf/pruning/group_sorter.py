@@ -1,21 +1,16 @@
 """Which channels make a prunable group, which stay, and what a layer that the library does not know has cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 
 import keras
 
 from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.propagation import Propagation
+from ofar_tf.text.patterns import matches
 
 _UNRANKED = "no BatchNormalization ranks it"
 _OUTSIDE = "it is behind the part of the model that is pruned"
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Returns whether a name fits one of several patterns, in which `*` stands for anything."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class GroupSorter:

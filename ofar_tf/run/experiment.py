@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf import data, models
+from ofar_tf import models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
@@ -23,9 +23,11 @@ from ofar_tf.pruning.importance import BY_GAMMA
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
+from ofar_tf.run.tasks.classification import ClassificationRun
+from ofar_tf.run.tasks.detection import DetectionRun
+from ofar_tf.run.tasks.run_task import RunTask
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
-from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 from ofar_tf.training.once_for_all import OnceForAll
@@ -61,6 +63,7 @@ class Experiment:
         self.config = config.resolved()
         self.distribution = distribution or Distribution()
         self.images = RunImages(self.config, data_dir=data_dir, distribution=self.distribution)
+        self._found: tuple[keras.Model, ChannelGroups] | None = None
         self._groups = groups or (Path(config.groups) if config.groups else None)
 
     @cached_property
@@ -82,19 +85,13 @@ class Experiment:
         """
         config = self.config
         with self.distribution.strategy.scope():
-            supernet = models.load(
-                config.model,
-                classes=len(self.images.dataset.class_names),
-                width_multiplier=config.width_multiplier,
-                small_images=config.small_images,
-                pretrained=config.pretrained,
-                download=config.download,
-                new_head=config.new_head,
-                dropout=config.dropout,
-                say=print if self.distribution.writes else lambda _: None,
+            supernet = self._run_task.network(
+                len(self.images.dataset.class_names), say=print if self.distribution.writes else lambda _: None
             )
         lists = ("resolutions", "search_resolutions", "training_resolutions")
-        models.check_resolutions(supernet, {f"--{name}": getattr(config, name) for name in lists})
+        models.check_resolutions(
+            supernet, {f"--{name}": getattr(config, name) for name in lists}, outside=self._run_task.outside
+        )
         if self.has_users_network:
             rehearse_saving(supernet, size=Size.of(min(config.resolutions)))
         if config.initial_weights:
@@ -106,24 +103,18 @@ class Experiment:
         """Whether the network is not one of this package's own, which are known to work."""
         return ":" in self.config.model or self.config.model.endswith(".keras")
 
+    @property
+    def _run_task(self) -> RunTask:
+        return (DetectionRun if self.config.detects else ClassificationRun)(self.config)
+
     @cached_property
     def task(self) -> Task:
         """What the networks learn, and how they are judged."""
-        config = self.config
-        return Classification(
-            classes=len(self.images.dataset.class_names),
-            divergence=config.distillation_divergence,
-            label_smoothing=config.label_smoothing,
-            student_labels=config.student_labels,
-            class_weights=self._class_weights,
-        )
+        return self._run_task.task(self.images)
 
-    @property
-    def _class_weights(self) -> tuple[float, ...] | None:
-        if self.config.class_weight == "none":
-            return None
-        counts = data.count_labels(self.images.dataset, self.config.train_split).tolist()
-        return tuple(map(float, data.class_weights(self.config.class_weight, counts=counts)))
+    def check_outputs(self, network: keras.Model, classes: int, *, path: Path) -> None:
+        """Refuses a network that gives something else than what the task's networks give, see `RunTask`."""
+        self._run_task.check_outputs(network, classes, path=path)
 
     def pool_spec(self, supernet: keras.Model) -> PoolSpec:
         """Says what the pool of a supernet is to be.
@@ -137,9 +128,10 @@ class Experiment:
             resolutions=config.resolutions,
             importance=str(config.importance),
             rank_by=config.rank_by,
-            rules=self.rules,
+            rules=self.rules(self.find_groups(supernet)),
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
+            outside=self._run_task.outside,
             nested=config.nested,
         )
 
@@ -237,16 +229,20 @@ class Experiment:
         Raises:
             ValueError: If nothing can be pruned, or a group to exclude does not exist.
         """
-        return find_channel_groups(
-            supernet,
-            prune_residual_stream=self.config.prune_residual_stream,
-            excluded=self.group_choices.excluded,
-        )
+        if self._found is None or self._found[0] is not supernet:
+            groups = find_channel_groups(
+                supernet,
+                prune_residual_stream=self.config.prune_residual_stream,
+                excluded=self.group_choices.excluded,
+                outside=self._run_task.outside,
+            )
+            self._found = supernet, groups
+        return self._found[1]
 
-    @property
-    def rules(self) -> MaskRules:
-        """What every mask must respect."""
-        return MaskRules(self.config.min_channels, self.config.channel_round_to, self.group_choices.floors)
+    def rules(self, groups: ChannelGroups) -> MaskRules:
+        """What every mask of a supernet must respect; floors are the task's where the user has not set them."""
+        floors = {**self._run_task.floors(groups), **self.group_choices.floors}
+        return MaskRules(self.config.min_channels, self.config.channel_round_to, floors)
 
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
         """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
@@ -255,7 +251,7 @@ class Experiment:
         if not config.single_budget:
             return given
         groups = self.find_groups(supernet)
-        return list(with_neighbours(given[0], groups, resolution=self.images.resolution, rules=self.rules))
+        return list(with_neighbours(given[0], groups, resolution=self.images.resolution, rules=self.rules(groups)))
 
     def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
@@ -267,7 +263,8 @@ class Experiment:
         if config.budget_unit == "params":
             return [Budget(params=count) for count in config.budgets]
         groups = self.find_groups(supernet)
-        size = measure_file_size(supernet, groups, resolution=self.images.resolution.height, rules=self.rules)
+        resolution = self.images.resolution.height
+        size = measure_file_size(supernet, groups, resolution=resolution, rules=self.rules(groups))
         return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
 
 

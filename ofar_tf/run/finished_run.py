@@ -70,11 +70,7 @@ class FinishedRun:
         if self.facts is not None:
             self.facts.user_modules.load()
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
-        if self.supernet.output_shape != (None, len(self.class_names)):
-            raise ValueError(
-                f"Expected a network with {len(self.class_names)} outputs, one for each class of the run, in "
-                f"{self.run_dir.supernet}. Received: the output shape {self.supernet.output_shape}."
-            )
+        self.experiment.check_outputs(self.supernet, len(self.class_names), path=self.run_dir.supernet)
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         self._check_pool()

@@ -49,7 +49,8 @@ def _plan(experiment: Experiment, supernet: keras.Model) -> None:
         )
         print_plan(planned, resolutions=model.resolutions, ranked=bool(np.ptp(scores)))
         return
-    groups, rules = experiment.find_groups(supernet), experiment.rules
+    groups = experiment.find_groups(supernet)
+    rules = experiment.rules(groups)
     resolutions = sorted(experiment.config.resolutions, reverse=True)
     print_plan(plan_pool(groups, [Budget(rate=0.0)], resolutions=resolutions, rules=rules), resolutions=resolutions)
     macs = ",".join(map(format_quantity, suggest_macs(groups, resolution=resolutions[0], rules=rules)))

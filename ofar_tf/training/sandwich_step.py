@@ -68,7 +68,7 @@ class SandwichStep:
             "search_resolutions": search_sizes,
             "training_resolutions": joint_sizes,
         }
-        check_resolutions(supernet, lists)
+        check_resolutions(supernet, lists, outside=pool.outside)
         structures, every = len(pool.budgets), spec.networks_per_step == "all"
         self._groups = groups
         self._spec = spec

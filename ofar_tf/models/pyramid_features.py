@@ -1,0 +1,71 @@
+"""Which layers of a classification network a detector reads."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from ofar_tf.models.functional_graph import graph_of
+
+STRIDES = (8, 16, 32)
+
+# Divisible by every stride, and so large that unpadded convolutions do not change a ratio.
+_PROBE = 1024
+# What ends a block, in networks of this package: inverted residuals, VGG's stages, MobileNetV1, residual networks.
+_ENDS = re.compile(
+    r"block_\d+_(add|project_bn)|stage\d_pool|block_\d+_pointwise_relu|stage\d_block\d+_relu|group\d_block\d+_add"
+)
+
+
+def feature_layers(body: keras.Model, *, names: Sequence[str] = ()) -> list[Any]:
+    """Finds the outputs of a network's layers at strides 8, 16 and 32.
+
+    Args:
+        body: A flat functional model of free height and width.
+        names: The names of its three layers, the finest first; by default the last block of each stride, which networks
+            of this package have.
+
+    Returns:
+        Three symbolic tensors of the model, `[B, H / stride, W / stride, C]`.
+
+    Raises:
+        ValueError: If there is no layer of a name, or its stride is another, or none is known for a stride.
+    """
+    strides = _strides(body)
+    if not names:
+        names = _last_blocks(strides, body.name)
+    _check_names(names, body, strides)
+    return [body.get_layer(name).output for name in names]
+
+
+def _strides(body: keras.Model) -> dict[str, int]:
+    """Returns the stride of each layer that gives a map, by its name, in the order of the graph."""
+    shape = (1, _PROBE, _PROBE, 3)
+    calls = graph_of(body, inputs=[keras.Input(batch_shape=shape, name="probe")]).calls
+    found = {call.operation.name: keras.tree.flatten(call.outputs)[0].shape for call in calls}
+    return {name: round(_PROBE / shape[1]) for name, shape in found.items() if len(shape) == 4 and shape[1] > 1}
+
+
+def _last_blocks(strides: Mapping[str, int], name: str) -> list[str]:
+    last = {stride: layer for layer, stride in strides.items() if _ENDS.fullmatch(layer)}
+    missing = [stride for stride in STRIDES if stride not in last]
+    if missing:
+        raise ValueError(
+            f"Expected --features, the names of three layers of {name} at strides 8, 16 and 32. "
+            f"Received: none, and no block that ends at stride {missing[0]}."
+        )
+    return [last[stride] for stride in STRIDES]
+
+
+def _check_names(names: Sequence[str], body: keras.Model, strides: Mapping[str, int]) -> None:
+    if len(names) != len(STRIDES):
+        raise ValueError(f"Expected three --features, at strides 8, 16 and 32. Received: {', '.join(names)}.")
+    for name, stride in zip(names, STRIDES, strict=True):
+        if name not in strides:
+            close = difflib.get_close_matches(name, strides, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ValueError(f"Expected --features that {body.name} has. Received: {name!r}.{hint}")
+        if strides[name] != stride:
+            raise ValueError(f"Expected a feature at stride {stride}. Received: {name!r}, at stride {strides[name]}.")

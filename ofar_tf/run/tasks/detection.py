@@ -1,0 +1,87 @@
+"""A run that learns to find things."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from ofar_tf import models
+from ofar_tf.models.detector import DIVISOR, OUTSIDE, detector
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.task import Detection
+from ofar_tf.text.size import Size
+
+
+@dataclass(frozen=True)
+class DetectionRun:
+    """See `RunTask`.
+
+    Attributes:
+        config: The settings of the run.
+    """
+
+    config: TrainConfig
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Neck and heads: their channels serve all structures alike, and multiply-adds are those of the body."""
+        return OUTSIDE
+
+    def network(self, classes: int, *, say: Callable[[str], object]) -> keras.Model:
+        """Builds a detector on the body of `--model`."""
+        config = self.config
+        self._check_sizes()
+        body = models.load(
+            config.model,
+            # Its last layers are left out; a network of the user's may have any number of classes.
+            classes=2,
+            width_multiplier=config.width_multiplier,
+            small_images=config.small_images,
+            pretrained=config.pretrained,
+            download=config.download,
+            new_head=models.is_users(config.model),
+            say=say,
+        )
+        return detector(
+            body,
+            classes=classes,
+            features=config.features,
+            channels=config.neck_channels,
+            head_layers=config.head_layers,
+            light=config.light_heads,
+        )
+
+    def _check_sizes(self) -> None:
+        for name in ("resolutions", "search_resolutions", "training_resolutions"):
+            for size in map(Size.of, getattr(self.config, name)):
+                if size.height % DIVISOR or size.width % DIVISOR:
+                    raise ValueError(
+                        f"Expected --{name} that {DIVISOR} divides with --task=detection. Received: {size}."
+                    )
+
+    def task(self, images: Any) -> Detection:
+        """Returns the task of the data set's classes."""
+        config = self.config
+        return Detection(
+            classes=len(images.dataset.class_names),
+            anchors=Anchors(config.anchor_scale),
+            class_target=config.class_target,
+            box_loss=config.box_loss,
+        )
+
+    def floors(self, groups: ChannelGroups) -> Mapping[str, int]:
+        """A share of what the neck reads: a global ranking once left it 2 of 48 channels."""
+        return {group.name: max(1, math.ceil(self.config.neck_floor * group.size)) for group in groups.read_outside}
+
+    def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
+        """Refuses a network without logits of each class and deltas."""
+        expected = {"classes": (None, None, classes), "boxes": (None, None, 4)}
+        if network.output_shape != expected:
+            raise ValueError(
+                f"Expected a detector of the run's {classes} classes in {path}. "
+                f"Received: the output shape {network.output_shape}."
+            )

@@ -1,0 +1,51 @@
+"""What the run of a task is made of, where tasks differ: its network, what it learns, and what is pruned."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import keras
+
+from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.tasks.task import Task
+
+
+class RunTask(Protocol):
+    """What an `Experiment` asks of the task that its configuration names."""
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Patterns of the names of layers that are neither pruned nor counted, see `find_channel_groups`."""
+
+    def network(self, classes: int, *, say: Callable[[str], object]) -> keras.Model:
+        """Builds the supernet.
+
+        Args:
+            classes: Number of classes of the data set.
+            say: Gets a sentence on what its weights start from.
+
+        Raises:
+            ValueError: If a setting does not fit it.
+            FileNotFoundError: If a file is missing.
+        """
+
+    def task(self, images: Any) -> Task:
+        """Returns what it learns.
+
+        Args:
+            images: The images of the run, see `RunImages`.
+        """
+
+    def floors(self, groups: ChannelGroups) -> Mapping[str, int]:
+        """Returns the least number of channels that some groups keep, by their names."""
+
+    def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
+        """Refuses a network that gives something else than this task's.
+
+        Args:
+            network: What was read.
+            classes: Number of classes of the run.
+            path: Where it was read, for the message.
+
+        Raises:
+            ValueError: If it does.
+        """
