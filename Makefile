@@ -6,7 +6,7 @@ BIN = .venv/bin
 PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: quickstart benchmark test acceptance lint types format clean FORCE
+.PHONY: quickstart benchmark test acceptance lint types format docs notebooks clean FORCE
 
 # Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
 quickstart: $(RUN)/subnets.csv
@@ -26,6 +26,11 @@ test: .venv/installed
 acceptance: .venv/installed .venv-mediapipe/installed
 	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/family/test_mediapipe.py
 
+# The notebooks, tiny, from start to end, in a copy of their folder.
+notebooks: .venv/installed
+	rm -rf build/notebooks && mkdir -p build && cp -r notebooks build/notebooks
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -p no:cacheprovider build/notebooks
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,13 +42,19 @@ types: .venv/installed
 benchmark: .venv/installed
 	$(BIN)/python -m benchmarks
 
+# The site, in site/; first what documents show of the program is written anew.
+docs: .venv/installed
+	$(BIN)/python docs/refresh.py
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 'zensical>=0.1,<0.2'
+	$(BIN)/zensical build --clean
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # Runs and the data in them stay.
 clean:
-	rm -rf .venv .venv-mediapipe build dist ofar_tf.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-mediapipe build dist ofar_tf.egg-info .pytest_cache site .mypy_cache .ruff_cache .hypothesis
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 as python3 (or make PYTHON=/path/to/python)." \

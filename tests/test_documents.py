@@ -1,23 +1,19 @@
 """What documents say holds: links lead somewhere, flags and names exist, and output is what the program prints."""
 
 import ast
-import csv
 import dataclasses
-import inspect
-import io
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-import ofar_tf
-from ofar_tf.evaluation.pareto import pareto_front
-from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets
+from docs import refresh
+from ofar_tf.console import COMMANDS
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -26,13 +22,16 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.select_config import SelectConfig
-from ofar_tf.tasks.classification.accuracy import METRIC
-from ofar_tf.tasks.task import Evaluator, Scores, Task
-from ofar_tf.text.size import Size
+from ofar_tf.tasks.task import Evaluator, Task
 
 CHECKOUT = Path(__file__).parents[1]
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-OTHERS = [CHECKOUT / folder / "README.md" for folder in ("benchmarks", "experiments", "export", "results")]
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "CONTRIBUTING.md",
+    CHECKOUT / "SECURITY.md",
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+]
+OTHERS = [CHECKOUT / folder / "README.md" for folder in ("benchmarks", "experiments", "export", "notebooks", "results")]
 CONFIGS = (
     TrainConfig,
     EvaluateConfig,
@@ -95,6 +94,8 @@ def test_every_flag_that_is_shown_exists(page: Path) -> None:
 def test_every_command_that_is_shown_exists(page: Path) -> None:
     for module in re.findall(r"python -m (ofar_tf\.\w+)", text_of(page)):
         assert (CHECKOUT / module.replace(".", "/")).with_suffix(".py").exists()
+    shown = re.findall(r"(?:^    |`|\()ofar (\w+)", text_of(page), re.MULTILINE)
+    assert set(shown) <= {*COMMANDS, "COMMAND"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -106,15 +107,6 @@ def test_code_that_is_shown_uses_names_that_exist(page: Path) -> None:
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in PUBLIC:
                 assert hasattr(import_module(ast.unparse(node.value)), node.attr), ast.unparse(node)
-
-
-def test_the_values_of_the_long_form_are_as_the_readme_writes_them() -> None:
-    block = next(block for block in python_blocks(CHECKOUT / "README.md") if "PoolSpec" in block)
-    names: dict[str, Any] = {"ofar_tf": ofar_tf}
-    exec(block.split("model = ")[0], names)
-    kinds = [type(names[name]).__name__ for name in ("pool", "step", "task")]
-    assert kinds == ["PoolSpec", "StepSpec", "Classification"]
-    assert {"pool", "step", "task"} <= set(inspect.signature(ofar_tf.OnceForAll).parameters)
 
 
 def test_worked_examples_are_short() -> None:
@@ -130,23 +122,38 @@ def test_the_task_that_is_shown_has_all_that_a_task_needs() -> None:
     assert {name for name in vars(Evaluator) if not name.startswith("_")} <= set(dir(names["MeanSquaredError"]()))
 
 
-def test_the_readme_shows_the_table_that_the_program_prints() -> None:
-    with (CHECKOUT / "results" / "fashion_mnist_mini" / "subnets.csv").open(newline="") as file:
-        rows = [_row(cells) for cells in csv.DictReader(file)]
-    front = pareto_front(rows, noise=[row.choice.noise for row in rows])
-    rows = [dataclasses.replace(row, pareto=best) for row, best in zip(rows, front, strict=True)]
-    console = Console(width=100, record=True, file=io.StringIO())
-    print_subnets(rows, console=console)
-    printed = "\n".join(line.rstrip() for line in console.export_text().splitlines()).strip()
-    assert printed in text_of(CHECKOUT / "README.md")
+def test_what_documents_show_of_the_program_is_what_it_says_today() -> None:
+    stale = [name_of(page) for page, text in refresh.refreshed() if text != text_of(page)]
+    assert stale == [], "python docs/refresh.py writes them anew"
+    assert refresh.picture_source() in text_of(refresh.PICTURE), "python docs/refresh.py draws it anew"
 
 
-def _row(cells: dict[str, str]) -> SubnetRow:
-    return SubnetRow(
-        structure=cells["structure"],
-        rate=float(cells["rate"]),
-        resolution=Size.parse(cells["resolution"]),
-        macs=int(cells["macs"]),
-        params=int(cells["params"]),
-        scores=Scores(METRIC, {name: float(cells[name]) for name in METRIC.columns}, int(cells["images"])),
-    )
+def test_the_flags_of_every_command_are_listed() -> None:
+    assert set(refresh.CONFIGS) == set(COMMANDS)
+    listed = text_of(CHECKOUT / "docs" / "methods_and_options.md").replace("--[no]", "--")
+    for config in CONFIGS:
+        for field in dataclasses.fields(config):
+            assert f"| `--{field.name}` |" in listed
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(text_of(CHECKOUT / "README.md").encode()) <= 8192
+
+
+def _leaves(entries: list[Any]) -> Iterator[str]:
+    for value in (value for entry in entries for value in entry.values()):
+        if isinstance(value, list):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def test_every_page_is_in_the_site_and_reached_from_it() -> None:
+    nav = tomllib.loads(text_of(CHECKOUT / "zensical.toml"))["project"]["nav"]
+    assert sorted(_leaves(nav)) == sorted(page.name for page in (CHECKOUT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", sorted((CHECKOUT / ".github").rglob("*.yml")), ids=name_of)
+def test_templates_for_issues_ask_for_what_the_doctor_says(page: Path) -> None:
+    assert page.parent.name != "ISSUE_TEMPLATE" or page.stem == "config" or "ofar doctor" in text_of(page)
+    assert page.parent.name != "workflows" or "run: .ci/run" in text_of(page)
