@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, evaluate
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_accuracy import Batches, PoolAccuracy, PoolImages
@@ -68,6 +69,7 @@ class TrainedPool:
     def _costs(self) -> Costs:
         return Costs(self.groups)
 
+    @full_float32()
     def evaluate(self) -> PoolEvaluation:
         """Calibrates and measures every structure at every resolution.
 

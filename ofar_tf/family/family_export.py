@@ -22,6 +22,7 @@ from ofar_tf.conversion.keras_file import SavedNetwork, save_once
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.stock_networks import family_members
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.trained_pool import TrainedPool
@@ -98,6 +99,7 @@ def export_pool(
     )
 
 
+@full_float32()
 def export_family(
     members: Sequence[FamilyMember],
     *,
