@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from rich.console import Console
 
 from ofar_tf.console import COMMANDS
@@ -132,7 +133,8 @@ def picture_source() -> str:
 def draw() -> None:
     """Draws the picture of the README."""
     figure = draw_pareto(points_of(quickstart_rows()), title="The quick start")
-    figure.savefig(PICTURE, metadata={"Date": None, "Description": picture_source()})
+    with matplotlib.rc_context({"svg.hashsalt": "ofar_tf"}):  # The same picture, the same file.
+        figure.savefig(PICTURE, metadata={"Date": None, "Description": picture_source()})
 
 
 if __name__ == "__main__":

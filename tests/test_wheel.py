@@ -39,7 +39,7 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
     shutil.copytree(checkout, source, ignore=unwanted)
     # Without isolation, so that nothing is fetched: setuptools is among the tools of development.
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(source)]
+    command = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", str(target), str(source)]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return next(target.glob("ofar_tf-*-py3-none-any.whl"))
@@ -83,6 +83,14 @@ def test_the_wheel_holds_the_package_alone(wheel: Path, checkout: Path) -> None:
     assert f"{metadata}/licenses/ofar_tf/data/fashion_mnist_mini.LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/data/imagenet_names.LICENSE" in names
     assert f"{metadata}/licenses/ofar_tf/family/report/page/chart.LICENSE" in names
+
+
+def test_what_an_index_would_be_given_is_sound(wheel: Path) -> None:
+    files = [wheel, *wheel.parent.glob("ofar_tf-*.tar.gz")]
+    assert len(files) == 2
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, files)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_installed_package_is_the_one_from_the_wheel(installed: Path, tmp_path: Path) -> None:
