@@ -39,7 +39,17 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
     shutil.copytree(checkout, source, ignore=unwanted)
     # Without isolation, so that nothing is fetched: setuptools is among the tools of development.
-    command = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir", str(target), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--sdist",
+        "--no-isolation",
+        "--outdir",
+        str(target),
+        str(source),
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return next(target.glob("ofar_tf-*-py3-none-any.whl"))
