@@ -1,12 +1,13 @@
 # The commands of the project. Everything runs in .venv, which is made when it is missing.
 
 RUN = runs/quickstart
+PHOTOS = runs/photos
 BIN = .venv/bin
 # The first of these that is new enough; another one: make PYTHON=/path/to/python
 PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: quickstart benchmark test acceptance lint types format docs notebooks clean FORCE
+.PHONY: quickstart quickstart-photos benchmark test acceptance lint types format docs notebooks clean FORCE
 
 # Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
 quickstart: $(RUN)/subnets.csv
@@ -18,6 +19,19 @@ $(RUN)/subnets.csv: $(RUN)/supernet.keras
 # The command itself knows whether the run is finished, or was begun with other settings.
 $(RUN)/supernet.keras: .venv/installed FORCE
 	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_mini.flagfile --run_dir=$(RUN)
+
+# The same from pretrained weights, on three hundred photographs. They are downloaded, or lie where tensorflow-datasets
+# has put them: make quickstart-photos DATA=DIR
+quickstart-photos: $(PHOTOS)/subnets.csv
+	$(BIN)/python -m ofar_tf.export --run_dir=$(PHOTOS) $(if $(DATA),--data_dir=$(DATA)) --only=all
+
+$(PHOTOS)/subnets.csv: $(PHOTOS)/supernet.keras
+	$(BIN)/python -m ofar_tf.evaluate --run_dir=$(PHOTOS) $(if $(DATA),--data_dir=$(DATA))
+
+$(PHOTOS)/supernet.keras: .venv/installed FORCE
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[pretrained]'
+	$(BIN)/python -m ofar_tf.train --flagfile=experiments/photos.flagfile --run_dir=$(PHOTOS) \
+		$(if $(DATA),--data_dir=$(DATA),--download)
 
 test: .venv/installed
 	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

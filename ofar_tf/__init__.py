@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ofar_tf.tasks.classification.task import Classification
     from ofar_tf.tflite.metadata import Credits
     from ofar_tf.training.once_for_all import OnceForAll
+    from ofar_tf.training.recipe import Recipe
     from ofar_tf.training.step_spec import StepSpec
 
 # On processors TensorFlow computes with oneDNN, which compiles a kernel for every shape and keeps the last 1,024. A
@@ -57,6 +58,7 @@ __all__ = [
     "PoolSpec",
     "PrunedNetwork",
     "PrunedNetworkPool",
+    "Recipe",
     "StepSpec",
     "__version__",
     "above_chance",
@@ -86,6 +88,7 @@ _HOMES = {
     "PoolSpec": "ofar_tf.search.pool_spec",
     "PrunedNetwork": "ofar_tf.search.pruned_network_pool",
     "PrunedNetworkPool": "ofar_tf.search.pruned_network_pool",
+    "Recipe": "ofar_tf.training.recipe",
     "StepSpec": "ofar_tf.training.step_spec",
     "above_chance": "ofar_tf.search.mask_similarity",
     "cosine_similarity": "ofar_tf.search.mask_similarity",

@@ -1,5 +1,6 @@
 """Every recipe is a run that could start now: its flags, its model, its budgets and its header fit together."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Plan:
 
 def find_groups(config: TrainConfig) -> ChannelGroups:
     """Builds the model of a recipe, without its data set."""
-    experiment = Experiment(config)
+    # Weights that others trained change no multiply-adds, and may not be installed.
+    experiment = Experiment(dataclasses.replace(config, pretrained="none"))
     experiment.images.dataset = absent_data_set(config.dataset)
     return experiment.find_groups(experiment.build_supernet())
 

@@ -8,6 +8,7 @@ from ofar_tf.models.mobilenet_v2 import mobilenet_v2
 from ofar_tf.models.registry import build, names
 from ofar_tf.models.resnet import cifar_resnet, resnet50
 from ofar_tf.models.resolution import check_resolutions, smallest_resolution
+from ofar_tf.models.teacher import read_teacher
 from ofar_tf.models.vgg import vgg16
 from ofar_tf.models.wide_resnet import wide_resnet
 
@@ -22,6 +23,7 @@ __all__ = [
     "mobilenet_v1",
     "mobilenet_v2",
     "names",
+    "read_teacher",
     "resnet50",
     "smallest_resolution",
     "vgg16",

@@ -71,6 +71,29 @@ def with_new_head(model: keras.Model, *, classes: int, dropout: float | None = N
     return NewHead(made, f"{type(old).__name__} {old.name!r} of {width} outputs was replaced by {new}")
 
 
+def head_weights(model: keras.Model) -> list[Any]:
+    """Returns the weights of the last kernels of a network, one layer's for each output.
+
+    Args:
+        model: A flat functional model.
+
+    Raises:
+        ValueError: If an output does not come from such a layer.
+    """
+    graph = graph_of(model)
+    makers = {id(call.outputs): call for call in graph.calls}
+    found: list[Any] = []
+    for output in graph.outputs:
+        head, _ = _head(output, makers)
+        if head is None:
+            raise ValueError(
+                "Expected a network that ends with a dense layer or a 1 x 1 convolution, its head. "
+                f"Received: {model.name}, which does not."
+            )
+        found += head.weights
+    return found
+
+
 def _head(output: Any, makers: Mapping[int, GraphCall]) -> tuple[Any, Any]:
     """Returns the last kernel, if it is a head, and what enters it; otherwise what to put a head behind."""
     tensor = output

@@ -3,6 +3,7 @@
 import dataclasses
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from ofar_tf import models
 from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
+from ofar_tf.models.resolution import fixed_size
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import as_supernet, read_file
 from ofar_tf.pruning.budgets import Budget
@@ -31,6 +33,7 @@ from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 from ofar_tf.training.once_for_all import OnceForAll
+from ofar_tf.training.optimizer_state import build_optimizer
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.search_execution import faster_execution
 from ofar_tf.training.step_spec import StepSpec
@@ -46,7 +49,6 @@ class Experiment:
         distribution: The devices; this process' own only by default.
 
     Attributes:
-        config: The settings, complete.
         distribution: The devices.
         images: The images of the run.
     """
@@ -60,11 +62,15 @@ class Experiment:
         distribution: Distribution | None = None,
     ):
         use_standard_keras()
-        self.config = config.resolved()
         self.distribution = distribution or Distribution()
-        self.images = RunImages(self.config, data_dir=data_dir, distribution=self.distribution)
+        self.images = RunImages(config, data_dir=data_dir, distribution=self.distribution)
         self._found: tuple[keras.Model, ChannelGroups] | None = None
         self._groups = groups or (Path(config.groups) if config.groups else None)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings, complete."""
+        return self.images.config
 
     @cached_property
     def group_choices(self) -> GroupChoices:
@@ -138,8 +144,10 @@ class Experiment:
     def step_spec(self, supernet: keras.Model) -> StepSpec:
         """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
         config = self.config
-        settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec)}
+        names = {field.name for field in dataclasses.fields(StepSpec)} & set(vars(config))
+        settings: dict[str, Any] = {name: getattr(config, name) for name in names}
         settings["gamma_l1"] = self.gamma_l1
+        settings["decoupled_weight_decay"] = config.optimizer == "adamw"
         settings["search_execution"] = self._search_execution(supernet)
         settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
         return StepSpec(**settings)
@@ -155,7 +163,8 @@ class Experiment:
         """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
         config = self.config
         rate = config.search_learning_rate or config.learning_rate
-        return rate * max(1, config.epochs_of_search * self.images.steps_per_epoch) / (1.0 - config.momentum)
+        steps = max(1, config.epochs_of_search * self.images.steps_per_epoch)
+        return rate * config.body_learning_rate * steps / (1.0 - config.momentum)
 
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
@@ -166,9 +175,19 @@ class Experiment:
         self.distribution.check_batch(self.config.batch_size, parts=self.config.gradient_accumulation)
         pool, step = self.pool_spec(supernet), self.step_spec(supernet)
         with self.distribution.strategy.scope():
-            trainer = OnceForAll(supernet, pool=pool, step=step, task=self.task, seed=self.config.seed)
+            trainer = OnceForAll(
+                supernet, pool=pool, step=step, task=self.task, seed=self.config.seed, teacher=self._teacher()
+            )
             self._compile(trainer)
             return trainer
+
+    def _teacher(self) -> keras.Model | None:
+        if self.config.teacher is None:
+            return None
+        teacher = models.read_teacher(self.config.teacher, classes=len(self.images.dataset.class_names))
+        size = fixed_size(teacher) or self.images.resolution
+        models.check_resolutions(teacher, {"--teacher": [Size.of(size)]})
+        return teacher
 
     def _compile(self, trainer: OnceForAll) -> None:
         config = self.config
@@ -179,23 +198,18 @@ class Experiment:
             total_steps=config.epochs * self.images.steps_per_epoch,
             decay=config.learning_rate_decay,
             warmup_steps=round(config.warmup_epochs * self.images.steps_per_epoch),
+            head_steps=config.head_epochs * self.images.steps_per_epoch,
             finetune=config.finetune_learning_rate or config.learning_rate / 10,
             finetune_steps=config.finetune_structures * self.images.steps_per_epoch,
         )
         trainer.compile(
-            keras.optimizers.SGD(
-                schedule,
-                momentum=config.momentum,
-                nesterov=config.momentum > 0.0,
-                use_ema=config.ema_momentum is not None,
-                ema_momentum=config.ema_momentum or 0.0,
-            ),
+            build_optimizer(config.optimizer, schedule, momentum=config.momentum, ema_momentum=config.ema_momentum),
             steps_per_execution=min(config.steps_per_execution, self.images.steps_per_epoch),
         )
 
     def notes(self, trainer: OnceForAll) -> list[str]:
         """Returns what a user should know of a run that is about to begin, a line each."""
-        notes = []
+        notes = [self.images.completion.note] if self.images.completion.note else []
         if self.config.single_budget:
             # In bytes a budget takes conversions to find, and is the only one of the pool that knows them.
             in_bytes = [budget for budget in trainer.budgets if budget.file_bytes]
@@ -205,7 +219,8 @@ class Experiment:
                 f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
                 f"--only={wanted} exports it alone."
             )
-        if self.gamma_l1 and self.config.epochs_of_search and trainer.importance in BY_GAMMA:
+        penalized = self.gamma_l1 and self.config.epochs_of_search and trainer.importance in BY_GAMMA
+        if penalized and self.config.optimizer == "sgd":
             shift = self.gamma_l1 * self._shift_of_gammas
             notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
         if self.config.jit_compile:

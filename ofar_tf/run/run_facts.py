@@ -70,6 +70,7 @@ class RunFacts:
         batch_norm_parts: In how many parts, of equal size, BatchNorm saw a batch: devices times parts on each.
         network: A digest of the layers of the untrained supernet.
         user_modules: What of the user's code its files need.
+        teacher: The SHA-256 of the fixed network that taught, if one did.
     """
 
     schema_version: int
@@ -81,6 +82,7 @@ class RunFacts:
     batch_norm_parts: int
     network: str
     user_modules: UserModules
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
@@ -133,6 +135,11 @@ class RunFacts:
                 f"Expected the modules that the run began with, or another --run_dir. Received: {changed[0]}, which "
                 "has changed since."
             )
+        if now.teacher != self.teacher:
+            raise ValueError(
+                "Expected the --teacher that the run began with, or another --run_dir. Received: a file that has "
+                "changed since."
+            )
         if now.network != self.network:
             raise ValueError(
                 "Expected the network that the run began with, or another --run_dir. Received: a network of other "
@@ -165,6 +172,7 @@ def facts_of(experiment: Experiment, supernet: keras.Model, user_modules: UserMo
         batch_norm_parts=experiment.distribution.replicas * config.gradient_accumulation,
         network=network_digest(supernet),
         user_modules=user_modules,
+        teacher=_digest_of_teacher(config.teacher) if config.teacher else None,
     )
 
 
@@ -173,6 +181,12 @@ def _preprocessing(images: RunImages) -> Preprocessing:
     if not images.config.detects:
         return Preprocessing(size.height, images.eval_resize)
     return Preprocessing(size.height, size.height, "as large as it fits, at the top left, black beside it", size.width)
+
+
+def _digest_of_teacher(path: str) -> str:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"Expected a saved Keras model as --teacher. Received: {path}, which does not exist.")
+    return atomic_file.sha256_of(Path(path))
 
 
 def read_facts(path: Path) -> RunFacts | None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ofar_tf import data
 from ofar_tf.data import detection
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.run.completion import Completion, completed
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.average_precision import require_coco_tools
 from ofar_tf.text.size import Size
@@ -24,14 +25,28 @@ class RunImages:
     """
 
     def __init__(self, config: TrainConfig, *, data_dir: str | None = None, distribution: Distribution | None = None):
-        self.config = config
+        self._given = config
         self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
 
     @cached_property
+    def completion(self) -> Completion:
+        """The settings with what the images suggest where nothing was given; what is left to the method is left open.
+
+        Raises:
+            ValueError: If settings that were given do not go with the others.
+        """
+        return completed(self._given, images=lambda: self.dataset.num_examples(self._given.train_split))
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """The settings, complete."""
+        return self.completion.config.resolved()
+
+    @cached_property
     def dataset(self) -> data.ImageDataset:
         """The data set, with boxes if the run detects."""
-        config = self.config
+        config = self._given
         if config.detects:
             require_coco_tools()
             return detection.load_detection_dataset(config.dataset, data_dir=self._data_dir, download=config.download)

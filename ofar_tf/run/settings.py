@@ -42,6 +42,7 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     free: bool = False,
+    suggested: bool = False,
 ) -> Any:
     """Declares a field of a `Settings` dataclass.
 
@@ -52,8 +53,17 @@ def setting(
         high: The largest value allowed.
         choices: The values allowed; all if empty.
         free: Whether a run may be resumed with another value, because it changes no result.
+        suggested: Whether it may be left out, and is `None` until the images of the run suggest a value, whatever its
+            type says.
     """
-    metadata = {"help": text, "low": low, "high": high, "choices": choices, "free": free}
+    metadata = {
+        "help": text,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "free": free,
+        "suggested": suggested,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -68,6 +78,12 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+
+    @property
+    def left_open(self) -> frozenset[str]:
+        """The names of the settings that wait for a suggestion."""
+        fields = dataclasses.fields(self)
+        return frozenset(f.name for f in fields if f.metadata["suggested"] and getattr(self, f.name) is None)
 
 
 def _check(field: Any, value: Any) -> None:
@@ -104,7 +120,7 @@ def _check_entry(field: Any, value: Any, *, kind: type) -> None:
 
 def kind_of(field: Any) -> Any:
     """Returns the type of a setting, `X` where it is declared `X | None`: bool, int, float, str or a tuple of one."""
-    return get_args(field.type)[0] if _is_optional(field) else field.type
+    return get_args(field.type)[0] if type(None) in get_args(field.type) else field.type
 
 
 def describe_kind(field: Any) -> str:
@@ -153,4 +169,4 @@ def format_setting(value: Any) -> str | None:
 
 
 def _is_optional(field: Any) -> bool:
-    return type(None) in get_args(field.type)
+    return type(None) in get_args(field.type) or bool(field.metadata["suggested"])

@@ -31,6 +31,7 @@ _FOR_CLASSES = (
     "class_weight",
     "student_labels",
     "eval_resize",
+    "teacher",
 )
 
 
@@ -94,11 +95,7 @@ class TrainConfig(
                 "Expected square --resolutions with --task=classification. "
                 f"Received: {', '.join(map(str, self.resolutions))}."
             )
-        if self.search_epochs is not None and self.search_epochs >= self.epochs:
-            raise ValueError(
-                "Expected fewer --search_epochs than --epochs, which count both the search and joint training. "
-                f"Received: search_epochs={self.search_epochs}, epochs={self.epochs}."
-            )
+        self._check_schedule()
         if self.finetune_structures and (self.weights or METHODS[self.method].weights) == "separate":
             raise ValueError(
                 "Expected --finetune_structures with shared weights: separate ones train alone from the search on. "
@@ -113,7 +110,7 @@ class TrainConfig(
                 f"Expected at most {_MOST_COMPILED} networks for --jit_compile: one for each structure, resolution "
                 f"and, with --search_execution=sliced, epoch of the search. Received: {networks}."
             )
-        if self.batch_size % self.gradient_accumulation:
+        if (self.batch_size or 0) % self.gradient_accumulation:
             raise ValueError(
                 "Expected a --batch_size that --gradient_accumulation divides. "
                 f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
@@ -126,6 +123,26 @@ class TrainConfig(
             raise ValueError(
                 f"Expected no --{given[0]} with --task=detection, which has no use for it. "
                 f"Received: {given[0]}={getattr(self, given[0])}."
+            )
+
+    def _check_schedule(self) -> None:
+        if "epochs" in self.left_open:  # Checked again when it is known.
+            return
+        head, search = self.head_epochs or 0, self.search_epochs
+        if head >= self.epochs or (search is not None and head + search >= self.epochs):
+            raise ValueError(
+                "Expected fewer --search_epochs, with --head_epochs, than --epochs, which count joint training too. "
+                f"Received: search_epochs={search}, head_epochs={head}, epochs={self.epochs}."
+            )
+        if (self.warmup_epochs or 0.0) > self.epochs - head:
+            raise ValueError(
+                f"Expected at most {self.epochs - head} --warmup_epochs, of {self.epochs} epochs. "
+                f"Received: {self.warmup_epochs}."
+            )
+        if self.optimizer == "adamw" and self.gamma_shrink is not None:
+            raise ValueError(
+                "Expected --gamma_shrink with --optimizer=sgd, whose steps a penalty can be computed for. "
+                f"Received: optimizer={self.optimizer}."
             )
 
     @property
@@ -141,7 +158,7 @@ class TrainConfig(
     @property
     def networks_to_compile(self) -> int:
         """How many networks XLA compiles: shapes are fixed when it does, and a mask that has changed is a new one."""
-        if not self.jit_compile:
+        if not self.jit_compile or "epochs" in self.left_open:
             return 0
         structures = 3 if self.single_budget else self.budgets_given
         joint = structures * len(self._training_resolutions) * (2 if self.finetune_structures else 1)
@@ -158,7 +175,8 @@ class TrainConfig(
         """Most epochs of the search: as given, or a third of all, which leaves at least one of joint training."""
         if self.search_epochs is not None:
             return self.search_epochs
-        return min(10, math.ceil(self.epochs / 3), self.epochs - 1)
+        epochs = self.epochs - (self.head_epochs or 0)
+        return min(10, math.ceil(epochs / 3), epochs - 1)
 
     @property
     def _training_resolutions(self) -> tuple[int | Size, ...]:
@@ -175,6 +193,6 @@ class TrainConfig(
             batch_norm=self.batch_norm or method.batch_norm,
             networks_per_step=self.networks_per_step or method.networks_per_step,
             weights=self.weights or method.weights,
-            search_epochs=self.epochs_of_search,
+            search_epochs=self.search_epochs if "epochs" in self.left_open else self.epochs_of_search,
             training_resolutions=self._training_resolutions,
         )

@@ -16,6 +16,7 @@ from ofar_tf.evaluation.results_log import ResultsLog, read_results
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_modules import user_modules_of
+from ofar_tf.run.completion import begun_with
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.environment import note_session
 from ofar_tf.run.experiment import Experiment
@@ -118,7 +119,11 @@ class TrainingRun:
         callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
         if distribution.writes:
             callbacks.append(
-                PhaseLines(search_epochs=self.search.epochs, steps_per_epoch=self.experiment.images.steps_per_epoch)
+                PhaseLines(
+                    search_epochs=self.search.epochs,
+                    steps_per_epoch=self.experiment.images.steps_per_epoch,
+                    line_every=60.0 if config.progress and not sys.stdout.isatty() else None,
+                )
             )
         if config.validation_every:
             callbacks.append(
@@ -200,7 +205,7 @@ def prepare(config: TrainConfig) -> TrainingRun | None:
         ValueError: If a setting, the data set or the model does not fit, or the folder belongs to another run.
         OSError: If a file is missing or the folder cannot be written, or another process of the run has ended.
     """
-    run_dir = RunDir(Path(config.run_dir))
+    run_dir, config = RunDir(Path(config.run_dir)), begun_with(config)
     if run_dir.supernet.exists():
         run_dir.claim(config)
         return None
@@ -216,6 +221,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
+    config = experiment.images.completion.config
     experiment.images.check_splits()
     experiment.images.training_batches(start_epoch=0)
     experiment.images.calibration_batches()

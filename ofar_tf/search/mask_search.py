@@ -85,7 +85,7 @@ class MaskSearch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Takes the masks of the epoch that has ended."""
-        if not self.model.searching:
+        if not self.model.searching or self.model.phase == "head":
             return
         self._take(self.model.derive_masks(frozen=self.tracker.frozen_masks))
         self._write_similarity()

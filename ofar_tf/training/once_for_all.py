@@ -26,8 +26,8 @@ from ofar_tf.tasks.task import Task
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.training.epoch_steps import EpochSteps
-from ofar_tf.training.finetuning import BeginFinetuning
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
+from ofar_tf.training.phases import Phases
 from ofar_tf.training.sandwich_pass import Outcome
 from ofar_tf.training.sandwich_step import SandwichStep
 from ofar_tf.training.saved_family import save_family
@@ -55,6 +55,8 @@ class OnceForAll(keras.Model):
         macs_budgets: multiply-adds at the largest resolution, at least two; with
         resolutions: input sizes in pixels, in any order.
         step: What a step does; the paper's by default.
+        teacher: A fixed classifier of logits, larger as a rule, whose probabilities join what the largest structure
+            learns (`StepSpec.teacher_share`); none by default.
         task: What the networks learn; by default to tell as many classes apart as the supernet has outputs.
         seed: Seed of all draws.
 
@@ -72,6 +74,7 @@ class OnceForAll(keras.Model):
         resolutions: Sequence[int] = (),
         step: StepSpec | None = None,
         task: Task | None = None,
+        teacher: keras.Model | None = None,
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
@@ -100,7 +103,9 @@ class OnceForAll(keras.Model):
         # A budget that cannot be met is refused before anything is trained.
         self._solver.solve([np.asarray(weight) for weight in supernet.weights])
         self._masks = [ChannelMask.full(self.groups)] * len(pool.budgets)
-        self._sandwich = SandwichStep(supernet, self.groups, pool=pool, spec=self.step, task=self.task, seed=seed)
+        self._sandwich = SandwichStep(
+            supernet, self.groups, pool=pool, spec=self.step, task=self.task, seed=seed, teacher=teacher
+        )
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
         self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
@@ -158,6 +163,7 @@ class OnceForAll(keras.Model):
         optimizer = suitable(optimizer, dtype_policy=self.step.dtype_policy, averages=self.spec.rank_by == "ema")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
+        self._sandwich.rate_parts(self.optimizer, self.trainable_variables)
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -207,8 +213,8 @@ class OnceForAll(keras.Model):
         # Keras warns of every data set that it cannot shuffle itself.
         kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
         kwargs["callbacks"] = self._with_exact_epochs(kwargs.get("callbacks"), kwargs.get("steps_per_epoch"))
-        if self.step.finetune_structures:
-            kwargs["callbacks"] = [BeginFinetuning(), *_flat(kwargs["callbacks"])]
+        if self.step.head_epochs or self.step.finetune_structures:
+            kwargs["callbacks"] = [Phases(), *_flat(kwargs["callbacks"])]
         with explained():
             return super().fit(x, y, **kwargs)
 
@@ -271,7 +277,9 @@ class OnceForAll(keras.Model):
 
     @property
     def phase(self) -> str:
-        """What training does now: `search`, `joint` or `finetune`, when each structure trains on alone."""
+        """What training does now: `head`, `search`, `joint` or `finetune`, when each structure trains on alone."""
+        if self._sandwich.head_alone:
+            return "head"
         if self.searching:
             return "search"
         return "finetune" if self._sandwich.finetuning else "joint"
@@ -354,6 +362,10 @@ class OnceForAll(keras.Model):
         if self.compiled:
             restart_averages(self.optimizer, self.trainable_variables, of=self.pool_weights.own)
         self._trace_again()
+
+    def learn_head_alone(self, alone: bool) -> None:
+        """Lets the head learn alone, or everything. `fit` calls it in time, see `StepSpec.head_epochs`."""
+        self._sandwich.learn_head_alone(alone)
 
     def _trace_again(self) -> None:
         """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""

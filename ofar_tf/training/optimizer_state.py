@@ -1,4 +1,4 @@
-"""What a Keras optimizer remembers of the weights: momenta, moving averages and the scale of the loss."""
+"""The optimizers, and what they remember of the weights: momenta, moving averages and the scale of the loss."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,6 +6,25 @@ from typing import Any
 
 import keras
 import numpy as np
+
+
+def build_optimizer(kind: str, learning_rate: Any, *, momentum: float = 0.9, ema_momentum: float | None = None) -> Any:
+    """Makes an optimizer that suits `OnceForAll`.
+
+    Args:
+        kind: `sgd`, with Nesterov momentum; or `adamw`: Adam, whose weight decay `decoupled_weight_decay` of the
+            `StepSpec` keeps apart from the gradient.
+        learning_rate: A number or a schedule.
+        momentum: That of SGD, in [0, 1).
+        ema_momentum: That of moving averages of the weights; None for none.
+
+    Returns:
+        A Keras optimizer.
+    """
+    averages = {"use_ema": ema_momentum is not None, "ema_momentum": ema_momentum or 0.0}
+    if kind == "adamw":
+        return keras.optimizers.Adam(learning_rate, **averages)
+    return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=momentum > 0.0, **averages)
 
 
 def loss_scale(optimizer: Any) -> Any:
@@ -21,7 +40,7 @@ def averaged_weights(optimizer: Any, variables: Sequence[Any]) -> Iterator[None]
         optimizer: A built Keras optimizer, with `use_ema` or without. Nothing may train meanwhile.
         variables: Those that it was built for, in that order.
     """
-    inner = _inner(optimizer)
+    inner = inner_optimizer(optimizer)
     # Before the first step the averages are zeros.
     if not inner.use_ema or int(np.asarray(inner.iterations)) == 0:
         yield
@@ -44,8 +63,8 @@ def restart_averages(optimizer: Any, variables: Sequence[Any], *, of: Sequence[A
         of: Those of them whose averages begin again; all by default.
     """
     anew = {id(variable) for variable in (variables if of is None else of)}
-    if _inner(optimizer).use_ema:
-        averages = [slot for slot in _inner(optimizer).variables if slot.name.endswith("_average")]
+    if inner_optimizer(optimizer).use_ema:
+        averages = [slot for slot in inner_optimizer(optimizer).variables if slot.name.endswith("_average")]
         for average, variable in zip(averages, variables, strict=True):
             if id(variable) in anew:
                 average.assign(variable)
@@ -53,12 +72,13 @@ def restart_averages(optimizer: Any, variables: Sequence[Any], *, of: Sequence[A
 
 def forget_momenta(optimizer: Any) -> None:
     """Sets to zero all that the optimizer remembers of earlier gradients."""
-    for slot in _inner(optimizer).variables:
+    for slot in inner_optimizer(optimizer).variables:
         if len(slot.shape) and not slot.name.endswith("_average"):
             slot.assign(np.zeros(slot.shape))
 
 
-def _inner(optimizer: Any) -> Any:
+def inner_optimizer(optimizer: Any) -> Any:
+    """Returns the optimizer itself, without the wrapper that scales losses."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
@@ -79,7 +99,7 @@ def suitable(optimizer: Any, *, dtype_policy: str, averages: bool = False) -> An
             "Expected gradient_accumulation in the StepSpec of OnceForAll, so that all parts of a batch train the same "
             f"networks. Received: gradient_accumulation_steps={optimizer.gradient_accumulation_steps}."
         )
-    if averages and not _inner(optimizer).use_ema:
+    if averages and not inner_optimizer(optimizer).use_ema:
         raise ValueError(
             'Expected an optimizer with use_ema=True where rank_by="ema". '
             f"Received: {type(optimizer).__name__} with use_ema=False."

@@ -28,6 +28,7 @@ class Regularization:
         groups: Its channel groups.
         weight_decay: L2 coefficient, at least 0.
         gamma_l1: L1 coefficient, at least 0 (Network Slimming, DESIGN D14).
+        decoupled: Whether weights decay apart from gradients: then `add_to` leaves that to who asks for `decay_of`.
         originals: Maps the id of a variable that stands for one of the supernet's to that one: it is penalized alike.
 
     Raises:
@@ -41,6 +42,7 @@ class Regularization:
         *,
         weight_decay: float,
         gamma_l1: float,
+        decoupled: bool = False,
         originals: Mapping[int, Any] | None = None,
     ):
         if weight_decay < 0.0 or gamma_l1 < 0.0:
@@ -56,6 +58,7 @@ class Regularization:
         copies = {copy: own[id(original)] for copy, original in originals.items() if id(original) in own}
         self._regularizers = {**own, **copies}
         self._groups = groups
+        self._decoupled = decoupled
         self._largest: dict[int, int] | None = None
         self._gates: Any = None
 
@@ -82,9 +85,10 @@ class Regularization:
         """
         added = []
         for gradient, variable in zip(gradients, variables, strict=True):
-            decay, sparsity = self._decay.get(id(variable), 0.0), self._sparsity.get(id(variable), 0.0)
-            if decay:
-                gradient += decay * self._decayed(variable)
+            sparsity = self._sparsity.get(id(variable), 0.0)
+            decay = None if self._decoupled else self.decay_of(variable, variable)
+            if decay is not None:
+                gradient += decay
             if sparsity and searching:
                 gradient += sparsity * tf.sign(tf.convert_to_tensor(variable))
             if id(variable) in self._regularizers:
@@ -92,13 +96,23 @@ class Regularization:
             added.append(gradient)
         return added
 
-    def _decayed(self, variable: Any) -> tf.Tensor:
-        """Returns a kernel, with zeros where it does not decay."""
+    def decay_of(self, variable: Any, value: Any) -> tf.Tensor | None:
+        """Returns the gradient of the L2 penalty, with zeros where a kernel does not decay.
+
+        Args:
+            variable: A trainable variable of the supernet, or what stands for it.
+            value: Its value.
+
+        Returns:
+            A tensor of its shape; None where nothing of it decays.
+        """
+        decay = self._decay.get(id(variable), 0.0)
+        if not decay or (self._largest is not None and id(variable) not in self._largest):
+            return None
         if self._largest is None:
-            return tf.convert_to_tensor(variable)
-        if id(variable) not in self._largest:
-            return tf.zeros(variable.shape)
-        return mask_tensor(variable, self._groups.weights[self._largest[id(variable)]], tf.constant(self._gates))
+            return decay * tf.convert_to_tensor(value)
+        entry = self._groups.weights[self._largest[id(variable)]]
+        return decay * mask_tensor(value, entry, tf.constant(self._gates))
 
 
 def _gradient_of(regularizer: Any, variable: Any) -> tf.Tensor:

@@ -74,6 +74,7 @@ class SandwichPass:
         noise: Any,
         loss_scale: Any,
         searching: bool,
+        taught: Nest | None = None,
     ) -> Outcome:
         """Runs all networks and adds up their gradients.
 
@@ -85,6 +86,7 @@ class SandwichPass:
             noise: Scalar int, feeds the seeds of dropout.
             loss_scale: Scalar float32, factor of the gradients; `None` for 1.
             searching: Whether structures are still searched.
+            taught: What the largest network learns in the place of `targets`; these by default.
 
         Returns:
             The losses, the progress and the sums of the gradients.
@@ -93,7 +95,8 @@ class SandwichPass:
         run = partial(self.functions.run, noise=noise, loss_scale=loss_scale)
         collect = partial(self._collect, searching=searching)
         nothing = self.update.nothing(searching=searching)
-        largest = run(structures[0], images=images, targets=targets, size=sizes[0], collect=collect(nothing))
+        learned = targets if taught is None else taught
+        largest = run(structures[0], images=images, targets=learned, size=sizes[0], collect=collect(nothing))
         asked = self.sensitivity if searching else None
         sensitivity = asked(largest.gradients) if asked else tf.zeros([0])
         progress = self.task.progress(largest.lesson, self.task.targets_at(targets, sizes[0]))

@@ -1,6 +1,6 @@
 """One training step: which networks it runs now, what they learn, and the one update that sums it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.models.resolution import check_resolutions
+from ofar_tf.data import resize_batch
+from ofar_tf.models.head import head_weights
+from ofar_tf.models.resolution import check_resolutions, fixed_size
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.importance import BY_GAMMA
@@ -19,7 +21,8 @@ from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.training.gradient_accumulation import mean_over_parts
 from ofar_tf.training.network_functions import NetworkFunctions
-from ofar_tf.training.optimizer_state import loss_scale
+from ofar_tf.training.optimizer_state import inner_optimizer, loss_scale
+from ofar_tf.training.part_rates import rate_parts
 from ofar_tf.training.regularization import Regularization
 from ofar_tf.training.sandwich import SandwichRule
 from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
@@ -39,11 +42,13 @@ class SandwichStep:
         spec: What a step does.
         task: What the networks learn.
         seed: Seed of all draws.
+        teacher: A fixed network whose outputs join what the largest structure learns; none by default.
 
     Attributes:
         weights: The weights that each structure is cut out of once the pool is frozen, the present ones.
         own: All variables that belong to one structure only, at whatever time.
         searching: Whether structures are still searched.
+        head_alone: Whether the head learns alone.
         finetuning: Whether each structure trains on alone.
         sensitivity: float32 `[channels]`, how much the loss depended on each channel, summed over the steps since masks
             were taken last; `[0]` where the criterion does not ask.
@@ -61,6 +66,7 @@ class SandwichStep:
         spec: StepSpec,
         task: Task,
         seed: int,
+        teacher: keras.Model | None = None,
     ):
         search_sizes, joint_sizes = spec.search_sizes(pool.resolutions), spec.training_sizes(pool.resolutions)
         lists = {
@@ -77,19 +83,25 @@ class SandwichStep:
         self._joint_rule = SandwichRule(structures, joint_sizes, seed, every, spec.assistants)
         self._alone_rule = SandwichRule(structures, joint_sizes, seed, every_structure=True, largest_first=False)
         self.searching = True
+        self.head_alone = False
         self.finetuning = False
+        self._body_rate = keras.Variable(spec.body_learning_rate, trainable=False, name="body_rate")
+        self._supernet = supernet
+        self._teach = _teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
         self._masked = False
         self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
         self._alone = (
             PoolWeights(supernet, structures=structures, owned="everything") if spec.finetune_structures else None
         )
+        self._originals = {**self.weights.originals(), **(self._alone.originals() if self._alone else {})}
         self.own = [*self.weights.own, *(self._alone.own if self._alone else ())]
         self._regularization = Regularization(
             supernet,
             groups,
             weight_decay=spec.weight_decay,
             gamma_l1=spec.gamma_l1 if pool.importance in BY_GAMMA else 0.0,
-            originals={**self.weights.originals(), **(self._alone.originals() if self._alone else {})},
+            decoupled=spec.decoupled_weight_decay,
+            originals=self._originals,
         )
         self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
         self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
@@ -123,6 +135,32 @@ class SandwichStep:
         """Names the networks of all steps."""
         alone = _roles(self._alone_rule.networks) if self._alone else []
         return list(dict.fromkeys([*_roles(self._joint_rule.networks), *alone]))
+
+    def rate_parts(self, optimizer: Any, variables: Sequence[Any]) -> None:
+        """Gives the head and the body learning rates of their own, if that is wanted.
+
+        Args:
+            optimizer: A built Keras optimizer.
+            variables: Those that it was built for: the supernet's, and those in `own`.
+        """
+        spec, head = self._spec, set()
+        if spec.head_epochs or spec.body_learning_rate < 1.0:
+            head = {id(weight) for weight in head_weights(self._supernet)}
+        elif not spec.decoupled_weight_decay:
+            return
+        stands_for = self._originals
+        rate_parts(
+            inner_optimizer(optimizer),
+            variables,
+            body=[bool(head) and id(stands_for.get(id(each), each)) not in head for each in variables],
+            body_rate=self._body_rate,
+            decay=self._regularization.decay_of if spec.decoupled_weight_decay else None,
+        )
+
+    def learn_head_alone(self, alone: bool) -> None:
+        """Keeps the body as it is, or lets it learn."""
+        self.head_alone = alone
+        self._body_rate.assign(0.0 if alone else self._spec.body_learning_rate)
 
     @property
     def rule(self) -> SandwichRule:
@@ -242,7 +280,22 @@ class SandwichStep:
             noise=replica * self._spec.gradient_accumulation + part,
             loss_scale=loss_scale(optimizer),
             searching=self.searching,
+            taught=self._teach(images, targets) if self._teach else None,
         )
+
+
+def _teaching(teacher: keras.Model, task: Any, *, share: float) -> Callable[[tf.Tensor, Nest], Nest]:
+    """Returns what adds to the targets of images what a fixed network says of them, at the size it was built for."""
+    if not hasattr(task, "taught"):
+        raise ValueError(f"Expected a task that a fixed network can teach. Received: {type(task).__name__}.")
+    side = fixed_size(teacher)
+
+    def teach(images: tf.Tensor, targets: Nest) -> Nest:
+        size = tf.shape(images)[1:3] if side is None else tf.constant([side, side])
+        seen = images if side is None else resize_batch(images, size)
+        return task.taught(targets, task.lesson(teacher(seen, training=False), size), share=share)
+
+    return teach
 
 
 def _roles(networks: int) -> list[str]:

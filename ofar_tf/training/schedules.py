@@ -21,7 +21,8 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         search_steps: Scalar int variable or number: at which step the search ended; a variable may change later.
         total_steps: Steps of the search and of joint training, at least 1.
         decay: `cosine`, `linear` or `constant`, per step.
-        warmup_steps: Over how many steps at the start of the run the rate rises to its value, linearly; 0 for none.
+        warmup_steps: Over how many steps the rate rises to its value, linearly; 0 for none.
+        head_steps: How many steps at the start have the rate of the search, before it begins to rise.
         finetune: The learning rate at which structures begin to train alone, positive.
         finetune_steps: How many steps they do so; 0 for none.
 
@@ -38,6 +39,7 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         total_steps: int,
         decay: str = "cosine",
         warmup_steps: int = 0,
+        head_steps: int = 0,
         finetune: float = 1.0,
         finetune_steps: int = 0,
     ):
@@ -49,14 +51,17 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             raise ValueError(f"Expected at least one training step. Received: total_steps={total_steps}.")
         if decay not in DECAYS:
             raise ValueError(f"Expected a decay of {', '.join(DECAYS)}. Received: decay={decay!r}.")
-        if not 0 <= warmup_steps <= total_steps:
-            raise ValueError(f"Expected 0 to {total_steps} steps of warm-up. Received: warmup_steps={warmup_steps}.")
+        if not 0 <= warmup_steps <= total_steps - head_steps:
+            raise ValueError(
+                f"Expected 0 to {total_steps - head_steps} steps of warm-up. Received: warmup_steps={warmup_steps}."
+            )
         self.initial = initial
         self.search = search
         self.search_steps = search_steps
         self.total_steps = total_steps
         self.decay = decay
         self.warmup_steps = warmup_steps
+        self.head_steps = head_steps
         self.finetune = finetune
         self.finetune_steps = finetune_steps
 
@@ -73,7 +78,8 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         start = tf.minimum(tf.cast(tf.convert_to_tensor(self.search_steps), tf.float32), float(self.total_steps))
         rate = tf.where(step < start, self.search, self.initial * self._left(step - start, self.total_steps - start))
         if self.warmup_steps:
-            rate *= tf.minimum((step + 1.0) / self.warmup_steps, 1.0)
+            risen = tf.minimum((step - self.head_steps + 1.0) / self.warmup_steps, 1.0)
+            rate *= tf.where(step < self.head_steps, 1.0, risen)
         if not self.finetune_steps:
             return rate
         alone = self.finetune * self._left(step - self.total_steps, float(self.finetune_steps))
@@ -95,6 +101,7 @@ class SearchThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             "total_steps": self.total_steps,
             "decay": self.decay,
             "warmup_steps": self.warmup_steps,
+            "head_steps": self.head_steps,
             "finetune": self.finetune,
             "finetune_steps": self.finetune_steps,
         }

@@ -53,6 +53,12 @@ class StepSpec:
         finetune_structures: For how many epochs, the last ones of `fit`, each structure trains on alone: from its
             slice, on the labels, at every training resolution. From then on structures share nothing that is trained,
             and the supernet stays as joint training left it. 0 for none.
+        teacher_share: How much of what the largest structure learns is said by a fixed teacher, where `OnceForAll` has
+            one, in [0, 1]; the rest is the labels.
+        head_epochs: In how many epochs, the first ones of `fit`, the head learns alone, before the search begins.
+        body_learning_rate: Share of the learning rate that everything but the head has, in [0, 1].
+        decoupled_weight_decay: Whether weights decay apart from the gradient, at the pace of the learning rate, as in
+            AdamW.
         clip_norm: Largest norm of a step's gradient; none by default.
         gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
             its own, and all of them train the networks drawn for the step.
@@ -81,6 +87,10 @@ class StepSpec:
     weight_decay: float = 1e-4
     weight_decay_on: str = "all"
     finetune_structures: int = 0
+    teacher_share: float = 0.5
+    head_epochs: int = 0
+    body_learning_rate: float = 1.0
+    decoupled_weight_decay: bool = False
     clip_norm: float | None = None
     gradient_accumulation: int = 1
     networks_at_once: int = 1
@@ -108,6 +118,13 @@ class StepSpec:
                 "Expected at least 0 epochs of finetune_structures, and none with separate weights: those structures "
                 f"train alone from the search on. Received: finetune_structures={self.finetune_structures}, "
                 f"weights={self.weights}."
+            )
+        if not 0.0 <= self.teacher_share <= 1.0:
+            raise ValueError(f"Expected teacher_share in [0, 1]. Received: teacher_share={self.teacher_share}.")
+        if self.head_epochs < 0 or not 0.0 <= self.body_learning_rate <= 1.0:
+            raise ValueError(
+                "Expected at least 0 head_epochs and a body_learning_rate in [0, 1]. "
+                f"Received: head_epochs={self.head_epochs}, body_learning_rate={self.body_learning_rate}."
             )
         if self.networks_at_once < 1:
             raise ValueError(

@@ -18,6 +18,7 @@ def experiment(**changes: Any) -> Experiment:
         "epochs": 2,
         "search_epochs": 1,
         "batch_size": 32,
+        "learning_rate": 0.1,
         "train_split": "train[:100]",
         "augmentation": "pad_and_crop",
     }

@@ -118,26 +118,32 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
 def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an_interruption(
     settings, tmp_path, monkeypatch
 ):
-    options = {"finetune_structures": 2, "ema_momentum": 0.5, "deterministic": True}
+    # With the recipe there is more to restore: Adam's moments, what taylor has seen, the phase of the head.
+    options = {"finetune_structures": 2, "recipe": "finetune", "epochs": 3, "ema_momentum": 0.5, "deterministic": True}
     whole = trained(settings, **options)
     rows = whole.trained_pool.evaluate()
     measured = {row.structure: row.top1 for row in rows if str(row.resolution) == "12"}
     assert measured == pytest.approx(last_measurements(settings["run_dir"]))
     with (Path(settings["run_dir"]) / "results.csv").open(newline="") as file:
         phases = {row["epoch"]: row["phase"] for row in csv.DictReader(file)}
-    assert phases == {"1": "search", "2": "joint", "3": "finetune", "4": "finetune"}
+    assert list(phases.values()) == ["head", "search", "joint", "finetune", "finetune"]
+    assert (whole.config.optimizer, whole.config.importance, whole.config.warmup_epochs) == ("adamw", "taylor", 1.0)
     save = Checkpoints.save
 
-    def interrupt(self, epoch, state):
-        if epoch == 4:
-            raise InterruptedTrainingError
-        save(self, epoch, state)
+    def interrupted_at(last):
+        def interrupt(self, epoch, state):
+            if epoch == last:
+                raise InterruptedTrainingError
+            save(self, epoch, state)
+
+        return interrupt
 
     settings["run_dir"] = str(tmp_path / "interrupted")
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "save", interrupt)
-        with pytest.raises(InterruptedTrainingError):
-            trained(settings, **options)
+    for last in (2, 5):
+        with monkeypatch.context() as patched:
+            patched.setattr(Checkpoints, "save", interrupted_at(last))
+            with pytest.raises(InterruptedTrainingError):
+                trained(settings, **options)
     resumed = trained(settings, **options)
     pairs = zip(
         [*whole.supernet.weights, *whole.weights.own], [*resumed.supernet.weights, *resumed.weights.own], strict=True

@@ -10,7 +10,7 @@ from ofar_tf.run.train_config import TrainConfig
 
 
 def config_of(path: Path) -> TrainConfig:
-    return TrainConfig(run_dir=str(path), pruning_rates=(0.1, 0.5))
+    return TrainConfig(run_dir=str(path), pruning_rates=(0.1, 0.5), epochs=90)
 
 
 def test_a_claimed_folder_holds_its_settings_and_can_be_claimed_again(tmp_path: Path) -> None:

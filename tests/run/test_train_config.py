@@ -16,7 +16,7 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.text.size import Size
 
-CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
+CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,24 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
         ({"search_resolutions": (24, 24)}, "Expected different --search_resolutions. Received: [24, 24]."),
         ({"search_resolutions": (256,)}, "Expected --search_resolutions of at most 224, the largest resolution. "
          "Received: [256]."),
-        ({"epochs": 10, "search_epochs": 10}, "Expected fewer --search_epochs than --epochs, which count both the "
-         "search and joint training. Received: search_epochs=10, epochs=10."),
+        ({"epochs": 10, "search_epochs": 10}, "Expected fewer --search_epochs, with --head_epochs, than --epochs, "
+         "which count joint training too. Received: search_epochs=10, head_epochs=0, epochs=10."),
+        ({"epochs": 10, "head_epochs": 6, "search_epochs": 4}, "Expected fewer --search_epochs, with --head_epochs, "
+         "than --epochs, which count joint training too. Received: search_epochs=4, head_epochs=6, epochs=10."),
+        ({"epochs": 10, "head_epochs": 6, "warmup_epochs": 4.5}, "Expected at most 4 --warmup_epochs, of 10 epochs. "
+         "Received: 4.5."),
+        ({"optimizer": "adamw", "gamma_shrink": 0.3}, "Expected --gamma_shrink with --optimizer=sgd, whose steps a "
+         "penalty can be computed for. Received: optimizer=adamw."),
+        ({"rank_by": "ema"}, "Expected --ema_momentum with --rank_by=ema. Received: none."),
+        ({"finetune_structures": 2, "weights": "separate"}, "Expected --finetune_structures with shared weights: "
+         "separate ones train alone from the search on. Received: finetune_structures=2, method=ofar, "
+         "weights=separate."),
         ({"epochs": 20.0}, "Expected --epochs of type int. Received: 20.0."),
         ({"epochs": True}, "Expected --epochs of type int. Received: True."),
         ({"flip": 1}, "Expected --flip of type bool. Received: 1."),
         ({"dataset": None}, "Expected --dataset of type str. Received: None."),
-        ({"importance": "Gamma"}, "Expected --importance to be one of gamma, gamma_per_layer, gamma_per_mac, uniform, "
-         "random. Received: 'Gamma'."),
+        ({"importance": "Gamma"}, "Expected --importance to be one of gamma, gamma_per_layer, gamma_per_mac, "
+         "kernel_norm, taylor, uniform, random. Received: 'Gamma'."),
         ({"similarity_threshold": 0.0}, "Expected --similarity_threshold of at least 1e-06. Received: 0.0."),
         ({"weight_decay": float("inf")}, "Expected a finite --weight_decay. Received: inf."),
     ],
@@ -124,6 +134,12 @@ def _sizes() -> st.SearchStrategy[int | Size]:
     return side | st.builds(Size, side, side).filter(lambda size: not size.is_square)
 
 
+CLASSES = {
+    *("mixup_alpha", "cutmix_alpha", "rand_augment_layers", "label_smoothing"),
+    *("class_weight", "student_labels", "eval_resize", "teacher"),
+}
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> TrainConfig:
     special = {
@@ -134,6 +150,12 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         "pretrained": st.just("none"),
         "search_epochs": st.integers(0, 9),
         "epochs": st.integers(10, 1000),
+        "head_epochs": st.none() | st.just(0),
+        "warmup_epochs": st.none() | st.floats(0, 10),
+        "optimizer": st.just("sgd"),
+        "rank_by": st.just("weights"),
+        "scale_jitter": st.just((0.8, 1.25)),
+        "finetune_structures": st.just(0),
         "pruning_rates": st.just(()),
         "macs_budgets": st.just(()),
         "budgets": st.just(()),
@@ -146,6 +168,8 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         values["macs_budgets"] = draw(st.lists(st.integers(1, 10**12), min_size=2, max_size=5).map(tuple))
     if any(isinstance(size, Size) for size in values["resolutions"]):
         values["task"] = "detection"
+    if values["task"] == "detection":  # It refuses what it has no use for.
+        values.update({field.name: field.default for field in dataclasses.fields(TrainConfig) if field.name in CLASSES})
     return TrainConfig(**values)
 
 

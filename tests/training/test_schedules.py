@@ -84,3 +84,13 @@ def test_structures_that_train_on_alone_have_a_rate_of_their_own_that_falls_to_z
     assert rates(schedule, 0, 7, 11) == pytest.approx([0.4, 0.5, 0.1])
     assert rates(schedule, 12, 13, 14, 15, 16) == pytest.approx([0.2, 0.15, 0.1, 0.05, 0.0])
     assert rates(SearchThenDecay.from_config(schedule.get_config()), 7, 13) == pytest.approx([0.5, 0.15])
+
+
+def test_the_head_learns_at_the_rate_of_the_search_and_the_rate_rises_after_that():
+    schedule = SearchThenDecay(
+        1.0, search=0.4, search_steps=5, total_steps=12, decay="constant", warmup_steps=4, head_steps=3
+    )
+    assert rates(schedule, 0, 2) == pytest.approx([0.4, 0.4])
+    assert rates(schedule, 3, 4, 5, 6, 11) == pytest.approx([0.1, 0.2, 0.75, 1.0, 1.0])
+    with pytest.raises(ValueError, match="0 to 9 steps of warm-up"):
+        SearchThenDecay(1.0, search=0.4, search_steps=5, total_steps=12, warmup_steps=10, head_steps=3)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.optimizer_state import averaged_weights
+from ofar_tf.training.recipe import Recipe
 
 
 class RecordingSGD(keras.optimizers.SGD):
@@ -226,3 +227,48 @@ def test_taylor_sums_weight_times_gradient_of_the_whole_network_until_masks_are_
     assert not keep.all() and scores[keep].min() >= scores[~keep].max()
     model.set_masks(mask_drawer(model), frozen=[False] * 4)
     assert not np.asarray(model.sensitivity).any()
+
+
+@pytest.mark.parametrize("side", [None, 10])
+def test_a_fixed_teacher_joins_what_the_largest_network_learns_and_no_other(
+    trainer_builder, mask_drawer, pool_maker, batch, side
+):
+    inputs = keras.Input((side, side, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs))
+    teacher = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(x)))
+    teacher.trainable = False
+    images, labels = tf.constant(batch[0]), tf.constant(batch[1])
+    said = tf.nn.softmax(teacher(images if side is None else tf.image.resize(images, [side, side])))
+    mixed = 0.75 * np.eye(3, dtype=np.float32)[batch[1]] + 0.25 * said
+    losses = []
+    for options, targets in (({"teacher": teacher, "teacher_share": 0.25}, labels), ({}, mixed)):
+        model = trainer_builder(distillation="none", gradient_accumulation=1, **options)
+        model.compile(keras.optimizers.SGD(0.0))
+        model.freeze(pool_maker(model, mask_drawer(model)))
+        losses.append(model.train_step((images, targets)))
+    plain = trainer_builder(distillation="none")
+    plain.compile(keras.optimizers.SGD(0.0))
+    plain.freeze(pool_maker(plain, mask_drawer(plain)))
+    by_labels = plain.train_step((images, labels))
+    # The largest learns the mixture; the divergence from it is less than the cross-entropy by the mixture's entropy.
+    np.testing.assert_allclose(losses[0]["teacher_loss"], losses[1]["teacher_loss"], rtol=1e-3)
+    assert abs(float(losses[0]["teacher_loss"]) - float(by_labels["teacher_loss"])) > 1e-3
+    for name in ("assistant_1_loss", "assistant_2_loss", "student_loss"):
+        np.testing.assert_allclose(losses[0][name], by_labels[name], rtol=1e-4)
+    trained = {id(variable) for variable in model.trainable_variables}
+    assert not trained & {id(variable) for variable in teacher.weights}
+
+
+def test_a_recipe_makes_the_step_and_the_optimizer_of_a_model(trainer_builder, batch):
+    recipe = Recipe.finetune(images=30, batch_size=10, epochs=4, learning_rate=0.02)
+    spec = recipe.step_spec(distillation="star")
+    assert (spec.head_epochs, spec.body_learning_rate, spec.decoupled_weight_decay) == (1, 0.3, True)
+    assert spec.distillation == "star"
+    model = trainer_builder(
+        importance=recipe.importance, **{name: getattr(spec, name) for name in ("head_epochs", "body_learning_rate")}
+    )
+    model.compile(recipe.optimizer_of(model, steps_per_epoch=3))
+    # Three steps for the head at the full rate, then an epoch of warm-up, in thirds.
+    rates = [float(model.optimizer._learning_rate(step)) for step in range(7)]
+    assert rates == pytest.approx([0.02, 0.02, 0.02, 0.02 / 3, 0.04 / 3, 0.02, 0.02])
+    assert isinstance(model.optimizer, keras.optimizers.Adam) and model.optimizer.use_ema

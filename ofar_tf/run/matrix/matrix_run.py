@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from ofar_tf.run.completion import begun_with
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 
@@ -59,4 +60,4 @@ class MatrixRun:
             ValueError: If the run in the folder began with other settings.
         """
         if self.state is not RunState.NEW:
-            self.run_dir.claim(self.config)
+            self.run_dir.claim(begun_with(self.config))

@@ -31,6 +31,15 @@ class ModelSettings(Settings):
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
     initial_weights: str | None = setting(None, "A .keras or .weights.h5 file whose weights the supernet starts from.")
 
+    teacher: str | None = setting(
+        None,
+        "A fixed, larger network, PATH.keras, whose probabilities join what the largest structure learns.",
+        free=True,  # Its content is compared instead.
+    )
+    teacher_share: float = setting(
+        0.5, "Share of --teacher in what the largest structure learns; the rest is the labels.", low=0.0, high=1.0
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.initial_weights and self.pretrained != "none":

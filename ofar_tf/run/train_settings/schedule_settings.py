@@ -9,9 +9,46 @@ from ofar_tf.run.settings import Settings, setting
 class ScheduleSettings(Settings):
     """How long and how fast a run learns."""
 
-    epochs: int = setting(90, "Epochs of the search and of joint training.", low=1)
-    batch_size: int = setting(128, "Training images per step.", low=1)
-    learning_rate: float = setting(0.1, "Learning rate at which joint training starts.", low=1e-12)
+    recipe: str = setting(
+        "none",
+        "finetune sets what suits a pretrained network, as far as it is not given: --optimizer, --body_learning_rate, "
+        "--head_epochs, --warmup_epochs, --search_epochs, --ema_momentum and --importance.",
+        choices=("none", "finetune"),
+    )
+    epochs: int = setting(
+        None,
+        "Epochs of the search and of joint training; by default as many as suit the number of images and the weights.",
+        low=1,
+        suggested=True,
+    )
+    batch_size: int = setting(
+        None, "Training images per step; by default as suits their number.", low=1, suggested=True
+    )
+    learning_rate: float = setting(
+        None,
+        "Learning rate at which joint training starts; by default as suits the batch, the weights and the optimizer.",
+        low=1e-12,
+        suggested=True,
+    )
+    optimizer: str = setting(
+        None,
+        "SGD with momentum, or AdamW, whose weight decay is apart from the gradient; by default sgd.",
+        choices=("sgd", "adamw"),
+        suggested=True,
+    )
+    body_learning_rate: float = setting(
+        None,
+        "Share of the learning rate that all layers but the head have; by default all of it.",
+        low=0.0,
+        high=1.0,
+        suggested=True,
+    )
+    head_epochs: int = setting(
+        None,
+        "Epochs at the start, before the search, in which the head learns alone; by default none.",
+        low=0,
+        suggested=True,
+    )
     search_learning_rate: float | None = setting(
         None, "Learning rate of the search; by default --learning_rate.", low=1e-12
     )
@@ -24,7 +61,10 @@ class ScheduleSettings(Settings):
         "cosine", "How the learning rate falls to zero, per step.", choices=("cosine", "linear", "constant")
     )
     warmup_epochs: float = setting(
-        0.0, "Epochs at the start of the run over which the learning rate rises to its value.", low=0.0
+        None,
+        "Epochs, after those of the head, over which the learning rate rises to its value; by default none.",
+        low=0.0,
+        suggested=True,
     )
     momentum: float = setting(0.9, "Nesterov momentum of SGD.", low=0.0, high=0.9999)
     ema_momentum: float | None = setting(

@@ -9,7 +9,9 @@ from ofar_tf.run.settings import Settings, setting
 class StepSettings(Settings):
     """What a training step does."""
 
-    gamma_l1: float = setting(1e-4, "L1 penalty on ranked gammas during the search.", low=0.0)
+    gamma_l1: float = setting(
+        None, "L1 penalty on ranked gammas during the search; by default 0.0001.", low=0.0, suggested=True
+    )
     gamma_shrink: float | None = setting(
         None,
         "Instead of --gamma_l1: by how much the penalty may shrink a gamma over the longest search, all in all.",

@@ -106,6 +106,16 @@ class Classification:
         """Returns the targets as they are: what an image shows does not depend on its size."""
         return targets
 
+    def taught(self, targets: Targets, lesson: tf.Tensor, *, share: float) -> Targets:
+        """Mixes what a fixed teacher says into the targets.
+
+        Args:
+            targets: The targets of the labels.
+            lesson: What `lesson` returned for the teacher.
+            share: How much of the new targets is the teacher's, in [0, 1].
+        """
+        return Targets((1.0 - share) * targets.probabilities + share * lesson, targets.weight)
+
     def loss(self, outputs: tf.Tensor, targets: Targets, lesson: tf.Tensor, *, from_labels: tf.Tensor) -> tf.Tensor:
         """Computes the weighted mean over the batch: cross-entropy of the labels, or divergence from the lesson."""
         return tf.reduce_mean(targets.weight * self._losses(outputs, targets, lesson, from_labels))

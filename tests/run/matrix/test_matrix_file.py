@@ -118,4 +118,4 @@ def test_an_example_is_sound_and_opens_with_its_claim_command_and_cost(path: Pat
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["methods", "table5"]
+    assert [path.stem for path in EXAMPLES] == ["evidence_cifar10", "finetune_importance", "methods", "table5"]

@@ -1,0 +1,112 @@
+"""What a run's settings are where nobody gave them: as its images, its weights and its recipe suggest."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ofar_tf.run.config_file import read_config
+from ofar_tf.run.methods import METHODS
+from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.training.recipe import Recipe
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
+_FOLLOW_IMAGES = {"epochs", "batch_size", "learning_rate"}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A configuration in which nothing is left open that depends on the images.
+
+    Attributes:
+        config: The configuration.
+        note: What was chosen and why, in a line; empty where nothing was left open.
+    """
+
+    config: TrainConfig
+    note: str
+
+
+def is_open(config: TrainConfig) -> bool:
+    """Returns whether something is left open that a recipe says."""
+    return bool(config.left_open) or (
+        config.recipe != "none" and any(getattr(config, name) is None for name in _FIELDS)
+    )
+
+
+def completed(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
+    """Fills in the settings that follow from the number of images, from the weights and from `--recipe`.
+
+    Args:
+        config: The settings as they were given.
+        images: Counts the images to train on; called only where something depends on it.
+
+    Returns:
+        The settings, and what was chosen.
+
+    Raises:
+        ValueError: If settings that were given do not go with the others.
+    """
+    if not is_open(config):
+        return Completion(config, "")
+    given = {name: getattr(config, name) for name in _FIELDS if getattr(config, name) is not None}
+    follows_images = config.recipe != "none" or not set(given) >= _FOLLOW_IMAGES
+    count = images() if follows_images else 1
+    if METHODS[config.method].importance != "gamma":
+        given.setdefault("importance", METHODS[config.method].importance)
+    if config.recipe == "finetune":
+        recipe = Recipe.finetune(images=count, **given)
+    else:
+        recipe = Recipe.usual(images=count, pretrained=_starts_from_others(config), **given)
+    chosen = {name: getattr(recipe, name) for name in _FIELDS if getattr(config, name) is None}
+    parts = config.gradient_accumulation
+    if "batch_size" in chosen:  # A batch that can be divided.
+        chosen["batch_size"] = -(-chosen["batch_size"] // parts) * parts
+    values = {name: value for name, value in chosen.items() if value is not None}
+    return Completion(dataclasses.replace(config, **values), _note(config, values, images=count))
+
+
+def _starts_from_others(config: TrainConfig) -> bool:
+    return config.pretrained != "none" or config.initial_weights is not None or config.model.endswith(".keras")
+
+
+def _note(config: TrainConfig, values: dict[str, Any], *, images: int) -> str:
+    usual = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    told = {
+        name: value
+        for name, value in values.items()
+        # What is as it always is needs no line.
+        if value != usual[name] and (name != "importance" or config.recipe == "finetune")
+    }
+    if not told:
+        return ""
+    weights = "pretrained" if _starts_from_others(config) else "random"
+    recipe = f", --recipe={config.recipe}" if config.recipe != "none" else ""
+    settings = " ".join(f"--{name}={_short(value)}" for name, value in told.items())
+    return f"Chosen for {images:,} images, {weights} weights{recipe}: {settings}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def begun_with(config: TrainConfig) -> TrainConfig:
+    """Returns the settings of a run with what is left open as the run began with it.
+
+    Args:
+        config: The settings of a run that may have begun.
+
+    Returns:
+        The same settings where there is no run yet.
+
+    Raises:
+        ValueError: If what lies in the folder is no configuration.
+    """
+    path = RunDir(Path(config.run_dir)).config
+    if config.only_looks or not path.exists():
+        return config
+    began = read_config(path)
+    values = {name: getattr(began, name) for name in _FIELDS if getattr(config, name) is None}
+    return dataclasses.replace(config, **values)
