@@ -74,7 +74,8 @@ def mean_over_seeds(rows: Iterable[SeedRow]) -> list[MatrixRow]:
 
 def _mean(cell: Sequence[SeedRow]) -> MatrixRow:
     subnets = [row.subnet for row in cell]
-    top1 = [subnet.top1 for subnet in subnets]
+    # What is published, not what choices were made on.
+    top1 = [subnet.scores.best for subnet in subnets]
     return MatrixRow(
         name=cell[0].name,
         structure=subnets[0].structure,

@@ -33,6 +33,13 @@ def test_seeds_are_averaged_and_their_spread_is_that_of_a_sample() -> None:
     assert row.top1_std == pytest.approx(0.1)
 
 
+def test_what_choices_were_made_on_is_not_what_is_published() -> None:
+    published, chosen_by = (Scores(METRIC, {"top1": top1, "top5": 1.0}, 100) for top1 in (0.7, 0.8))
+    subnet = SubnetRow("rate50", 0.5, Size.of(24), 1000, 50, published, selection=chosen_by, pareto=True)
+    (row,) = mean_over_seeds([SeedRow("a", 0, subnet)])
+    assert row.top1 == 0.7
+
+
 def test_names_structures_and_resolutions_are_kept_apart() -> None:
     rows = mean_over_seeds(
         [
