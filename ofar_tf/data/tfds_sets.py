@@ -33,14 +33,13 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
         FileNotFoundError: The set is not prepared in that directory (and could not be downloaded).
         ValueError: There is no such set, or it is not a set of 8-bit images with one label each.
     """
-    builder = _builder(name, data_dir)
+    builder = find_builder(name, data_dir)
     if builder.info.supervised_keys != ("image", "label"):
         raise ValueError(
             "Expected an image classification set (with supervised keys 'image' and 'label'). Received: "
             f"dataset={name!r} with supervised keys {builder.info.supervised_keys}."
         )
-    if not builder.is_prepared():
-        _prepare(builder, name, download=download)
+    require_prepared(builder, name, download=download)
     features = builder.info.features
     _check_features(features, name)
 
@@ -65,17 +64,26 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
         read=functools.partial(stored, ids=False),
         decode=lambda encoded: tf.ensure_shape(decode_stored(encoded), (*features["image"].shape[:2], 3)),
         names=names,
-        digest=lambda split: _stored_as(builder.info, split),
+        digest=lambda split: stored_as(builder.info, split),
     )
 
 
-def _stored_as(info: Any, split: str) -> str:
+def stored_as(info: Any, split: str) -> str:
     """Names the version and the files of a split; preparing other data gives other lengths or another size."""
     stored = info.splits[split]
     return f"{info.full_name} {split} {list(stored.shard_lengths)} {stored.num_bytes}"
 
 
-def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
+def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
+    """Returns tensorflow-datasets' builder of a set; the network is left alone.
+
+    Args:
+        name: See `tfds_set`.
+        data_dir: See there.
+
+    Raises:
+        ValueError: There is no such set.
+    """
     import tensorflow_datasets as tfds
 
     try:
@@ -97,7 +105,19 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         raise ValueError(f"Expected a name of tensorflow-datasets. Received: dataset={name!r} ({reason}).") from error
 
 
-def _prepare(builder: Any, name: str, *, download: bool) -> None:
+def require_prepared(builder: Any, name: str, *, download: bool) -> None:
+    """Refuses a set that is not on disk, unless it may be downloaded.
+
+    Args:
+        builder: Its builder.
+        name: See `tfds_set`.
+        download: See there.
+
+    Raises:
+        FileNotFoundError: It is not there (and could not be downloaded).
+    """
+    if builder.is_prepared():
+        return
     import tensorflow_datasets as tfds
 
     if download:

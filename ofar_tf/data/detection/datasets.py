@@ -6,8 +6,12 @@ from pathlib import Path
 from ofar_tf.data.detection.coco import coco_folder
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.scenes import fashion_mnist_scenes
+from ofar_tf.data.detection.tfds_boxes import tfds_boxes
+from ofar_tf.data.detection.voc import voc_folder
+from ofar_tf.data.detection.yolo import yolo_folder
 
-_FOLDERS = {"coco_folder": coco_folder}
+_FOLDERS = {"coco_folder": coco_folder, "voc_folder": voc_folder, "yolo_folder": yolo_folder}
+_SETS_WITHOUT_BOXES = ("fashion_mnist_mini", "image_folder")
 
 
 def load_detection_dataset(
@@ -16,9 +20,11 @@ def load_detection_dataset(
     """Opens a set of images with boxes.
 
     Args:
-        name: `fashion_mnist_scenes` (made from images inside the package) or `coco_folder` (images and COCO's JSON
-            in `data_dir`).
-        data_dir: The folder. The bundled set ignores it.
+        name: `fashion_mnist_scenes` (made of images inside the package); `coco_folder`, `voc_folder` or `yolo_folder`
+            (images in `data_dir` with annotations in COCO's JSON, Pascal VOC's XML or YOLO's text files); or any set of
+            tensorflow-datasets that has boxes, for instance `coco/2017`.
+        data_dir: The folder, or the directory where tensorflow-datasets keeps its sets (None for its own default). The
+            bundled set ignores it.
         download: Whether a missing set of tensorflow-datasets may be downloaded.
         split_seed: For folders without splits: what decides which images are `train` and which `validation`.
 
@@ -35,5 +41,9 @@ def load_detection_dataset(
         if data_dir is None:
             raise ValueError(f"Expected the folder with the images. Received: dataset={name!r} with data_dir=None.")
         return _FOLDERS[name](Path(data_dir).expanduser(), split_seed=split_seed)
-    known = ", ".join(["fashion_mnist_scenes", *_FOLDERS])
-    raise ValueError(f"Expected a data set with boxes ({known}). Received: dataset={name!r}.")
+    if name in _SETS_WITHOUT_BOXES:
+        known = ", ".join(["fashion_mnist_scenes", *_FOLDERS])
+        raise ValueError(f"Expected a data set with boxes ({known}, coco/2017, ...). Received: dataset={name!r}.")
+    if data_dir is not None:
+        data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
+    return tfds_boxes(name, data_dir=data_dir, download=download)

@@ -24,7 +24,13 @@ _TRAINING_PERCENT = 80
 
 
 def annotated_folder(
-    name: str, found: Mapping[str, FoundSplit], *, class_names: Sequence[str], data_dir: Path, split_seed: int
+    name: str,
+    found: Mapping[str, FoundSplit],
+    *,
+    class_names: Sequence[str],
+    data_dir: Path,
+    split_seed: int,
+    notes: Sequence[str] = (),
 ) -> DetectionDataset:
     """Returns a data set of images whose annotations were read.
 
@@ -37,6 +43,7 @@ def annotated_folder(
         class_names: The classes, by which `found` counts.
         data_dir: The folder, for messages.
         split_seed: Any int; another seed gives other orders, and so another `train` and `validation`.
+        notes: What a user should know besides.
 
     Raises:
         FileNotFoundError: Images are missing.
@@ -66,7 +73,7 @@ def annotated_folder(
         within=within,
         division=_division(data_dir, within, seed=split_seed),
         digest=lambda split: splits[split].digest(scattered[split].files),
-        notes=tuple(note for split, (_, notes) in checked.items() for note in _notes(split, notes)),
+        notes=(*notes, *(note for split, (_, mended) in checked.items() for note in mended.sentences(split))),
         annotations=lambda split: splits[split].annotations,
     )
 
@@ -122,15 +129,6 @@ def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Ann
     seen = sizes_seen(found, stored=stored, tags=tags)
     annotations, notes = believed(found, seen)
     return turned_with_images(annotations, sizes=seen, stored=stored, tags=tags), notes
-
-
-def _notes(split: str, notes: BoxNotes) -> list[str]:
-    said = []
-    if notes.cut:
-        said.append(f"{notes.cut} boxes of {split!r} leave their images; they were cut at the edge.")
-    if notes.empty:
-        said.append(f"{notes.empty} boxes of {split!r} have no area within their images; they were left out.")
-    return said
 
 
 def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:

@@ -58,6 +58,15 @@ class BoxNotes(NamedTuple):
     cut: int
     empty: int
 
+    def sentences(self, split: str) -> list[str]:
+        """Returns what a user should know of a split."""
+        said = []
+        if self.cut:
+            said.append(f"{self.cut} boxes of {split!r} leave their images; they were cut at the edge.")
+        if self.empty:
+            said.append(f"{self.empty} boxes of {split!r} have no area within their images; they were left out.")
+        return said
+
 
 def believed(found: FoundSplit, sizes: np.ndarray) -> tuple[Annotations, BoxNotes]:
     """Checks boxes, cuts them at the edges of their images and leaves out those that are empty then.

@@ -1,0 +1,92 @@
+"""Boxes gathered image by image, for readers of formats with a file of annotations for each image."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ofar_tf.data.class_folders import SUFFIXES
+from ofar_tf.data.detection.annotations import OWN_AREA
+from ofar_tf.data.detection.found_split import FoundSplit
+from ofar_tf.data.file_names import readable
+
+
+class FoundImage(NamedTuple):
+    """What a file of annotations says of one image.
+
+    Attributes:
+        size: Height and width in pixels; zeros where it does not say.
+        boxes: Of each object top, left, bottom, right.
+        classes: Name or number of each object's class.
+        crowd: Whether each object need not be found.
+    """
+
+    size: tuple[int, int]
+    boxes: list[tuple[float, float, float, float]]
+    classes: list[str]
+    crowd: list[bool]
+
+
+def images_in(folder: Path) -> dict[str, str]:
+    """Returns the names of the images in a folder by their names without suffix, sorted; empty if it is no folder.
+
+    Raises:
+        ValueError: Two images differ in their suffixes only, so that one file of annotations would be for both.
+    """
+    if not folder.is_dir():
+        return {}
+    names = sorted(path.name for path in folder.iterdir() if _is_image(path))
+    found: dict[str, str] = {}
+    for name in names:
+        other = found.setdefault(Path(name).stem, name)
+        if other != name:
+            raise ValueError(
+                "Expected images whose names differ in more than the suffix: each has one file of annotations. "
+                f"Received: {readable(folder / other)} and {readable(name)}."
+            )
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def gathered(
+    images: Iterable[tuple[str, FoundImage]],
+    *,
+    source: Path,
+    root: Path,
+    label_of: Callable[[str], int],
+    relative: bool = False,
+) -> FoundSplit:
+    """Returns the images of a split as one `FoundSplit`.
+
+    Args:
+        images: Each image's name and what was found for it.
+        source: See `FoundSplit`.
+        root: See there.
+        label_of: Gives the index of a class by its name or number.
+        relative: See `FoundSplit`.
+    """
+    names, found = zip(*images, strict=True)
+    counts = [len(each.boxes) for each in found]
+    boxes = [box for each in found for box in each.boxes]
+    return FoundSplit(
+        source=source,
+        root=root,
+        files=list(names),
+        image_ids=np.arange(len(names)),
+        sizes=np.array([each.size for each in found], np.int64),
+        rows=np.repeat(np.arange(len(names)), counts),
+        boxes=np.array(boxes, np.float64).reshape(-1, 4),
+        classes=np.array([label_of(kind) for each in found for kind in each.classes], np.int64),
+        crowd=np.array([crowd for each in found for crowd in each.crowd], bool),
+        areas=np.full(len(boxes), OWN_AREA),
+        relative=relative,
+    )
+
+
+def split_named(folder: str) -> str:
+    """Returns the split that a folder's or a list's name stands for: `valid`, a frequent one, is `validation`."""
+    return "validation" if folder == "valid" else folder

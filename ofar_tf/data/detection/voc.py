@@ -1,0 +1,152 @@
+"""Folders of images with annotations in Pascal VOC's XML."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from ofar_tf.data.class_folders import SUFFIXES, WHOLE
+from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.detection.dataset import DetectionDataset
+from ofar_tf.data.detection.folder import annotated_folder
+from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in, split_named
+from ofar_tf.data.file_names import readable
+
+LAYOUTS = (
+    "data_dir/Annotations/*.xml with data_dir/JPEGImages (and lists in data_dir/ImageSets/Main/<split>.txt), "
+    "data_dir/*.xml beside the images, or either of these in data_dir/<split>"
+)
+_ANNOTATIONS = ("Annotations", "annotations", ".")
+_IMAGES = ("JPEGImages", "images", ".")
+_LISTS = ("train", "val", "valid", "validation", "test")
+
+
+class _Part(NamedTuple):
+    """The XML files of a split, by their names without suffix, and the folder of its images."""
+
+    source: Path
+    files: dict[str, Path]
+    root: Path
+
+
+def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
+    """Returns the images of a folder with boxes from files in Pascal VOC's format, one for each image.
+
+    The images are those with an XML file; one without any `object` shows nothing. What is `difficult` need not be
+    found, as in VOC's own figures. Corners count pixels from 1 on, the last included. Classes are the names that occur,
+    sorted.
+
+    Args:
+        data_dir: The folder. Splits are the lists `train`, `val` and `test` in `ImageSets/Main`, or folders; without
+            either, `train` is 80 % of `all` and `validation` the rest.
+        split_seed: Another seed gives the images another order, and so other parts.
+
+    Raises:
+        FileNotFoundError: The folder, its annotations or images that these name do not exist.
+        ValueError: A file is damaged.
+    """
+    parts = _parts(data_dir)
+    read = {split: [(stem, _read(path)) for stem, path in part.files.items()] for split, part in parts.items()}
+    kinds = {kind for images in read.values() for _, image in images for kind in image.classes}
+    names = check_class_names(sorted(kinds), where=readable(data_dir), least=1)
+    labels = {name: label for label, name in enumerate(names)}
+    found = {
+        split: gathered(
+            [(_image_of(part.root, stem), image) for stem, image in read[split]],
+            source=part.source,
+            root=part.root,
+            label_of=labels.__getitem__,
+        )
+        for split, part in parts.items()
+    }
+    return annotated_folder(
+        "voc_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=_notes(parts)
+    )
+
+
+def _parts(data_dir: Path) -> dict[str, _Part]:
+    if not data_dir.is_dir():
+        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (not a folder).")
+    whole = _part(data_dir)
+    if whole is not None:
+        return dict(_listed(data_dir, whole)) or {WHOLE: whole}
+    folders = sorted(path for path in data_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+    parts = {split_named(folder.name): part for folder in folders if (part := _part(folder)) is not None}
+    if not parts:
+        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no XML file there).")
+    return parts
+
+
+def _part(folder: Path) -> _Part | None:
+    source = next((folder / name for name in _ANNOTATIONS if any((folder / name).glob("*.xml"))), None)
+    if source is None:
+        return None
+    files = {path.stem: path for path in sorted(source.glob("*.xml"))}
+    return _Part(source, files, next((folder / name for name in _IMAGES if images_in(folder / name)), source))
+
+
+def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, _Part]]:
+    """Yields the splits that lists in ImageSets/Main name."""
+    for name in _LISTS:
+        path = data_dir / "ImageSets" / "Main" / f"{name}.txt"
+        if not path.is_file():
+            continue
+        stems = path.read_text(encoding="utf-8").split()
+        missing = [stem for stem in stems if stem not in whole.files]
+        if missing or not stems:
+            raise FileNotFoundError(
+                f"Expected an XML file in {readable(whole.source)} for each name in {readable(path)}. "
+                f"Received: {len(missing)} of {len(stems)} without one, such as {missing[:1]!r:.80}."
+            )
+        yield split_named(name), whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
+
+
+def _notes(parts: Mapping[str, _Part]) -> list[str]:
+    """Counts the images that nobody annotated; of lists, which name some of all, there is nothing to say."""
+    idle = {part.root: len(images_in(part.root).keys() - part.files) for part in parts.values() if part.source.is_dir()}
+    return [
+        f"{count} images in {readable(root)} have no XML file and are not used."
+        for root, count in idle.items()
+        if count
+    ]
+
+
+def _image_of(root: Path, stem: str) -> str:
+    """Returns the name of the image; a usual one where there is none, for the message that it is missing."""
+    names = (f"{stem}{suffix}" for ending in SUFFIXES for suffix in (ending, ending.upper()))
+    return next((name for name in names if (root / name).is_file()), f"{stem}{SUFFIXES[0]}")
+
+
+def _read(path: Path) -> FoundImage:
+    try:
+        root = ElementTree.parse(path).getroot()
+        objects = root.findall("object")
+        return FoundImage(
+            size=(_side(root, "height"), _side(root, "width")),
+            boxes=[_box(each) for each in objects],
+            classes=[_text(each, "name") for each in objects],
+            crowd=[each.findtext("difficult", "0").strip() == "1" for each in objects],
+        )
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Expected annotations in VOC's XML in {readable(path)}. Received: {reason:.200}.") from error
+
+
+def _side(root: ElementTree.Element, name: str) -> int:
+    # Some tools write no size, or zeros.
+    side = round(float(root.findtext(f"size/{name}") or 0))
+    if not 0 <= side < 2**31:
+        raise ValueError(f"{name} {side}")
+    return side
+
+
+def _box(element: ElementTree.Element) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(_text(element, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax"))
+    return top - 1.0, left - 1.0, bottom, right
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    text = (element.findtext(name) or "").strip()
+    if not text:
+        raise ValueError(f"an object without {name}")
+    return text

@@ -1,0 +1,158 @@
+"""Folders of images with annotations in YOLO's text files."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ofar_tf.data.class_folders import WHOLE
+from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.detection.dataset import DetectionDataset
+from ofar_tf.data.detection.folder import annotated_folder
+from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in, split_named
+from ofar_tf.data.file_names import readable
+
+LAYOUTS = (
+    "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "
+    "the same without splits or with the text files beside the images; and data.yaml or classes.txt with the names"
+)
+_NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
+_BOX, _LEAST_POLYGON = 4, 6
+
+
+class _Part(NamedTuple):
+    """The folders of a split."""
+
+    images: Path
+    labels: Path
+
+
+def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
+    """Returns the images of a folder with boxes from YOLO's text files, one for each image that shows something.
+
+    A line is `class x y width height`, the box's centre and sides as shares of the image; of a polygon, `class x y x y
+    x y ...`, the box around it is taken. An image without a file shows nothing. Where splits lie is told by folders,
+    not by the paths in `data.yaml`, which seldom hold on another machine.
+
+    Args:
+        data_dir: The folder; without folders of splits, `train` is 80 % of `all` and `validation` the rest.
+        split_seed: Another seed gives the images another order, and so other parts.
+
+    Raises:
+        FileNotFoundError: The folder, its images or the names of the classes do not exist.
+        ValueError: A file is damaged, or is for no image.
+    """
+    names = check_class_names(_class_names(data_dir), where=readable(data_dir), least=1)
+    found = {}
+    for split, part in _parts(data_dir).items():
+        images = images_in(part.images)
+        files = {path.stem: path for path in sorted(part.labels.glob("*.txt")) if path.name != "classes.txt"}
+        _check_files(files, images, part)
+        read = [
+            (name, _read(files[stem], classes=len(names)) if stem in files else FoundImage((0, 0), [], [], []))
+            for stem, name in images.items()
+        ]
+        found[split] = gathered(read, source=part.labels, root=part.images, label_of=int, relative=True)
+    return annotated_folder("yolo_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed)
+
+
+def _parts(data_dir: Path) -> dict[str, _Part]:
+    if not data_dir.is_dir():
+        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (not a folder).")
+    outer = {WHOLE: _Part(data_dir / "images", data_dir / "labels")}
+    of_images = {
+        name: _Part(data_dir / "images" / name, data_dir / "labels" / name) for name in _folders(data_dir / "images")
+    }
+    inner = {name: _Part(data_dir / name / "images", data_dir / name / "labels") for name in _folders(data_dir)}
+    beside = {name: _Part(data_dir / name, data_dir / name) for name in _folders(data_dir)}
+    for parts in (of_images, outer, inner, beside, {WHOLE: _Part(data_dir, data_dir)}):
+        held = {split_named(name): part for name, part in parts.items() if images_in(part.images)}
+        if held and any(any(part.labels.glob("*.txt")) for part in held.values()):
+            return held
+    raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no images with text files).")
+
+
+def _folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _check_files(files: dict[str, Path], images: dict[str, str], part: _Part) -> None:
+    stray = [stem for stem in files if stem not in images]
+    if stray:
+        raise FileNotFoundError(
+            f"Expected an image in {readable(part.images)} for each text file in {readable(part.labels)}. "
+            f"Received: {len(stray)} without one, the first {readable(files[stray[0]].name)}."
+        )
+
+
+def _class_names(data_dir: Path) -> list[str]:
+    for path in sorted([*data_dir.glob("*.yaml"), *data_dir.glob("*.yml")]):
+        names = _names_in_yaml(path)
+        if names is not None:
+            return names
+    for path in (data_dir / name for name in _NAME_LISTS):
+        if path.is_file():
+            return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no names of classes).")
+
+
+def _names_in_yaml(path: Path) -> list[str] | None:
+    """Returns `names`, a list or a mapping from 0 on; None where the file has no such entry."""
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"Expected the package pyyaml, which reads {readable(path)}: pip install 'ofar_tf[detection]'. "
+            "Received: no such package."
+        ) from error
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Expected YAML in {readable(path)}. Received: {reason:.200}.") from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if names is None:
+        return None
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list):
+        raise ValueError(
+            f"Expected names as a list, or by numbers from 0 on, in {readable(path)}. Received: {names!r:.200}."
+        )
+    # YAML reads some names, such as `no` or `7`, as something else than a text.
+    return [str(name) for name in names]
+
+
+def _read(path: Path, *, classes: int) -> FoundImage:
+    boxes, labels = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        kind, *numbers = line.split()
+        if not re.fullmatch(r"\d{1,9}", kind) or int(kind) >= classes or not _is_outline(numbers):
+            raise ValueError(
+                f"Expected lines `class x y width height` with a class from 0 to {classes - 1} in {readable(path)}. "
+                f"Received: line {number}, {line!r:.80}."
+            )
+        boxes.append(_box([float(each) for each in numbers]))
+        labels.append(kind)
+    return FoundImage((0, 0), boxes, labels, [False] * len(boxes))
+
+
+def _is_outline(numbers: list[str]) -> bool:
+    """Whether these are the four numbers of a box, or the pairs of a polygon."""
+    try:
+        finite = all(math.isfinite(float(each)) for each in numbers)
+    except ValueError:
+        return False
+    return finite and (len(numbers) == _BOX or (len(numbers) >= _LEAST_POLYGON and len(numbers) % 2 == 0))
+
+
+def _box(numbers: list[float]) -> tuple[float, float, float, float]:
+    if len(numbers) == _BOX:
+        x, y, width, height = numbers
+        return y - height / 2, x - width / 2, y + height / 2, x + width / 2
+    across, down = numbers[::2], numbers[1::2]
+    return min(down), min(across), max(down), max(across)

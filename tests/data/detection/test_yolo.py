@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from ofar_tf.data.detection import load_detection_dataset
+
+from .conftest import write_png
+
+LINE = "1 0.5 0.25 0.2 0.1\n"
+
+
+def load(folder):
+    return load_detection_dataset("yolo_folder", data_dir=folder)
+
+
+def write(folder, images, labels, names="classes.txt", **contents):
+    for stem, content in contents.items():
+        write_png(folder / images / f"{stem}.png")
+        (folder / labels).mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            (folder / labels / f"{stem}.txt").write_text(content)
+    if names.endswith(".txt"):
+        (folder / names).write_text("ant\nbee\n")
+    return folder
+
+
+def test_a_line_is_a_centre_and_sides_and_an_image_without_a_file_shows_nothing(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE, b=None, c="")
+    known = load(tmp_path).annotations("all")
+    np.testing.assert_allclose(known.boxes, [[0.2, 0.4, 0.3, 0.6]], rtol=1e-6)
+    assert (sorted(known.counts), list(known.classes)) == ([0, 0, 1], [1])
+
+
+def test_of_a_polygon_the_box_around_it_is_taken(tmp_path):
+    write(tmp_path, ".", ".", a="0 0.1 0.5 0.3 0.2 0.6 0.4 0.2 0.8\n")
+    np.testing.assert_allclose(load(tmp_path).annotations("all").boxes, [[0.2, 0.1, 0.8, 0.6]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}")])
+def test_every_usual_layout_is_found(tmp_path, images, labels):
+    write(tmp_path, images.format("train"), labels.format("train"), a=LINE, b=LINE)
+    write(tmp_path, images.format("valid"), labels.format("valid"), c=LINE)
+    assert load(tmp_path).splits == {"train": 2, "validation": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["names: [ant, bee]\ntrain: ../nowhere\n", "nc: 2\nnames:\n  1: bee\n  0: ant\n", "names:\n- ant\n- bee\n"],
+)
+def test_names_are_read_from_data_yaml_and_its_paths_are_not(tmp_path, content):
+    write(tmp_path, "images", "labels", names="", a=LINE)
+    (tmp_path / "data.yaml").write_text(content)
+    assert load(tmp_path).class_names == ("ant", "bee")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("2 0.5 0.5 0.1 0.1\n", "a class from 0 to 1 in .*a.txt. Received: line 1, '2 0.5"),
+        ("-1 0.5 0.5 0.1 0.1\n", "line 1"),
+        (LINE + "1 0.5 0.5 0.1\n", "line 2, '1 0.5 0.5 0.1'"),
+        ("1 0.5 nan 0.1 0.1\n", "line 1"),
+        ("1 0.5 x 0.1 0.1\n", "line 1"),
+        ("1 0.5 0.5 -0.1 0.1\n", "left before their right"),
+    ],
+)
+def test_lines_that_make_no_sense_are_refused_in_one_line(tmp_path, content, message):
+    write(tmp_path, "images", "labels", a=content)
+    with pytest.raises(ValueError, match=message) as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_boxes_beyond_the_edge_are_cut_with_a_count(tmp_path):
+    write(tmp_path, "images", "labels", a="0 0.95 0.5 0.2 0.2\n")
+    dataset = load(tmp_path)
+    np.testing.assert_allclose(dataset.annotations("all").boxes, [[0.4, 0.85, 0.6, 1.0]], rtol=1e-6)
+    assert "1 boxes of 'all' leave their images" in dataset.notes[0]
+
+
+def test_a_text_file_without_an_image_is_refused(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE)
+    (tmp_path / "labels" / "b.txt").write_text(LINE)
+    with pytest.raises(FileNotFoundError, match=r"1 without one, the first b.txt"):
+        load(tmp_path)
+
+
+def test_two_images_for_one_text_file_are_refused(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE)
+    write_png(tmp_path / "images" / "a.jpg")
+    with pytest.raises(ValueError, match="differ in more than the suffix"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("names: [ant", "Expected YAML"), ("names: {1: a}\n", "names as a list")]
+)
+def test_a_damaged_data_yaml_is_refused(tmp_path, content, message):
+    write(tmp_path, "images", "labels", names="", a=LINE)
+    (tmp_path / "data.yaml").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path)
+
+
+def test_a_folder_without_names_or_without_images_is_refused(tmp_path):
+    write(tmp_path, "images", "labels", names="", a=LINE)
+    with pytest.raises(FileNotFoundError, match=r"\(no names of classes\)"):
+        load(tmp_path)
+    (tmp_path / "classes.txt").write_text("ant\nbee\n")
+    (tmp_path / "images" / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"\(no images with text files\)"):
+        load(tmp_path)
