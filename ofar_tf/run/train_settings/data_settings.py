@@ -15,7 +15,9 @@ class DataSettings(Settings):
         "set by name: cifar10, imagenette/160px-v2, imagenet2012. With --task=detection: fashion_mnist_scenes (made of "
         "bundled images), coco_folder, voc_folder, yolo_folder, or a tensorflow-datasets set with boxes: coco/2017.",
     )
-    data_dir: str | None = setting(None, "Where the data set lies; for image_folder and its like, the folder itself.", free=True)
+    data_dir: str | None = setting(
+        None, "Where the data set lies; for image_folder and its like, the folder itself.", free=True
+    )
     download: bool = setting(
         False, "Fetch what is missing: a data set of tensorflow-datasets, Keras' weights.", free=True
     )
