@@ -21,6 +21,7 @@ from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pareto_figure import draw_pareto, points_of
 from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets
 from ofar_tf.files import atomic_file
+from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -46,6 +47,7 @@ CONFIGS = {
     "predict": PredictConfig,
     "package": PackageConfig,
     "run_matrix": RunMatrixConfig,
+    "measure_device": DeviceConfig,
     "doctor": DoctorConfig,
 }
 

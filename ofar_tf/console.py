@@ -11,6 +11,7 @@ COMMANDS = {
     "predict": "run an exported file on an image or a folder",
     "package": "lay files out for Google Play, one for each class of devices",
     "run_matrix": "train many runs over several seeds, and make one table",
+    "measure_device": "time a network on a device, for budgets in milliseconds",
     "doctor": "say what this machine has, and what will not work",
 }
 """What there is, in the order in which one needs it."""
@@ -75,6 +76,11 @@ def package() -> None:
 def run_matrix() -> None:
     """Runs `ofar-run-matrix`."""
     _run("run_matrix")
+
+
+def measure_device() -> None:
+    """Runs `ofar-measure-device`."""
+    _run("measure_device")
 
 
 def _run(command: str) -> None:

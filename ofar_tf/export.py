@@ -5,7 +5,7 @@ python -m ofar_tf.export --run_dir=RUN [--flagfile=export/int8.flagfile]
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ofar_tf.text.quiet import quiet_start
 if TYPE_CHECKING:
     from ofar_tf.evaluation.subnet_table import SubnetRow
     from ofar_tf.family.export_spec import ExportSpec
+    from ofar_tf.pruning.latency_predictor import LatencyPredictor
 
 
 def main(config: ExportConfig) -> int:
@@ -49,12 +50,21 @@ def _export(config: ExportConfig) -> int:
     with flags.one_line_errors(DamagedImageError):
         result = export_run(run, chosen, folder=folder, spec=spec, search=search)
     print_family(result.manifest)
-    for warning in result.warnings:
+    for warning in (*_unpredicted(config, run.experiment.predictor), *result.warnings):
         print(f"Warning: {warning}", file=sys.stderr)
     for failure in result.failures:
         print(f"Failed: {failure}", file=sys.stderr)
     _print_next(config, folder.path, budget=min(row.macs for row in chosen.rows))
     return 1 if result.failures else 0
+
+
+def _unpredicted(config: ExportConfig, predictor: "LatencyPredictor | None") -> Iterator[str]:
+    """Says so where none of the files is of the kind that the run's device was measured with."""
+    if predictor and predictor.precision not in config.precisions:
+        yield (
+            f"the run's milliseconds are those of {predictor.precision} files on {predictor.device}; none of the files "
+            "here is one, see --precisions."
+        )
 
 
 def _spec(config: ExportConfig, *, seed: int) -> "ExportSpec":

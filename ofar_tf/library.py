@@ -212,4 +212,5 @@ def _trained_pool(model: OnceForAll) -> TrainedPool:
         model.task,
         model.pool_weights,
         model.distribute_strategy,
+        model.spec.predictor,
     )

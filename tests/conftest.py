@@ -20,6 +20,7 @@ from ofar_tf.conversion import lanes
 from ofar_tf.conversion.converter import convert, open_network
 from ofar_tf.conversion.worker import run_jobs
 from ofar_tf.family.manifest import ManifestHeader, Metrics, ModelEntry
+from ofar_tf.pruning.latency_predictor import LatencyPredictor, PredictionError
 from ofar_tf.tflite.classifier import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
@@ -204,6 +205,31 @@ def make_entry() -> Callable[..., ModelEntry]:
             "checks": checks,
         }
         return ModelEntry(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_predictor() -> Callable[..., LatencyPredictor]:
+    """Makes what is known of a device that takes a millisecond for each million multiply-adds, and nothing else."""
+
+    def make(*kinds: str, **changes: Any) -> LatencyPredictor:
+        names = ("macs", "padded_macs", "weights", "activations")
+        coefficients = {f"{kind}.{name}": 1e-6 * (name == "macs") for kind in kinds for name in names}
+        values: dict[str, Any] = {
+            "schema_version": 1,
+            "device": "Pixel 8",
+            "threads": 2,
+            "precision": "float32",
+            "network": "some_network",
+            "resolutions": ("28",),
+            "measured_ms": (0.1, 20.0),
+            "error": PredictionError(0.03, 0.07, 40),
+            "coefficients": {"operators": 0.0, **coefficients},
+            "versions": {},
+            "created": "2026-01-02T03:04:05+00:00",
+        }
+        return LatencyPredictor(**{**values, **changes})
 
     return make
 

@@ -29,7 +29,7 @@ ROOMS = (
     "run",
     "shipping",
 )
-COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix", "predict", "doctor")
+COMMANDS = ("train", "evaluate", "export", "select", "package", "run_matrix", "predict", "doctor", "measure_device")
 # What is at the top belongs to no room: the doors, which open any of them, and the version, which any room may read.
 DOORS = (*COMMANDS, "library", "flags", "console", "__main__")
 VERSION = "ofar_tf._version"

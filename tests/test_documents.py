@@ -14,6 +14,7 @@ import pytest
 
 from docs import refresh
 from ofar_tf.console import COMMANDS
+from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -41,6 +42,7 @@ CONFIGS = (
     RunMatrixConfig,
     PredictConfig,
     DoctorConfig,
+    DeviceConfig,
 )
 # Every command has the first two; the third is TensorBoard's.
 FURTHER_FLAGS = {"help", "flagfile", "logdir"}

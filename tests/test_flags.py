@@ -10,6 +10,7 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
+from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -28,6 +29,7 @@ COMMANDS = {
     "run_matrix": RunMatrixConfig,
     "predict": PredictConfig,
     "doctor": DoctorConfig,
+    "measure_device": DeviceConfig,
 }
 RATES = "--pruning_rates=0.1,0.5"
 Parse = Callable[..., Any]
@@ -39,6 +41,13 @@ def test_flags_become_a_configuration(parse_command: Parse) -> None:
     )
     expected = TrainConfig(run_dir="r", macs_budgets=(504_000_000, 2_500), flip=False, resolutions=(32, 24), epochs=20)
     assert config == expected
+
+
+def test_budgets_are_counts_or_milliseconds(parse_command: Parse) -> None:
+    counts = parse_command(TrainConfig, "--run_dir=r", "--budgets=2.5M,900K", "--budget_unit=params")
+    assert counts.budgets == (2_500_000, 900_000)
+    times = parse_command(TrainConfig, "--run_dir=r", "--budgets=8,2.5", "--budget_unit=ms", "--device=d.json")
+    assert times.budgets == (8.0, 2.5)
 
 
 def test_no_text_is_the_none_of_an_optional_setting(parse_command: Parse) -> None:

@@ -1,16 +1,13 @@
 """How large a structure's file will be, before there is one."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from ofar_tf.conversion.convert_files import convert_files
-from ofar_tf.conversion.jobs import ConversionJob
-from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.throwaway_files import convert_throwaways
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import MaskRules, mask_without
 from ofar_tf.pruning.costs import Costs
@@ -62,7 +59,8 @@ def measure_file_size(
         raise ValueError("Expected a floor below the channels of some group. Received: rules that keep every channel.")
     with tempfile.TemporaryDirectory(prefix="ofar_tf_size_") as scratch:
         models = [_random_model(build_subnet(supernet, groups, mask, resolution=resolution)) for mask in masks]
-        large, medium, small = _converted_sizes(models, Path(scratch), resolution=resolution, precision=precision)
+        files = convert_throwaways(models, Path(scratch), precision=precision, workers=len(models))
+        large, medium, small = (file.stat().st_size for file in files)
     slope = (large - small) / (most - least)
     fixed = max(large - slope * most, medium - slope * middle)
     return FileSize(fixed=fixed, per_parameter=slope)
@@ -73,23 +71,3 @@ def _random_model(subnet: keras.Model) -> keras.Model:
     random = np.random.default_rng(0)
     subnet.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in subnet.weights])
     return keras.Model(subnet.input, keras.layers.Softmax(dtype="float32")(subnet.output))
-
-
-def _converted_sizes(models: Sequence[keras.Model], scratch: Path, *, resolution: int, precision: str) -> list[int]:
-    images = np.random.default_rng(0).uniform(0, 255, (2, resolution, resolution, 3)).astype(np.float32)
-    np.save(scratch / "images.npy", images)
-    jobs = []
-    for index, model in enumerate(models):
-        model.save(scratch / f"{index}.keras")
-        jobs.append(
-            ConversionJob(
-                keras_path=scratch / f"{index}.keras",
-                tflite_path=scratch / f"{index}.tflite",
-                precision=precision,
-                representative_path=scratch / "images.npy" if precision_named(precision).calibrated else None,
-            )
-        )
-    failed = [result.error for result in convert_files(jobs, workers=len(jobs)) if result.error]
-    if failed:
-        raise ValueError(f"Expected a network that converts to {precision}. Received: {failed[0]}")
-    return [job.tflite_path.stat().st_size for job in jobs]

@@ -1,13 +1,14 @@
 """One network of a family that is exported together."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import keras
 
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.text.size import Resolution, Size
+from ofar_tf.tflite.latency import PredictedLatency
 
 
 def file_id(network: str, structure: str, resolution: Resolution) -> str:
@@ -41,6 +42,7 @@ class FamilyMember:
             measured.
         origin: A digest of everything the model is made from, so that one that was written is not built again; None to
             go by the model itself.
+        predicted: How long its file of a precision takes, by the precision, as far as that was predicted.
     """
 
     id: str
@@ -52,6 +54,7 @@ class FamilyMember:
     model: keras.Model | Callable[[], keras.Model]
     measure_parity: Callable[[keras.Model], NetworkParity] | None = None
     origin: str | None = None
+    predicted: Mapping[str, PredictedLatency] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]+", self.id):

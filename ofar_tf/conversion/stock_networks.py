@@ -17,7 +17,9 @@ from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.tflite.latency import PredictedLatency
 
 _PARITY_IMAGES = 32
 
@@ -53,9 +55,17 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, origin: str)
             model=partial(workshop.build, row),
             measure_parity=partial(workshop.measure_parity, row),
             origin=hashlib.sha256(f"{origin} {row.structure} {row.resolution}".encode()).hexdigest(),
+            predicted=_predicted(row, trained.predictor),
         )
         for row in chosen.rows
     ]
+
+
+def _predicted(row: SubnetRow, predictor: LatencyPredictor | None) -> dict[str, PredictedLatency]:
+    if predictor is None or row.predicted_ms is None:
+        return {}
+    known = PredictedLatency(predictor.device, predictor.threads, row.predicted_ms, predictor.error.median)
+    return {predictor.precision: known}
 
 
 class _Workshop:

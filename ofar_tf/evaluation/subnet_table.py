@@ -34,6 +34,7 @@ class SubnetRow:
         selection: What it reached on the selection split, which choices are made on; None where it is the same.
         pareto: Whether every cheaper row on the front is worse by more than the noise (`pareto_front`), by the scores
             that choices are made on.
+        predicted_ms: Milliseconds of one image as predicted for the device of the run; None where there is none.
     """
 
     structure: str
@@ -44,6 +45,7 @@ class SubnetRow:
     scores: Scores
     selection: Scores | None = None
     pareto: bool = False
+    predicted_ms: float | None = None
 
     @property
     def top1(self) -> float:
@@ -72,6 +74,8 @@ class SubnetRow:
             "images": self.scores.images,
             "pareto": self.pareto,
         }
+        if self.predicted_ms is not None:
+            cells["predicted_ms"] = self.predicted_ms
         if self.selection:
             key = self.selection.metric.key
             cells |= {f"selection_{key}": self.selection.best, "selection_images": self.selection.images}
@@ -130,7 +134,15 @@ def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:
         scores=Scores(metric, {name: float(row[name]) for name in metric.columns}, int(row["images"])),
         selection=selection,
         pareto=row["pareto"] == "True",
+        predicted_ms=_positive(row["predicted_ms"]) if row.get("predicted_ms") else None,
     )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"a time of {text} milliseconds")
+    return value
 
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
@@ -153,7 +165,9 @@ def caption_of(rows: Sequence[SubnetRow]) -> str:
     metric, selected = rows[0].scores.metric, any(row.selection for row in rows)
     first = metric.columns[metric.key]
     interval = f"95 %: the interval of {first}; " if metric.counts_images else ""
-    return interval + (f"select: {first} on the selection split" if selected else "choices are made on the same images")
+    predicted = "; ~ms: predicted for the device of the run" if any(row.predicted_ms for row in rows) else ""
+    choice = f"select: {first} on the selection split" if selected else "choices are made on the same images"
+    return interval + choice + predicted
 
 
 def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
@@ -163,6 +177,7 @@ def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
         rows: At least one.
     """
     selected = any(row.selection for row in rows)
+    timed = any(row.predicted_ms is not None for row in rows)
     titles = [title for title, _ in _score_cells(rows[0], selected=selected)]
     texts = [
         [
@@ -171,12 +186,13 @@ def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
             str(row.resolution),
             format_quantity(row.macs),
             format_quantity(row.params),
+            *([f"{row.predicted_ms:.3g}" if row.predicted_ms else ""] if timed else []),
             *(cell for _, cell in _score_cells(row, selected=selected)),
             "*" if row.pareto else "",
         ]
         for row in rows
     ]
-    return ["structure", "rate", "px", "MACs", "params", *titles, ""], texts
+    return ["structure", "rate", "px", "MACs", "params", *(["~ms"] if timed else []), *titles, ""], texts
 
 
 def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:

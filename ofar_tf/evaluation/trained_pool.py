@@ -18,6 +18,7 @@ from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
+from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.search.pool_weights import PoolWeights, weights_of
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
 from ofar_tf.tasks.task import Scores, Task
@@ -38,6 +39,7 @@ class TrainedPool:
         task: What they learned.
         weights: The weights that each structure is cut out of; the supernet's if `None`.
         strategy: Whose devices measure, see `PoolAccuracy`.
+        predictor: What is known of the device that latencies are predicted for, if there is one.
     """
 
     supernet: keras.Model
@@ -48,6 +50,7 @@ class TrainedPool:
     task: Task
     weights: PoolWeights | None = None
     strategy: tf.distribute.Strategy | None = None
+    predictor: LatencyPredictor | None = None
 
     @cached_property
     def accuracy(self) -> PoolAccuracy:
@@ -67,7 +70,7 @@ class TrainedPool:
 
     @cached_property
     def _costs(self) -> Costs:
-        return Costs(self.groups)
+        return Costs(self.groups, self.predictor)
 
     @full_float32()
     def evaluate(self) -> PoolEvaluation:
@@ -133,6 +136,7 @@ class TrainedPool:
             params=params,
             scores=scores,
             selection=selection,
+            predicted_ms=self._costs.milliseconds(network.mask, resolution) if self.predictor else None,
         )
 
     def _costs_of(self, network: PrunedNetwork, resolution: Size) -> tuple[float, int, int]:

@@ -109,6 +109,8 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield Column("bytes", "Bytes", lambda file: file.bytes, files, format_quantity)
     for place in places_of(manifest.models):
         yield from _latency_columns(place, not_separated(manifest.models, place))
+    for place in dict.fromkeys(file.predicted.place for file in manifest.models if file.predicted):
+        yield _predicted_column(place)
     yield Column("gpu_refused", "GPU", _gpu_list, both | {SPEED}, words=_gpu, note="by LiteRT's list", numeric=False)
     yield Column("resolution", "Pixels", lambda file: file.resolution, everywhere)
     yield Column("params", "Weights", lambda file: file.params, everywhere, format_quantity)
@@ -147,6 +149,23 @@ def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
         words=partial(_spread, place=place, unsure=unsure),
         note=note,
     )
+
+
+def _predicted_column(place: Place) -> Column:
+    device, threads = place
+    return Column(
+        f"predicted ms on {device}, threads={threads}",
+        "Predicted",
+        partial(_predicted_ms, place=place),
+        frozenset({CSV, REPORT, SPEED}),
+        _milliseconds,
+        note=f"ms, {place_name(place)}",
+        detail=lambda file: f"±{file.predicted.error:.0%}" if file.predicted else "",
+    )
+
+
+def _predicted_ms(file: ModelEntry, *, place: Place) -> float | None:
+    return file.predicted.ms if file.predicted and file.predicted.place == place else None
 
 
 def _spread(file: ModelEntry, *, place: Place, unsure: frozenset[str]) -> str | None:

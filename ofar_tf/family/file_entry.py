@@ -70,4 +70,5 @@ def file_entry(
         versions=versions or None,
         top1_interval=measurement.metrics.interval if measurement.metrics else None,
         selection=measurement.selection,
+        predicted=member.predicted.get(precision),
     )

@@ -93,7 +93,7 @@ def write_manifest(path: str | Path, manifest: Manifest) -> None:
     atomic_file.write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
-_LATER = ("versions", "top1_interval", "selection", "accuracy", "rounds", "spread_ms")
+_LATER = ("versions", "top1_interval", "selection", "accuracy", "rounds", "spread_ms", "predicted")
 """Keys that version 0.1.0 did not know: where there is nothing to say they are left out, so that it reads the file."""
 
 

@@ -24,8 +24,10 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "rate": {"minimum": 0, "exclusiveMaximum": 1},
     **{name: {"minimum": 1} for name in _POSITIVE},
     **{name: {"minimum": 0, "maximum": 1} for name in ("top1", "top5", "keras_top1")},
-    **{name: {"exclusiveMinimum": 0} for name in ("median_ms", "p90_ms", "p95_ms")},
-    **{name: {"minimum": 0} for name in ("noise", "added", "losses", "gains", "arena_bytes", "max_difference")},
+    **{name: {"exclusiveMinimum": 0} for name in ("median_ms", "p90_ms", "p95_ms", "ms")},
+    **{
+        name: {"minimum": 0} for name in ("noise", "added", "losses", "gains", "arena_bytes", "max_difference", "error")
+    },
     "argmax_agreement": {"minimum": 0, "maximum": 1},
     "verdict": {"enum": ["passed", "failed", "cannot_tell"]},
     "limit": {"exclusiveMinimum": 0, "exclusiveMaximum": 1},

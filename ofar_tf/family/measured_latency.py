@@ -1,4 +1,4 @@
-"""The latencies of a family at one place, and which of them the noise does not separate."""
+"""The latencies of a family at one place, measured or predicted, and which of them the noise does not separate."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,16 @@ def latency_at(model: ModelEntry, place: Place) -> Latency | None:
         place: The device and its threads.
     """
     return next((latency for latency in model.latency if latency.place == place), None)
+
+
+def times_of(model: ModelEntry) -> dict[Place, float]:
+    """Lists how many milliseconds a file takes, by place: as it was measured there, else as it was predicted.
+
+    Args:
+        model: The file.
+    """
+    predicted = {model.predicted.place: model.predicted.ms} if model.predicted else {}
+    return predicted | {latency.place: latency.median_ms for latency in model.latency}
 
 
 def not_separated(models: Sequence[ModelEntry], place: Place) -> frozenset[str]:

@@ -9,7 +9,7 @@ from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
 from ofar_tf.tflite.classifier import TensorInfo
-from ofar_tf.tflite.latency import Latency
+from ofar_tf.tflite.latency import Latency, PredictedLatency
 
 # Of a path and of a name in it, what every file system takes.
 _LONGEST_PATH, _LONGEST_NAME = 1024, 255
@@ -48,6 +48,8 @@ class ModelEntry:
         top1_interval: Wilson's 95 % interval of the top-1 accuracy in `metrics`; None where there is none.
         selection: Accuracy on the selection split, by which files are chosen; None where it is the evaluation split.
         versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
+        predicted: The latency that its structure was predicted to have on the device of the run; None where there is
+            no such device, or it is of another precision.
     """
 
     id: str
@@ -74,6 +76,7 @@ class ModelEntry:
     top1_interval: tuple[float, float] | None = None
     selection: Accuracy | None = None
     versions: Mapping[str, str] | None = None
+    predicted: PredictedLatency | None = None
 
     def __post_init__(self) -> None:
         for path in (self.path, self.labels):

@@ -1,6 +1,7 @@
-"""`benchmark_on_phone.sh` of an export folder: times the files on a connected phone."""
+"""`benchmark_on_phone.sh` of a folder of files: times them on a connected phone."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from ofar_tf.family.manifest import Manifest
@@ -14,7 +15,7 @@ BINARY = "https://storage.googleapis.com/litert/binaries/latest/android_arm64/be
 _TEXT = """\
 #!/bin/sh
 # Times the files of this folder on the phone that adb sees, with LiteRT's own benchmark, and writes the table that
-# `python -m ofar_tf.export --import_latency=phone.csv` reads:
+# `{reader}` reads:
 #
 #   sh {script} BENCHMARK_MODEL [THREADS [FLAGS_OF_THE_BENCHMARK...]] > phone.csv
 #
@@ -54,12 +55,24 @@ def write_phone_benchmark(folder: Path, manifest: Manifest) -> None:
         folder: The export folder.
         manifest: The files.
     """
-    files = "\n".join(f"{model.sha256} {model.path}" for model in manifest.models if model.checks.runs)
-    atomic_file.write_text(folder / SCRIPT, _TEXT.format(script=SCRIPT, binary=BINARY, files=files))
+    files = {model.path: model.sha256 for model in manifest.models if model.checks.runs}
+    write_benchmark_script(folder, files, reader="python -m ofar_tf.export --import_latency=phone.csv")
+
+
+def write_benchmark_script(folder: Path, files: Mapping[str, str], *, reader: str) -> None:
+    """Writes the script for some files.
+
+    Args:
+        folder: Where to.
+        files: The SHA-256 of each file, by its path relative to the folder.
+        reader: The command that reads the table, for people.
+    """
+    listed = "\n".join(f"{sha256} {path}" for path, sha256 in files.items())
+    atomic_file.write_text(folder / SCRIPT, _TEXT.format(script=SCRIPT, binary=BINARY, files=listed, reader=reader))
 
 
 def phone_commands(folder: str | Path, *, export: str) -> str:
-    """Says how to measure on a phone and bring the figures back.
+    """Says how to measure an export on a phone and bring the figures back.
 
     Args:
         folder: The export folder, as a path on the command line.
@@ -68,8 +81,21 @@ def phone_commands(folder: str | Path, *, export: str) -> str:
     Returns:
         Lines of shell.
     """
-    return (
-        f"curl -LO {BINARY}\n"
-        f"sh {shlex.quote(str(Path(folder) / SCRIPT))} benchmark_model > phone.csv\n"
-        f"{export} --import_latency=phone.csv\n"
-    )
+    return benchmark_commands(folder, table="phone.csv", reader=f"{export} --import_latency=phone.csv")
+
+
+def benchmark_commands(folder: str | Path, *, table: str, reader: str, threads: int | None = None) -> str:
+    """Says how to run the script and what reads its table.
+
+    Args:
+        folder: Where the script is, as a path on the command line.
+        table: The file that the script's output goes to.
+        reader: The command that reads it.
+        threads: How many threads LiteRT uses; None for the script's own choice.
+
+    Returns:
+        Lines of shell.
+    """
+    arguments = "benchmark_model" if threads is None else f"benchmark_model {threads}"
+    script = shlex.quote(str(Path(folder) / SCRIPT))
+    return f"curl -LO {BINARY}\nsh {script} {arguments} > {shlex.quote(table)}\n{reader}\n"

@@ -20,7 +20,7 @@ from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
 from ofar_tf.pruning.graph_trace import GraphTrace, trace_graph
 from ofar_tf.pruning.group_sorter import GroupSorter
-from ofar_tf.pruning.propagation import Ids, Propagation, Setting, map_counted
+from ofar_tf.pruning.propagation import Flow, Ids, Propagation, Setting, map_counted
 from ofar_tf.text.patterns import matches
 
 
@@ -61,6 +61,8 @@ class ChannelGroups:
         settings: For each of `flat_operations`, the settings that count channels, with channel numbers in the place of
             the counts: see `narrowed`.
         outside: Patterns of the names of layers that are neither pruned nor counted.
+        tensors: Which channel each index of a tensor of `calls` belongs to, and on which axis, by the tensor's `id`;
+            `size` marks an index that always stays.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -72,6 +74,7 @@ class ChannelGroups:
     weight_index: Mapping[int, int]
     settings: tuple[Mapping[Setting, Any], ...] = ()
     outside: tuple[str, ...] = ()
+    tensors: Mapping[int, Flow] = field(default_factory=dict)
 
     def is_outside(self, layer: str) -> bool:
         """Returns whether a layer of that name is neither pruned nor counted, see `find_channel_groups`."""
@@ -172,6 +175,7 @@ def _gather(
             for stated in trace.settings()
         ),
         outside=trace.outside,
+        tensors={key: Flow(numbers[known.ids], known.axis) for key, known in trace.tensors.items()},
     )
     return groups, sorter.lost
 

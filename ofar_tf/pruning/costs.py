@@ -6,36 +6,44 @@ are these MACs (DESIGN D12: WRN-28-10 has 5,243,328,768 MACs, printed as '5243M'
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from math import prod
-from typing import Any
 
-import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import GraphCall
-from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
+from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.functional_model import image_shape
 from ofar_tf.pruning.graph_macs import count_macs
+from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.layer_rules import rule_for
+from ofar_tf.pruning.operator_work import OperatorWork
+from ofar_tf.pruning.sized_graph import kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
-
-layers = keras.layers
-Shape = tuple[int, ...]
 
 
 class Costs:
-    """Counts MACs and parameters of masks of one supernet.
+    """Counts MACs and parameters of masks of one supernet, and predicts their latency where a device is known.
 
     Args:
         groups: The supernet's channel groups.
+        predictor: What is known of the device whose milliseconds count; None where none do.
+
+    Attributes:
+        predictor: The same.
+
+    Raises:
+        ValueError: If the network has operators that were not timed on the device.
     """
 
-    def __init__(self, groups: ChannelGroups):
+    def __init__(self, groups: ChannelGroups, predictor: LatencyPredictor | None = None):
         self._groups = groups
         self._counted = cache(self._count)
+        self.predictor = predictor
+        self._work = OperatorWork(groups)
+        if predictor is not None:
+            predictor.require_knows(self._work.kinds)
 
     def macs(self, mask: ChannelMask, resolution: Resolution) -> int:
         """Returns the multiply-adds of one image, without those of layers outside (`ChannelGroups.outside`).
@@ -61,6 +69,20 @@ class Costs:
         """Returns the number of weights, moving statistics included, as `keras.Model.count_params` counts them."""
         return sum(self._sizes(mask))
 
+    def milliseconds(self, mask: ChannelMask, resolution: Resolution) -> float:
+        """Predicts the latency of one image on the device. It never rises when a channel is removed.
+
+        Args:
+            mask: The channels kept.
+            resolution: Size of the image.
+
+        Raises:
+            ValueError: If no device is known, or the network cannot take that resolution.
+        """
+        if self.predictor is None:
+            raise ValueError("Expected a device, whose milliseconds count. Received: none.")
+        return self.predictor.milliseconds(self._work.of(mask, resolution))
+
     def macs_per_channel(self, resolution: Resolution) -> np.ndarray:
         """Returns float `[channels]`: the multiply-adds that vanish when one channel alone is removed.
 
@@ -84,7 +106,7 @@ class Costs:
 
     def _sizes(self, mask: ChannelMask) -> list[int]:
         keep = np.append(mask.keep, True)
-        return [_size(entry, keep) for entry in self._groups.weights]
+        return [kept_size(entry, keep) for entry in self._groups.weights]
 
     def _count(self, size: Size, *, everything: bool = False) -> tuple[list[tuple[int, int]], int]:
         """Lists (position in `weights`, how often the kernel is applied to one image), and counts what no mask changes.
@@ -92,32 +114,12 @@ class Costs:
         The latter are the multiply-adds in layers without a rule: whatever they touch is never pruned.
         """
         index, kernels, always = self._groups.weight_index, [], 0
-        for call, inputs, output in _replay(self._groups, size, everything=everything):
-            known = list(_kernels(call.operation, inputs, output))
+        for call, inputs, output in sized_calls(self._groups, size, everything=everything):
+            known = list(kernels_of(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
             if not known and rule_for(call.operation) is None:
                 always += _macs_inside(call)
         return kernels, always
-
-
-def _size(entry: WeightChannels, keep: np.ndarray) -> int:
-    kept = (int(keep[entry.axes[axis]].sum()) if axis in entry.axes else size for axis, size in enumerate(entry.shape))
-    return prod(kept)
-
-
-def _kernels(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[tuple[Any, Shape]]:
-    """Yields each kernel of a layer with the shape of the tensor at whose positions it is applied.
-
-    A class derived from one of these may compute anything.
-    """
-    kind = type(layer)
-    if kind is layers.SeparableConv2D:
-        yield layer.depthwise_kernel, output
-        yield layer.pointwise_kernel, output
-    elif kind is layers.Conv2DTranspose:
-        yield layer.kernel, inputs[0]
-    elif kind in (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.Dense):
-        yield layer.kernel, output
 
 
 @cache
@@ -137,33 +139,3 @@ def _macs_inside(call: GraphCall) -> int:
         kinds = ", ".join(f"{count} {kind}" for kind, count in uncounted.items())
         _say_once(f"{title}: the multiply-adds of {kinds} are not counted, because they depend on what it computes.")
     return macs
-
-
-def _replay(groups: ChannelGroups, size: Size, *, everything: bool) -> Iterator[tuple[GraphCall, list[Shape], Shape]]:
-    """Repeats the graph's shape inference for one image and yields each call with its input and output shapes.
-
-    Layers outside come behind all others, so without them nothing is missing, and they need not take that size.
-    """
-    known: dict[int, keras.KerasTensor] = {}
-    for tensor in groups.inputs:
-        image = len(tensor.shape) == 4
-        shape = image_shape(tensor, size, batch=1) if image else (1, *tensor.shape[1:])
-        known[id(tensor)] = keras.KerasTensor(shape, dtype=tensor.dtype)
-
-    def now(tree: Any) -> Any:
-        return keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), tree)
-
-    for call in groups.calls:
-        if not everything and groups.is_outside(call.operation.name):
-            continue
-        args, kwargs = now(call.args), now(dict(call.kwargs))
-        try:
-            outputs = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))
-        except ValueError as error:
-            raise ValueError(
-                "Expected a resolution that the network can take. "
-                f"Received: resolution={size}, which fails at layer {call.operation.name!r}."
-            ) from error
-        known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
-        inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-        yield GraphCall(call.operation, args, kwargs, outputs), inputs, outputs[0].shape

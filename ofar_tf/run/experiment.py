@@ -22,6 +22,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.pruning.importance import BY_GAMMA
+from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
@@ -46,6 +47,7 @@ class Experiment:
         config: The settings of the run; what it leaves to the method is looked up.
         data_dir: Where the data set lies, if not where the configuration says.
         groups: The file of channel groups, if not where the configuration says.
+        device: The file of what is known of a device, if not where the configuration says.
         distribution: The devices; this process' own only by default.
 
     Attributes:
@@ -59,6 +61,7 @@ class Experiment:
         *,
         data_dir: str | None = None,
         groups: Path | None = None,
+        device: Path | None = None,
         distribution: Distribution | None = None,
     ):
         use_standard_keras()
@@ -66,6 +69,7 @@ class Experiment:
         self.images = RunImages(config, data_dir=data_dir, distribution=self.distribution)
         self._found: tuple[keras.Model, ChannelGroups] | None = None
         self._groups = groups or (Path(config.groups) if config.groups else None)
+        self._device = device or (Path(config.device) if config.device else None)
 
     @property
     def config(self) -> TrainConfig:
@@ -81,6 +85,16 @@ class Experiment:
             ValueError: If it makes no sense.
         """
         return read_group_choices(self._groups) if self._groups else GroupChoices()
+
+    @cached_property
+    def predictor(self) -> LatencyPredictor | None:
+        """What is known of the device that latencies are predicted for; None where there is no such device.
+
+        Raises:
+            FileNotFoundError: If the file that is configured is missing.
+            ValueError: If it is no such file.
+        """
+        return read_predictor(self._device) if self._device else None
 
     def build_supernet(self) -> keras.Model:
         """Builds the supernet with its initial weights.
@@ -139,6 +153,7 @@ class Experiment:
             excluded_groups=self.group_choices.excluded,
             outside=self._run_task.outside,
             nested=config.nested,
+            predictor=self.predictor,
         )
 
     def step_spec(self, supernet: keras.Model) -> StepSpec:
@@ -266,21 +281,28 @@ class Experiment:
         if not config.single_budget:
             return given
         groups = self.find_groups(supernet)
-        return list(with_neighbours(given[0], groups, resolution=self.images.resolution, rules=self.rules(groups)))
+        return list(
+            with_neighbours(
+                given[0], groups, resolution=self.images.resolution, rules=self.rules(groups), predictor=self.predictor
+            )
+        )
 
     def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
         if config.pruning_rates or config.macs_budgets:
             rates, macs = config.pruning_rates, config.macs_budgets
             return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
-        if config.budget_unit == "macs" or not config.budgets:
-            return [Budget(macs=count) for count in config.budgets]
+        if config.budget_unit == "ms":
+            return [Budget(ms=amount) for amount in config.budgets]
+        counts = [int(amount) for amount in config.budgets]
+        if config.budget_unit == "macs" or not counts:
+            return [Budget(macs=count) for count in counts]
         if config.budget_unit == "params":
-            return [Budget(params=count) for count in config.budgets]
+            return [Budget(params=count) for count in counts]
         groups = self.find_groups(supernet)
         resolution = self.images.resolution.height
         size = measure_file_size(supernet, groups, resolution=resolution, rules=self.rules(groups))
-        return [Budget(params=size.params_within(count), file_bytes=count) for count in config.budgets]
+        return [Budget(params=size.params_within(count), file_bytes=count) for count in counts]
 
 
 def _load_initial_weights(supernet: keras.Model, path: str) -> None:

@@ -65,7 +65,10 @@ class FinishedRun:
         self.run_dir.check_seal()
         self.facts: RunFacts | None = read_facts(self.run_dir.facts)
         groups = self.run_dir.groups if self.config.groups else None
-        self.experiment = Experiment(self.config, data_dir=data_dir, groups=groups, distribution=distribution)
+        device = self.run_dir.device if self.config.device else None
+        self.experiment = Experiment(
+            self.config, data_dir=data_dir, groups=groups, device=device, distribution=distribution
+        )
         self._check_data()
         if self.facts is not None:
             self.facts.user_modules.load()
@@ -104,7 +107,7 @@ class FinishedRun:
 
     def _check_pool(self) -> None:
         """Counts again what the structures cost; other versions may have counted MACs otherwise."""
-        config, costs = self.experiment.config, Costs(self.groups)
+        config, costs = self.experiment.config, Costs(self.groups, self.experiment.predictor)
         budgets = 3 if config.single_budget else config.budgets_given
         if not (2 if config.single_budget else budgets) <= len(self.pool) <= budgets:
             raise ValueError(
@@ -149,6 +152,7 @@ class FinishedRun:
             self.experiment.task,
             self.weights,
             self.experiment.distribution.strategy,
+            self.experiment.predictor,
         )
 
     @property

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from ofar_tf.pruning.budgets import Budget
+from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.explanation import print_explanation
 from ofar_tf.pruning.group_choices import write_group_choices
 from ofar_tf.pruning.importance import channel_importance
@@ -45,14 +46,21 @@ def _plan(experiment: Experiment, supernet: keras.Model) -> None:
         model = experiment.build_trainer(supernet)
         scores = _scores(model)
         planned = plan_pool(
-            model.groups, model.budgets, resolutions=model.resolutions, rules=model.spec.rules, scores=scores
+            model.groups,
+            model.budgets,
+            resolutions=model.resolutions,
+            rules=model.spec.rules,
+            scores=scores,
+            costs=model.costs,
         )
-        print_plan(planned, resolutions=model.resolutions, ranked=bool(np.ptp(scores)))
+        ranked = bool(np.ptp(scores))
+        print_plan(planned, resolutions=model.resolutions, ranked=ranked, predictor=model.spec.predictor)
         return
     groups = experiment.find_groups(supernet)
-    rules = experiment.rules(groups)
+    rules, costs = experiment.rules(groups), Costs(groups, experiment.predictor)
     resolutions = sorted(experiment.config.resolutions, reverse=True)
-    print_plan(plan_pool(groups, [Budget(rate=0.0)], resolutions=resolutions, rules=rules), resolutions=resolutions)
+    planned = plan_pool(groups, [Budget(rate=0.0)], resolutions=resolutions, rules=rules, costs=costs)
+    print_plan(planned, resolutions=resolutions, predictor=experiment.predictor)
     macs = ",".join(map(format_quantity, suggest_macs(groups, resolution=resolutions[0], rules=rules)))
     print(f"This is the whole network. Budgets make a family of it, for instance --macs_budgets={macs}")
 

@@ -65,6 +65,11 @@ class RunDir:
         return self.path / "groups.json"
 
     @property
+    def device(self) -> Path:
+        """What is known of the device that latencies are predicted for, if there is one."""
+        return self.path / "device.json"
+
+    @property
     def checkpoints(self) -> Path:
         """What a killed run continues from."""
         return self.path / "checkpoints"
@@ -141,13 +146,26 @@ class RunDir:
         Raises:
             ValueError: If the run began with another one.
         """
+        self._keep(source, self.groups, "channel groups")
+
+    def keep_device(self, source: Path) -> None:
+        """Copies what is known of the device into the run, or checks that it is still the same.
+
+        Args:
+            source: The file.
+
+        Raises:
+            ValueError: If the run began with another one.
+        """
+        self._keep(source, self.device, "device")
+
+    def _keep(self, source: Path, copy: Path, what: str) -> None:
         content = source.read_text(encoding="utf-8")
-        if not self.groups.exists():
-            atomic_file.write_text(self.groups, content)
-        elif self.groups.read_text(encoding="utf-8") != content:
+        if not copy.exists():
+            atomic_file.write_text(copy, content)
+        elif copy.read_text(encoding="utf-8") != content:
             raise ValueError(
-                f"Expected the channel groups of {self.groups}, with which the run began. Received: {source}, which "
-                "differs."
+                f"Expected the {what} of {copy}, with which the run began. Received: {source}, which differs."
             )
 
     def class_names(self) -> tuple[str, ...]:
@@ -192,7 +210,7 @@ class RunDir:
 
     @property
     def _sealed(self) -> tuple[Path, ...]:
-        return self.config, self.facts, self.groups, self.pool, self.own_weights, self.supernet
+        return self.config, self.facts, self.groups, self.device, self.pool, self.own_weights, self.supernet
 
     def _holds_something_else(self) -> bool:
         if not self.path.exists():

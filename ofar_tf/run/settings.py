@@ -23,13 +23,18 @@ def _parse_side(text: str) -> int | Size:
     return size.height if size.is_square else size
 
 
+def _number(text: str) -> float:
+    """Reads a number, or a count such as 504M."""
+    return parse_quantity(text) if text[-1:].isalpha() and text[:1].isdigit() else float(text)
+
+
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
     str: (str, "a text"),
     tuple[int, ...]: (parse_quantity, "counts such as 224 or 504M, with commas between them"),
     tuple[int | Size, ...]: (_parse_side, "sizes such as 224 or 192x256, with commas between them"),
-    tuple[float, ...]: (float, "numbers with commas between them"),
+    tuple[float, ...]: (_number, "numbers with commas between them"),
     tuple[str, ...]: (str, "texts with commas between them"),
 }
 

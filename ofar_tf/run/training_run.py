@@ -280,6 +280,8 @@ def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
     run_dir.claim(config)
     if config.groups:
         run_dir.keep_groups(Path(config.groups))
+    if config.device:
+        run_dir.keep_device(Path(config.device))
     # Half of a large checkpoint may be in it.
     atomic_file.remove_unfinished(run_dir.path)
     read_results(run_dir.results, metric)

@@ -7,6 +7,7 @@ from typing import Self
 from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
+from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.text.size import Resolution, Size
 
 RANKED = ("weights", "ema")
@@ -27,6 +28,8 @@ class PoolSpec:
         excluded_groups: Names of channel groups that must not be pruned.
         outside: Patterns of the names of layers that are neither pruned nor counted, see `find_channel_groups`.
         nested: Whether a structure keeps only channels of the larger ones (DESIGN D16).
+        predictor: What is known of a device (`read_predictor`): budgets in milliseconds need it, and where it is given
+            every structure's latency is predicted.
 
     Raises:
         ValueError: If one makes no sense.
@@ -41,6 +44,7 @@ class PoolSpec:
     excluded_groups: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     nested: bool = False
+    predictor: LatencyPredictor | None = None
 
     def __post_init__(self) -> None:
         if check_budgets(self.budgets) != self.budgets:
@@ -52,6 +56,8 @@ class PoolSpec:
             raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {self.importance!r}.")
         if self.rank_by not in RANKED:
             raise ValueError(f"Expected rank_by to be one of {', '.join(RANKED)}. Received: {self.rank_by!r}.")
+        if self.predictor is None and any(budget.kind == "ms" for budget in self.budgets):
+            raise ValueError("Expected the device that budgets in milliseconds are for. Received: none.")
 
     @classmethod
     def of(
@@ -68,6 +74,7 @@ class PoolSpec:
         excluded_groups: Collection[str] = (),
         outside: Collection[str] = (),
         nested: bool = False,
+        predictor: LatencyPredictor | None = None,
     ) -> Self:
         """Makes a specification of plain numbers, in any order.
 
@@ -83,6 +90,7 @@ class PoolSpec:
             excluded_groups: See the attributes.
             outside: See the attributes.
             nested: See the attributes.
+            predictor: See the attributes.
 
         Raises:
             ValueError: If one makes no sense.
@@ -100,6 +108,7 @@ class PoolSpec:
             excluded_groups=tuple(sorted(excluded_groups)),
             outside=tuple(sorted(outside)),
             nested=nested,
+            predictor=predictor,
         )
 
     @property

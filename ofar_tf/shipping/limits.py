@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from ofar_tf.family.manifest import ModelEntry
+from ofar_tf.family.measured_latency import times_of
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,10 @@ class Limits:
         max_macs: Most multiply-adds of one image.
         max_bytes: Largest file.
         min_top1: Lowest top-1 accuracy, in 0..1.
-        max_latency_ms: Longest median latency in milliseconds, on `device`; a file that was never measured there does
-            not fit.
+        max_latency_ms: Longest median latency in milliseconds, on `device`, as measured there, else as predicted; where
+            it is neither, the file does not fit.
         quantization: The only precision that may be chosen.
-        device: Whose latency counts; None for the slowest of all that a file was measured on.
+        device: Whose latency counts; None for the slowest of all that it is known on.
     """
 
     max_macs: int | None = None
@@ -42,8 +43,17 @@ class Limits:
         Returns:
             The median in milliseconds, the longest where there are several; infinite where there is none.
         """
-        medians = (each.median_ms for each in model.latency if self.device in (None, each.device))
-        return max(medians, default=float("inf"))
+        times = (ms for (device, _), ms in times_of(model).items() if self.device in (None, device))
+        return max(times, default=float("inf"))
+
+    def is_predicted(self, model: ModelEntry) -> bool:
+        """Tells whether the latency that counts was not measured, only predicted."""
+        predicted = model.predicted
+        return (
+            predicted is not None
+            and predicted.ms == self.latency_ms(model)
+            and all(each.place != predicted.place for each in model.latency)
+        )
 
     def admits(self, quantization: str) -> bool:
         """Tells whether files of a precision may be chosen."""

@@ -46,7 +46,8 @@ def _why(winner: ModelEntry, others: Sequence[ModelEntry]) -> str:
 
 def _time(model: ModelEntry, limits: Limits) -> str:
     latency = limits.latency_ms(model)
-    return f", {latency:.3g} ms" if latency < float("inf") else ""
+    predicted = " (predicted)" if limits.is_predicted(model) else ""
+    return f", {latency:.3g} ms{predicted}" if latency < float("inf") else ""
 
 
 def _change(winner: ModelEntry, other: ModelEntry, limits: Limits) -> str:

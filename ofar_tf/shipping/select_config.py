@@ -17,7 +17,9 @@ class SelectConfig(Settings):
         None, "Least top-1 accuracy on the images of choice, in [0, 1].", low=0.0, high=1.0
     )
     max_latency_ms: float | None = setting(
-        None, "Largest median latency, in milliseconds, on --device; by default on the slowest of all.", low=0.0
+        None,
+        "Largest median latency, in milliseconds, on --device, measured or else predicted; by default on the slowest.",
+        low=0.0,
     )
     device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
     quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")

@@ -10,6 +10,7 @@ one; what is printed is the accuracy on the evaluation split.
 from collections.abc import Iterable
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.measured_latency import times_of
 from ofar_tf.shipping.limits import Limits
 from ofar_tf.shipping.reasons import reasons
 
@@ -115,7 +116,7 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
         ValueError: If nothing fits; it names the file that misses the limits by least. Also if nothing was measured on
             the device.
     """
-    devices = dict.fromkeys(each.device for model in manifest.models for each in model.latency)
+    devices = dict.fromkeys(device for model in manifest.models for device, _ in times_of(model))
     if limits.device is not None and limits.device not in devices:
         raise ValueError(f"Expected one of the devices {list(devices)}. Received: device={limits.device!r}.")
     if ranked := rank(manifest, limits, prefer=prefer):
@@ -127,7 +128,7 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
             f"Received: none of the {len(manifest.models)} files has that precision and passed its checks."
         )
     nearest = min(candidates, key=lambda model: (limits.excess(model), -model.choice_top1, model.macs))
-    latency = "".join(f", latency_ms={measured.median_ms:g} on {measured.device}" for measured in nearest.latency)
+    latency = "".join(f", latency_ms={ms:g} on {device}" for (device, _), ms in times_of(nearest).items())
     raise ValueError(
         f"Expected a file with {limits}. Received: none of {len(candidates)} files; nearest is {nearest.path} "
         f"(macs={nearest.macs}, bytes={nearest.bytes}, top1={nearest.top1:.4f}{latency})."

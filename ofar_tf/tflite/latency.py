@@ -85,6 +85,33 @@ class Latency:
         return self.device, self.threads
 
 
+@dataclass(frozen=True)
+class PredictedLatency:
+    """How long one image takes on one device as a predictor says, which was fitted to other files.
+
+    Attributes:
+        device: For which device.
+        threads: With how many threads.
+        ms: Milliseconds.
+        error: The predictor's own: half of the structures that it was not fitted to were off by at most this share.
+    """
+
+    device: str
+    threads: int
+    ms: float
+    error: float
+
+    def __post_init__(self) -> None:
+        Latency(self.device, self.threads, self.ms)  # The same is nonsense.
+        if not 0 <= self.error < math.inf:
+            raise ValueError(f"Expected an error from 0. Received: error={self.error}.")
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """As of a measurement."""
+        return self.device, self.threads
+
+
 def this_machine() -> str:
     """Names the computer that runs this, for instance `Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz, 8 cores (...)`."""
     return f"{_processor()}, {os.cpu_count()} cores (this machine)"

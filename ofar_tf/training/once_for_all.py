@@ -97,7 +97,7 @@ class OnceForAll(keras.Model):
         )
         if self.step.gamma_init is not None:
             set_gammas(supernet, self.groups, self.step.gamma_init)
-        self.costs = Costs(self.groups)
+        self.costs = Costs(self.groups, pool.predictor)
         self.pool: PrunedNetworkPool | None = None
         self._solver = MaskSolver(self.groups, self.costs, pool, seed=seed)
         # A budget that cannot be met is refused before anything is trained.

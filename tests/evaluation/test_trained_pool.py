@@ -1,13 +1,16 @@
 """Which images decide the front of a pool, without a network being run."""
 
+import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from ofar_tf.evaluation import trained_pool
 from ofar_tf.evaluation.pool_accuracy import PoolImages
-from ofar_tf.evaluation.subnet_table import read_subnets, write_subnets
+from ofar_tf.evaluation.subnet_table import print_subnets, read_subnets, write_subnets
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -57,6 +60,21 @@ def test_with_a_selection_split_it_decides_and_the_published_figures_stay_those_
     # Half a point on 1,000 images is noise: the large network is not worth its cost, whatever it is published with.
     assert (large.pareto, small.pareto) == (False, True)
     assert (large.scores.best, large.selection.best, small.scores.best) == (0.90, 0.805, 0.80)
+
+
+def test_the_table_keeps_predicted_latencies_where_a_device_is_known(evaluated, tmp_path):
+    rows = evaluated({"evaluation": (0.90, 0.80)}, selection=False)
+    write_subnets(tmp_path / "subnets.csv", [replace(row, predicted_ms=row.macs / 100) for row in rows])
+    again = read_subnets(tmp_path / "subnets.csv", METRIC)
+    assert [row.predicted_ms for row in again] == [4.0, 2.0]
+    console = Console(file=io.StringIO(), width=200)
+    print_subnets(again, console=console)
+    text = " ".join(console.file.getvalue().split())
+    assert "~ms: predicted for the device of the run" in text
+    text = (tmp_path / "subnets.csv").read_text().replace(",4.0", ",-4.0")
+    (tmp_path / "subnets.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"Expected the table of ofar_tf.evaluate in .*a time of -4.0 milliseconds"):
+        read_subnets(tmp_path / "subnets.csv", METRIC)
 
 
 def test_the_table_keeps_the_accuracy_of_the_selection_split(evaluated, tmp_path):

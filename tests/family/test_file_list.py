@@ -5,14 +5,22 @@ import pytest
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.family.file_list import write_file_list
 from ofar_tf.family.manifest import Manifest
-from ofar_tf.tflite.latency import Latency
+from ofar_tf.tflite.latency import Latency, PredictedLatency
 
 
 @pytest.fixture
 def rows(make_entry, header, tmp_path):
     worst = LayerError("stem", "CONV_2D", 0.2, 0.1)
     models = (
-        make_entry("large", macs=300, top1=0.9, arena_bytes=2048, gpu_refused={}, latency=(Latency("phone", 4, 1.5),)),
+        make_entry(
+            "large",
+            macs=300,
+            top1=0.9,
+            arena_bytes=2048,
+            gpu_refused={},
+            latency=(Latency("phone", 4, 1.5),),
+            predicted=PredictedLatency("phone", 4, 1.4, 0.05),
+        ),
         make_entry("large", macs=300, top1=0.8, quantization="int8", gpu_refused={"ADD": "no"}, layer_errors=(worst,)),
         make_entry("small", macs=100, top1=0.5, metrics=None, reasons=("It is bad.",)),
     )
@@ -36,3 +44,12 @@ def test_each_file_has_a_row(rows):
 def test_each_device_has_its_columns(rows):
     assert [row["ms on phone, threads=4"] for row in rows] == ["1.5", "", ""]
     assert {row["p90 ms on phone, threads=4"] for row in rows} == {""}
+
+
+def test_predicted_latency_stands_behind_the_measured_one(rows):
+    assert [row["predicted ms on phone, threads=4"] for row in rows] == ["1.4", "", ""]
+    assert [name for name in rows[0] if "phone" in name] == [
+        "ms on phone, threads=4",
+        "p90 ms on phone, threads=4",
+        "predicted ms on phone, threads=4",
+    ]

@@ -10,7 +10,7 @@ from ofar_tf.conversion.member import file_id
 from ofar_tf.family.manifest import Manifest, read_manifest, write_manifest
 from ofar_tf.tasks.classification.accuracy import Metrics
 from ofar_tf.tflite.classifier import TensorInfo
-from ofar_tf.tflite.latency import Latency
+from ofar_tf.tflite.latency import Latency, PredictedLatency
 
 
 @pytest.fixture
@@ -31,6 +31,17 @@ def manifest(make_entry, header):
 def test_a_manifest_is_read_as_it_was_written(manifest, tmp_path):
     write_manifest(tmp_path / "manifest.json", manifest)
     assert read_manifest(tmp_path / "manifest.json") == manifest
+
+
+def test_a_predicted_latency_is_written_only_where_there_is_one(manifest, tmp_path):
+    predicted = PredictedLatency("phone", 4, 5.0, 0.05)
+    large, small = manifest.models
+    changed = dataclasses.replace(manifest, models=(dataclasses.replace(large, predicted=predicted), small))
+    write_manifest(tmp_path / "manifest.json", changed)
+    assert read_manifest(tmp_path / "manifest.json") == changed
+    first, second = json.loads((tmp_path / "manifest.json").read_text())["models"]
+    assert first["predicted"] == {"device": "phone", "threads": 4, "ms": 5.0, "error": 0.05}
+    assert "predicted" not in second  # Version 0.1.0 reads it.
 
 
 def test_the_keys_are_those_of_the_design(manifest, tmp_path):

@@ -117,8 +117,12 @@ def test_rates_above_the_floor_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "Expected a rate, MACs or parameters. Received: rate=None, macs=None, params=None."),
-        ({"rate": 0.5, "macs": 7}, "Expected a rate, MACs or parameters. Received: rate=0.5, macs=7, params=None."),
+        (
+            {},
+            "Expected a rate, MACs, parameters or milliseconds. Received: rate=None, macs=None, params=None, ms=None.",
+        ),
+        ({"rate": 0.5, "macs": 7}, "Expected a rate, MACs, parameters or milliseconds. Received: rate=0.5, macs=7, "),
+        ({"ms": 0.0}, "Expected a positive number of milliseconds. Received: ms=0.0."),
         ({"rate": 1.0}, r"Expected a pruning rate in \[0, 1\). Received: rate=1.0."),
         ({"rate": -0.1}, r"Expected a pruning rate in \[0, 1\). Received: rate=-0.1."),
         ({"macs": 0}, "Expected a positive number of MACs. Received: macs=0."),

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from ofar_tf import evaluate, train
+from ofar_tf.conversion.stock_networks import family_members
 from ofar_tf.files import atomic_file
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.finished_run import FinishedRun
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.run.training_run import prepare
+from ofar_tf.tflite.latency import PredictedLatency
 
 NETS = """
 import keras
@@ -42,11 +44,14 @@ def build(classes):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, write_photos: Callable[..., Path]) -> Path:
-    """A folder of photos of three classes, and a module beside it."""
+def place(
+    tmp_path_factory: pytest.TempPathFactory, write_photos: Callable[..., Path], make_predictor: Callable[..., Any]
+) -> Path:
+    """A folder of photos of three classes; a module and what is known of a device beside it."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "finished_run_nets.py").write_text(NETS)
     write_photos(folder / "photos", train=8, test=4)
+    make_predictor("half", "rescaling", "convolution", "globalaveragepooling2d", "dense").write(folder / "device.json")
     return folder
 
 
@@ -58,6 +63,7 @@ def finished(place: Path) -> Iterator[TrainConfig]:
         data_dir=str(place / "photos"),
         model="finished_run_nets:build",
         pruning_rates=(0.0, 0.5),
+        device=str(place / "device.json"),
         batch_norm="switchable",
         resolutions=(12,),
         min_channels=2,
@@ -116,6 +122,19 @@ def test_a_folder_of_other_classes_is_refused_by_evaluation_in_one_line(
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: Expected the 3 classes that the run was trained on") and "persian_cat" in line
+
+
+def test_latencies_are_predicted_by_the_runs_own_copy_of_the_device(finished: TrainConfig, place: Path) -> None:
+    (place / "device.json").rename(place / "elsewhere.json")
+    try:
+        run = FinishedRun(finished.run_dir)
+        evaluation = run.evaluate()
+        members = family_members(run.trained_pool, run.evaluated(), origin="any")
+    finally:
+        (place / "elsewhere.json").rename(place / "device.json")
+    # The device takes a millisecond for each million multiply-adds.
+    assert [row.predicted_ms for row in evaluation] == pytest.approx([row.macs / 1e6 for row in evaluation])
+    assert members[0].predicted == {"float32": PredictedLatency("Pixel 8", 2, evaluation[0].predicted_ms, 0.03)}
 
 
 def test_data_that_is_gone_is_one_line(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +197,7 @@ HOSTILE = {
     "a huge setting": edit("config.json", lambda config: config.update(epochs=10**400)),
     "a setting of another type": edit("config.json", lambda config: config.update(channel_round_to="a" * 5000)),
     "facts of another type": edit("facts.json", lambda facts: facts.update(data=[])),
+    "a device of another type": edit("device.json", lambda device: device.update(coefficients=[])),
     "no facts of classes": edit("facts.json", lambda facts: facts["data"].update(class_names=["cat", "dog"])),
     "a module of another content": edit(
         "facts.json", lambda facts: facts["user_modules"]["modules"][0].update(sha256="0" * 64)

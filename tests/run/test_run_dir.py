@@ -33,6 +33,21 @@ def test_a_folder_of_another_run_is_refused_with_every_difference(tmp_path: Path
     )
 
 
+def test_a_run_does_not_go_on_with_another_device(tmp_path: Path) -> None:
+    run_dir, device = RunDir(tmp_path / "run"), tmp_path / "device.json"
+    run_dir.path.mkdir()
+    device.write_text("of a phone")
+    run_dir.keep_device(device)
+    run_dir.keep_device(device)
+    device.write_text("of another phone")
+    with pytest.raises(ValueError) as caught:
+        run_dir.keep_device(device)
+    assert str(caught.value) == (
+        f"Expected the device of {run_dir.device}, with which the run began. Received: {device}, which differs."
+    )
+    assert run_dir.device.read_text() == "of a phone"
+
+
 def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("ten years of work")
     with pytest.raises(ValueError) as caught:

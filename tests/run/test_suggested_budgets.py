@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from ofar_tf.models.resnet import cifar_resnet
@@ -40,6 +42,14 @@ def test_a_budget_of_a_file_keeps_its_name_between_neighbours_in_parameters(grou
     wanted = Budget(params=40_000, file_bytes=50_000)
     pool = with_neighbours(wanted, groups, resolution=28, rules=RULES)
     assert [each.name.partition("k")[0][:6] for each in pool] == ["params", "bytes5", "params"]
+
+
+def test_a_budget_in_milliseconds_gets_neighbours_in_milliseconds(groups: ChannelGroups, make_predictor: Any) -> None:
+    predictor = make_predictor(
+        "rescaling", "convolution", "pointwise", "add", "globalaveragepooling2d", "dense"
+    )  # A millisecond for each million MACs, 9.57 for all.
+    pool = with_neighbours(Budget(ms=5.0), groups, resolution=28, rules=RULES, predictor=predictor)
+    assert [each.name for each in pool] == ["ms5_478", "ms5", "ms4_521"]
 
 
 def test_a_single_budget_that_cannot_be_met_is_refused(groups: ChannelGroups) -> None:

@@ -35,6 +35,11 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
         ({"pruning_rates": ()}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: none."),
         ({"macs_budgets": (5, 3)}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: "
          "[0.1, 0.5] and [5, 3]."),
+        ({"pruning_rates": (), "budgets": (8.0, 5.5)}, "Expected whole, positive --budgets in macs. Received: 5.5."),
+        ({"pruning_rates": (), "budgets": (8.0, 5.5), "budget_unit": "ms"}, "Expected --device, whose milliseconds "
+         "--budgets are, as python -m ofar_tf.measure_device writes it. Received: none."),
+        ({"pruning_rates": (), "budgets": (8.0, 0.0), "budget_unit": "ms", "device": "d.json"},
+         "Expected positive --budgets in ms. Received: 0."),
         ({"resolutions": ()}, "Expected different --resolutions, at least one. Received: []."),
         ({"resolutions": (32, 32)}, "Expected different --resolutions, at least one. Received: [32, 32]."),
         ({"resolutions": (0,)}, "Expected --resolutions of at least 1. Received: 0."),

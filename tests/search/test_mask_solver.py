@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -31,16 +32,18 @@ def groups(network):
     return find_channel_groups(network)
 
 
-def solver_of(groups, *, rates=(), macs=(), importance="gamma", nested=False):
+def solver_of(groups, *, rates=(), macs=(), ms=(), importance="gamma", nested=False, predictor=None):
     spec = PoolSpec.of(
         pruning_rates=rates,
         macs_budgets=macs,
+        budgets=[Budget(ms=each) for each in ms],
+        predictor=predictor,
         resolutions=[8],
         importance=importance,
         rules=MaskRules(1, 1),
         nested=nested,
     )
-    return MaskSolver(groups, Costs(groups), spec, seed=0)
+    return MaskSolver(groups, Costs(groups, predictor), spec, seed=0)
 
 
 def weights_with(network, **gammas):
@@ -71,6 +74,21 @@ def test_macs_budgets_are_met_again_at_every_epoch(network, groups):
         spent = [costs.macs(mask, 8) for mask in masks]
         assert 14_000 < spent[0] <= 20_000
         assert 5_000 < spent[1] <= 10_000
+
+
+def test_budgets_in_milliseconds_are_met_again_at_every_epoch(network, groups, make_predictor):
+    predictor = make_predictor("convolution", "depthwise", "globalaveragepooling2d", "dense")
+    random, costs = np.random.default_rng(0), Costs(groups, predictor)
+    for _ in range(5):
+        masks = solver_of(groups, ms=[0.025, 0.015], predictor=predictor).solve(random_gammas(network, random))
+        spent = [costs.milliseconds(mask, 8) for mask in masks]
+        assert 0.019 < spent[0] <= 0.025
+        assert 0.010 < spent[1] <= 0.015
+
+
+def test_budgets_in_milliseconds_need_a_device(groups):
+    with pytest.raises(ValueError, match="Expected the device that budgets in milliseconds are for"):
+        solver_of(groups, ms=[0.025, 0.015])
 
 
 @given(seed=st.integers(0, 1000), first=st.booleans(), second=st.booleans(), last=st.booleans())

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ofar_tf.pruning.budgets import parse_budgets
+from ofar_tf.pruning.budgets import Budget, parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.explanation import explain_groups, print_explanation
 from ofar_tf.search.plan import plan_pool, print_plan
 
@@ -85,6 +86,23 @@ def test_a_plan_is_printed_with_its_rates_side_by_side(groups):
         "2.5K (50%)",
         "632 (0%)",
     ]
+
+
+def test_a_plan_for_a_device_has_the_milliseconds_at_each_resolution(groups, make_predictor):
+    predictor = make_predictor("pointwise", "convolution", "globalaveragepooling2d", "dense")
+    budgets, costs = [Budget(ms=9616e-6), Budget(ms=2504e-6)], Costs(groups, predictor)
+    large, small = plan_pool(groups, budgets, resolutions=[4, 2], rules=RULES, costs=costs)
+    # A millisecond for each million of the multiply-adds above.
+    assert (large.milliseconds, small.milliseconds) == (
+        pytest.approx((9616e-6, 2416e-6)),
+        pytest.approx((2504e-6, 632e-6)),
+    )
+    assert (large.rates, small.rates) == ((0.0, 0.0), (0.5, 0.0))
+    text = printed(print_plan, [large, small], resolutions=[4, 2], predictor=predictor)
+    assert "ms at 4 px" in " ".join(text.split())
+    (row,) = [line for line in text.splitlines() if "ms0_002504" in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")][-2:] == ["0.0025", "0.000632"]
+    assert "predicted for Pixel 8, 2 threads, float32, within 3.0% for half of 40 structures" in " ".join(text.split())
 
 
 def test_an_explanation_names_the_layers_the_norms_and_the_macs_of_each_group(groups):

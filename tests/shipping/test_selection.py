@@ -7,6 +7,7 @@ from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Latency, Manifest
 from ofar_tf.shipping.selection import Limits, explain, rank, select
 from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
+from ofar_tf.tflite.latency import PredictedLatency
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,19 @@ def test_limits_that_make_no_sense_are_refused(manifest, limits, message):
 )
 def test_a_choice_is_explained(manifest, limits, lines):
     assert explain(manifest, Limits(**limits)).splitlines() == lines
+
+
+def test_where_a_file_was_not_measured_its_predicted_latency_counts(make_entry, header):
+    predicted = {"predicted": PredictedLatency("phone", 4, 5.0, 0.05)}
+    measured = {"latency": (Latency("phone", 4, 6.0),), **predicted}
+    large, small = (make_entry(name, macs=m, top1=t) for name, m, t in (("large", 400, 0.9), ("small", 100, 0.7)))
+    guessed = Manifest(**vars(header), models=(dataclasses.replace(large, **predicted), small))
+    assert select(guessed, max_latency_ms=5.5, device="phone").id == "large"
+    assert ", 5 ms (predicted)." in explain(guessed, Limits(max_latency_ms=5.5))
+    known = Manifest(**vars(header), models=(dataclasses.replace(large, **measured), small))
+    assert ", 6 ms." in explain(known, Limits(max_latency_ms=6.5, device="phone"))
+    with pytest.raises(ValueError, match=r"nearest is large/.*, latency_ms=6 on phone"):
+        select(known, max_latency_ms=5.5)
 
 
 def test_what_was_never_measured_is_named_so(manifest):

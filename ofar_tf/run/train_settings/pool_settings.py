@@ -22,12 +22,17 @@ class PoolSettings(Settings):
     macs_budgets: tuple[int, ...] = setting(
         (), "Multiply-adds at the largest resolution, one for each structure: 504M,253M. Instead of --pruning_rates."
     )
-    budgets: tuple[int, ...] = setting((), "Like --macs_budgets, but in --budget_unit. Instead of the two above.")
+    budgets: tuple[float, ...] = setting((), "Like --macs_budgets, but in --budget_unit. Instead of the two above.")
     budget_unit: str = setting(
         "macs",
-        "What --budgets count: multiply-adds at the largest resolution, parameters, or bytes of the int8 .tflite file "
-        "(predicted from three conversions, to a few per cent).",
-        choices=("macs", "params", "bytes"),
+        "What --budgets count: multiply-adds at the largest resolution, parameters, bytes of the int8 .tflite file "
+        "(predicted from three conversions, to a few per cent), or milliseconds at the largest resolution on --device.",
+        choices=("macs", "params", "bytes", "ms"),
+    )
+    device: str | None = setting(
+        None,
+        "What is known of a device, as ofar_tf.measure_device writes it: device.json. The latency of every structure "
+        "is predicted from it.",
     )
     resolutions: tuple[int | Size, ...] = setting(
         (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=4096
@@ -83,6 +88,7 @@ class PoolSettings(Settings):
         wrong = [rate for rate in self.pruning_rates if not 0.0 <= rate < 1.0]
         if wrong:
             raise ValueError(f"Expected --pruning_rates in [0, 1). Received: {wrong[0]}.")
+        self._check_budgets()
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
             raise ValueError(f"Expected different --resolutions, at least one. Received: {_listed(self.resolutions)}.")
         for name in ("search_resolutions", "training_resolutions"):
@@ -94,6 +100,21 @@ class PoolSettings(Settings):
                     f"Expected --{name} of at most {max(self.resolutions)}, the largest resolution. "
                     f"Received: {_listed(sizes)}."
                 )
+
+    def _check_budgets(self) -> None:
+        """Refuses budgets that are no amounts of their unit."""
+        if self.budget_unit == "ms":
+            if self.budgets and not self.device:
+                raise ValueError(
+                    "Expected --device, whose milliseconds --budgets are, as python -m ofar_tf.measure_device writes "
+                    "it. Received: none."
+                )
+            wrong = [budget for budget in self.budgets if budget <= 0]
+        else:
+            wrong = [budget for budget in self.budgets if budget < 1 or budget != int(budget)]
+        if wrong:
+            kind = "positive" if self.budget_unit == "ms" else "whole, positive"
+            raise ValueError(f"Expected {kind} --budgets in {self.budget_unit}. Received: {wrong[0]:g}.")
 
 
 def _listed(sizes: Sequence[int | Size]) -> str:
