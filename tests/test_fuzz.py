@@ -258,7 +258,7 @@ def test_no_file_ends_in_a_traceback_a_hang_or_nonsense(kinds, tmp_path, capsys)
         capsys.readouterr()
     with capsys.disabled():
         print(f"\n{CASES} cases of seed {SEED}, {len(wrong)} wrong")
-    assert wrong == []
+    assert not wrong, "\n".join(wrong[:20])
 
 
 @pytest.mark.parametrize("name", ["keras", "tflite", "tflite run"])

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.conversion.jobs import ConversionJob
+from ofar_tf.conversion.mixed_precision import mixed_precision
 from ofar_tf.conversion.precision import Precision, precision_named
 from ofar_tf.models.user_model import read_file
 
@@ -61,6 +62,9 @@ class SavedNetwork:
         settings = precision_named(precision)
         if settings.fine_tuned:
             raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
+        if settings.searched:
+            images = _checked_images(representative_images, shape=self._shape)
+            return mixed_precision(self.converted("float32"), images)
         converter = tf.lite.TFLiteConverter.from_saved_model(self._folder, signature_keys=[SIGNATURE])
         _apply(settings, converter=converter)
         if settings.calibrated:

@@ -30,6 +30,7 @@ class Precision:
             accuracy (`MAX_TOP1_DROP`).
         fine_tuned: Whether the network is trained on, with rounding, before it is converted:
             `ofar_tf.conversion.quantization_aware.worker` does both, and the images are training images.
+        searched: Whether the bits of each layer are searched for, see `ofar_tf.conversion.mixed_precision`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Precision:
     io_type: str = "float32"
     tolerance: float | None = None
     fine_tuned: bool = False
+    searched: bool = False
 
 
 _INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
@@ -70,6 +72,12 @@ PRECISIONS = {
             operators="TFLITE_BUILTINS_INT8",
             io_type="uint8",
             fine_tuned=True,
+        ),
+        Precision(
+            "mixed",
+            "4, 8 or 32 bits for each layer, as few as keep the answers; float input and output",
+            calibrated=True,
+            searched=True,
         ),
     )
 }

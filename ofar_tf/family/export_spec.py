@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ofar_tf.conversion.mixed_precision import require_quantizer
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.tflite.metadata import Credits
@@ -33,8 +34,8 @@ class ExportSpec:
     def __post_init__(self) -> None:
         if not self.precisions or len(set(self.precisions)) < len(self.precisions):
             raise ValueError(f"Expected at least one precision and none twice. Received: {list(self.precisions)}.")
-        for name in self.precisions:
-            precision_named(name)
+        if any(precision_named(name).searched for name in self.precisions):
+            require_quantizer()
         if min(self.representative_images, self.fine_tuning_images, self.workers, 1 + self.latency_threads) < 1:
             raise ValueError(
                 "Expected at least one image and one worker, and no negative number of threads. "

@@ -18,7 +18,7 @@ class ExportConfig(Settings):
     precisions: tuple[str, ...] = setting(
         ("float32", "int8"),
         "Kinds of .tflite files.",
-        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8", "qat"),
+        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8", "qat", "mixed"),
     )
     only: tuple[str, ...] = setting(
         ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."

@@ -184,7 +184,7 @@ def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
 def _read(path: Path, named: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
+            arrays = {name: np.asarray(value) for name, value in archive.items()}  # What is no array comes as bytes.
     except Exception as error:  # A flipped byte can make the zip and array readers raise almost anything.
         raise ValueError(f"Expected a readable archive in {path}. Received: {error}.") from error
     expected: Sequence[Any] = sorted((name, tuple(variable.shape)) for name, variable in named.items())

@@ -81,7 +81,7 @@ def test_nonsense_is_refused_on_construction(changes: dict[str, Any], sentence: 
         (EvaluateConfig, {}, "Expected --run_dir, the folder of a finished run. Received: none."),
         (ExportConfig, {}, "Expected --run_dir, the folder of a finished run. Received: none."),
         (ExportConfig, {"run_dir": "r", "precisions": ("int4",)}, "Expected --precisions to be one of float32, "
-         "float16, dynamic, int8, int8_float_io, int16x8, qat. Received: 'int4'."),
+         "float16, dynamic, int8, int8_float_io, int16x8, qat, mixed. Received: 'int4'."),
         (ExportConfig, {"run_dir": "r", "only": ()}, "Expected at least one entry in --precisions and in --only. "
          "Received: ['float32', 'int8'] and []."),
         (SelectConfig, {}, "Expected --export_dir, the folder of an export. Received: none."),
