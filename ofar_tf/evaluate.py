@@ -17,6 +17,7 @@ def main(config: EvaluateConfig) -> None:
         from ofar_tf.devices.distribution import distribute
         from ofar_tf.evaluation.pareto_figure import plot_pareto, points_of
         from ofar_tf.evaluation.subnet_table import print_subnets
+        from ofar_tf.run.detection_pictures import plot_examples
         from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(
@@ -28,7 +29,9 @@ def main(config: EvaluateConfig) -> None:
     try:
         with flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
             print(run.measuring, flush=True)
-            rows = run.evaluate().rows
+            evaluation = run.evaluate()
+            plot_examples(run, evaluation)
+        rows = evaluation.rows
         plot_pareto(run.run_dir.pareto, points_of(rows), title=f"{run.supernet.name} on {run.config.dataset}")
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None

@@ -99,6 +99,24 @@ class TrainedPool:
     def _judge(self, networks: Sequence[CalibratedNetwork], batches: Batches) -> Mapping[tuple[int, Size], Scores]:
         return evaluate(networks, batches(), resolutions=self.resolutions, judge=self.task.evaluator)
 
+    def outputs(self, evaluation: PoolEvaluation, images: Any) -> list[Any]:
+        """Returns what measured networks say of images, with the statistics that they were measured with.
+
+        Args:
+            evaluation: The rows of some networks of this pool, and their statistics.
+            images: float32 `[B, H, W, 3]` at the largest resolution.
+
+        Returns:
+            The outputs of each row's network, in their order.
+        """
+        masks = {network.name: network.mask for network in self.pool}
+        found = []
+        for row in evaluation.rows:
+            (network,) = self.accuracy.networks([masks[row.structure]])
+            network.adopt(evaluation.statistics[row.structure, row.resolution], resolution=row.resolution)
+            found.append(network.outputs(images, resolution=row.resolution))
+        return found
+
     def check_costs(self, rows: Sequence[SubnetRow], *, table: Path) -> None:
         """Compares rows that were read with what the networks cost.
 

@@ -100,6 +100,11 @@ class RunDir:
         return self.path / "pareto.png"
 
     @property
+    def detections(self) -> Path:
+        """What networks found in some images, drawn; of a run that detects."""
+        return self.path / "detections.png"
+
+    @property
     def export(self) -> Path:
         """The exported family."""
         return self.path / "export"

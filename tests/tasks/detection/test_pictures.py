@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+
+from ofar_tf.tasks.detection.pictures import draw_detections, plot_detections
+
+IMAGES = np.full((2, 20, 40, 3), 200.0, np.float32)
+LABELS = {
+    "boxes": np.array([[[0.1, 0.2, 0.5, 0.4], [0.5, 0.5, 0.9, 0.9]], [[0, 0, 0, 0], [0, 0, 0, 0]]], np.float32),
+    "classes": np.array([[1, 0], [-1, -1]]),
+    "crowd": np.array([[False, True], [False, False]]),
+    "content": np.array([[1.0, 1.0], [1.0, 0.5]], np.float32),
+}
+FOUND = {
+    "boxes": np.array([[[0.1, 0.2, 0.5, 0.45], [0, 0, 1, 1], [0, 0, 1, 1]]] * 2, np.float32),
+    "classes": np.array([[1, 0, 0]] * 2),
+    "scores": np.array([[0.9, 0.2, 0.8]] * 2),
+    "count": np.array([2, 0]),
+}
+
+
+def boxes_in(axes):
+    return [
+        (round(patch.get_y(), 3), round(patch.get_x(), 3), round(patch.get_height(), 3), round(patch.get_width(), 3))
+        for patch in axes.patches
+        if isinstance(patch, Rectangle)
+    ]
+
+
+def test_true_boxes_stand_beside_those_that_were_found_likely_enough():
+    figure = draw_detections(IMAGES, LABELS, {"small": FOUND}, class_names=("ant", "bee"))
+    truth, found, empty_truth, empty_found = figure.axes
+    assert [truth.get_title(), found.get_title()] == ["ground truth", "small"]
+    assert boxes_in(truth) == [(0.1, 0.2, 0.4, 0.2), (0.5, 0.5, 0.4, 0.4)]
+    assert [patch.get_linestyle() for patch in truth.patches] == ["-", "--"]
+    assert boxes_in(found) == [(0.1, 0.2, 0.4, 0.25)]
+    assert [text.get_text() for text in found.texts] == ["bee 0.90"]
+    assert boxes_in(empty_truth) == boxes_in(empty_found) == []
+
+
+def test_the_canvas_beside_an_image_is_cut_off():
+    figure = draw_detections(IMAGES, LABELS, {}, class_names=("ant", "bee"))
+    assert [axes.get_xlim() for axes in figure.axes] == [(0, 1), (0, 0.5)]
+    assert [axes.images[0].get_array().shape for axes in figure.axes] == [(20, 40, 3), (20, 20, 3)]
+
+
+def test_the_picture_is_written(tmp_path):
+    plot_detections(tmp_path / "found.png", IMAGES, LABELS, {"small": FOUND}, class_names=("ant", "bee"))
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="at least one image"):
+        draw_detections(IMAGES[:0], LABELS, {}, class_names=())
