@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
+import keras
 import numpy as np
 from rich.console import Console
 
@@ -156,5 +157,8 @@ def content_digest(batches: Any) -> str:
     for index, (images, labels) in enumerate(batches):
         if index == 0:
             digest.update(np.ascontiguousarray(images).tobytes())
-        digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
+        for each in keras.tree.flatten(labels):
+            array = np.ascontiguousarray(each)
+            # Indices of classes count alike whatever their integer type.
+            digest.update((array if array.dtype.kind == "f" else array.astype(np.int64)).tobytes())
     return digest.hexdigest()

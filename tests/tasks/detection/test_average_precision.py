@@ -7,7 +7,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ofar_tf.data.detection import evaluation_batches, load_detection_dataset
 from ofar_tf.tasks.detection.average_precision import METRIC, AveragePrecision
+from ofar_tf.text.size import Size
 
 # Two images in pixels, one wide and one high, on a canvas of 100x200; boxes as COCO's JSON has them.
 SIZES = {5: (50, 100), 9: (400, 200)}  # Height, width.
@@ -140,6 +142,19 @@ def test_boxes_that_reach_into_the_padding_are_cut_at_the_image():
     found = [(9, 20, 30, 4000, 200, 0.9, 0)]
     cut = [(9, 20, 30, 180, 200, 0.9, 0)]
     assert scores_of(batch_of([9], found=found)).values == scores_of(batch_of([9], found=cut)).values
+
+
+@pytest.mark.parametrize("size", [Size(96, 128), Size(64, 64)])
+def test_who_finds_all_boxes_of_a_data_set_has_an_ap_of_one(size):
+    scenes = load_detection_dataset("fashion_mnist_scenes")
+    precision = AveragePrecision()
+    for _, labels in evaluation_batches(scenes, "test[:40]", batch_size=16, size=size).as_numpy_iterator():
+        count = (labels["classes"] >= 0).sum(axis=1)
+        found = {"boxes": labels["boxes"], "classes": labels["classes"], "count": count}
+        precision.update({**found, "scores": np.full(labels["classes"].shape, 0.5)}, labels)
+    scores = precision.result()
+    assert scores.images == 40
+    assert scores.values["ap"] == scores.values["ap75"] == scores.values["ar100"] == 1.0
 
 
 class Processes:
