@@ -31,8 +31,9 @@ VARIANTS = {
     for name, header in HEADERS.items()
     if (found := re.search(r"^# Base:     (.*)$", header, re.MULTILINE))
 }
-CLASSES = {"cifar100": 100, "imagenet2012": 1000}  # Ten in every other set.
-TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000}  # As many as ImageNet in every other set.
+CLASSES = {"cifar100": 100, "imagenet2012": 1000, "coco/2017": 80}  # Ten in every other set.
+# As many as ImageNet in every other set.
+TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "coco/2017": 118_287}
 # In millions: the multiply-adds of the whole network (DESIGN section 2), then the columns called FLOPs in the paper's
 # Tables 1, 2, 4 and 5 and in Section 4.1; None where it has no number.
 PUBLISHED = {
@@ -109,7 +110,7 @@ def recipe(parse_command: Callable[..., TrainConfig]) -> Callable[..., TrainConf
 
 def test_there_are_recipes() -> None:
     assert set(PUBLISHED) < set(HEADERS)
-    assert len(VARIANTS) == 5  # Table 5 has six rows; the first is the base of the others.
+    assert len(VARIANTS) == 5 + 2  # Table 5 has six rows, Table 3 three methods; the first is the base of the others.
     assert EXPORTS
 
 
