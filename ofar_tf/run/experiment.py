@@ -1,12 +1,12 @@
 """A configuration brought to life: its images, its supernet and its trainer."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ofar_tf import models
@@ -14,8 +14,6 @@ from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.resolution import fixed_size
-from ofar_tf.models.user_code import one_line
-from ofar_tf.models.user_model import as_supernet, read_file
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -23,6 +21,7 @@ from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.pruning.importance import BY_GAMMA
 from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
+from ofar_tf.run.initial_weights import load_initial_weights
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
@@ -115,7 +114,7 @@ class Experiment:
         if self.has_users_network:
             rehearse_saving(supernet, size=Size.of(min(config.resolutions)))
         if config.initial_weights:
-            _load_initial_weights(supernet, config.initial_weights)
+            load_initial_weights(supernet, config.initial_weights)
         return supernet
 
     @property
@@ -269,8 +268,14 @@ class Experiment:
             self._found = supernet, groups
         return self._found[1]
 
+    def found_masks(self, groups: ChannelGroups) -> Sequence[ChannelMask]:
+        """Returns the structures of the pool where they are not searched but known, see `RunTask`."""
+        return self._run_task.found_masks(groups, size=self.images.resolution)
+
     def rules(self, groups: ChannelGroups) -> MaskRules:
         """What every mask of a supernet must respect; floors are the task's where the user has not set them."""
+        if self.config.takes_structures:
+            return MaskRules(1, 1)
         floors = {**self._run_task.floors(groups), **self.group_choices.floors}
         return MaskRules(self.config.min_channels, self.config.channel_round_to, floors)
 
@@ -289,6 +294,10 @@ class Experiment:
 
     def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
         config = self.config
+        if config.takes_structures:
+            groups = self.find_groups(supernet)
+            costs = Costs(groups)
+            return [Budget(macs=costs.macs(mask, self.images.resolution)) for mask in self.found_masks(groups)]
         if config.pruning_rates or config.macs_budgets:
             rates, macs = config.pruning_rates, config.macs_budgets
             return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
@@ -303,27 +312,6 @@ class Experiment:
         resolution = self.images.resolution.height
         size = measure_file_size(supernet, groups, resolution=resolution, rules=self.rules(groups))
         return [Budget(params=size.params_within(count), file_bytes=count) for count in counts]
-
-
-def _load_initial_weights(supernet: keras.Model, path: str) -> None:
-    if path.endswith(".keras"):
-        source = as_supernet(read_file(path), reference=path).weights
-        if [tuple(w.shape) for w in source] != [tuple(w.shape) for w in supernet.weights]:
-            raise ValueError(
-                f"Expected --initial_weights of the shapes of {supernet.name}. Received: {path}, whose weights differ."
-            )
-        supernet.set_weights([np.asarray(weight) for weight in source])
-        return
-    if not path.endswith(".weights.h5") or not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Expected --initial_weights to be a .keras or .weights.h5 file that exists. Received: {path!r}."
-        )
-    try:
-        supernet.load_weights(path)
-    except Exception as error:  # Keras raises many types; whatever it was, the file does not fit.
-        raise ValueError(
-            f"Expected --initial_weights that fit {supernet.name}. Received: {path}: {one_line(error)}"
-        ) from error
 
 
 def _accelerated() -> bool:

@@ -109,7 +109,8 @@ class FinishedRun:
         """Counts again what the structures cost; other versions may have counted MACs otherwise."""
         config, costs = self.experiment.config, Costs(self.groups, self.experiment.predictor)
         budgets = 3 if config.single_budget else config.budgets_given
-        if not (2 if config.single_budget else budgets) <= len(self.pool) <= budgets:
+        least = 2 if config.single_budget else budgets
+        if not config.takes_structures and not least <= len(self.pool) <= budgets:
             raise ValueError(
                 f"Expected {budgets} structures in {self.run_dir.pool}, as many as the run has budgets. "
                 f"Received: {len(self.pool)}."

@@ -99,7 +99,8 @@ def _tried(what: str, network: keras.Model, work: Callable[[], Any]) -> Any:
 
 
 def _run(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    return np.asarray(network(images, training=False), np.float64)
+    outputs = keras.tree.flatten(network(images, training=False))
+    return np.concatenate([np.asarray(output, np.float64).ravel() for output in outputs])
 
 
 def _differ(first: np.ndarray, second: np.ndarray) -> bool:

@@ -83,13 +83,18 @@ class TrainConfig(
         if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
         given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
-        if len(given) > 1 or (not given and not self.only_looks):
+        if len(given) > 1 or not (given or self.only_looks or self.takes_structures):
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."
             )
         if self.detects:
             self._refuse_class_settings()
+        if self.backbone_run_dir is not None and (not self.detects or self.pretrained != "none"):
+            raise ValueError(
+                "Expected --backbone_run_dir with --task=detection, in the place of --pretrained. "
+                f"Received: task={self.task}, pretrained={self.pretrained}."
+            )
         if not self.detects and not all(Size.of(size).is_square for size in self.resolutions):
             raise ValueError(
                 "Expected square --resolutions with --task=classification. "
@@ -146,6 +151,11 @@ class TrainConfig(
             )
 
     @property
+    def takes_structures(self) -> bool:
+        """Whether the structures are those of another run."""
+        return self.detects and self.backbone_run_dir is not None and not self.has_budgets
+
+    @property
     def single_budget(self) -> bool:
         """Whether it says so of one structure only."""
         return self.budgets_given == 1
@@ -173,6 +183,8 @@ class TrainConfig(
     @property
     def epochs_of_search(self) -> int:
         """Most epochs of the search: as given, or a third of all, which leaves at least one of joint training."""
+        if self.takes_structures:
+            return 0
         if self.search_epochs is not None:
             return self.search_epochs
         epochs = self.epochs - (self.head_epochs or 0)

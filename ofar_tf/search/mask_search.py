@@ -37,6 +37,8 @@ class MaskSearch(keras.callbacks.Callback):
         window: With how many masks before it a mask is compared, see `MaskTracker`.
         measure: What tau is held against, `raw` or `above_chance`, see `MaskTracker`.
         directory: Where `similarity.csv`, `similarity.png` and `pool.json` are written; nowhere by default.
+        found: The masks of structures that were found elsewhere, in the order of the model's budgets; there is nothing
+            to search then.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -51,6 +53,7 @@ class MaskSearch(keras.callbacks.Callback):
         window: int = 1,
         measure: str = "raw",
         directory: str | Path | None = None,
+        found: Sequence[ChannelMask] = (),
     ):
         super().__init__()
         self._tracker_of = partial(
@@ -59,7 +62,8 @@ class MaskSearch(keras.callbacks.Callback):
         self._tracker_of(())  # A tracker needs the model's budgets, but its numbers are checked now.
         if epochs < 0:
             raise ValueError(f"Expected a number of search epochs of at least 0. Received: epochs={epochs}.")
-        self.epochs = epochs
+        self.epochs = 0 if found else epochs
+        self._found = tuple(found)
         self.directory = Path(directory) if directory is not None else None
         self.rows: list[SimilarityRow] = []
         self._tracker: MaskTracker | None = None
@@ -80,7 +84,7 @@ class MaskSearch(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Skips the search where there is nothing to learn from it."""
         if self.model.searching and not self._learns:
-            self._take(self.model.derive_masks())
+            self._take(self._found or self.model.derive_masks())
             self._write_pool()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

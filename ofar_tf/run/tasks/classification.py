@@ -1,6 +1,6 @@
 """A run that learns to tell classes apart."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,10 @@ import keras
 
 from ofar_tf import data, models
 from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.text.size import Size
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class ClassificationRun:
     def floors(self, groups: ChannelGroups) -> Mapping[str, int]:
         """None of its own."""
         return {}
+
+    def found_masks(self, groups: ChannelGroups, *, size: Size) -> Sequence[ChannelMask]:
+        """None: they are searched."""
+        return ()
 
     def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
         """Refuses a network without one logit for each class."""

@@ -1,7 +1,7 @@
 """A run that learns to find things."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import keras
 from ofar_tf import models
 from ofar_tf.models.detector import DIVISOR, OUTSIDE, detector
 from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.run.tasks.body_run import BodyRun
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.task import Detection
@@ -41,7 +43,7 @@ class DetectionRun:
             classes=2,
             width_multiplier=config.width_multiplier,
             small_images=config.small_images,
-            pretrained=config.pretrained,
+            pretrained=BodyRun(config).weights if config.backbone_run_dir else config.pretrained,
             download=config.download,
             new_head=models.is_users(config.model),
             say=say,
@@ -76,6 +78,10 @@ class DetectionRun:
     def floors(self, groups: ChannelGroups) -> Mapping[str, int]:
         """A share of what the neck reads: a global ranking once left it 2 of 48 channels."""
         return {group.name: max(1, math.ceil(self.config.neck_floor * group.size)) for group in groups.read_outside}
+
+    def found_masks(self, groups: ChannelGroups, *, size: Size) -> Sequence[ChannelMask]:
+        """Those of `--backbone_run_dir`, where there are no budgets."""
+        return BodyRun(self.config).masks(groups, size=size) if self.config.takes_structures else ()
 
     def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
         """Refuses a network without logits of each class and deltas."""

@@ -1,12 +1,14 @@
 """What the run of a task is made of, where tasks differ: its network, what it learns, and what is pruned."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
 
 from ofar_tf.pruning.channel_groups import ChannelGroups
+from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.tasks.task import Task
+from ofar_tf.text.size import Size
 
 
 class RunTask(Protocol):
@@ -37,6 +39,17 @@ class RunTask(Protocol):
 
     def floors(self, groups: ChannelGroups) -> Mapping[str, int]:
         """Returns the least number of channels that some groups keep, by their names."""
+
+    def found_masks(self, groups: ChannelGroups, *, size: Size) -> Sequence[ChannelMask]:
+        """Returns the structures of the pool, the largest first, where they are not searched but known.
+
+        Args:
+            groups: Those of the supernet.
+            size: The largest resolution.
+
+        Raises:
+            ValueError: If they are not those of such a network.
+        """
 
     def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
         """Refuses a network that gives something else than this task's.

@@ -14,6 +14,11 @@ class DetectionSettings(Settings):
         "Detection: the three layers of --model whose outputs the neck reads, at strides 8, 16 and 32; by default the "
         "last of each stride, for networks of this package.",
     )
+    backbone_run_dir: str | None = setting(
+        None,
+        "Detection: a finished classification run of the same --model, whose weights the body starts from; without "
+        "budgets its structures are taken over too, and there is no search.",
+    )
     neck_channels: int = setting(64, "Detection: channels of neck and heads; the paper's kind has 256.", low=8)
     head_layers: int = setting(2, "Detection: convolutions of each head before the last.", low=0, high=8)
     light_heads: bool = setting(
