@@ -154,7 +154,6 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         "gradient_accumulation": st.just(1),
         "pretrained": st.just("none"),
         "backbone_run_dir": st.none(),
-        "backbone_run_dir": st.none(),
         "search_epochs": st.integers(0, 9),
         "epochs": st.integers(10, 1000),
         "head_epochs": st.none() | st.just(0),

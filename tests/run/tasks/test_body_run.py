@@ -40,7 +40,7 @@ def settings(body: Path, **changes) -> TrainConfig:
 
 
 def test_a_body_starts_from_the_weights_and_structures_of_a_classification_run(body):
-    config, said = settings(body, resolutions=(64, 32)), []
+    config, said = settings(body, resolutions=(64, 32), epochs=9), []
     run = DetectionRun(config)
     network = run.network(2, say=said.append)
     theirs = keras.models.load_model(body / "supernet.keras")
@@ -56,7 +56,7 @@ def test_a_body_starts_from_the_weights_and_structures_of_a_classification_run(b
 
 
 def test_with_budgets_structures_are_searched_anew(body):
-    config = settings(body, pruning_rates=(0.0, 0.5))
+    config = settings(body, pruning_rates=(0.0, 0.5), epochs=9)
     assert not config.takes_structures and config.epochs_of_search > 0
     assert DetectionRun(config).found_masks(None, size=Size(64, 64)) == ()
 
