@@ -1,7 +1,6 @@
 """A configuration brought to life: its images, its supernet and its trainer."""
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from ofar_tf import models
-from ofar_tf.conversion.file_size import measure_file_size
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.resolution import fixed_size
@@ -21,6 +19,7 @@ from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.group_choices import GroupChoices, read_group_choices
 from ofar_tf.pruning.importance import BY_GAMMA
 from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
+from ofar_tf.run.given_budgets import given_budgets
 from ofar_tf.run.initial_weights import load_initial_weights
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
@@ -104,12 +103,12 @@ class Experiment:
         """
         config = self.config
         with self.distribution.strategy.scope():
-            supernet = self._run_task.network(
+            supernet = self.run_task.network(
                 len(self.images.dataset.class_names), say=print if self.distribution.writes else lambda _: None
             )
         lists = ("resolutions", "search_resolutions", "training_resolutions")
         models.check_resolutions(
-            supernet, {f"--{name}": getattr(config, name) for name in lists}, outside=self._run_task.outside
+            supernet, {f"--{name}": getattr(config, name) for name in lists}, outside=self.run_task.outside
         )
         if self.has_users_network:
             rehearse_saving(supernet, size=Size.of(min(config.resolutions)))
@@ -123,17 +122,14 @@ class Experiment:
         return ":" in self.config.model or self.config.model.endswith(".keras")
 
     @property
-    def _run_task(self) -> RunTask:
+    def run_task(self) -> RunTask:
+        """What a run of its task is made of."""
         return (DetectionRun if self.config.detects else ClassificationRun)(self.config)
 
     @cached_property
     def task(self) -> Task:
         """What the networks learn, and how they are judged."""
-        return self._run_task.task(self.images)
-
-    def check_outputs(self, network: keras.Model, classes: int, *, path: Path) -> None:
-        """Refuses a network that gives something else than what the task's networks give, see `RunTask`."""
-        self._run_task.check_outputs(network, classes, path=path)
+        return self.run_task.task(self.images)
 
     def pool_spec(self, supernet: keras.Model) -> PoolSpec:
         """Says what the pool of a supernet is to be.
@@ -150,7 +146,7 @@ class Experiment:
             rules=self.rules(self.find_groups(supernet)),
             prune_residual_stream=config.prune_residual_stream,
             excluded_groups=self.group_choices.excluded,
-            outside=self._run_task.outside,
+            outside=self.run_task.outside,
             nested=config.nested,
             predictor=self.predictor,
         )
@@ -263,55 +259,31 @@ class Experiment:
                 supernet,
                 prune_residual_stream=self.config.prune_residual_stream,
                 excluded=self.group_choices.excluded,
-                outside=self._run_task.outside,
+                outside=self.run_task.outside,
             )
             self._found = supernet, groups
         return self._found[1]
-
-    def found_masks(self, groups: ChannelGroups) -> Sequence[ChannelMask]:
-        """Returns the structures of the pool where they are not searched but known, see `RunTask`."""
-        return self._run_task.found_masks(groups, size=self.images.resolution)
 
     def rules(self, groups: ChannelGroups) -> MaskRules:
         """What every mask of a supernet must respect; floors are the task's where the user has not set them."""
         if self.config.takes_structures:
             return MaskRules(1, 1)
-        floors = {**self._run_task.floors(groups), **self.group_choices.floors}
+        floors = {**self.run_task.floors(groups), **self.group_choices.floors}
         return MaskRules(self.config.min_channels, self.config.channel_round_to, floors)
 
+    def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
+        groups, size = self.find_groups(supernet), self.images.resolution
+        found = self.run_task.found_masks(groups, size=size)
+        return given_budgets(self.config, supernet, groups, size=size, rules=self.rules(groups), found=found)
+
     def _budgets(self, supernet: keras.Model) -> list[Budget]:
-        """The budgets of `--budgets`, in their unit; of any flag, with its neighbours where there is one only."""
-        config = self.config
+        """The budgets of the run; with its neighbours where there is one only."""
         given = self._given_budgets(supernet)
-        if not config.single_budget:
+        if not self.config.single_budget:
             return given
         groups = self.find_groups(supernet)
-        return list(
-            with_neighbours(
-                given[0], groups, resolution=self.images.resolution, rules=self.rules(groups), predictor=self.predictor
-            )
-        )
-
-    def _given_budgets(self, supernet: keras.Model) -> list[Budget]:
-        config = self.config
-        if config.takes_structures:
-            groups = self.find_groups(supernet)
-            costs = Costs(groups)
-            return [Budget(macs=costs.macs(mask, self.images.resolution)) for mask in self.found_masks(groups)]
-        if config.pruning_rates or config.macs_budgets:
-            rates, macs = config.pruning_rates, config.macs_budgets
-            return [*(Budget(rate=rate) for rate in rates), *(Budget(macs=count) for count in macs)]
-        if config.budget_unit == "ms":
-            return [Budget(ms=amount) for amount in config.budgets]
-        counts = [int(amount) for amount in config.budgets]
-        if config.budget_unit == "macs" or not counts:
-            return [Budget(macs=count) for count in counts]
-        if config.budget_unit == "params":
-            return [Budget(params=count) for count in counts]
-        groups = self.find_groups(supernet)
-        resolution = self.images.resolution.height
-        size = measure_file_size(supernet, groups, resolution=resolution, rules=self.rules(groups))
-        return [Budget(params=size.params_within(count), file_bytes=count) for count in counts]
+        size, rules = self.images.resolution, self.rules(groups)
+        return list(with_neighbours(given[0], groups, resolution=size, rules=rules, predictor=self.predictor))
 
 
 def _accelerated() -> bool:

@@ -73,7 +73,7 @@ class FinishedRun:
         if self.facts is not None:
             self.facts.user_modules.load()
         self.supernet: keras.Model = read_file(str(self.run_dir.supernet))
-        self.experiment.check_outputs(self.supernet, len(self.class_names), path=self.run_dir.supernet)
+        self.experiment.run_task.check_outputs(self.supernet, len(self.class_names), path=self.run_dir.supernet)
         self.groups: ChannelGroups = self.experiment.find_groups(self.supernet)
         self.pool: PrunedNetworkPool = read_pool(self.run_dir.pool, self.groups)
         self._check_pool()

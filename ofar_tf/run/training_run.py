@@ -240,7 +240,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         window=config.similarity_window,
         measure=config.similarity_measure,
         directory=run_dir.path if distribution.writes else None,
-        found=experiment.found_masks(model.groups),
+        found=experiment.run_task.found_masks(model.groups, size=model.resolutions[0]),
     )
     if distribution.writes:
         _take(run_dir, config, model.task.metric)
