@@ -37,6 +37,10 @@ class ScriptedModel:
         self._script = list(script)
 
     @property
+    def phase(self):
+        return "search" if self.searching else "joint"
+
+    @property
     def searching(self):
         return self.pool is None
 
