@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,23 +28,33 @@ TRAIN = (
 )
 
 
-def command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def process(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", f"ofar_tf.{name}", *arguments], capture_output=True, text=True, check=False
     )
 
 
 @pytest.fixture(scope="module")
+def command(run_command: Command, in_process: None) -> Command:
+    """The commands in this process, and what they convert too: processes are what `run_dir` tests."""
+    return run_command
+
+
+@pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made by the commands as a user calls them, each in a process of its own."""
     path = tmp_path_factory.mktemp("end_to_end") / "run"
-    trained = command("train", *TRAIN, f"--run_dir={path}")
+    trained = process("train", *TRAIN, f"--run_dir={path}")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.evaluate --run_dir={path}"
-    evaluated = command("evaluate", f"--run_dir={path}")
+    evaluated = process("evaluate", f"--run_dir={path}")
     assert evaluated.returncode == 0, evaluated.stderr
     assert evaluated.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.export --run_dir={path}"
     # With a hundred images, one point of int8 accuracy is one image: whether files pass is not the question here.
-    exported = command("export", f"--run_dir={path}", "--only=rate50@16", "--representative_images=64")
+    exported = process("export", f"--run_dir={path}", "--only=rate50@16", "--representative_images=64")
     assert exported.returncode in (0, 1), exported.stderr
     return path
 
@@ -140,7 +151,7 @@ def test_the_exported_keras_file_loads_where_this_library_does_not_exist(run_dir
     assert int(loaded.stdout) == entries(run_dir)[0]["params"]
 
 
-def test_select_prints_one_path_that_exists_and_nothing_else(run_dir: Path) -> None:
+def test_select_prints_one_path_that_exists_and_nothing_else(run_dir: Path, command: Command) -> None:
     selected = command("select", f"--export_dir={run_dir / 'export'}", "--max_macs=100M", "--quantization=float32")
     assert selected.returncode == 0, selected.stderr
     (path,) = selected.stdout.splitlines()
@@ -148,7 +159,7 @@ def test_select_prints_one_path_that_exists_and_nothing_else(run_dir: Path) -> N
     assert selected.stderr.startswith("Chosen: ") and path.removeprefix(f"{run_dir}/export/") in selected.stderr
 
 
-def test_measurements_on_a_phone_join_those_of_this_machine(run_dir: Path, tmp_path: Path) -> None:
+def test_measurements_on_a_phone_join_those_of_this_machine(run_dir: Path, command: Command, tmp_path: Path) -> None:
     before = entries(run_dir)
     assert [[measured["threads"] for measured in entry["latency"]] for entry in before] == [[1]] * len(before)
     path, table = before[0]["path"], tmp_path / "phone.csv"
@@ -166,13 +177,13 @@ def test_measurements_on_a_phone_join_those_of_this_machine(run_dir: Path, tmp_p
     assert selected.stdout == f"{run_dir / 'export' / path}\n"
 
 
-def test_select_says_what_is_nearest_when_nothing_fits(run_dir: Path) -> None:
+def test_select_says_what_is_nearest_when_nothing_fits(run_dir: Path, command: Command) -> None:
     selected = command("select", f"--export_dir={run_dir / 'export'}", "--max_macs=1K")
     assert selected.returncode == 2 and selected.stdout == ""
     assert len(selected.stderr.splitlines()) == 1 and "nearest is" in selected.stderr
 
 
-def test_a_finished_run_is_neither_trained_again_nor_changed(run_dir: Path) -> None:
+def test_a_finished_run_is_neither_trained_again_nor_changed(run_dir: Path, command: Command) -> None:
     before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     again = command("train", *TRAIN, f"--run_dir={run_dir}")
     assert again.returncode == 0
@@ -180,7 +191,7 @@ def test_a_finished_run_is_neither_trained_again_nor_changed(run_dir: Path) -> N
     assert before == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
 
 
-def test_a_second_export_repeats_no_conversion_and_adds_to_the_first(run_dir: Path) -> None:
+def test_a_second_export_repeats_no_conversion_and_adds_to_the_first(run_dir: Path, command: Command) -> None:
     first = {path: path.stat().st_mtime_ns for path in run_dir.glob("export/*/*.tflite")}
     assert command("export", f"--run_dir={run_dir}", "--only=rate50@16", "--precisions=float16").returncode in (0, 1)
     assert {path: path.stat().st_mtime_ns for path in first} == first
@@ -234,7 +245,7 @@ def test_an_unsealed_table_with_other_costs_is_refused_and_the_table_of_an_older
     assert f"macs={macs + 1}" in refused(copy)
 
 
-def test_export_of_a_structure_that_does_not_exist_is_refused_in_one_line(run_dir: Path) -> None:
+def test_export_of_a_structure_that_does_not_exist_is_refused_in_one_line(run_dir: Path, command: Command) -> None:
     refused = command("export", f"--run_dir={run_dir}", "--only=rate99")
     assert refused.returncode == 2
     assert refused.stderr == (

@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_anything_else_is_refused(arguments: list[str], sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
-def test_the_command_runs_lists_and_refuses(tmp_path: Path) -> None:
+def test_the_command_runs_lists_and_refuses(tmp_path: Path, run_command: Any) -> None:
     file, out = tmp_path / "tiny.toml", tmp_path / "out"
     file.write_text(TINY)
     ended = command(file, f"--matrix_dir={out}")
@@ -70,11 +71,11 @@ def test_the_command_runs_lists_and_refuses(tmp_path: Path) -> None:
     assert (out / "matrix.png").stat().st_size > 0
     assert "Next: python -m ofar_tf.export" in (out / "tiny/seed_0.log").read_text()
 
-    listed = command(file, f"--matrix_dir={out}", "--list")
+    listed = run_command("run_matrix", f"--matrix={file}", f"--matrix_dir={out}", "--list")
     assert listed.returncode == 0 and "0 of 1 runs are left" in listed.stdout
 
     file.write_text(TINY.replace("--epochs=1", "--epochs=2"))
-    refused = command(file, f"--matrix_dir={out}")
+    refused = run_command("run_matrix", f"--matrix={file}", f"--matrix_dir={out}")
     assert refused.returncode == 2
     assert refused.stderr == (
         f"Error: Expected the settings that the run in {out}/tiny/seed_0 began with, or another --run_dir. "

@@ -12,10 +12,8 @@ from ofar_tf.tflite.file_graph import read_graph
 from ofar_tf.tflite.gpu_delegate import gpu_refused
 
 NETWORKS = {
-    "mobilenet_v1": 0.1,
     "mobilenet_v2": 0.1,
     "resnet8": 0.5,
-    "resnet50": 0.125,
     "vgg16": 0.125,
     "wide_resnet_10_1": 1.0,
 }

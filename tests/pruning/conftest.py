@@ -77,27 +77,24 @@ def random_mask() -> Callable[..., ChannelMask]:
     return _random_mask
 
 
-def _logits_and_gradients(
+def _outputs_and_gradients(
     network: keras.Model,
     supernet: keras.Model,
     narrow: Callable[[int, Any], Any],
     images: Any,
     *,
-    training: bool,
     widen: Callable[[int, Any], Any] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Without `widen` TensorFlow differentiates `narrow` as well."""
+    """Those of training. Without `widen` TensorFlow differentiates `narrow` as well."""
     positions = {id(variable): index for index, variable in enumerate(supernet.weights)}
     weights = [positions[id(variable)] for variable in supernet.trainable_variables]
     variables = [variable.value for variable in supernet.trainable_variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         values = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
-        states = [variable.value for variable in network.non_trainable_variables]
         if widen is not None:
             tape.watch(values)
-        outputs, _ = network.stateless_call(values, states, images, training=training)
-        outputs = keras.tree.flatten(outputs)
+        outputs = _run(network, values, images, training=True)
         random = np.random.default_rng(7)
         loss = tf.add_n([tf.reduce_sum(output * random.normal(size=output.shape)) for output in outputs])
     sources = variables if widen is None else values
@@ -105,6 +102,11 @@ def _logits_and_gradients(
     if widen is not None:
         gradients = [widen(weight, gradient) for weight, gradient in zip(weights, gradients, strict=True)]
     return [np.asarray(output) for output in outputs], [np.asarray(gradient) for gradient in gradients]
+
+
+def _run(network: keras.Model, values: Sequence[Any], images: Any, *, training: bool) -> list[Any]:
+    states = [variable.value for variable in network.non_trainable_variables]
+    return keras.tree.flatten(network.stateless_call(values, states, images, training=training)[0])
 
 
 def _check_masked_is_sliced(
@@ -119,26 +121,28 @@ def _check_masked_is_sliced(
     subnet = build_subnet(supernet, groups, mask, trainable_copy=trainable_copy)
     copy_weights(supernet, subnet, groups, mask)
     gates, slices = tf.constant(gates_of([mask])[0]), Slices(groups, mask)
-    for training in (False, True):
-        masked, masked_gradients = _logits_and_gradients(
-            supernet,
-            supernet,
-            lambda index, value: mask_tensor(value, groups.weights[index], gates),
-            images,
-            training=training,
-        )
-        sliced, sliced_gradients = _logits_and_gradients(
-            subnet, supernet, slices.narrow, images, training=training, widen=slices.widen
-        )
-        if not training:
-            own = keras.tree.flatten(subnet(images, training=False))
-            _assert_close([np.asarray(output) for output in own], masked, tolerance)
-        _assert_close(sliced, masked, tolerance)
-        _assert_close(sliced_gradients, masked_gradients, tolerance)
-        _assert_dropped_gradients_vanish(supernet, groups, mask, sliced_gradients)
-        spread = min(np.ptp(output, axis=0).max() / np.abs(output).max() for output in masked)
-        assert spread > 10 * tolerance, "different images must give different outputs, or nothing is tested"
+
+    def gate(index: int, value: Any) -> Any:
+        return mask_tensor(value, groups.weights[index], gates)
+
+    positions = {id(variable): index for index, variable in enumerate(supernet.weights)}
+    gated = [gate(positions[id(variable)], variable.value) for variable in supernet.trainable_variables]
+    _assert_same_outputs(
+        keras.tree.flatten(subnet(images, training=False)), _run(supernet, gated, images, training=False), tolerance
+    )
+    masked, masked_gradients = _outputs_and_gradients(supernet, supernet, gate, images)
+    sliced, sliced_gradients = _outputs_and_gradients(subnet, supernet, slices.narrow, images, widen=slices.widen)
+    _assert_same_outputs(sliced, masked, tolerance)
+    _assert_close(sliced_gradients, masked_gradients, tolerance)
+    _assert_dropped_gradients_vanish(supernet, groups, mask, sliced_gradients)
     return subnet
+
+
+def _assert_same_outputs(actual: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
+    actual, expected = ([np.asarray(output) for output in outputs] for outputs in (actual, expected))
+    _assert_close(actual, expected, tolerance)
+    spread = min(np.ptp(output, axis=0).max() / np.abs(output).max() for output in expected)
+    assert spread > 10 * tolerance, "different images must give different outputs, or nothing is tested"
 
 
 def _assert_close(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float) -> None:
@@ -162,8 +166,8 @@ def _assert_dropped_gradients_vanish(
 def check_masked_is_sliced() -> Callable[..., keras.Model]:
     """Fails unless a mask's masked and sliced networks give the same outputs and gradients; returns the sliced one.
 
-    In inference and in training (batch statistics), whether the sliced network runs on the supernet's gathered weights
-    or on weights of its own; and unless the gradients of all dropped entries are exactly zero.
+    Outputs in inference, where the sliced network runs on weights of its own, and in training (batch statistics), where
+    it runs on the supernet's gathered weights; gradients of training, of which those of all dropped entries are zero.
     """
     return _check_masked_is_sliced
 
@@ -174,7 +178,7 @@ def _graph_macs(network: keras.Model, resolution: int) -> int:
         for tensor in network.inputs
     ]
     inputs = keras.tree.pack_sequence_as(network.input, specs)
-    graph = tf.function(lambda x: network(x, training=False)).get_concrete_function(inputs).graph
+    graph = tf.function(lambda x: network(x, training=False), autograph=False).get_concrete_function(inputs).graph
     return sum(_operation_macs(operation) for operation in graph.get_operations())
 
 

@@ -354,5 +354,4 @@ def test_a_shuffle_ties_channels_by_its_permutation(
     network = keras.Model(inputs, layers.Dense(3)(_pool(_relu(body(_relu(inputs, 8)), 4))))
     groups = find_channel_groups(randomize(network, _images()))
     assert _sizes(groups) == sizes
-    for seed in (1, 2):
-        check_masked_is_sliced(network, groups, random_mask(groups, 0.3, seed=seed), images=_images())
+    check_masked_is_sliced(network, groups, random_mask(groups, 0.3, seed=1), images=_images())

@@ -341,7 +341,7 @@ class _RandomNetwork:
         return layers.MaxPooling2D(3, strides=1, padding="same")(x)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_masked_and_sliced_runs_of_random_networks_are_equal(
     data: Any, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any

@@ -1,6 +1,7 @@
 """Every method through one trainer: trained, saved, read back, measured and cut out."""
 
 import csv
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,28 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
 
-@pytest.fixture
-def settings(tmp_path, monkeypatch, write_tiny_networks):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_tiny_networks):
+    """Where the model's module and the runs lie."""
+    path = tmp_path_factory.mktemp("methods")
+    write_tiny_networks(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        patch.syspath_prepend(path)
+        yield path
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
     return {
-        "run_dir": str(tmp_path / "run"),
-        "model": f"{write_tiny_networks(tmp_path)}:build",
+        "run_dir": str(folder / "run"),
+        "model": "tiny_networks:build",
         "train_split": "train[:128]",
         "eval_split": "test[:64]",
         "calibration_images": 64,
         "validation_images": 64,
-        "pruning_rates": (0.1, 0.3, 0.6),
+        "validation_every": 2,
+        "pruning_rates": (0.1, 0.6),
         "resolutions": (12, 8),
         "min_channels": 1,
         "channel_round_to": 1,
@@ -38,35 +49,43 @@ def settings(tmp_path, monkeypatch, write_tiny_networks):
 
 
 def trained(settings, **changes):
-    training_run.prepare(TrainConfig(**{**settings, **changes})).train()
-    return FinishedRun(settings["run_dir"])
+    config = TrainConfig(**{**settings, **changes})
+    training_run.prepare(config).train()
+    return FinishedRun(config.run_dir)
 
 
-def last_measurements(run_dir: str):
+@pytest.fixture(scope="module")
+def run_of(settings, folder):
+    """Trains a method when it is first asked for."""
+    # Averages of weights make it harder: what is saved is not what the last step left.
+    return functools.cache(
+        lambda method: trained(settings, method=method, run_dir=str(folder / method), ema_momentum=0.5)
+    )
+
+
+def last_measurements(run_dir: Path):
     """The top-1 of each structure at the largest resolution, as the training process saw it in the end."""
-    with (Path(run_dir) / "results.csv").open(newline="") as file:
+    with (run_dir / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {row["structure"]: float(row["top1"]) for row in rows if row["epoch"] == rows[-1]["epoch"]}
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_a_method_trained_is_what_is_measured_and_shipped(settings, method):
-    # Averages of weights make it harder: what is saved is not what the last step left.
-    run = trained(settings, method=method, ema_momentum=0.5)
+def test_what_a_method_trained_is_what_is_measured_and_shipped(run_of, method):
+    run = run_of(method)
+    run_dir = run.run_dir.path
     rows = run.trained_pool.evaluate()
-    assert len(rows) == 6
+    assert len(rows) == 4
     measured = {row.structure: row.top1 for row in rows if str(row.resolution) == "12"}
-    assert measured == pytest.approx(last_measurements(settings["run_dir"]))
-    assert (Path(settings["run_dir"]) / "own_weights.npz").exists() == (
-        method in ("slimmable", "independent", "network_slimming")
-    )
+    assert measured == pytest.approx(last_measurements(run_dir))
+    assert (run_dir / "own_weights.npz").exists() == (method in ("slimmable", "independent", "network_slimming"))
     member = family_members(run.trained_pool, rows, origin="this test")[-1]
     parity = member.measure_parity(member.build(classes=10))
     assert parity.reasons == ()
 
 
-def test_the_masks_of_searching_methods_come_from_gammas_and_of_the_others_from_the_order(settings):
-    pool = trained(settings, method="us_net").pool
+def test_the_masks_of_searching_methods_come_from_gammas_and_of_the_others_from_the_order(run_of):
+    pool = run_of("us_net").pool
     for mask in pool.masks:
         for group in mask.groups:
             kept = mask.keep[group.start : group.start + group.size]
@@ -93,7 +112,7 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
         "epochs": 3,
         "deterministic": True,
     }
-    whole = trained(settings, **options)
+    whole = trained(settings, run_dir=str(tmp_path / "whole"), **options)
     save = Checkpoints.save
 
     def interrupt(self, epoch, state):
@@ -101,7 +120,7 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
             raise InterruptedTrainingError
         save(self, epoch, state)
 
-    settings["run_dir"] = str(tmp_path / "interrupted")
+    options["run_dir"] = str(tmp_path / "interrupted")
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoints, "save", interrupt)
         with pytest.raises(InterruptedTrainingError):

@@ -22,10 +22,8 @@ from ofar_tf.tflite.file_graph import read_graph
 
 layers = keras.layers
 NETWORKS: dict[str, dict[str, Any]] = {
-    "mobilenet_v1": {"width_multiplier": 0.1},
     "mobilenet_v2": {"width_multiplier": 0.1},
     "resnet8": {"width_multiplier": 0.5},
-    "resnet50": {"width_multiplier": 0.125},
     "vgg16": {"width_multiplier": 0.125},
     "wide_resnet_10_1": {},
 }
