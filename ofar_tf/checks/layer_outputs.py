@@ -33,7 +33,9 @@ class LayerOutputs:
         self.names = tuple(self._names)
         self.shapes = [tuple(tensor.shape[1:]) for tensor in self._tensors]
         self._forward = tf.function(
-            keras.Model(image, self._tensors), input_signature=[tf.TensorSpec([1, *model.input_shape[1:]])]
+            keras.Model(image, self._tensors),
+            input_signature=[tf.TensorSpec([1, *model.input_shape[1:]])],
+            autograph=False,
         )
 
     def of(self, image: np.ndarray) -> list[np.ndarray]:

@@ -5,7 +5,8 @@ writing a SavedModel take longer than most conversions; so a worker writes one f
 with the next network, and is renewed after a few.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from ofar_tf.files.finished_work import Work
 
 
 def convert_files(
-    jobs: Sequence[ConversionJob],
+    jobs: Iterable[ConversionJob],
     *,
     workers: int,
     on_done: Callable[[ConversionResult], None] | None = None,
@@ -27,8 +28,10 @@ def convert_files(
     Whatever ends this function, an interrupt included, no process of its own outlives it and no half-written file is
     left.
 
+    Conversion begins with the first network while the next is still on its way.
+
     Args:
-        jobs: What to convert; no two write the same file.
+        jobs: What to convert, those of a network one after the other; no two write the same file.
         workers: How many processes may run at once, at least 1.
         on_done: Called in this thread after each job.
         versions: Versions of the programs that convert, for the record.
@@ -40,30 +43,50 @@ def convert_files(
     Raises:
         ValueError: If `workers` is below 1 or two jobs write one file.
     """
-    if workers < 1 or len({job.tflite_path for job in jobs}) < len(jobs):
-        raise ValueError(
-            f"Expected at least one worker and one job per file. Received: workers={workers}, {len(jobs)} jobs."
-        )
-    now = Conversion(dict(versions or {}))
-    works = [job.work() if job.keras_path.is_file() else None for job in jobs]
-    results: dict[int, ConversionResult] = {}
+    if workers < 1:
+        raise ValueError(f"Expected at least one worker and one job per file. Received: workers={workers}.")
+    files = _Files(Conversion(dict(versions or {})), on_done or (lambda result: None))
+    with Lanes(workers=workers, heirs=heirs) as lanes:
+        for network in _by_network(jobs):
+            if waiting := [(index, job) for index, job in network if files.take(index, job)]:
+                lanes.give(waiting)
+        for index in list(files.made):
+            files.finish(index)
+        while len(files.results) < len(files.jobs):
+            files.finish(*lanes.answer())
+    return [files.results[index] for index in sorted(files.results)]
 
-    def finish(index: int, result: ConversionResult) -> None:
-        results[index] = result
-        if on_done:
-            on_done(result)
 
-    for index, (job, work) in enumerate(zip(jobs, works, strict=True)):
+@dataclass
+class _Files:
+    """The files of a call by their numbers: what is to be converted, what was before, and how it ended."""
+
+    now: Conversion
+    on_done: Callable[[ConversionResult], None]
+    jobs: dict[int, ConversionJob] = field(default_factory=dict)
+    works: dict[int, Work[Conversion] | None] = field(default_factory=dict)
+    made: dict[int, Conversion] = field(default_factory=dict)
+    results: dict[int, ConversionResult] = field(default_factory=dict)
+
+    def take(self, index: int, job: ConversionJob) -> bool:
+        """Takes a job; returns whether its file is to be converted."""
+        if any(job.tflite_path == other.tflite_path for other in self.jobs.values()):
+            raise ValueError(f"Expected at least one worker and one job per file. Received: {job.tflite_path} twice.")
+        self.jobs[index] = job
+        self.works[index] = work = job.work() if job.keras_path.is_file() else None
         if made := _made_before(work):
-            finish(index, ConversionResult(job, skipped=True, versions=made.versions))
-    waiting = [(index, job) for index, job in enumerate(jobs) if index not in results]
-    with Lanes(_by_network(waiting), workers=workers, heirs=heirs) as lanes:
-        while len(results) < len(jobs):
-            index, error = lanes.answer()
-            if error is None and (work := works[index]):
-                work.finish(now)
-            finish(index, ConversionResult(jobs[index], error, versions={} if error else now.versions))
-    return [results[index] for index in range(len(jobs))]
+            self.made[index] = made
+        return made is None
+
+    def finish(self, index: int, error: str | None = None) -> None:
+        """Notes how a file ended."""
+        made, work = self.made.get(index), self.works[index]
+        if error is None and made is None and work:
+            work.finish(self.now)
+        versions = {} if error else (made or self.now).versions
+        result = ConversionResult(self.jobs[index], error, skipped=made is not None, versions=versions)
+        self.results[index] = result
+        self.on_done(result)
 
 
 def _made_before(work: Work[Conversion] | None) -> Conversion | None:
@@ -74,12 +97,11 @@ def _made_before(work: Work[Conversion] | None) -> Conversion | None:
     return made
 
 
-def _by_network(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+def _by_network(jobs: Iterable[ConversionJob]) -> Iterator[list[Task]]:
     """Puts the jobs of one `.keras` file together; those with fine-tuning are for processes of another kind."""
-
-    def network(task: Task) -> tuple[str, bool]:
-        return str(task[1].keras_path), task[1].fine_tuning is not None
-
-    order = list(dict.fromkeys(map(network, tasks)))
-    for _, group in groupby(sorted(tasks, key=lambda task: order.index(network(task))), key=network):
-        yield list(group)
+    for _, group in groupby(enumerate(jobs), key=lambda task: task[1].keras_path):
+        plain: list[Task] = []
+        tuned: list[Task] = []
+        for task in group:
+            (tuned if task[1].fine_tuning else plain).append(task)
+        yield from filter(None, (plain, tuned))

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,25 +20,25 @@ Task = tuple[int, ConversionJob]
 class Lanes:
     """Converts networks in several processes, inside a `with` block; none of them outlives it.
 
+    A process starts with the first network that finds no free one, and waits for more until the block ends.
+
     Args:
-        networks: The jobs of each network; those of one are all fine-tuned or none is.
         workers: How many processes run at once, at least 1.
         heirs: What makes them hold the folder that they write to (`FolderLock.for_heirs`).
     """
 
-    def __init__(self, networks: Iterable[Sequence[Task]], *, workers: int, heirs: Mapping[str, Any] | None = None):
-        self._networks = deque(networks)
+    def __init__(self, *, workers: int, heirs: Mapping[str, Any] | None = None):
+        self._workers = workers
+        self._networks: deque[Sequence[Task]] = deque()
         self._heirs = heirs
         self._answers: queue.Queue[tuple[int, str | None] | Exception] = queue.Queue()
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._idle = 0
         self._stopped = False
         self._running: set[WorkerProcess] = set()
-        count = min(workers, len(self._networks))
-        self._threads = [threading.Thread(target=self._lane, daemon=True) for _ in range(count)]
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(
@@ -48,8 +48,22 @@ class Lanes:
             self._stopped = True
             for worker in self._running:
                 worker.kill()
+            self._guard.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def give(self, network: Sequence[Task]) -> None:
+        """Hands over a network, to be converted behind those that were given before.
+
+        Args:
+            network: Its jobs, at least one; all of them are fine-tuned or none is.
+        """
+        with self._guard:
+            self._networks.append(network)
+            self._guard.notify()
+            if len(self._networks) > self._idle and len(self._threads) < self._workers:
+                self._threads.append(threading.Thread(target=self._lane, daemon=True))
+                self._threads[-1].start()
 
     def answer(self) -> tuple[int, str | None]:
         """Waits for the next file, of any network.
@@ -76,8 +90,12 @@ class Lanes:
             self._retire(worker)
 
     def _next(self) -> Sequence[Task] | None:
+        """Waits for the next network; None at the end."""
         with self._guard:
-            return self._networks.popleft() if self._networks and not self._stopped else None
+            self._idle += 1
+            self._guard.wait_for(lambda: self._networks or self._stopped)
+            self._idle -= 1
+            return None if self._stopped else self._networks.popleft()
 
     def _convert(self, network: Sequence[Task], worker: WorkerProcess | None) -> WorkerProcess | None:
         """Converts a network; if that ends the process, another goes on behind the file that did it."""

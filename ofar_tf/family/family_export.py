@@ -1,20 +1,19 @@
 """The export of a whole family: one call, resumable, and no file unchecked.
 
-Five stages, one after the other: the networks are saved, converted, checked, timed, and described. What the first four
-find is remembered beside the files (`ofar_tf.files.finished_work.Work`), so the same call continues an export that was
-killed and repeats nothing whose inputs are the same.
+Five stages: the networks are saved, converted, checked, timed, and described. Each is converted as soon as it is saved,
+in other processes, and checked here while others are converted; then all are timed, when nothing else runs. What the
+first four find is remembered beside the files (`ofar_tf.files.finished_work.Work`), so the same call continues an
+export that was killed and repeats nothing whose inputs are the same.
 """
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from ofar_tf.checks.measurement import Measurer
 from ofar_tf.conversion.convert_files import convert_files
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionJob, ConversionResult
@@ -26,10 +25,10 @@ from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
 from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.family.checked_files import CheckedFiles
 from ofar_tf.family.documents import describe
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_folder import FamilyFolder
-from ofar_tf.family.file_entry import file_entry
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
@@ -140,9 +139,7 @@ def export_family(
     previous = folder.begin(header)
     steps = 3 if spec.latency_threads else 2
     with WorkProgress(len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
-        saved = stages.save(progress)
-        results = stages.convert(progress)
-        entries = list(stages.check(saved, results, progress))
+        results, entries = stages.make(progress)
         entries = stages.time(entries, progress)
     asked_for = {entry.path for entry in entries}
     kept = [entry for entry in previous if entry.path not in asked_for]
@@ -163,16 +160,27 @@ class _Stages:
     images: FamilyImages
     spec: ExportSpec
 
-    def save(self, progress: WorkProgress) -> dict[str, SavedNetwork]:
-        """Writes the `.keras` files; returns what was found, by the member's id."""
-        saved = {}
-        for member in self.members:
-            saved[member.id] = save_once(member, self.folder.keras_path(member.id), classes=len(self.labels))
-            progress.advance(f"saved {member.id}")
-        return saved
+    def make(self, progress: WorkProgress) -> tuple[list[ConversionResult], list[ModelEntry]]:
+        """Writes the `.keras` files, converts each as soon as it is there, and checks files while others are converted.
 
-    def convert(self, progress: WorkProgress) -> list[ConversionResult]:
-        """Writes the TFLite files; returns a result for each member and precision in turn."""
+        Returns:
+            A result for each member and precision in turn, and the entries of the files that were written.
+        """
+        checks = CheckedFiles(
+            self.members,
+            folder=self.folder,
+            header=self.header,
+            images=self.images,
+            spec=self.spec,
+            on_done=progress.advance,
+        )
+
+        def saved_one_by_one(images: Mapping[tuple[str, int], Path]) -> Iterator[ConversionJob]:
+            for member in self.members:
+                checks.saved[member.id] = self._save(member)
+                progress.advance(f"saved {member.id}")
+                yield from (self._job(member, name, images) for name in self.spec.precisions)
+
         with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
             paths = self.images.write(
                 Path(scratch),
@@ -181,40 +189,19 @@ class _Stages:
                 representative=self.spec.representative_images,
                 fine_tuning=self.spec.fine_tuning_images,
             )
-            return convert_files(
-                [self._job(member, name, paths) for member in self.members for name in self.spec.precisions],
+            results = convert_files(
+                saved_one_by_one(paths),
                 workers=self.spec.workers,
                 versions=self.header.versions,
                 heirs=self.folder.for_heirs(),
-                on_done=lambda result: progress.advance(f"converted {result.job.tflite_path.stem}"),
+                on_done=checks.check,
             )
+        return results, [
+            checks.entries[path] for result in results if (path := result.job.tflite_path) in checks.entries
+        ]
 
-    def check(
-        self, saved: Mapping[str, SavedNetwork], results: Sequence[ConversionResult], progress: WorkProgress
-    ) -> Iterator[ModelEntry]:
-        """Checks and measures the files that were written."""
-        by_path = {result.job.tflite_path: result for result in results}
-        for member in self.members:
-            measurer = Measurer(
-                keras_path=self.folder.keras_path(member.id),
-                batches=partial(self.images.evaluation, member.resolution),
-                evaluation={"dataset": self.header.dataset, "versions": self.header.versions},
-                threads=self.spec.workers,
-                selection=partial(self.images.selection, member.resolution) if self.images.selection else None,
-            )
-            for precision in self.spec.precisions:
-                path = self.folder.tflite_path(member.id, precision)
-                if not by_path[path].error:
-                    yield file_entry(
-                        member,
-                        path,
-                        precision=precision,
-                        measurer=measurer,
-                        folder=self.folder,
-                        parity=saved[member.id].parity,
-                        versions=by_path[path].versions,
-                    )
-                progress.advance(f"checked {path.stem}")
+    def _save(self, member: FamilyMember) -> SavedNetwork:
+        return save_once(member, self.folder.keras_path(member.id), classes=len(self.labels))
 
     def time(self, entries: Sequence[ModelEntry], progress: WorkProgress) -> list[ModelEntry]:
         """Measures latency, and joins what was measured elsewhere or earlier of the same contents."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ai_edge_litert.tools import benchmark_litert_model as program
 
-_TRIAL, _FEWEST, _MOST = 5, 10, 2000
+_TRIAL, _FEWEST, _MOST = 5, 10, 300
 _percentile = program.percentile
 
 

@@ -111,7 +111,7 @@ def keras_scores(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     # Not `predict_on_batch`, which traces anew for a last batch of another size.
-    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)])
+    forward = tf.function(model, input_signature=[tf.TensorSpec(model.input_shape)], autograph=False)
     return lambda images: np.asarray(forward(tf.cast(images, tf.float32)))
 
 

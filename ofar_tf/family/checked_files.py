@@ -1,0 +1,93 @@
+"""The files of an export, each checked and measured as soon as it is converted."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from ofar_tf.checks.measurement import Measurer
+from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.conversion.jobs import ConversionResult
+from ofar_tf.conversion.keras_file import SavedNetwork
+from ofar_tf.conversion.member import FamilyMember
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_folder import FamilyFolder
+from ofar_tf.family.file_entry import file_entry
+from ofar_tf.family.manifest import ManifestHeader, ModelEntry
+
+
+class CheckedFiles:
+    """Makes the manifest's entry of each file; the network it is compared with is kept until its last file came.
+
+    Args:
+        members: The networks.
+        folder: Where the files lie.
+        header: How the networks were made.
+        images: What files are measured on.
+        spec: Which files there are to be.
+        on_done: Called after each step with what was done, a few words.
+
+    Attributes:
+        saved: What was found when a member's `.keras` file was written, by its id; to be filled by the caller.
+        entries: The entries of the files so far, by path.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[FamilyMember],
+        *,
+        folder: FamilyFolder,
+        header: ManifestHeader,
+        images: FamilyImages,
+        spec: ExportSpec,
+        on_done: Callable[[str], None],
+    ):
+        self.saved: dict[str, SavedNetwork] = {}
+        self.entries: dict[Path, ModelEntry] = {}
+        self._folder = folder
+        self._header = header
+        self._images = images
+        self._spec = spec
+        self._on_done = on_done
+        self._files = {
+            folder.tflite_path(member.id, precision): (member, precision)
+            for member in members
+            for precision in spec.precisions
+        }
+        self._left = dict.fromkeys((member.id for member in members), len(spec.precisions))
+        self._measurers: dict[str, Measurer] = {}
+
+    def check(self, result: ConversionResult) -> None:
+        """Checks a file that was written; one that could not be is only counted.
+
+        Args:
+            result: How its conversion ended.
+        """
+        path = result.job.tflite_path
+        member, precision = self._files[path]
+        self._on_done(f"converted {path.stem}")
+        if not result.error:
+            self.entries[path] = file_entry(
+                member,
+                path,
+                precision=precision,
+                measurer=self._measurer(member),
+                folder=self._folder,
+                parity=self.saved[member.id].parity,
+                versions=result.versions,
+            )
+        self._on_done(f"checked {path.stem}")
+        self._left[member.id] -= 1
+        if not self._left[member.id]:
+            self._measurers.pop(member.id, None)
+
+    def _measurer(self, member: FamilyMember) -> Measurer:
+        if member.id not in self._measurers:
+            images = self._images
+            self._measurers[member.id] = Measurer(
+                keras_path=self._folder.keras_path(member.id),
+                batches=partial(images.evaluation, member.resolution),
+                evaluation={"dataset": self._header.dataset, "versions": self._header.versions},
+                threads=self._spec.workers,
+                selection=partial(images.selection, member.resolution) if images.selection else None,
+            )
+        return self._measurers[member.id]
