@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -16,11 +17,12 @@ from absl import flags as absl_flags
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import hypothesis
 import keras
 import numpy as np
 
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.conversion import lanes
+from ofar_tf.conversion import convert_files, lanes
 from ofar_tf.conversion.converter import convert, open_network
 from ofar_tf.conversion.worker import run_jobs
 from ofar_tf.family.manifest import ManifestHeader, Metrics, ModelEntry
@@ -28,6 +30,9 @@ from ofar_tf.pruning.latency_predictor import LatencyPredictor, PredictionError
 from ofar_tf.tflite.classifier import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
+# Laws are tried on so many examples unless a test says otherwise; more: OFAR_TF_EXAMPLES=1000 pytest ...
+hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("OFAR_TF_EXAMPLES", "40")), deadline=None)
+hypothesis.settings.load_profile("suite")
 # Files whose tests take longest, by far: with two processes, whichever came last would run alone at the end.
 SLOW_FIRST = (
     "pruning/test_subnet.py",
@@ -187,11 +192,33 @@ class InProcessWorker:
         pass
 
 
+class InProcessLanes:
+    """Stands in for `Lanes`: what is given is converted at once, in this thread, which may not share Keras' state."""
+
+    def __init__(self, **_: Any):
+        self.answers: deque[tuple[int, str | None]] = deque()
+
+    def __enter__(self) -> "InProcessLanes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def give(self, network: Any) -> None:
+        worker = lanes.WorkerProcess(lanes.PLAIN)
+        worker.begin([job for _, job in network])
+        self.answers.extend((index, worker.answer()) for index, _ in network)
+
+    def answer(self) -> tuple[int, str | None]:
+        return self.answers.popleft()
+
+
 @pytest.fixture(scope="module")
 def in_process() -> Iterator[None]:
     """Converts in this process, where processes are not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes, "WorkerProcess", InProcessWorker)
+        patch.setattr(convert_files, "Lanes", InProcessLanes)
         yield
 
 

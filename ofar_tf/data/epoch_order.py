@@ -9,6 +9,10 @@ from ofar_tf.data.image_dataset import ImageDataset
 
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
+# Nothing in a data set's functions branches on a tensor in Python, and autograph would read the source of each of them
+# to find that out: half a second of a start.
+as_written = tf.autograph.experimental.do_not_convert
+
 # Up to here a split's records are cached and shuffled as a whole (CIFAR's are 120 MB). Beyond it, a buffer of 16,384
 # JPEGs of ImageNet's size is under 2 GB.
 _SMALL_SPLIT = 65_536
@@ -48,12 +52,12 @@ def shuffled_shares(
     small = size <= _SMALL_SPLIT
     if dataset.table is not None and not small and shuffle_buffer is None and not cache:
         table = _whole_table(dataset, split)
-        return epochs.flat_map(lambda epoch: order.of_table(table, epoch)), dataset.decode
+        return epochs.flat_map(as_written(lambda epoch: order.of_table(table, epoch))), dataset.decode
     buffer = shuffle_buffer or (size if small else _LARGE_SPLIT_BUFFER)
     records, decode = _batchable(dataset.records(split), dataset.decode)
     if small if cache is None else cache:
         records = records.cache()
-    return epochs.flat_map(lambda epoch: order.of_records(records, epoch, buffer=buffer)), decode
+    return epochs.flat_map(as_written(lambda epoch: order.of_records(records, epoch, buffer=buffer))), decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ class _Order:
         order = tf.random.stateless_uniform([], [self.seed, epoch], minval=None, maxval=None, dtype=tf.int64)
         shuffled = records.shuffle(buffer, seed=order, reshuffle_each_iteration=False)
 
+        @as_written
         def share(batch: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
             start, stop = self._bounds
             record, label = example
@@ -93,6 +98,7 @@ class _Order:
         order = tf.random.experimental.stateless_shuffle(tf.range(self.size), [self.seed, epoch])
         batches = tf.reshape(order[: steps * self.batch_size], [steps, self.batch_size])
 
+        @as_written
         def share(batch: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
             start, stop = self._bounds
             own = places[start:stop]
@@ -129,5 +135,5 @@ def _batchable(records: tf.data.Dataset, decode: Decode) -> tuple[tf.data.Datase
     record, _ = records.element_spec
     if record.shape.is_fully_defined():
         return records, decode
-    packed = records.map(lambda record, label: (tf.io.serialize_tensor(record), label))
+    packed = records.map(as_written(lambda record, label: (tf.io.serialize_tensor(record), label)))
     return packed, lambda each: decode(tf.ensure_shape(tf.io.parse_tensor(each, record.dtype), record.shape))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ofar_tf.data.augmentation import Augmentation
-from ofar_tf.data.epoch_order import Decode, shuffled_shares
+from ofar_tf.data.epoch_order import Decode, as_written, shuffled_shares
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import check_view, evaluation_view
@@ -50,6 +50,7 @@ def training_batches(
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
+    as_bytes: bool = False,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
 
@@ -75,9 +76,12 @@ def training_batches(
         cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
             splits of up to 65,536 examples.
 
+        as_bytes: Whether images are rounded to uint8, a quarter of what is to be moved to a device. Images that are
+            neither resized nor changed in colour nor mixed are whole numbers anyway.
+
     Returns:
-        An endless dataset of (images float32 [B / n, R, R, 3] in [0, 255], labels int64 [B / n]); with MixUp or
-        CutMix, labels are probabilities, float32 [B / n, K].
+        An endless dataset of (images float32 or uint8 [B / n, R, R, 3] in [0, 255], labels int64 [B / n]); with MixUp
+        or CutMix, labels are probabilities, float32 [B / n, K].
 
     Raises:
         ValueError: A number is out of range, or there is no such split or augmentation.
@@ -105,7 +109,8 @@ def training_batches(
 
     together = _are_small(dataset, split, resolution)
     viewed = _viewed(shares, view, count=batch_size // part[1], together=together)
-    return _mixed(viewed, mixing).prefetch(tf.data.AUTOTUNE)
+    mixed = _mixed(viewed, mixing)
+    return (mixed.map(_as_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
 
 
 def training_shares(
@@ -190,6 +195,7 @@ def evaluation_batches(
     check_view(resolution, resize)
     records = evaluation_records(dataset, split, batch_size=batch_size, limit=limit, part=part)
 
+    @as_written
     def view(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
 
@@ -239,9 +245,11 @@ def _viewed(
         together: Whether a batch is viewed in one call. Otherwise each image is, and all processors share a batch.
     """
 
+    @as_written
     def view_one(record: tf.Tensor, label: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return view(record, draw), label, draw
 
+    @as_written
     def view_all(records: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
         images = tf.map_fn(lambda each: view(*each), (records, draws), fn_output_signature=tf.float32)
         return images, labels, draws
@@ -261,12 +269,19 @@ def _are_small(dataset: ImageDataset, split: str, resolution: int) -> bool:
 def _mixed(batches: tf.data.Dataset, mixing: Mixing | None) -> tf.data.Dataset:
     """Takes the images' seeds off the batches, and mixes these if asked to."""
     if mixing is None or not mixing.mixes:
-        return batches.map(lambda images, labels, draws: (images, labels))
+        return batches.map(as_written(lambda images, labels, draws: (images, labels)))
     return batches.map(
-        lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS)),
+        as_written(
+            lambda images, labels, draws: mixing.mix(images, labels, tf.random.fold_in(draws[0], _MIXING_DRAWS))
+        ),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+@as_written
+def _as_bytes(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.cast(tf.round(images), tf.uint8), labels
 
 
 def _check_at_least(least: int, **values: int) -> None:

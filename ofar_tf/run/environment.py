@@ -53,9 +53,14 @@ def _is_ours(root: Path) -> bool:
         return False
 
 
-def note_session(path: Path) -> None:
-    """Adds to `environment.json` what this start of a run runs on."""
-    import tensorflow as tf
+def note_session(path: Path, *, dtype_policy: str = "float32") -> None:
+    """Adds to `environment.json` what this start of a run runs on.
+
+    Args:
+        path: The file.
+        dtype_policy: The number formats of training.
+    """
+    from ofar_tf.devices.accelerators import device_facts
 
     sessions = _sessions(path)
     sessions.append(
@@ -64,7 +69,8 @@ def note_session(path: Path) -> None:
             "versions": versions(),
             "git": git_commit(),
             "platform": platform.platform(),
-            "devices": [device.name for device in tf.config.list_physical_devices()],
+            **device_facts(),
+            "dtype_policy": dtype_policy,
         }
     )
     atomic_file.write_text(path, json.dumps(sessions, indent=1) + "\n")

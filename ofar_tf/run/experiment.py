@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ofar_tf import models
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.resolution import fixed_size
@@ -159,7 +159,7 @@ class Experiment:
         settings["gamma_l1"] = self.gamma_l1
         settings["decoupled_weight_decay"] = config.optimizer == "adamw"
         settings["search_execution"] = self._search_execution(supernet)
-        settings["networks_at_once"] = config.networks_at_once or (1 if _accelerated() else 2)
+        settings["networks_at_once"] = config.networks_at_once or (1 if is_accelerated() else 2)
         return StepSpec(**settings)
 
     @property
@@ -186,7 +186,13 @@ class Experiment:
         pool, step = self.pool_spec(supernet), self.step_spec(supernet)
         with self.distribution.strategy.scope():
             trainer = OnceForAll(
-                supernet, pool=pool, step=step, task=self.task, seed=self.config.seed, teacher=self._teacher()
+                supernet,
+                pool=pool,
+                step=step,
+                task=self.task,
+                groups=self.find_groups(supernet),
+                seed=self.config.seed,
+                teacher=self._teacher(),
             )
             self._compile(trainer)
             return trainer
@@ -214,8 +220,13 @@ class Experiment:
         )
         trainer.compile(
             build_optimizer(config.optimizer, schedule, momentum=config.momentum, ema_momentum=config.ema_momentum),
-            steps_per_execution=min(config.steps_per_execution, self.images.steps_per_epoch),
+            steps_per_execution=min(self.steps_per_execution, self.images.steps_per_epoch),
         )
+
+    @property
+    def steps_per_execution(self) -> int:
+        """How many steps run at once: as given, or what suits the device."""
+        return self.config.steps_per_execution or (10 if is_accelerated() else 1)
 
     def notes(self, trainer: OnceForAll) -> list[str]:
         """Returns what a user should know of a run that is about to begin, a line each."""
@@ -245,11 +256,11 @@ class Experiment:
         return faster_execution(
             Costs(groups).macs(ChannelMask.full(groups), self.images.resolution),
             images=self.images.steps_per_epoch * config.batch_size,
-            accelerated=_accelerated(),
+            accelerated=is_accelerated(),
         )
 
     def find_groups(self, supernet: keras.Model) -> ChannelGroups:
-        """Finds the channel groups of a supernet, less those that the user excluded.
+        """Finds the channel groups of a supernet, less those that the user excluded; those of the last one are known.
 
         Raises:
             ValueError: If nothing can be pruned, or a group to exclude does not exist.
@@ -284,7 +295,3 @@ class Experiment:
         groups = self.find_groups(supernet)
         size, rules = self.images.resolution, self.rules(groups)
         return list(with_neighbours(given[0], groups, resolution=size, rules=rules, predictor=self.predictor))
-
-
-def _accelerated() -> bool:
-    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ofar_tf import data
 from ofar_tf.data import detection
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.run.completion import Completion, completed
 from ofar_tf.run.train_config import TrainConfig
@@ -28,6 +29,7 @@ class RunImages:
         self._given = config
         self.distribution = distribution or Distribution()
         self._data_dir = data_dir or config.data_dir
+        self._training: dict[tuple[int, int], Any] = {}
 
     @cached_property
     def completion(self) -> Completion:
@@ -131,10 +133,13 @@ class RunImages:
 
     def training_batches(self, *, start_epoch: int, start_step: int = 0) -> Any:
         """Returns the endless, shuffled, augmented batches of training, from a step of an epoch on, for all devices."""
-        return self.distribution.share_out(
-            lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
-            batch_size=self.config.batch_size,
-        )
+        begin = start_epoch, start_step
+        if begin not in self._training:  # Tracing the views takes a second, and a run asks twice: to check, to train.
+            self._training[begin] = self.distribution.share_out(
+                lambda part: self._training_part(part, start_epoch=start_epoch, start_step=start_step),
+                batch_size=self.config.batch_size,
+            )
+        return self._training[begin]
 
     def _training_part(self, part: Part, *, start_epoch: int, start_step: int) -> tf.data.Dataset:
         config = self.config
@@ -161,6 +166,7 @@ class RunImages:
             start_epoch=start_epoch,
             start_step=start_step,
             part=part,
+            as_bytes=is_accelerated(),
         )
 
     def reading(self) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.evaluation.results_log import ResultsLog, read_results
@@ -32,6 +33,10 @@ from ofar_tf.training.checkpoints import Checkpoints, restore_training
 from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.preemption import Preemption
+
+# An accelerator waits while its losses are fetched. So many steps it may go on by itself; a loss that is no number ends
+# the run as many steps later at most.
+_STEPS_UNSEEN = 50
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class TrainingRun:
 
     def _begin(self) -> None:
         distribution, config = self.experiment.distribution, self.experiment.config
-        note_session(self.run_dir.environment)
+        note_session(self.run_dir.environment, dtype_policy=config.dtype_policy)
         for note in self.experiment.images.data_notes:
             print(note)
         atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.images.dataset.class_names) + "\n")
@@ -115,7 +120,11 @@ class TrainingRun:
 
     def _callbacks(self, run_dir: RunDir, preemption: Preemption) -> list[Any]:
         config, distribution = self.experiment.config, self.experiment.distribution
-        steps = EpochSteps(self.experiment.images.steps_per_epoch, resumed=self.so_far)
+        steps = EpochSteps(
+            self.experiment.images.steps_per_epoch,
+            resumed=self.so_far,
+            look_every=_STEPS_UNSEEN if is_accelerated() else 1,
+        )
         callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
         if distribution.writes:
             callbacks.append(

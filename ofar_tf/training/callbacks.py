@@ -86,9 +86,10 @@ class SaveCheckpoint(keras.callbacks.Callback):
 class StopOnDivergence(keras.callbacks.Callback):
     """Ends the run when a loss or a weight is NaN or infinite, before it is saved. It must come first of the callbacks.
 
-    The losses are means over the epoch so far, so one that is spoiled stays so and is seen after the same step. All
-    that a checkpoint holds, what structures and the optimizer own included, is looked at as well when the epoch ends,
-    because its last update can spoil it after its last loss.
+    The losses are means over the epoch so far, so one that is spoiled stays so, and is seen when they are next looked
+    at: after the same step, or within as many as `EpochSteps` leaves on an accelerator. All that a checkpoint holds,
+    what structures and the optimizer own included, is looked at as well when the epoch ends, because its last update
+    can spoil it after its last loss.
     """
 
     def __init__(self) -> None:

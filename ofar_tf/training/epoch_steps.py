@@ -105,19 +105,26 @@ class EpochSteps(keras.callbacks.Callback):
     It must come first of the callbacks. `fit` must be given `steps_per_epoch`, and batches that begin behind the steps
     that are done.
 
+    Keras fetches the losses for callbacks after every execution, and waits for the device meanwhile. With `look_every`
+    most executions hand on none, and stay on the device.
+
     Args:
         steps_per_epoch: Steps of an epoch, at least 1.
         resumed: What the first epoch had come to; `None` to begin it at its beginning.
+        look_every: After how many steps callbacks see the losses; they see them after the last one too.
 
     Raises:
-        ValueError: If more steps are done than an epoch has.
+        ValueError: If more steps are done than an epoch has, or `look_every` is below 1.
     """
 
-    def __init__(self, steps_per_epoch: int, *, resumed: EpochSoFar | None = None):
+    def __init__(self, steps_per_epoch: int, *, resumed: EpochSoFar | None = None, look_every: int = 1):
         super().__init__()
         if resumed is not None:
             _require_within(resumed.step, steps_per_epoch)
+        if look_every < 1:
+            raise ValueError(f"Expected to look at losses every step or less often. Received: look_every={look_every}.")
         self.steps_per_epoch = steps_per_epoch
+        self.look_every = look_every
         self.learning_rate = 0.0
         """The learning rate that the epoch began with."""
         self.passed_over = 0
@@ -156,7 +163,9 @@ class EpochSteps(keras.callbacks.Callback):
         count = end - max(self._begin, self.passed_over)
         if count <= 0:
             return self.model.get_metrics_result()
-        return self._whole(iterator) if count == at_once else self._one_by_one(iterator, count)
+        logs = self._whole(iterator) if count == at_once else self._one_by_one(iterator, count)
+        due = end == self.steps_per_epoch or end // self.look_every > self._begin // self.look_every
+        return logs if due else {}
 
     def _one_by_one(self, iterator: Any, count: int) -> Any:
         model, at_once = self.model, self.model.steps_per_execution

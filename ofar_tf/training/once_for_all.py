@@ -12,7 +12,7 @@ import tensorflow as tf
 from ofar_tf.data.batch_contract import explained
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
-from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.importance import set_gammas
@@ -58,6 +58,7 @@ class OnceForAll(keras.Model):
         teacher: A fixed classifier of logits, larger as a rule, whose probabilities join what the largest structure
             learns (`StepSpec.teacher_share`); none by default.
         task: What the networks learn; by default to tell as many classes apart as the supernet has outputs.
+        groups: The channel groups of this very supernet, if they were found already, as the pool says.
         seed: Seed of all draws.
 
     Raises:
@@ -75,6 +76,7 @@ class OnceForAll(keras.Model):
         step: StepSpec | None = None,
         task: Task | None = None,
         teacher: keras.Model | None = None,
+        groups: ChannelGroups | None = None,
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
@@ -83,13 +85,14 @@ class OnceForAll(keras.Model):
         elif pruning_rates or macs_budgets or resolutions:
             raise ValueError("Expected a pool or the short form of one. Received: both.")
         classifies = task is None or isinstance(task, Classification)
+        given = supernet
         self.supernet = supernet = (as_classifier if classifies else as_supernet)(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
         self.spec = pool
         self.step = step or StepSpec()
         self.task: Task = task or Classification(classes=supernet.output_shape[-1])
         self.seed = seed
-        self.groups = find_channel_groups(
+        self.groups = (groups if supernet is given else None) or find_channel_groups(
             supernet,
             prune_residual_stream=pool.prune_residual_stream,
             excluded=pool.excluded_groups,

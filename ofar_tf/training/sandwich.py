@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from ofar_tf.devices.accelerators import on_host
 from ofar_tf.text.size import Size
 
 _SANDWICH = 4
@@ -64,6 +65,10 @@ class SandwichRule:
             that capacity falls along the chain of teachers (DESIGN D6), and as many sizes, int32 `[2]`; the first is
             always the largest (DESIGN D8), if that is wanted.
         """
+        with on_host():
+            return self._drawn(step)
+
+    def _drawn(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
         for_structures, for_sizes = tf.unstack(tf.random.split(seed, 2))
         if self.every_structure:

@@ -101,6 +101,16 @@ def test_epochs_differ_in_order_and_in_what_they_leave_out():
     assert len({frozenset(epoch) for epoch in epochs}) > 1
 
 
+@pytest.mark.parametrize("keywords", [{"augmentation": "pad_and_crop"}, {"mixup_alpha": 0.4}])
+def test_bytes_are_the_same_images_rounded(keywords):
+    for (images, labels), (rounded, same_labels) in zip(
+        batches(3, **keywords), batches(3, as_bytes=True, **keywords), strict=True
+    ):
+        assert (images.dtype, rounded.dtype) == (np.float32, np.uint8)
+        np.testing.assert_array_equal(rounded, np.round(images))
+        np.testing.assert_array_equal(same_labels, labels)
+
+
 @pytest.mark.parametrize("keywords", [{}, {"shuffle_buffer": 5, "cache": False}, {"shuffle_buffer": 5, "cache": True}])
 def test_a_run_resumed_at_epoch_3_sees_the_batches_of_one_never_interrupted(keywords):
     keywords |= {"augmentation": "pad_and_crop", "flip": True}

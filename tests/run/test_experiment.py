@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from ofar_tf.run import experiment as experiment_module
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.train_config import TrainConfig
 
@@ -45,6 +46,13 @@ def test_the_settings_reach_the_trainer() -> None:
     assert made.images.steps_per_epoch == 3
     assert trainer.optimizer._learning_rate.total_steps == 6
     assert float(trainer.optimizer.learning_rate) == 0.5
+
+
+def test_an_accelerator_runs_several_steps_at_once_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert experiment().steps_per_execution == 1
+    monkeypatch.setattr(experiment_module, "is_accelerated", lambda: True)
+    assert experiment().steps_per_execution == 10
+    assert experiment(steps_per_execution=3).steps_per_execution == 3
 
 
 def test_the_options_of_training_reach_the_trainer() -> None:

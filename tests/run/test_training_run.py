@@ -47,7 +47,7 @@ def settings_for(run_dir, **changes):
         "eval_split": "test[:32]",
         "calibration_images": 32,
         "validation_images": 32,
-        "pruning_rates": (0.1, 0.3, 0.6),
+        "pruning_rates": (0.1, 0.6),
         "resolutions": (12, 8),
         "min_channels": 1,
         "channel_round_to": 1,
@@ -110,7 +110,7 @@ def test_a_run_that_was_broken_off_ends_with_the_same_weights_momenta_and_masks_
     assert killed.keys() == whole.keys()
     for array, value in whole.items():
         np.testing.assert_array_equal(killed[array], value, err_msg=f"{array}, seed {SEED}")
-    assert whole["search/masks"].shape == (2, 3, 14)
+    assert whole["search/masks"].shape == (2, 2, 14)
     assert whole["search/steps"] == 8
 
 
@@ -129,7 +129,7 @@ def test_a_run_that_was_broken_off_leaves_the_same_files(runs, name, file):
 
 def test_the_table_has_a_row_for_every_epoch_and_subnet(runs):
     lines = (runs["killed"] / "results.csv").read_text().splitlines()
-    assert [line.split(",")[:2] for line in lines[1::3]] == [
+    assert [line.split(",")[:2] for line in lines[1::2]] == [
         ["1", "search"],
         ["2", "search"],
         ["3", "joint"],

@@ -24,6 +24,27 @@ def test_an_epoch_has_as_many_steps_as_planned_however_many_run_at_once(trainer_
     assert model.steps_per_execution == at_once
 
 
+def test_losses_stay_on_the_device_but_for_every_nth_step_and_the_last(trainer_builder, batch):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, sorted(logs or {})))
+
+    histories = []
+    for look_every in (1, 3):
+        model = trainer_builder()
+        model.compile(keras.optimizers.SGD(0.01))
+        data = tf.data.Dataset.from_tensor_slices(batch).repeat().batch(2)
+        seen.clear()
+        callbacks = [EpochSteps(5, look_every=look_every), MaskSearch(epochs=1), Watch()]
+        histories.append(model.fit(data, epochs=1, steps_per_epoch=5, verbose=0, callbacks=callbacks).history)
+        names = sorted(metric.name for metric in model.metrics)
+        assert seen == [(step, names if look_every == 1 or step in (2, 4) else []) for step in range(5)]
+    # What an epoch comes to is the same.
+    assert histories[0] == histories[1]
+
+
 def test_what_an_epoch_has_come_to_survives_a_checkpoint():
     so_far = EpochSoFar(3, 0.1, (np.array([1.5], np.float32), np.array([4.0], np.float32)))
     again = EpochSoFar.read({"weights/0": np.zeros(2), **so_far.arrays()})

@@ -20,6 +20,13 @@ def draw_many(rule, *, steps, start=0):
     return structures.numpy(), sizes[..., 0].numpy()
 
 
+def test_the_draws_are_placed_on_the_host():
+    rule = SandwichRule(5, squares(32, 28), seed=7, assistants="all")
+    graph = tf.function(lambda step: rule.draw(step)).get_concrete_function(tf.TensorSpec([], tf.int64)).graph
+    drawn = [each for each in graph.get_operations() if each.type not in ("Placeholder", "Identity", "NoOp")]
+    assert drawn and {each.device for each in drawn} == {"/device:CPU:0"}
+
+
 def squares(*sides):
     return tuple(map(Size.of, sides))
 

@@ -73,8 +73,12 @@ class ScheduleSettings(Settings):
         low=0.0,
         high=0.999999,
     )
-    steps_per_execution: int = setting(
-        1, "Steps between two looks at the losses; more of them keep a fast GPU busy.", low=1, free=True
+    steps_per_execution: int | None = setting(
+        None,
+        "Steps that TensorFlow runs at once; more of them keep a fast GPU busy. By default 10 with an accelerator, 1 "
+        "without.",
+        low=1,
+        free=True,
     )
     distribution: str = setting(
         "none",

@@ -1,0 +1,71 @@
+"""The accelerators that this process computes on, and what is known of them without any tool of their makers."""
+
+import ctypes
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def is_accelerated() -> bool:
+    """Returns whether there is a GPU or TPU."""
+    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+
+
+def on_host() -> AbstractContextManager[Any]:
+    """Places what is computed in its scope on the processor: what decides which kernels run must be known there.
+
+    A GPU would run a kernel for each of a few numbers, and be waited for. Programs for TPUs cannot be divided so.
+    """
+    return nullcontext() if tf.config.list_physical_devices("TPU") else tf.device("CPU:0")
+
+
+def device_facts() -> dict[str, Any]:
+    """Returns what a result depends on besides versions: the devices, their driver, and how they multiply float32.
+
+    Returns:
+        `devices`, the names of all; `accelerators`, for each its name, compute capability and memory in bytes, as far
+        as they are known; `driver`, NVIDIA's, or None; `tensor_float_32`, whether float32 products are rounded to 10
+        bits where the device can.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    return {
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+        "accelerators": [_facts_of(gpu, number) for number, gpu in enumerate(gpus)],
+        "driver": _driver(),
+        "tensor_float_32": bool(tf.config.experimental.tensor_float_32_execution_enabled()),
+    }
+
+
+def _facts_of(gpu: Any, number: int) -> dict[str, Any]:
+    details = dict(tf.config.experimental.get_device_details(gpu))
+    capability = details.get("compute_capability")
+    return {
+        "name": details.get("device_name"),
+        "compute_capability": ".".join(map(str, capability)) if capability else None,
+        "memory_bytes": _memory_of(number),
+    }
+
+
+def _memory_of(number: int) -> int | None:
+    """Asks CUDA's driver library; TensorFlow tells only what it has taken."""
+    with suppress(OSError, AttributeError):
+        cuda = ctypes.CDLL("libcuda.so.1")
+        device, memory = ctypes.c_int(), ctypes.c_size_t()
+        asked = (
+            cuda.cuInit(0),
+            cuda.cuDeviceGet(ctypes.byref(device), number),
+            cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
+        )
+        return None if any(asked) else memory.value
+    return None
+
+
+def _driver() -> str | None:
+    try:
+        return " ".join(_DRIVER.read_text(encoding="utf-8").splitlines()[0].split())
+    except (OSError, IndexError):
+        return None

@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from ofar_tf.devices import accelerators
+from ofar_tf.devices.accelerators import device_facts, is_accelerated
+
+
+def test_a_processor_alone_is_no_accelerator() -> None:
+    facts = device_facts()
+    assert not is_accelerated() and facts["accelerators"] == []
+    assert [name.split(":")[1] for name in facts["devices"]] == ["CPU"] * len(facts["devices"])
+    assert isinstance(facts["tensor_float_32"], bool)
+
+
+def test_a_gpu_is_told_with_its_memory_and_driver(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    gpu = SimpleNamespace(name="/physical_device:GPU:0")
+    details = {"device_name": "Some GPU", "compute_capability": (9, 0)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [] if kind == "TPU" else [gpu])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+
+    class Cuda:
+        """Stands in for NVIDIA's library: calls return 0 where they went well."""
+
+        def __init__(self, name: str):
+            assert name == "libcuda.so.1"
+
+        cuInit = staticmethod(lambda flags: 0)  # noqa: N815
+        cuDeviceGet = staticmethod(lambda device, number: 0)  # noqa: N815
+
+        @staticmethod
+        def cuDeviceTotalMem_v2(memory, device) -> int:  # noqa: N802
+            memory._obj.value = 85 * 10**9
+            return 0
+
+    monkeypatch.setattr(accelerators.ctypes, "CDLL", Cuda)
+    version = tmp_path / "version"
+    version.write_text("NVRM version:  NVIDIA UNIX  x86_64  570.1\nGCC version: 12\n")
+    monkeypatch.setattr(accelerators, "_DRIVER", version)
+    facts = device_facts()
+    assert is_accelerated()
+    assert facts["accelerators"] == [{"name": "Some GPU", "compute_capability": "9.0", "memory_bytes": 85_000_000_000}]
+    assert facts["driver"] == "NVRM version: NVIDIA UNIX x86_64 570.1"
