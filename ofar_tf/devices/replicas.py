@@ -52,7 +52,7 @@ class Replicas:
 
         @cache
         def traced() -> Any:
-            run = tf.function(lambda *arguments: self.strategy.run(function, args=arguments))
+            run = tf.function(lambda *arguments: self.strategy.run(function, args=arguments), autograph=False)
             return run.get_concrete_function(self._spec(batch), *others)
 
         def run_group(group: Sequence[Any], *arguments: Any) -> list[Any]:

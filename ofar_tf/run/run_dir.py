@@ -142,6 +142,10 @@ class RunDir:
                 f"Received: {'; '.join(changed)}."
             )
 
+    def release(self) -> None:
+        """Lets others take the folder, whoever still holds this object."""
+        self._locks.clear()
+
     def keep_groups(self, source: Path) -> None:
         """Copies the user's file of channel groups into the run, or checks that it is still the same.
 

@@ -70,6 +70,12 @@ class TrainingRun:
             LostProcessError: If another process of the run has ended.
             DamagedImageError: If an image cannot be read.
         """
+        try:
+            self._train()
+        finally:
+            self.run_dir.release()
+
+    def _train(self) -> None:
         distribution = self.experiment.distribution
         with self.experiment.images.reading(), distribution.watched(), TemporaryDirectory() as scratch:
             if distribution.writes:

@@ -2,6 +2,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -164,6 +165,20 @@ def test_one_process_takes_network_after_network_and_is_renewed_after_a_few(fake
     made_by = [job.tflite_path.read_text().split()[0] for job in jobs]
     assert len(set(made_by[:4])) == 1 and made_by[4] != made_by[0]
     assert fake.started == [PLAIN, PLAIN]
+
+
+def test_a_network_is_converted_while_later_ones_are_on_their_way(fake):
+    given = list(fake(["a"], ["a"], ["a"]))
+
+    def on_their_way():
+        yield from given[:2]
+        until = time.monotonic() + 60
+        while not given[0].tflite_path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert given[0].tflite_path.exists()
+        yield given[2]
+
+    assert [result.error for result in convert_files(on_their_way(), workers=1)] == [None] * 3
 
 
 def test_a_process_that_dies_costs_one_file_and_not_those_behind_it(fake):

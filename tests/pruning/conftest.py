@@ -18,7 +18,8 @@ from ofar_tf.pruning.subnet import build_subnet, copy_weights
 
 @pytest.fixture(autouse=True)
 def fresh_layer_names() -> None:
-    keras.backend.clear_session()
+    # Without a full collection of garbage: before each of hundreds of tests it would take longer than most of them.
+    keras.backend.clear_session(free_memory=False)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def double_precision() -> Iterator[None]:
     yield
     keras.config.set_floatx(before)
     # Or else the default policy of the layers that other tests build would stay float64.
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
 
 
 def _randomize(model: keras.Model, images: Any, seed: int = 0) -> keras.Model:

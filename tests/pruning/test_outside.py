@@ -41,7 +41,7 @@ def test_what_joins_the_outputs_of_a_body_is_no_residual_stream_of_it():
 
 @pytest.fixture(scope="module")
 def vgg() -> Costs:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     with keras.StatelessScope(initialize_variables=False):  # Only its shapes are wanted.
         body = models.vgg16(2)
         groups = find_channel_groups(detector(body, classes=80, channels=256, light=False), outside=OUTSIDE)

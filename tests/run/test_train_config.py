@@ -180,7 +180,7 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
 
 
 @given(config=configurations())
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_files_of_a_run_repeat_its_settings_exactly(
     config: TrainConfig, parse_command: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ class Regression:
 
 
 def build_network(kind: str) -> keras.Model:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
     layers = keras.layers
     image = keras.Input((None, None, 3))
