@@ -17,6 +17,7 @@ from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.files import atomic_file
+from ofar_tf.files.cache_folder import cache_folder
 
 _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
 # Opening files takes longer than listing them, minutes at ImageNet's size. From here on it is remembered what was
@@ -141,10 +142,8 @@ class _Memory:
     """What was found in the folders of one data set, by their stamps."""
 
     def __init__(self, folders: Iterable[ClassFolder]):
-        # Unlike Path.home, this raises nothing where there is no home.
-        root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
         paths = sorted(os.fsencode(folder.path.resolve()) for folder in folders)
-        self._file = root / "ofar_tf" / f"{hashlib.sha256(b'/'.join(paths)).hexdigest()[:32]}.json"
+        self._file = cache_folder() / f"{hashlib.sha256(b'/'.join(paths)).hexdigest()[:32]}.json"
 
     def read(self) -> dict[str, Findings]:
         """Returns what is remembered; nothing where the file is absent or not ours."""

@@ -13,12 +13,13 @@ import tensorflow as tf
 from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
-from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
+from ofar_tf.data.detection.found_split import MANY, BoxNotes, FoundSplit, believed
 from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_check import check_image, file_decoder, findings_of
 from ofar_tf.data.image_header import ImageHeader
 from ofar_tf.data.splits import SplitPart
+from ofar_tf.files.cache_folder import remembered
 
 _TRAINING_PERCENT = 80
 
@@ -34,7 +35,8 @@ def annotated_folder(
 ) -> DetectionDataset:
     """Returns a data set of images whose annotations were read.
 
-    Every image file is opened once, so that one that is missing, cut off or no image is found now. The order within a
+    Every image file is opened once, so that one that is missing, cut off or no image is found now (of splits of more
+    than 20,000 images it is remembered in `~/.cache/ofar_tf` what was found). The order within a
     split depends on the files' names and the seed only.
 
     Args:
@@ -112,15 +114,40 @@ def _in_order(found: FoundSplit, *, seed: int) -> FoundSplit:
 
 
 def _headers(found: FoundSplit) -> dict[str, ImageHeader]:
+    """Opens every image once; those of large splits again only where a file has changed."""
     paths = found.paths
-    missing = [path for path in paths if not path.is_file()]
+    stamp = _stamp(found, paths)
+
+    def make() -> dict[str, np.ndarray]:
+        with ThreadPoolExecutor() as pool:
+            read = pool.map(check_image, paths)
+            columns = np.array([(each.width, each.height, each.bits, each.orientation) for each in read], np.int64)
+        return {"headers": columns}
+
+    def read(arrays: Mapping[str, np.ndarray]) -> dict[str, ImageHeader]:
+        rows = arrays["headers"].tolist()
+        headers = (ImageHeader(width, height, bits, usual=True, orientation=tag) for width, height, bits, tag in rows)
+        return dict(zip(map(str, paths), headers, strict=True))
+
+    return read(make()) if len(paths) <= MANY else remembered(stamp, make, read=read)
+
+
+def _stamp(found: FoundSplit, paths: Sequence[Path]) -> str:
+    """Returns a digest of the names, sizes and times of the files, all of which must be there."""
+    digest, missing = hashlib.sha256(), []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            missing.append(path)
+        else:
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     if missing:
         raise FileNotFoundError(
             f"Expected the {len(paths)} images that {readable(found.source)} names in {readable(found.root)}. "
             f"Received: {len(missing)} of them missing, the first {readable(missing[0].name)}."
         )
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(map(str, paths), pool.map(check_image, paths), strict=True))
+    return digest.hexdigest()
 
 
 def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Annotations, BoxNotes]:

@@ -1,7 +1,8 @@
 """Sets of tensorflow-datasets with boxes, such as `coco/2017` and `voc/2012`, read from disk."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +11,15 @@ import tensorflow as tf
 from ofar_tf.data.decoding import decode_stored
 from ofar_tf.data.detection.annotations import OWN_AREA, Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
-from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
+from ofar_tf.data.detection.found_split import MANY, BoxNotes, FoundSplit, believed
 from ofar_tf.data.tfds_sets import find_builder, require_prepared, stored_as
+from ofar_tf.files.cache_folder import remembered
 
 _LABELS = ("label", "type")
 _CROWDS = ("is_crowd", "is_difficult")
 _ID = "image/id"
 _TOGETHER = 1024
+_COLUMNS = ("counts", "image_ids", "boxes", "classes", "crowd", "areas")
 # The sizes of images come to light when they are decoded. This one decides only what is a pixel beyond the edge.
 _NOMINAL = 500
 
@@ -32,7 +35,8 @@ class _Names(NamedTuple):
 def tfds_boxes(name: str, *, data_dir: str | os.PathLike[str] | None, download: bool) -> DetectionDataset:
     """Returns a prepared set of tensorflow-datasets whose images have `objects` with boxes and one label each.
 
-    All annotations are read once, when it is opened, without the images' bytes being parsed. Images stay encoded until
+    All annotations are read once, when it is opened, without the images' bytes being parsed; those of more than 20,000
+    images are remembered in `~/.cache/ofar_tf`. Images stay encoded until
     they are used, and are decoded as they are stored, see `tfds_set`.
 
     Args:
@@ -48,7 +52,7 @@ def tfds_boxes(name: str, *, data_dir: str | os.PathLike[str] | None, download: 
     names = _names(builder.info.features, name)
     require_prepared(builder, name, download=download)
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
-    known = {split: _read(builder, split, size=size, names=names) for split, size in sizes.items()}
+    known = {split: _known(builder, split, size=size, names=names) for split, size in sizes.items()}
     first = first_rows(sizes)
 
     def read(split: str, start: int, stop: int) -> tf.data.Dataset:
@@ -104,7 +108,21 @@ def _names(features: Any, name: str) -> _Names:
     )
 
 
-def _read(builder: Any, split: str, *, size: int, names: _Names) -> tuple[Annotations, BoxNotes]:
+def _known(builder: Any, split: str, *, size: int, names: _Names) -> tuple[Annotations, BoxNotes]:
+    def make() -> dict[str, np.ndarray]:
+        return _read(builder, split, size=size, names=names)
+
+    def read(columns: Mapping[str, np.ndarray]) -> tuple[Annotations, BoxNotes]:
+        return _believed(builder, split, columns, size=size)
+
+    if size <= MANY:
+        return read(make())
+    where = f"{builder.data_path} {stored_as(builder.info, split)} {names}"
+    return remembered(hashlib.sha256(where.encode()).hexdigest(), make, read=read)
+
+
+def _read(builder: Any, split: str, *, size: int, names: _Names) -> dict[str, np.ndarray]:
+    """Reads the columns that `_believed` takes."""
     import tensorflow_datasets as tfds
 
     wanted = {each for each in ("bbox", *names) if each is not None}
@@ -112,25 +130,31 @@ def _read(builder: Any, split: str, *, size: int, names: _Names) -> tuple[Annota
     parts = {"objects": wanted, **({_ID: True} if has_id else {})}
     stored = _stored(builder, split, 0, size, decoders=tfds.decode.PartialDecoding(parts))
     columns = list(zip(*_columns(stored, names, has_id=has_id), strict=True))
-    counts, ids, boxes, classes, crowd, areas = (np.concatenate(column) for column in columns)
+    found = dict(zip(_COLUMNS, map(np.concatenate, columns), strict=True))
+    return found if has_id else {**found, "image_ids": np.arange(size)}
+
+
+def _believed(
+    builder: Any, split: str, columns: Mapping[str, np.ndarray], *, size: int
+) -> tuple[Annotations, BoxNotes]:
     found = FoundSplit(
         source=builder.data_path / split,
         root=builder.data_path,
         files=[f"example {number}" for number in range(size)],
-        image_ids=ids if has_id else np.arange(size),
+        image_ids=columns["image_ids"],
         sizes=np.full((size, 2), _NOMINAL),
-        rows=np.repeat(np.arange(size), counts),
-        boxes=boxes.astype(np.float64),
-        classes=classes,
-        crowd=crowd,
-        areas=areas,
+        rows=np.repeat(np.arange(size), columns["counts"]),
+        boxes=columns["boxes"].astype(np.float64),
+        classes=columns["classes"],
+        crowd=columns["crowd"],
+        areas=columns["areas"],
         relative=True,
     )
     return believed(found, found.sizes)
 
 
 def _columns(stored: tf.data.Dataset, names: _Names, *, has_id: bool) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yields of many images at once: boxes of each, ids, and of all boxes what there is to know."""
+    """Yields the `_COLUMNS` of many images at once."""
     for batch in stored.ragged_batch(_TOGETHER):
         objects = batch["objects"]
         boxes = objects["bbox"]

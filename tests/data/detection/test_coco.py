@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ofar_tf.data import split_notes
-from ofar_tf.data.detection import load_detection_dataset
+from ofar_tf.data.detection import folder, load_detection_dataset
+from ofar_tf.data.image_check import check_image
 
 from .conftest import coco, write_png
 
@@ -195,3 +196,16 @@ def test_the_blood_cells_are_read_as_they_are():
     assert dataset.class_names == ("RBC", "WBC", "Platelets")
     assert dataset.splits == {"test": 72, "train": 205, "val": 87}
     np.testing.assert_array_equal(dataset.class_counts("train+val+test"), [4153, 372, 361])
+
+
+def test_images_of_a_large_split_are_opened_again_only_where_one_has_changed(coco_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(folder, "MANY", 1)
+    opened = []
+    monkeypatch.setattr(folder, "check_image", lambda path: opened.append(path.name) or check_image(path))
+    place = coco_dir()
+    fingerprints = [load(place).fingerprint for _ in range(2)]
+    assert fingerprints[0] == fingerprints[1] and len(opened) == 2
+    (place / "train" / "1.png").write_bytes((place / "train" / "1.png").read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"readable JPEG or PNG image. Received: .*train/1.png"):
+        load(place)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ofar_tf.data.detection import evaluation_batches, load_detection_dataset
+from ofar_tf.data.detection import evaluation_batches, load_detection_dataset, tfds_boxes
 from ofar_tf.text.size import Size
 
 # Files are read by turns of 16 examples, unless told otherwise.
@@ -86,6 +86,16 @@ def test_every_image_gets_its_own_boxes_whatever_part_is_read(prepared, split):
         )
         np.testing.assert_array_equal(labels["crowd"][row][:boxes], [index % 4 == 1] * boxes)
         np.testing.assert_array_equal(labels["area"][row][:boxes], [index] * boxes)
+
+
+def test_annotations_of_a_large_set_are_read_once(prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tfds_boxes, "MANY", 2)
+    first = load(prepared)
+    monkeypatch.setattr(tfds_boxes, "_columns", None)
+    again = load(prepared)
+    for name in ("image_ids", "counts", "boxes", "classes", "crowd", "areas"):
+        np.testing.assert_array_equal(*(getattr(each.annotations("train"), name) for each in (first, again)))
 
 
 def test_the_fingerprint_names_what_is_stored(prepared):
