@@ -134,7 +134,7 @@ def picture_source() -> str:
 
 def draw() -> None:
     """Draws the picture of the README."""
-    figure = draw_pareto(points_of(quickstart_rows()), title="The quick start")
+    figure = draw_pareto(points_of(quickstart_rows()), metric=METRIC, title="The quick start")
     with matplotlib.rc_context({"svg.hashsalt": "ofar_tf"}):  # The same picture, the same file.
         figure.savefig(PICTURE, metadata={"Date": None, "Description": picture_source()})
 

@@ -32,7 +32,8 @@ def main(config: EvaluateConfig) -> None:
             evaluation = run.evaluate()
             plot_examples(run, evaluation)
         rows = evaluation.rows
-        plot_pareto(run.run_dir.pareto, points_of(rows), title=f"{run.supernet.name} on {run.config.dataset}")
+        metric, title = run.experiment.task.metric, f"{run.supernet.name} on {run.config.dataset}"
+        plot_pareto(run.run_dir.pareto, points_of(rows), metric=metric, title=title)
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None
     print_subnets(rows)

@@ -19,13 +19,16 @@ def main(config: SelectConfig) -> None:
     with flags.one_line_errors():
         folder = Path(config.export_dir)
         manifest = read_export(folder)
+        if config.min_top1 is not None and manifest.metric.key != "top1":
+            raise ValueError(f"Expected --min_score of {manifest.metric.title}. Received: --min_top1.")
         limits = Limits(
             max_macs=parse_quantity(config.max_macs) if config.max_macs else None,
             max_bytes=parse_quantity(config.max_bytes) if config.max_bytes else None,
-            min_top1=config.min_top1,
+            min_score=config.min_score if config.min_top1 is None else config.min_top1,
             max_latency_ms=config.max_latency_ms,
             quantization=config.quantization,
             device=config.device,
+            form=config.form,
         )
         chosen = choose(manifest, limits, prefer=config.prefer)[0]
     print(explain(manifest, limits, prefer=config.prefer), file=sys.stderr)

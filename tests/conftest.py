@@ -23,10 +23,13 @@ import numpy as np
 
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion import convert_files, lanes
-from ofar_tf.conversion.converter import convert, open_network
+from ofar_tf.conversion.converter import convert
+from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.worker import run_jobs
-from ofar_tf.family.manifest import ManifestHeader, Metrics, ModelEntry
+from ofar_tf.family.manifest import ManifestHeader, ModelEntry
 from ofar_tf.pruning.latency_predictor import LatencyPredictor, PredictionError
+from ofar_tf.tasks.classification.accuracy import accuracy
+from ofar_tf.tasks.scores import FileScores
 from ofar_tf.tflite.classifier import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
@@ -255,7 +258,7 @@ def make_entry() -> Callable[..., ModelEntry]:
             "input": TensorInfo("image", "float32", (1, 16, 16, 3), (0.0, 255.0)),
             "output": TensorInfo("probabilities", "float32", (1, 3), (0.0, 1.0)),
             "labels": "labels.txt",
-            "metrics": Metrics(top1=top1, top5=1.0, images=200, keras_top1=top1),
+            "metrics": FileScores.beside(accuracy(top1=top1, top5=1.0, images=200), keras=top1),
             "checks": checks,
         }
         return ModelEntry(**{**values, **changes})

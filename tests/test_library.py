@@ -72,10 +72,10 @@ def test_train_evaluate_and_export_without_flags(trained, images, exported):
     ]
     folder, result = exported
     assert result.failures == ()
-    best = {(row.structure, row.resolution): row.top1 for row in table if row.pareto}
+    best = {(row.structure, row.resolution): row.merit for row in table if row.pareto}
     assert {(entry.structure, entry.resolution) for entry in result.manifest.models} == set(best)
     for entry in result.manifest.models:
-        assert entry.metrics.keras_top1 == best[entry.structure, entry.resolution]
+        assert entry.metrics.keras == best[entry.structure, entry.resolution]
         assert (folder / entry.path).is_file()
 
 
@@ -98,7 +98,9 @@ def test_as_many_other_images_are_measured_again(export, images, exported, tmp_p
     assert second.manifest.dataset["evaluation"] != first.manifest.dataset["evaluation"]
     assert second.manifest.dataset["origin"] == first.manifest.dataset["origin"]
     assert {entry.metrics.images for entry in second.manifest.models} == {40}
-    assert sum(entry.top1 for entry in second.manifest.models) != sum(entry.top1 for entry in first.manifest.models)
+    assert sum(entry.metrics.best for entry in second.manifest.models) != sum(
+        entry.metrics.best for entry in first.manifest.models
+    )
 
 
 def test_an_export_takes_the_table_and_calibrates_nothing_again(trained, images, export, tmp_path, monkeypatch):

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.tasks.uncertainty import chance_of_losses, images_to_tell, paired_drop_interval
 
 PASSED, FAILED, CANNOT_TELL = "passed", "failed", "cannot_tell"
@@ -64,28 +61,18 @@ class AccuracyCheck:
         )
 
 
-def check_accuracy(file: Predictions, parent: Predictions, *, limit: float) -> AccuracyCheck:
+def check_accuracy(losses: int, gains: int, images: int, *, limit: float) -> AccuracyCheck:
     """Compares a file with its parent.
 
     Args:
-        file: The answers of the file.
-        parent: The answers of its parent to the same images.
+        losses: On how many images only the parent is right.
+        gains: On how many only the file is right.
+        images: How many were compared, at least 1.
         limit: The largest drop of top-1 accuracy that passes, a share in (0, 1).
 
     Returns:
         The verdict and what it rests on.
-
-    Raises:
-        ValueError: If the images are not the same.
     """
-    if not np.array_equal(file.labels, parent.labels):
-        raise ValueError(
-            "Expected the answers of file and parent to the same images. "
-            f"Received: {len(file.labels)} and {len(parent.labels)} with other labels."
-        )
-    losses = int(np.sum(parent.right & ~file.right))
-    gains = int(np.sum(file.right & ~parent.right))
-    images = len(file.labels)
     low, high = paired_drop_interval(losses, gains, images)
     verdict = CANNOT_TELL
     if low > limit and chance_of_losses(losses, gains) < _ERROR:

@@ -1,7 +1,6 @@
 """The measurements of one exported file, each made once."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -16,14 +15,16 @@ from ofar_tf.checks.file_check import check_file
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.checks.layer_errors import layer_errors
 from ofar_tf.checks.layer_outputs import LayerOutputs
+from ofar_tf.checks.margin_check import check_margin, margin_sentence
+from ofar_tf.checks.networks import keras_run, tflite_run
 from ofar_tf.checks.verdict import FileChecks
-from ofar_tf.conversion.precision import MAX_TOP1_DROP, precision_named
+from ofar_tf.conversion.precision import precision_named
 from ofar_tf.files import atomic_file
 from ofar_tf.files.finished_work import Value, Work
-from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, Metrics, keras_scores
-from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, recall_predictions
+from ofar_tf.tasks.answers import Answers, Batches, predictions_path, recall_predictions
+from ofar_tf.tasks.interface import Shipped
+from ofar_tf.tasks.scores import FileScores, Scores
 from ofar_tf.tflite.arena import arena_bytes
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.gpu_delegate import gpu_refused
 
 _PARITY_IMAGES = 32
@@ -36,13 +37,13 @@ class Measurement:
 
     Attributes:
         checks: The verdict, the accuracy included.
-        metrics: Its accuracy; None where it does not run.
-        selection: Its accuracy on the selection split; None where it does not run or there is none.
+        metrics: What it reached; None where it does not run.
+        selection: What it reached on the selection split; None where it does not run or there is none.
     """
 
     checks: FileChecks
-    metrics: Metrics | None
-    selection: Accuracy | None = None
+    metrics: FileScores | None
+    selection: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Measurer:
 
     Attributes:
         keras_path: The `.keras` file, the parent of the others.
+        task: What they learned.
         batches: Gives the evaluation images and labels, from the start each time.
         evaluation: What identifies those images and the programs that measure, as JSON values: where it changes, all is
             measured again.
@@ -75,36 +77,40 @@ class Measurer:
     """
 
     keras_path: Path
+    task: Shipped
     batches: Callable[[], Batches]
     evaluation: Mapping[str, Any]
     threads: int
     selection: Callable[[], Batches] | None = None
 
     @cached_property
-    def parent(self) -> Predictions:
+    def parent(self) -> Answers:
         """What the `.keras` file says of each image; it is asked once, and its answers stay beside it."""
-        return recall_predictions(
+        found: Answers = recall_predictions(
             predictions_path(self.keras_path),
+            parse=self.task.answers_of,
             key=self._key,
-            compute=lambda: Predictions.of(keras_scores(self._model), self.batches()),
+            compute=lambda: self.task.answers(keras_run(self._model), self.batches()),
         )
+        return found
 
     def measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         """Checks and measures a TFLite file.
 
-        A file with a tolerance (float32) passes if its scores are as near to Keras's; any other unless its top-1
-        accuracy is shown to be more than `MAX_TOP1_DROP` below that of its parent, the `.keras` file, on the same
-        images (`AccuracyCheck`). The parent is Keras and not the float32 TFLite file, so that a broken float32 file
-        cannot lower the bar. What the file says of each image is stored beside it.
+        A file with a tolerance (float32) passes if its scores are as near to Keras's; any other unless it is worse than
+        its parent, the `.keras` file, on the same images by more than the metric's margin: where images are right or
+        wrong, unless that is shown (`AccuracyCheck`), elsewhere as it was measured (`MarginCheck`). The parent is Keras
+        and not the float32 TFLite file, so that a broken float32 file cannot lower the bar. What the file says of each
+        image is stored beside it.
 
         Args:
             tflite_path: The file.
             precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
 
         Returns:
-            The verdict and the accuracy.
+            The verdict and what it reached.
         """
-        work = self._work("measurement", tflite_path, Measurement, precision=precision, limit=MAX_TOP1_DROP)
+        work = self._work("measurement", tflite_path, Measurement, precision=precision, limit=self.task.metric.margin)
         measurement = work.once(lambda: self._measure(tflite_path, precision=precision))
         if measurement.metrics:
             self.predictions(tflite_path)  # Made again if they were removed.
@@ -135,20 +141,28 @@ class Measurer:
 
     def _measure(self, tflite_path: Path, *, precision: str) -> Measurement:
         tolerance = precision_named(precision).tolerance
-        checks = check_file(tflite_path, self._model, self._parity_images, tolerance=tolerance)
+        checks = check_file(tflite_path, self._model, self._parity_images, task=self.task, tolerance=tolerance)
         if not checks.runs:
             return Measurement(checks, metrics=None)
         answers = self.predictions(tflite_path)
         if checks.argmax_agreement is not None:
             checks = replace(checks, argmax_agreement=answers.agreement(self.parent))
         if tolerance is None:
-            checks = checks.with_accuracy(check_accuracy(answers, self.parent, limit=MAX_TOP1_DROP))
-        metrics = Metrics(**vars(answers.accuracy), keras_top1=self.parent.accuracy.top1)
+            checks = self._compared(checks, answers)
+        metrics = FileScores.beside(answers.scores, keras=self.parent.scores.best)
         if self.selection is None:
             return Measurement(checks, metrics)
-        return Measurement(checks, metrics, tflite_accuracy(tflite_path, self.selection(), threads=self.threads))
+        selected = tflite_answers(tflite_path, self.selection(), task=self.task, threads=self.threads)
+        return Measurement(checks, metrics, selected.scores)
 
-    def predictions(self, tflite_path: Path) -> Predictions:
+    def _compared(self, checks: FileChecks, answers: Answers) -> FileChecks:
+        """Adds whether the file is as good as its parent."""
+        counted, file, parent = answers.losses_and_gains(self.parent), answers.scores, self.parent.scores
+        if counted is None:
+            return checks.with_margin(check_margin(file, parent), sentence=margin_sentence(file, parent))
+        return checks.with_accuracy(check_accuracy(*counted, file.images, limit=file.metric.margin))
+
+    def predictions(self, tflite_path: Path) -> Answers:
         """Asks a TFLite file that runs about each image, once.
 
         Args:
@@ -157,11 +171,13 @@ class Measurer:
         Returns:
             Its answers, which are stored beside it.
         """
-        return recall_predictions(
+        found: Answers = recall_predictions(
             predictions_path(tflite_path),
+            parse=self.task.answers_of,
             key={**self._key, "tflite_sha256": atomic_file.sha256_of(tflite_path)},
-            compute=lambda: tflite_predictions(tflite_path, self.batches(), threads=self.threads),
+            compute=lambda: tflite_answers(tflite_path, self.batches(), task=self.task, threads=self.threads),
         )
+        return found
 
     @cached_property
     def _parity_images(self) -> np.ndarray:
@@ -181,38 +197,23 @@ class Measurer:
         return {"keras_sha256": atomic_file.sha256_of(self.keras_path), "evaluation": dict(self.evaluation)}
 
 
-def tflite_predictions(path: str | Path, batches: Batches, *, threads: int = 1) -> Predictions:
+def tflite_answers(path: str | Path, batches: Batches, *, task: Shipped, threads: int = 1) -> Answers:
     """Asks a TFLite file about images through LiteRT.
 
     Args:
         path: The file.
         batches: Images and labels.
-        threads: How many images are run at once, each by an interpreter of its own (LiteRT releases Python's lock while
-            it runs).
+        task: What it learned.
+        threads: How many images are run at once.
 
     Returns:
-        Its answers. An image whose scores are not all finite counts as wrong.
+        Its answers.
 
     Raises:
         ValueError: If there are no images or `threads` is below 1.
     """
-    if threads < 1:
-        raise ValueError(f"Expected at least one thread. Received: threads={threads}.")
-    classifiers = [TFLiteClassifier(path) for _ in range(threads)]
-    with ThreadPoolExecutor(threads) as executor:
-
-        def scores(images: np.ndarray) -> np.ndarray:
-            parts = np.array_split(images, threads)
-            return np.concatenate(
-                list(executor.map(lambda classifier, part: classifier.scores(part), classifiers, parts))
-            )
-
-        return Predictions.of(scores, batches)
-
-
-def tflite_accuracy(path: str | Path, batches: Batches, *, threads: int = 1) -> Accuracy:
-    """Measures the accuracy of a TFLite file through LiteRT; see `tflite_predictions`."""
-    return tflite_predictions(path, batches, threads=threads).accuracy
+    with tflite_run(path, ranges=task.output_ranges, threads=threads) as run:
+        return task.answers(run, batches)
 
 
 def read_facts(path: Path, *, reference: LayerOutputs | None, images: np.ndarray) -> FileFacts:

@@ -2,17 +2,15 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.mixed_precision import mixed_precision
 from ofar_tf.conversion.precision import Precision, precision_named
-from ofar_tf.models.user_model import read_file
 
 SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 
@@ -20,28 +18,35 @@ SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 _ROUNDING = 0.01
 
 
-def convert(model: keras.Model, *, precision: str, representative_images: np.ndarray | None = None) -> bytes:
-    """Converts a classifier to a TFLite file with builtin operators, batch 1 and a static shape.
+def convert(
+    model: keras.Model,
+    *,
+    precision: str,
+    representative_images: np.ndarray | None = None,
+    output_name: str = OUTPUT_NAME,
+) -> bytes:
+    """Converts a network to a TFLite file with builtin operators, batch 1 and a static shape.
 
     Through `keras.export.ExportArchive` with a named endpoint: of the ways to convert a Keras 3 model that we tried it
     is the one that always worked, while shorter ones give files of the right size whose weights are gone (DESIGN
     section 4). The caller should still check the file: `ofar_tf.checks.file_check.check_file`.
 
     Args:
-        model: A functional model, float32 images [batch, r, r, 3] with static r and values in 0..255 to probabilities
-            [batch, K].
+        model: A functional model, float32 images [batch, h, w, 3] with static h and w and values in 0..255 to an
+            output, or to a dictionary of outputs.
         precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
-        representative_images: [N, r, r, 3], values in 0..255, uint8 or float: real images, by which the ranges of the
+        representative_images: [N, h, w, 3], values in 0..255, uint8 or float: real images, by which the ranges of the
             activations are fixed. Only the calibrated precisions need and read them.
+        output_name: What the output is called; those of a dictionary have names.
 
     Returns:
-        The content of the file. Its signature `serve` maps `image` to `probabilities`.
+        The content of the file. Its signature `serve` maps `image` to `output_name`, or to the names of the outputs.
 
     Raises:
         ValueError: If the precision is unknown, the model's input is not static, or the images are missing or do not
             fit.
     """
-    with saved_network(model) as network:
+    with saved_network(model, output_name=output_name) as network:
         return network.converted(precision, representative_images=representative_images)
 
 
@@ -50,15 +55,17 @@ class SavedNetwork:
 
     Args:
         folder: Where the SavedModel lies.
-        shape: Of an image, `(r, r, 3)`.
+        shape: Of an image, `(h, w, 3)`.
     """
 
     def __init__(self, folder: str, *, shape: tuple[int, ...]):
         self._folder = folder
         self._shape = shape
 
-    def converted(self, precision: str, *, representative_images: np.ndarray | None = None) -> bytes:
-        """Converts the network, see `convert`."""
+    def converted(
+        self, precision: str, *, representative_images: np.ndarray | None = None, float_outputs: bool = False
+    ) -> bytes:
+        """Converts the network, see `convert`; where outputs are to be floats, they are whatever the precision."""
         settings = precision_named(precision)
         if settings.fine_tuned:
             raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
@@ -67,6 +74,8 @@ class SavedNetwork:
             return mixed_precision(self.converted("float32"), images)
         converter = tf.lite.TFLiteConverter.from_saved_model(self._folder, signature_keys=[SIGNATURE])
         _apply(settings, converter=converter)
+        if float_outputs:
+            converter.inference_output_type = tf.float32
         if settings.calibrated:
             images = _checked_images(representative_images, shape=self._shape)
             converter.representative_dataset = lambda: _samples(images)
@@ -79,11 +88,12 @@ class SavedNetwork:
 
 
 @contextmanager
-def saved_network(model: keras.Model) -> Iterator[SavedNetwork]:
+def saved_network(model: keras.Model, *, output_name: str = OUTPUT_NAME) -> Iterator[SavedNetwork]:
     """Writes a model as a SavedModel, once for all its precisions.
 
     Args:
         model: As in `convert`.
+        output_name: As in `convert`.
 
     Yields:
         What can be converted inside the block.
@@ -93,47 +103,30 @@ def saved_network(model: keras.Model) -> Iterator[SavedNetwork]:
     """
     shape = _static_input_shape(model)
     with tempfile.TemporaryDirectory() as folder:
-        _write_saved_model(model, shape=shape, folder=folder)
+        _write_saved_model(model, shape=shape, folder=folder, output_name=output_name)
         yield SavedNetwork(folder, shape=shape)
-
-
-@contextmanager
-def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[ConversionJob], bytes]]:
-    """Reads the network of some jobs, for `ofar_tf.conversion.worker`.
-
-    Args:
-        jobs: Jobs of one `.keras` file, none of them fine-tuned.
-
-    Yields:
-        What makes the content of the file of each job.
-    """
-    # Names that Keras has given to earlier networks of this process would be counted on.
-    keras.backend.clear_session()
-    with saved_network(read_file(str(jobs[0].keras_path))) as network:
-
-        def convert_job(job: ConversionJob) -> bytes:
-            images = np.load(job.representative_path) if job.representative_path else None
-            return network.converted(job.precision, representative_images=images)
-
-        yield convert_job
 
 
 def _static_input_shape(model: keras.Model) -> tuple[int, ...]:
     shape = tuple(model.input_shape[1:]) if len(model.inputs) == 1 else ()
     if len(shape) != 3 or None in shape or shape[-1] != 3:
         raise ValueError(
-            "Expected one input of static shape [batch, r, r, 3]. "
+            "Expected one input of static shape [batch, h, w, 3]. "
             f"Received: {[tensor.shape for tensor in model.inputs]}."
         )
     return shape
 
 
-def _write_saved_model(model: keras.Model, *, shape: tuple[int, ...], folder: str) -> None:
+def _write_saved_model(model: keras.Model, *, shape: tuple[int, ...], folder: str, output_name: str) -> None:
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model(image, training=False)
+        return outputs if isinstance(outputs, dict) else {output_name: outputs}
+
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
         SIGNATURE,
-        lambda image: {OUTPUT_NAME: model(image, training=False)},
+        serve,
         input_signature=[tf.TensorSpec([1, *shape], tf.float32, name=INPUT_NAME)],
     )
     archive.write_out(folder, verbose=False)

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import keras
 import numpy as np
 
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.data import resize_batch
-from ofar_tf.tasks.classification.accuracy import Batches
+from ofar_tf.tasks.answers import Batches
+from ofar_tf.text.size import Size
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,14 @@ class FamilyImages:
 
     Attributes:
         evaluation: Gives the evaluation images and labels at a resolution, from the start each time.
-        training: Gives the first so many unaugmented training images [N, r, r, 3] at a resolution, values in 0..255,
+        training: Gives the first so many unaugmented training images [N, h, w, 3] at a resolution, values in 0..255,
             uint8 or float: `training(resolution, images)`. None where no precision needs them.
         selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
     """
 
-    evaluation: Callable[[int], Batches]
-    training: Callable[[int, int], np.ndarray] | None = None
-    selection: Callable[[int], Batches] | None = None
+    evaluation: Callable[[Size], Batches]
+    training: Callable[[Size, int], np.ndarray] | None = None
+    selection: Callable[[Size], Batches] | None = None
 
     @classmethod
     def resized(
@@ -39,16 +41,16 @@ class FamilyImages:
         """Resizes batches as the networks of a pool see them.
 
         Args:
-            evaluation: Gives images [B, R, R, 3] at the largest resolution and labels [B], from the start each time.
+            evaluation: Gives images [B, H, W, 3] at the largest resolution and labels, from the start each time.
             training: Gives the first so many training images in the same form.
             selection: Gives the images that files are chosen by, as `evaluation` does.
         """
 
-        def at(resolution: int, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def at(resolution: Size, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, Any]]:
             for images, labels in source():
-                yield np.asarray(resize_batch(images, resolution)), np.asarray(labels)
+                yield np.asarray(resize_batch(images, resolution)), keras.tree.map_structure(np.asarray, labels)
 
-        def training_at(resolution: int, images: int) -> np.ndarray:
+        def training_at(resolution: Size, images: int) -> np.ndarray:
             batches = training(images) if training else ()
             return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in batches])
 
@@ -76,16 +78,16 @@ class FamilyImages:
         folder: Path,
         *,
         precisions: Sequence[str],
-        resolutions: Iterable[int],
+        resolutions: Iterable[Size],
         representative: int,
         fine_tuning: int,
-    ) -> dict[tuple[str, int], Path]:
+    ) -> dict[tuple[str, Size], Path]:
         """Writes each set of training images that is needed, once.
 
         Args:
             folder: Where to write.
             precisions: Keys of `ofar_tf.conversion.precision.PRECISIONS`.
-            resolutions: Image sizes in pixels.
+            resolutions: Image sizes.
             representative: How many images fix the ranges of a calibrated precision.
             fine_tuning: How many images a fine-tuned precision learns from; rounded here to whole numbers, as its files
                 will see them, and to bytes, of which there may be many.

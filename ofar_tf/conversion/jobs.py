@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.files import atomic_file
 from ofar_tf.files.finished_work import Work
 from ofar_tf.files.json_values import from_json
+from ofar_tf.tasks.ending import Ending
 from ofar_tf.tflite.metadata import FileMetadata
 
 
@@ -23,10 +26,14 @@ class ConversionJob:
         keras_path: The model, a `.keras` file of stock layers.
         tflite_path: The file to write.
         precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
-        representative_path: A `.npy` file with images [N, r, r, 3], uint8 or float, values in 0..255; for calibrated
+        representative_path: A `.npy` file with images [N, h, w, 3], uint8 or float, values in 0..255; for calibrated
             precisions only.
         metadata: What the file says about itself; None to leave that out.
         fine_tuning: For fine-tuned precisions only, whose images are those that are trained on.
+        output_name: What the output is called in the file, where there is only one.
+        float_outputs: Whether outputs are floats whatever the precision, and several.
+        float_layers: Patterns of the last layers that stay in floats where the rest is rounded (`network_parts`).
+        ending: What the file computes behind the network; None for nothing.
     """
 
     keras_path: Path
@@ -35,6 +42,10 @@ class ConversionJob:
     representative_path: Path | None = None
     metadata: FileMetadata | None = None
     fine_tuning: FineTuning | None = None
+    output_name: str = "probabilities"
+    float_outputs: bool = False
+    float_layers: tuple[str, ...] = ()
+    ending: Ending | None = None
 
     def __post_init__(self) -> None:
         if precision_named(self.precision).fine_tuned != (self.fine_tuning is not None):
@@ -47,6 +58,10 @@ class ConversionJob:
                 "Expected representative images exactly where the precision is calibrated. "
                 f"Received: precision={self.precision!r}, representative_path={self.representative_path}."
             )
+
+    def load_images(self) -> np.ndarray | None:
+        """Returns the representative images, read from the disk as they are needed; None where there are none."""
+        return np.load(self.representative_path, mmap_mode="r") if self.representative_path else None
 
     def work(self) -> "Work[Conversion]":
         """Returns the conversion as work that is remembered: it depends on the contents of the files as they are now.
@@ -62,6 +77,10 @@ class ConversionJob:
             "precision": self.precision,
             "metadata": asdict(self.metadata) if self.metadata else None,
             "fine_tuning": asdict(self.fine_tuning) if self.fine_tuning else None,
+            "output_name": self.output_name,
+            "float_outputs": self.float_outputs,
+            "float_layers": list(self.float_layers),
+            "ending": asdict(self.ending) if self.ending else None,
             **{library: importlib.metadata.version(library) for library in libraries},
         }
         return Work("conversion", self.tflite_path, Conversion, key, makes_file=True)
@@ -120,7 +139,17 @@ def jobs_from_line(line: str) -> list[ConversionJob]:
 
 
 def _job(stored: dict[str, Any]) -> ConversionJob:
-    paths = {name: Path(stored[name]) for name in ("keras_path", "tflite_path", "representative_path") if stored[name]}
+    paths: dict[str, Any] = {
+        name: Path(stored[name]) for name in ("keras_path", "tflite_path", "representative_path") if stored[name]
+    }
     metadata = from_json(FileMetadata | None, stored["metadata"], where="metadata")
     fine_tuning = from_json(FineTuning | None, stored["fine_tuning"], where="fine_tuning")
-    return ConversionJob(precision=stored["precision"], metadata=metadata, fine_tuning=fine_tuning, **paths)
+    plain = {name: stored[name] for name in ("precision", "output_name", "float_outputs")}
+    return ConversionJob(
+        **plain,
+        metadata=metadata,
+        fine_tuning=fine_tuning,
+        float_layers=tuple(stored["float_layers"]),
+        ending=from_json(Ending | None, stored["ending"], where="ending"),
+        **paths,
+    )

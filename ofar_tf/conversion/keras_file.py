@@ -2,8 +2,10 @@
 
 import hashlib
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,7 +46,7 @@ class SavedNetwork:
     parity: NetworkParity | None
 
 
-def save_once(member: FamilyMember, path: Path, *, classes: int) -> SavedNetwork:
+def save_once(member: FamilyMember, path: Path, *, check_output: Callable[[Any], None]) -> SavedNetwork:
     """Writes a member's model atomically, unless the very same model is there already.
 
     A member that knows its origin is not even built then: on a GPU no two calibrations give the same bits, and at
@@ -53,7 +55,7 @@ def save_once(member: FamilyMember, path: Path, *, classes: int) -> SavedNetwork
     Args:
         member: What to build.
         path: The `.keras` file.
-        classes: The number of classes the model must have.
+        check_output: Raises a ValueError for outputs of another shape than the task's.
 
     Returns:
         What was found when it was written.
@@ -61,12 +63,12 @@ def save_once(member: FamilyMember, path: Path, *, classes: int) -> SavedNetwork
     Raises:
         ValueError: If the model is not of the shape that the member promises.
     """
-    model = None if member.origin else member.build(classes=classes)
+    model = None if member.origin else member.build(check_output=check_output)
     digest = member.origin if model is None else model_digest(model)
     key = {"digest": digest, "keras": importlib.metadata.version("keras"), "ofar_tf": __version__}
 
     def save() -> SavedNetwork:
-        built = model or member.build(classes=classes)
+        built = model or member.build(check_output=check_output)
         with atomic_file.replacing(path) as temporary:
             built.save(temporary)
         return SavedNetwork(member.measure_parity(built) if member.measure_parity else None)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -33,10 +34,10 @@ class FamilyMember:
         id: Name of its files (`file_id`), lower case letters, digits and underscores.
         structure: Name of the structure.
         rate: The structure's pruning rate, in [0, 1).
-        resolution: Height and width of the input, in pixels.
+        resolution: Height and width of the input; a number is a square's side.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        model: The network, or a function that builds it: images [batch, r, r, 3] with values in 0..255 to what its task
+        model: The network, or a function that builds it: images [batch, h, w, 3] with values in 0..255 to what its task
             ships (`Task.shipped`).
         measure_parity: Says how far the built model agrees with the network that was trained; None where that is not
             measured.
@@ -48,7 +49,7 @@ class FamilyMember:
     id: str
     structure: str
     rate: float
-    resolution: int
+    resolution: Resolution
     macs: int
     params: int
     model: keras.Model | Callable[[], keras.Model]
@@ -61,17 +62,19 @@ class FamilyMember:
             raise ValueError(f"Expected an id of lower case letters, digits and underscores. Received: id={self.id!r}.")
         if not 0 <= self.rate < 1:
             raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={self.rate} of {self.id}.")
-        if min(self.resolution, self.macs, self.params) < 1:
-            raise ValueError(
-                "Expected positive resolution, macs and params. "
-                f"Received: {self.resolution}, {self.macs}, {self.params} of {self.id}."
-            )
+        if min(self.macs, self.params) < 1:
+            raise ValueError(f"Expected positive macs and params. Received: {self.macs}, {self.params} of {self.id}.")
 
-    def build(self, *, classes: int) -> keras.Model:
+    @property
+    def size(self) -> Size:
+        """The resolution as height and width."""
+        return Size.of(self.resolution)
+
+    def build(self, *, check_output: Callable[[Any], None]) -> keras.Model:
         """Returns the network.
 
         Args:
-            classes: The number K of classes it must have.
+            check_output: Raises a ValueError for outputs of another shape than the task's (`Shipped.check_shipped`).
 
         Returns:
             The network.
@@ -80,11 +83,11 @@ class FamilyMember:
             ValueError: If its input or output is not of the shape that the member promises.
         """
         model = self.model if isinstance(self.model, keras.Model) else self.model()
-        expected = ((None, self.resolution, self.resolution, 3), (None, classes))
-        received = (model.input_shape, model.output_shape)
-        if received != expected:
-            raise ValueError(
-                f"Expected {self.id} to map {expected[0]} to {expected[1]}. "
-                f"Received: a model from {received[0]} to {received[1]}."
-            )
+        expected = (None, self.size.height, self.size.width, 3)
+        if model.input_shape != expected:
+            raise ValueError(f"Expected {self.id} to take {expected}. Received: a model of {model.input_shape}.")
+        try:
+            check_output(model.output_shape)
+        except ValueError as error:
+            raise ValueError(f"{error} ({self.id})") from error
         return model

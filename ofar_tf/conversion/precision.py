@@ -10,9 +10,6 @@ random weights and logits stretched to a standard deviation of 4, a hard case. F
 1e-1 or not finite.
 """
 
-MAX_TOP1_DROP = 0.01
-"""Largest accepted loss of top-1 accuracy of a file whose numbers were rounded: one point."""
-
 
 @dataclass(frozen=True)
 class Precision:
@@ -27,7 +24,7 @@ class Precision:
         weights_type: Name of the TensorFlow type that the weights are stored in, or None for the converter's choice.
         io_type: Name of the type of input and output.
         tolerance: Largest accepted difference of a probability from Keras; None where the file is judged by its
-            accuracy (`MAX_TOP1_DROP`).
+            accuracy (`Metric.margin`).
         fine_tuned: Whether the network is trained on, with rounding, before it is converted:
             `ofar_tf.conversion.quantization_aware.worker` does both, and the images are training images.
         searched: Whether the bits of each layer are searched for, see `ofar_tf.conversion.mixed_precision`.

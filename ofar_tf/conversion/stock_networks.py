@@ -36,20 +36,14 @@ def family_members(trained: TrainedPool, chosen: PoolEvaluation, *, origin: str)
 
     Returns:
         One member per row, in order.
-
-    Raises:
-        ValueError: If images are not square.
     """
-    for row in chosen.rows:
-        if not row.resolution.is_square:
-            raise ValueError(f"Expected networks of square images to export. Received: {row.resolution}.")
     workshop = _Workshop(trained, chosen)
     return [
         FamilyMember(
             id=file_id(trained.supernet.name, row.structure, row.resolution),
             structure=row.structure,
             rate=row.rate,
-            resolution=row.resolution.height,
+            resolution=row.resolution,
             macs=row.macs,
             params=row.params,
             model=partial(workshop.build, row),

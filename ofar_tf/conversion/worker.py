@@ -91,7 +91,7 @@ if __name__ == "__main__":
     # Keras imports Matplotlib where it can, which takes half a second, and a worker draws nothing; a user's module may.
     sys.modules["matplotlib"] = None  # type: ignore[assignment]
     # Imported here because only the process itself needs TensorFlow: it starts while its caller still saves networks.
-    from ofar_tf.conversion.converter import open_network
+    from ofar_tf.conversion.open_network import open_network
 
     del sys.modules["matplotlib"]
     serve(open_network)

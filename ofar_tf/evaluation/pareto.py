@@ -5,15 +5,15 @@ from typing import Protocol
 
 
 class Costed(Protocol):
-    """Anything with a cost and an accuracy."""
+    """Anything with a cost and a merit."""
 
     @property
     def macs(self) -> int:
         """Multiply-adds of one image."""
 
     @property
-    def top1(self) -> float:
-        """Accuracy in 0..1."""
+    def merit(self) -> float:
+        """What it reached; more is better."""
 
 
 def pareto_front(points: Sequence[Costed], *, noise: Sequence[float] | None = None) -> list[bool]:
@@ -36,10 +36,10 @@ def pareto_front(points: Sequence[Costed], *, noise: Sequence[float] | None = No
     on_front = [False] * len(points)
     margins = noise if noise is not None else [0.0] * len(points)
     last: int | None = None
-    for index in sorted(range(len(points)), key=lambda index: (points[index].macs, -points[index].top1)):
+    for index in sorted(range(len(points)), key=lambda index: (points[index].macs, -points[index].merit)):
         point = points[index]
-        if last is None or point.top1 > points[last].top1 + margins[last]:
+        if last is None or point.merit > points[last].merit + margins[last]:
             on_front[index], last = True, index
-        elif (points[last].macs, points[last].top1) == (point.macs, point.top1):
+        elif (points[last].macs, points[last].merit) == (point.macs, point.merit):
             on_front[index] = True
     return on_front

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.quantities import format_quantity
 
 _LINE_STYLES = ("-", "--", ":", "-.")
@@ -26,7 +27,7 @@ class ParetoPoint:
         structure: Its structure; the points of one structure and variant are joined by a line.
         resolution: What it sees, written beside the mark.
         macs: Multiply-adds of one image.
-        top1: Accuracy in 0..1.
+        merit: What networks are compared by, so that more is better (`Scores.merit`).
         variant: What else tells lines apart, for instance the precision; it chooses the style of the line.
         interval: The interval of the accuracy, drawn as a bar; None for no bar.
         noise: How much more accurate another must be before the difference counts (`pareto_front`).
@@ -36,7 +37,7 @@ class ParetoPoint:
     structure: str
     resolution: str
     macs: int
-    top1: float
+    merit: float
     variant: str = ""
     interval: tuple[float, float] | None = None
     noise: float = 0.0
@@ -50,7 +51,7 @@ def points_of(rows: Sequence[SubnetRow]) -> list[ParetoPoint]:
             row.structure,
             str(row.resolution),
             row.macs,
-            row.scores.best,
+            row.scores.merit,
             interval=row.scores.interval,
             pareto=row.pareto,
         )
@@ -67,7 +68,7 @@ class Chart(Figure):
             return file.getvalue()
 
 
-def draw_pareto(points: Sequence[ParetoPoint], *, title: str = "") -> Chart:
+def draw_pareto(points: Sequence[ParetoPoint], *, metric: Metric, title: str = "") -> Chart:
     """Draws accuracy against multiply-adds.
 
     Each structure is a line and each resolution a mark on it, with a bar for the interval of its accuracy; the Pareto
@@ -75,6 +76,7 @@ def draw_pareto(points: Sequence[ParetoPoint], *, title: str = "") -> Chart:
 
     Args:
         points: What was measured, at least one.
+        metric: What they are compared by.
         title: Written above.
 
     Returns:
@@ -88,39 +90,41 @@ def draw_pareto(points: Sequence[ParetoPoint], *, title: str = "") -> Chart:
     figure = Chart(figsize=(8, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    _draw_front(axes, points)
-    _draw_lines(axes, points)
-    _label_axes(axes, title=title, has_bars=any(point.interval for point in points))
+    scale = metric.factor if metric.higher_is_better else -metric.factor
+    _draw_front(axes, points, scale=scale)
+    _draw_lines(axes, points, scale=scale)
+    _label_axes(axes, title=title, metric=metric, has_bars=any(point.interval for point in points))
     return figure
 
 
-def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, title: str = "") -> None:
+def plot_pareto(path: str | Path, points: Sequence[ParetoPoint], *, metric: Metric, title: str = "") -> None:
     """Writes what `draw_pareto` draws.
 
     Args:
         path: The image to write, in the format that its suffix names.
         points: What was measured, at least one.
+        metric: What they are compared by.
         title: Written above.
 
     Raises:
         ValueError: If there are no points.
     """
-    figure = draw_pareto(points, title=title)
+    figure = draw_pareto(points, metric=metric, title=title)
     with atomic_file.replacing(path) as temporary:
         figure.savefig(temporary)
 
 
-def _draw_front(axes: Axes, points: Sequence[ParetoPoint]) -> None:
+def _draw_front(axes: Axes, points: Sequence[ParetoPoint], *, scale: int) -> None:
     found = pareto_front(points, noise=[point.noise for point in points])
     front = [best if point.pareto is None else point.pareto for point, best in zip(points, found, strict=True)]
-    chosen = sorted((point.macs, point.top1) for point, is_best in zip(points, front, strict=True) if is_best)
+    chosen = sorted((point.macs, point.merit) for point, is_best in zip(points, front, strict=True) if is_best)
     if not chosen:
         return
-    macs, top1 = zip(*chosen, strict=True)
-    axes.plot(macs, [100 * value for value in top1], color="0.8", linewidth=7, label="Pareto front", zorder=1)
+    macs, merits = zip(*chosen, strict=True)
+    axes.plot(macs, [scale * value for value in merits], color="0.8", linewidth=7, label="Pareto front", zorder=1)
 
 
-def _draw_lines(axes: Axes, points: Sequence[ParetoPoint]) -> None:
+def _draw_lines(axes: Axes, points: Sequence[ParetoPoint], *, scale: int) -> None:
     structures = list(dict.fromkeys(point.structure for point in points))
     variants = list(dict.fromkeys(point.variant for point in points))
     for structure, variant in dict.fromkeys((point.structure, point.variant) for point in points):
@@ -132,7 +136,7 @@ def _draw_lines(axes: Axes, points: Sequence[ParetoPoint]) -> None:
         _draw_bars(axes, line, colour=colour)
         axes.plot(
             [point.macs for point in line],
-            [100 * point.top1 for point in line],
+            [scale * point.merit for point in line],
             color=colour,
             linestyle=_LINE_STYLES[variants.index(variant) % len(_LINE_STYLES)],
             marker="o",
@@ -141,7 +145,7 @@ def _draw_lines(axes: Axes, points: Sequence[ParetoPoint]) -> None:
         )
         # The variants of one network cost the same, so one label above serves them all.
         for point in line if variant == variants[0] else []:
-            place = (point.macs, 100 * point.top1)
+            place = (point.macs, scale * point.merit)
             axes.annotate(f"{point.resolution}", place, (-4, 6), textcoords="offset points", ha="right", fontsize=7)
 
 
@@ -152,13 +156,13 @@ def _draw_bars(axes: Axes, line: Sequence[ParetoPoint], *, colour: str) -> None:
         axes.vlines(macs, lows, highs, color=colour, linewidth=1, alpha=0.6, zorder=2)
 
 
-def _label_axes(axes: Axes, *, title: str, has_bars: bool) -> None:
+def _label_axes(axes: Axes, *, title: str, metric: Metric, has_bars: bool) -> None:
     axes.set_title(title)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda macs, _: format_quantity(round(macs))))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Multiply-adds (MACs) of one image; the marks say the resolution in pixels")
-    axes.set_ylabel("Top-1 accuracy (%)" + (", with its 95 % interval" if has_bars else ""))
+    axes.set_ylabel(metric.heading + (", with its 95 % interval" if has_bars else ""))
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=8)

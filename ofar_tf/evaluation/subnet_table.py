@@ -48,7 +48,7 @@ class SubnetRow:
     predicted_ms: float | None = None
 
     @property
-    def top1(self) -> float:
+    def merit(self) -> float:
         """What rows are compared by: more is better."""
         return self.choice.merit
 
@@ -199,7 +199,11 @@ def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:
     """Returns titles and texts of a row's scores, the interval behind the one that decides."""
     cells = []
     for name, title in row.scores.metric.columns.items():
-        cells.append((title, f"{row.scores.values[name]:.2%}"))
+        cells.append((title, _told(row.scores.metric, row.scores.values[name])))
         if name == row.scores.metric.key and row.scores.interval:
             cells.append(("95 %", "{:.1f}-{:.1f}".format(*(100 * end for end in row.scores.interval))))
-    return [*cells, ("select", f"{row.choice.best:.2%}")] if selected else cells
+    return [*cells, ("select", _told(row.choice.metric, row.choice.best))] if selected else cells
+
+
+def _told(metric: Metric, value: float) -> str:
+    return f"{metric.text(value)}{metric.unit.strip()}"

@@ -9,10 +9,10 @@ from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionResult
 from ofar_tf.conversion.keras_file import SavedNetwork
 from ofar_tf.conversion.member import FamilyMember
-from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.file_entry import file_entry
 from ofar_tf.family.manifest import ManifestHeader, ModelEntry
+from ofar_tf.tasks.interface import Shipped
 
 
 class CheckedFiles:
@@ -20,10 +20,12 @@ class CheckedFiles:
 
     Args:
         members: The networks.
+        task: What they learned.
+        kinds: The precision and the form of each file of a network; None for the usual form.
         folder: Where the files lie.
         header: How the networks were made.
         images: What files are measured on.
-        spec: Which files there are to be.
+        threads: How many images are run at once.
         on_done: Called after each step with what was done, a few words.
 
     Attributes:
@@ -35,10 +37,12 @@ class CheckedFiles:
         self,
         members: Sequence[FamilyMember],
         *,
+        task: Shipped,
+        kinds: Sequence[tuple[str, str | None]],
         folder: FamilyFolder,
         header: ManifestHeader,
         images: FamilyImages,
-        spec: ExportSpec,
+        threads: int,
         on_done: Callable[[str], None],
     ):
         self.saved: dict[str, SavedNetwork] = {}
@@ -46,14 +50,11 @@ class CheckedFiles:
         self._folder = folder
         self._header = header
         self._images = images
-        self._spec = spec
+        self._task = task
+        self._threads = threads
         self._on_done = on_done
-        self._files = {
-            folder.tflite_path(member.id, precision): (member, precision)
-            for member in members
-            for precision in spec.precisions
-        }
-        self._left = dict.fromkeys((member.id for member in members), len(spec.precisions))
+        self._files = {folder.tflite_path(member.id, *kind): (member, *kind) for member in members for kind in kinds}
+        self._left = dict.fromkeys((member.id for member in members), len(kinds))
         self._measurers: dict[str, Measurer] = {}
 
     def check(self, result: ConversionResult) -> None:
@@ -63,13 +64,15 @@ class CheckedFiles:
             result: How its conversion ended.
         """
         path = result.job.tflite_path
-        member, precision = self._files[path]
+        member, precision, form = self._files[path]
         self._on_done(f"converted {path.stem}")
         if not result.error:
             self.entries[path] = file_entry(
                 member,
                 path,
+                task=self._task,
                 precision=precision,
+                form=form,
                 measurer=self._measurer(member),
                 folder=self._folder,
                 parity=self.saved[member.id].parity,
@@ -85,9 +88,10 @@ class CheckedFiles:
             images = self._images
             self._measurers[member.id] = Measurer(
                 keras_path=self._folder.keras_path(member.id),
-                batches=partial(images.evaluation, member.resolution),
+                task=self._task,
+                batches=partial(images.evaluation, member.size),
                 evaluation={"dataset": self._header.dataset, "versions": self._header.versions},
-                threads=self._spec.workers,
-                selection=partial(images.selection, member.resolution) if images.selection else None,
+                threads=self._threads,
+                selection=partial(images.selection, member.size) if images.selection else None,
             )
         return self._measurers[member.id]

@@ -33,6 +33,7 @@ class Column:
         detail: What stands in small letters below it in the report; empty for nothing.
         numeric: Whether the cells are numbers.
         fact: Whether it belongs beside the name of the file to ship.
+        order_by: What files are sorted by where that is neither the value nor the words.
     """
 
     name: str
@@ -46,9 +47,12 @@ class Column:
     detail: Callable[[ModelEntry], str] = lambda file: ""
     numeric: bool = True
     fact: bool = True
+    order_by: Callable[[ModelEntry], Any] | None = None
 
     def order(self, file: ModelEntry) -> Any:
         """Returns what files are sorted by, all numbers or all texts; None where it is not known: those come last."""
+        if self.order_by:
+            return self.order_by(file)
         return self.words(file) if self.words else self.value(file)
 
     def text(self, file: ModelEntry) -> str:
@@ -95,16 +99,8 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     aside = partial(Column, numeric=False, fact=False)
     yield aside("file", "File", lambda file: file.path, frozenset({CSV, CARD, SPEED}), lambda path: f"`{path}`")
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
-    yield Column("precision", "Precision", lambda file: file.quantization, both, numeric=False)
-    yield Column("top1", "Top-1", _metric("top1"), files, _percent, note="%", detail=_interval_below)
-    yield Column("top1_low", "From", _interval_end(0), table, _percent, note="%")
-    yield Column("top1_high", "To", _interval_end(1), table, _percent, note="%")
-    yield Column("interval", "95 % interval", _metric("interval"), frozenset({CARD}), _interval)
-    chosen = files if any(file.selection for file in manifest.models) else table
-    yield Column("selection_top1", "Selection", _selection, chosen, _percent, note="% on its split")
-    yield Column("top5", "Top-5", _metric("top5"), table, _percent, note="%")
-    yield Column("keras_top1", "Keras top-1", _metric("keras_top1"), frozenset({CSV, CARD, SCREEN}), _percent, note="%")
-    yield Column("change", "Change", _change, both, partial(_percent, sign="+"), note="from Keras, points")
+    yield Column("precision", "Precision", _precision, both, numeric=False)
+    yield from _score_columns(manifest)
     yield Column("macs", "MACs", lambda file: file.macs, everywhere, format_quantity)
     yield Column("bytes", "Bytes", lambda file: file.bytes, files, format_quantity)
     for place in places_of(manifest.models):
@@ -112,11 +108,13 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     for place in dict.fromkeys(file.predicted.place for file in manifest.models if file.predicted):
         yield _predicted_column(place)
     yield Column("gpu_refused", "GPU", _gpu_list, both | {SPEED}, words=_gpu, note="by LiteRT's list", numeric=False)
-    yield Column("resolution", "Pixels", lambda file: file.resolution, everywhere)
+    yield Column(
+        "resolution", "Pixels", lambda file: file.resolution, everywhere, order_by=lambda file: file.resolution.pixels
+    )
     yield Column("params", "Weights", lambda file: file.params, everywhere, format_quantity)
     yield Column("structure", "Structure", lambda file: file.structure, both, numeric=False)
     yield Column("rate", "Rate", lambda file: file.rate, frozenset({CSV, SCREEN}), lambda rate: f"{rate:.1%}")
-    yield Column("images", "Images", _metric("images"), table)
+    yield Column("images", "Images", lambda file: file.metrics.images if file.metrics else None, table)
     yield Column("max_difference", "Difference", lambda file: file.checks.max_difference, table)
     yield aside("worst_layer", "Worst layer", _worst_layer, table)
     yield aside("pareto", "Front", lambda file: file.pareto, files, words=_front, note="by MACs")
@@ -124,6 +122,34 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     yield aside("verdict", "Check", lambda file: file.checks.verdict, both, words=_verdict)
     yield Column("agreement", "Agreement", lambda file: file.checks.argmax_agreement, table)
     yield aside("sha256", "SHA-256", lambda file: file.sha256, table)
+
+
+def _score_columns(manifest: Manifest) -> Iterator[Column]:
+    """Yields what was reached: the number that decides first, in files under the metric's names."""
+    metric, files, table = manifest.metric, frozenset({CSV, CARD, REPORT}), frozenset({CSV})
+    key, unit = metric.key, metric.unit.strip()
+    score = partial(Column, show=metric.text, note=unit)
+    yield score(key, _heading(metric.column), _value(key), files, detail=_interval_below)
+    if metric.counts_images:
+        yield score(f"{key}_low", "From", _interval_end(0), table)
+        yield score(f"{key}_high", "To", _interval_end(1), table)
+        interval = frozenset({CARD})
+        yield Column(
+            "interval", "95 % interval", lambda file: file.metrics and file.metrics.interval, interval, _interval
+        )
+    chosen = files if any(file.selection for file in manifest.models) else table
+    split = f"{unit} on its split".strip()
+    yield Column(f"selection_{key}", "Selection", _selection, chosen, metric.text, note=split)
+    for name in metric.columns:
+        if name != key:
+            yield score(name, _heading(metric.columns[name]), _value(name), table)
+    yield score(f"keras_{key}", f"Keras {metric.column}", _keras, frozenset({CSV, CARD, SCREEN}))
+    note = "from Keras, points" if metric.shares else "from Keras"
+    yield Column("change", "Change", _change, frozenset({CSV, REPORT}), partial(metric.text, sign="+"), note=note)
+
+
+def _heading(title: str) -> str:
+    return title[:1].upper() + title[1:]
 
 
 def _latency_columns(place: Place, unsure: frozenset[str]) -> Iterator[Column]:
@@ -188,7 +214,7 @@ def _p90_ms(file: ModelEntry, *, place: Place) -> float | None:
 
 
 def _interval_end(end: int) -> Callable[[ModelEntry], float | None]:
-    return lambda file: file.metrics.interval[end] if file.metrics else None
+    return lambda file: file.metrics.interval[end] if file.metrics and file.metrics.interval else None
 
 
 def _interval(ends: tuple[float, float]) -> str:
@@ -196,27 +222,28 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _interval_below(file: ModelEntry) -> str:
-    return "{:.1f}-{:.1f}".format(*(100 * end for end in file.metrics.interval)) if file.metrics else ""
+    interval = file.metrics.interval if file.metrics else None
+    return "{:.1f}-{:.1f}".format(*(100 * end for end in interval)) if interval else ""
 
 
 def _selection(file: ModelEntry) -> float | None:
-    return file.selection.top1 if file.selection else None
+    return file.selection.best if file.selection else None
 
 
 def _milliseconds(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _percent(share: float, *, sign: str = "") -> str:
-    return f"{100 * share:{sign}.2f}"
+def _value(name: str) -> Callable[[ModelEntry], float | None]:
+    return lambda file: file.metrics.values[name] if file.metrics else None
 
 
-def _metric(name: str) -> Callable[[ModelEntry], Any]:
-    return lambda file: getattr(file.metrics, name) if file.metrics else None
+def _keras(file: ModelEntry) -> float | None:
+    return file.metrics.keras if file.metrics else None
 
 
 def _change(file: ModelEntry) -> float | None:
-    return file.metrics.top1 - file.metrics.keras_top1 if file.metrics else None
+    return file.metrics.change if file.metrics else None
 
 
 def _gpu_list(file: ModelEntry) -> str | None:
@@ -231,6 +258,10 @@ def _gpu(file: ModelEntry) -> str | None:
 
 def _worst_layer(file: ModelEntry) -> str | None:
     return file.layer_errors[0].layer if file.layer_errors else None
+
+
+def _precision(file: ModelEntry) -> str:
+    return f"{file.quantization} {file.form}" if file.form else file.quantization
 
 
 def _front(file: ModelEntry) -> str | None:

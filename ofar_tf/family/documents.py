@@ -11,11 +11,19 @@ from ofar_tf.family.phone_benchmark import write_phone_benchmark
 from ofar_tf.family.report.report import write_report
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.files import atomic_file
-from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, read_predictions
+from ofar_tf.tasks.answers import predictions_path, read_predictions
+from ofar_tf.tasks.classification.accuracy import NAME
+from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.interface import Shipped
 
 
 def describe(
-    folder: FamilyFolder, manifest: Manifest, *, labels: Sequence[str], search: SearchRecord | None = None
+    folder: FamilyFolder,
+    manifest: Manifest,
+    *,
+    task: Shipped,
+    labels: Sequence[str],
+    search: SearchRecord | None = None,
 ) -> None:
     """Writes the documents.
 
@@ -25,16 +33,18 @@ def describe(
     Args:
         folder: The folder.
         manifest: Its files.
-        labels: The class names, in the order of the outputs.
+        task: What they learned.
+        labels: The class names, in the order of the outputs; none for tasks without classes.
         search: What the structure search found, for the report; None where it is not known.
     """
-    atomic_file.write_text(folder.labels, "".join(f"{label}\n" for label in labels))
+    if labels:
+        atomic_file.write_text(folder.labels, "".join(f"{label}\n" for label in labels))
     points = [
         ParetoPoint(
             entry.structure,
             str(entry.resolution),
             entry.macs,
-            entry.top1,
+            entry.metrics.merit,
             variant=entry.quantization,
             interval=entry.metrics.interval,
             noise=entry.choice_noise,
@@ -43,9 +53,9 @@ def describe(
         if entry.metrics
     ]
     if points:
-        plot_pareto(folder.figure, points, title="Exported files")
+        plot_pareto(folder.figure, points, metric=manifest.metric, title="Exported files")
     if manifest.models:
-        write_model_card(folder.model_card, manifest)
+        write_model_card(folder.model_card, manifest, task=task)
         write_report(
             folder.report, manifest, search=search, predictions=_predictions(folder, manifest, labels), labels=labels
         )
@@ -56,7 +66,9 @@ def describe(
 
 
 def _predictions(folder: FamilyFolder, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, Predictions]:
-    """Reads what each file says of each image, as far as that lies beside it."""
+    """Reads what each classifier says of each image, as far as that lies beside it."""
+    if manifest.task != NAME:
+        return {}
     paths = {model.path: predictions_path(folder.path / model.path) for model in manifest.models if model.metrics}
-    found = {path: read_predictions(stored) for path, stored in paths.items()}
+    found = {path: read_predictions(stored, parse=Predictions.of_arrays) for path, stored in paths.items()}
     return {path: each for path, each in found.items() if each is not None and each.fits(len(labels))}

@@ -19,6 +19,7 @@ class ExportSpec:
         fine_tuning_images: How many training images they learn from, at least 1.
         credits: What every file says about its makers and its licence.
         workers: How many conversions, and afterwards how many evaluation images, are run at once, at least 1.
+        forms: What files are to return (`Shipped.forms`); empty for the task's usual form.
         latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
             none.
     """
@@ -30,6 +31,7 @@ class ExportSpec:
     credits: Credits = field(default_factory=Credits)
     workers: int = 2
     latency_threads: int = 0
+    forms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.precisions or len(set(self.precisions)) < len(self.precisions):

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from rich.console import Console
 
@@ -32,8 +32,10 @@ from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
+from ofar_tf.tasks.interface import Shipped
 from ofar_tf.text.progress import WorkProgress
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.size import Size
 from ofar_tf.tflite.metadata import FileMetadata
 
 
@@ -88,6 +90,7 @@ def export_pool(
     members = family_members(trained, chosen, origin=header.dataset["origin"])
     return export_family(
         members,
+        task=trained.task,
         folder=folder,
         labels=labels,
         header=header,
@@ -102,6 +105,7 @@ def export_pool(
 def export_family(
     members: Sequence[FamilyMember],
     *,
+    task: Shipped,
     folder: FamilyFolder,
     labels: Sequence[str],
     header: ManifestHeader,
@@ -118,8 +122,9 @@ def export_family(
 
     Args:
         members: The networks, with different ids.
+        task: What they learned.
         folder: Where to.
-        labels: The K class names, in the order of the outputs.
+        labels: The K class names, in the order of the outputs; none for tasks without classes.
         header: How the networks were made, for the manifest. If its dataset or versions change, all is measured again.
         images: What files are made with and measured on.
         spec: Which files.
@@ -133,18 +138,21 @@ def export_family(
         ValueError: If members or labels make no sense, images are missing, or a model is not of the shape its member
             promises.
     """
-    _refuse_nonsense(members, labels=labels)
+    labels = labels if task.has_classes else ()
+    _refuse_nonsense(members, labels=labels, has_classes=task.has_classes)
+    header = replace(header, task=task.name, metric=task.metric)
     images.refuse_missing(spec.precisions)
-    stages = _Stages(members, folder=folder, labels=labels, header=header, images=images, spec=spec)
+    _refuse_forms(spec.forms, task)
+    stages = _Stages(members, task=task, folder=folder, labels=labels, header=header, images=images, spec=spec)
     previous = folder.begin(header)
     steps = 3 if spec.latency_threads else 2
-    with WorkProgress(len(members) * (1 + steps * len(spec.precisions)), console=console) as progress:
+    with WorkProgress(len(members) * (1 + steps * len(stages.kinds)), console=console) as progress:
         results, entries = stages.make(progress)
         entries = stages.time(entries, progress)
     asked_for = {entry.path for entry in entries}
     kept = [entry for entry in previous if entry.path not in asked_for]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
-    describe(folder, manifest, labels=labels, search=search)
+    describe(folder, manifest, task=task, labels=labels, search=search)
     warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
     return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
 
@@ -154,11 +162,19 @@ class _Stages:
     """The stages of an export that are remembered; see `export_family` for the attributes."""
 
     members: Sequence[FamilyMember]
+    task: Shipped
     folder: FamilyFolder
     labels: Sequence[str]
     header: ManifestHeader
     images: FamilyImages
     spec: ExportSpec
+
+    @property
+    def kinds(self) -> list[tuple[str, str | None]]:
+        """The precision and the form of each file of a member; None for the usual form."""
+        usual = self.task.forms[:1]
+        forms = [None if form in usual else form for form in self.spec.forms or usual] or [None]
+        return [(precision, form) for precision in self.spec.precisions for form in forms]
 
     def make(self, progress: WorkProgress) -> tuple[list[ConversionResult], list[ModelEntry]]:
         """Writes the `.keras` files, converts each as soon as it is there, and checks files while others are converted.
@@ -168,24 +184,26 @@ class _Stages:
         """
         checks = CheckedFiles(
             self.members,
+            task=self.task,
+            kinds=self.kinds,
             folder=self.folder,
             header=self.header,
             images=self.images,
-            spec=self.spec,
+            threads=self.spec.workers,
             on_done=progress.advance,
         )
 
-        def saved_one_by_one(images: Mapping[tuple[str, int], Path]) -> Iterator[ConversionJob]:
+        def saved_one_by_one(images: Mapping[tuple[str, Size], Path]) -> Iterator[ConversionJob]:
             for member in self.members:
                 checks.saved[member.id] = self._save(member)
                 progress.advance(f"saved {member.id}")
-                yield from (self._job(member, name, images) for name in self.spec.precisions)
+                yield from (self._job(member, *kind, images) for kind in self.kinds)
 
         with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
             paths = self.images.write(
                 Path(scratch),
                 precisions=self.spec.precisions,
-                resolutions=[member.resolution for member in self.members],
+                resolutions=[member.size for member in self.members],
                 representative=self.spec.representative_images,
                 fine_tuning=self.spec.fine_tuning_images,
             )
@@ -201,7 +219,10 @@ class _Stages:
         ]
 
     def _save(self, member: FamilyMember) -> SavedNetwork:
-        return save_once(member, self.folder.keras_path(member.id), classes=len(self.labels))
+        return save_once(member, self.folder.keras_path(member.id), check_output=self._check_output)
+
+    def _check_output(self, shape: Any) -> None:
+        self.task.check_shipped(shape, self.labels)
 
     def time(self, entries: Sequence[ModelEntry], progress: WorkProgress) -> list[ModelEntry]:
         """Measures latency, and joins what was measured elsewhere or earlier of the same contents."""
@@ -213,46 +234,55 @@ class _Stages:
             on_done=progress.advance,
         )
 
-    def _job(self, member: FamilyMember, precision: str, images: Mapping[tuple[str, int], Path]) -> ConversionJob:
+    def _job(
+        self, member: FamilyMember, precision: str, form: str | None, images: Mapping[tuple[str, Size], Path]
+    ) -> ConversionJob:
+        task = self.task
         return ConversionJob(
             keras_path=self.folder.keras_path(member.id),
-            tflite_path=self.folder.tflite_path(member.id, precision),
+            tflite_path=self.folder.tflite_path(member.id, precision, form),
             precision=precision,
-            representative_path=images.get((precision, member.resolution)),
-            metadata=self._metadata(member),
+            representative_path=images.get((precision, member.size)),
+            metadata=self._metadata(member, form),
             fine_tuning=self.spec.fine_tuning if precision_named(precision).fine_tuned else None,
+            output_name=task.output_name,
+            float_outputs=task.float_outputs,
+            float_layers=task.float_layers,
+            ending=task.ending(form or next(iter(task.forms), "")),
         )
 
-    def _metadata(self, member: FamilyMember) -> FileMetadata:
+    def _metadata(self, member: FamilyMember, form: str | None) -> FileMetadata:
         network = (
-            f"Image classifier, {len(self.labels)} classes, {member.resolution}x{member.resolution} pixels, "
+            f"{self.task.describe(self.labels)}, {member.size.height}x{member.size.width} pixels, "
             f"{format_quantity(member.macs)} multiply-adds, structure {member.structure}."
         )
         credits = self.spec.credits
         described = replace(credits, description=f"{credits.description} {network}".strip())
-        return FileMetadata(name=member.id, labels=tuple(self.labels), **vars(described))
+        detector = self.task.metadata(form or next(iter(self.task.forms), ""))
+        return FileMetadata(name=member.id, labels=tuple(self.labels), detector=detector, **vars(described))
 
 
-def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str]) -> None:
+def _refuse_forms(forms: Sequence[str], task: Shipped) -> None:
+    if unknown := set(forms) - set(task.forms):
+        raise ValueError(
+            f"Expected forms of {task.kind}: {', '.join(task.forms) or 'none to choose'}. Received: {sorted(unknown)}."
+        )
+
+
+def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str], has_classes: bool) -> None:
     ids = [member.id for member in members]
     if not ids or len(set(ids)) < len(ids):
         raise ValueError(f"Expected at least one member and no id twice. Received: {ids}.")
-    if not labels or any(not label.strip() or len(label.splitlines()) != 1 for label in labels):
+    if has_classes != bool(labels) or any(not label.strip() or len(label.splitlines()) != 1 for label in labels):
         raise ValueError(f"Expected class names of one line each. Received: {list(labels)!r:.200}.")
 
 
-class _Choice(NamedTuple):
-    macs: int
-    top1: float
-
-
 def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
-    """Marks the front among the passing files of each precision and sorts the largest first."""
+    """Marks the front among the passing files of each precision and form, and sorts the largest first."""
     chosen: set[str] = set()
-    for precision in {entry.quantization for entry in entries}:
-        passed = [entry for entry in entries if entry.quantization == precision and entry.checks.passed]
-        points = [_Choice(entry.macs, entry.choice_top1) for entry in passed]
-        front = pareto_front(points, noise=[entry.choice_noise for entry in passed])
+    for kind in {(entry.quantization, entry.form) for entry in entries}:
+        passed = [entry for entry in entries if (entry.quantization, entry.form) == kind and entry.checks.passed]
+        front = pareto_front(passed, noise=[entry.choice_noise for entry in passed])
         chosen.update(entry.path for entry, is_best in zip(passed, front, strict=True) if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]
     return tuple(sorted(marked, key=lambda entry: (-entry.macs, entry.id, -entry.bytes)))

@@ -97,9 +97,10 @@ class FamilyFolder:
         """Returns the place of a member's `.keras` file, by the member's id."""
         return self.path / member / f"{member}.keras"
 
-    def tflite_path(self, member: str, precision: str) -> Path:
-        """Returns the place of a member's file in a precision, by the member's id."""
-        return self.path / member / f"{member}_{precision}.tflite"
+    def tflite_path(self, member: str, precision: str, form: str | None = None) -> Path:
+        """Returns the place of a member's file in a precision and a form, by the member's id."""
+        ending = f"_{form}" if form else ""
+        return self.path / member / f"{member}_{precision}{ending}.tflite"
 
     def layers_path(self, tflite_path: Path) -> Path:
         """Returns the place of the table of a file's layers."""

@@ -21,12 +21,15 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
     """
     columns = columns_of(manifest, SCREEN)
     precisions = list(dict.fromkeys(entry.quantization for entry in manifest.models))
-    caption = "top-1 of the Keras subnet and of each .tflite file itself; ! failed a check, ? too few images to tell"
+    metric = manifest.metric
+    caption = f"{metric.column} of the Keras subnet and of each .tflite file itself; ! failed a check" + (
+        ", ? too few images to tell" if metric.counts_images else ""
+    )
     table = Table(caption=caption)
     for column in columns:
         table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=not column.numeric)
     for name in precisions:
-        table.add_column(f"{name}, % (bytes)", justify="right")
+        table.add_column(f"{name},{metric.unit} (bytes)" if metric.unit else f"{name} (bytes)", justify="right")
     for _, group in groupby(manifest.models, key=lambda entry: entry.id):
         files = list(group)
         # What the columns say is the same of all files of a network, but one that did not run knows no accuracy.
@@ -37,9 +40,9 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
 
 
 def _cell(files: Sequence[ModelEntry], precision: str) -> str:
-    file = next((file for file in files if file.quantization == precision), None)
+    file = next((file for file in files if file.quantization == precision and file.form is None), None)
     if file is None:
         return ""
-    top1 = f"{100 * file.top1:.2f}" if file.metrics else "-"
+    score = file.metrics.metric.text(file.metrics.best) if file.metrics else "-"
     mark = {"passed": "", "failed": " !", "cannot_tell": " ?"}[file.checks.verdict]
-    return f"{top1} ({format_quantity(file.bytes)}){mark}"
+    return f"{score} ({format_quantity(file.bytes)}){mark}"

@@ -10,7 +10,8 @@ from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import ModelEntry
 from ofar_tf.files import atomic_file
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tasks.interface import Shipped
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 _WORST_LAYERS = 10
 
@@ -19,7 +20,9 @@ def file_entry(
     member: FamilyMember,
     path: Path,
     *,
+    task: Shipped,
     precision: str,
+    form: str | None,
     measurer: Measurer,
     folder: FamilyFolder,
     parity: NetworkParity | None,
@@ -30,7 +33,9 @@ def file_entry(
     Args:
         member: The network that it was made of.
         path: The file.
+        task: What the network learned.
         precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
+        form: What the file returns, where that is not the usual.
         measurer: Measures files of this network.
         folder: The folder that it lies in.
         parity: How far the file's parent is from the network that was trained; too far fails the file.
@@ -39,7 +44,7 @@ def file_entry(
     Returns:
         The entry.
     """
-    interface = TFLiteClassifier(path, allocate=False)
+    interface = TFLiteNetwork(path, ranges=task.output_ranges, allocate=False)
     measurement = measurer.measure(path, precision=precision)
     facts = measurer.facts(path, precision=precision)
     if facts.layer_errors:
@@ -54,13 +59,15 @@ def file_entry(
         bytes=path.stat().st_size,
         structure=member.structure,
         rate=member.rate,
-        resolution=member.resolution,
+        resolution=member.size,
         macs=member.macs,
         params=member.params,
         quantization=precision,
         input=interface.input,
-        output=interface.output,
-        labels=folder.labels.name,
+        output=interface.outputs[0],
+        more_outputs=interface.outputs[1:],
+        form=form,
+        labels=folder.labels.name if task.has_classes else None,
         metrics=measurement.metrics,
         checks=checks,
         parity=parity,
@@ -68,7 +75,6 @@ def file_entry(
         gpu_refused=facts.gpu_refused,
         layer_errors=worst_layers(facts.layer_errors, _WORST_LAYERS),
         versions=versions or None,
-        top1_interval=measurement.metrics.interval if measurement.metrics else None,
         selection=measurement.selection,
         predicted=member.predicted.get(precision),
     )

@@ -4,20 +4,22 @@ import datetime
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from ofar_tf.family.model_entry import Latency, Metrics, ModelEntry
+from ofar_tf.family.manifest_values import readers_of, to_json
+from ofar_tf.family.model_entry import Latency, ModelEntry
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
+from ofar_tf.tasks.classification.accuracy import METRIC, NAME
+from ofar_tf.tasks.scores import Metric
 
 __all__ = [
     "SCHEMA_VERSION",
     "Latency",
     "Manifest",
     "ManifestHeader",
-    "Metrics",
     "ModelEntry",
     "read_manifest",
     "write_manifest",
@@ -38,9 +40,13 @@ class ManifestHeader:
             it, as JSON values.
         seed: The seed of the training run; None where there was none.
         created: When, as an ISO 8601 time.
+        task: What the networks learned; a manifest without it is of classifiers.
+        metric: What they are compared by; that of classification where it is missing.
     """
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
+    task: str = field(default=NAME, kw_only=True)
+    metric: Metric = field(default=METRIC, kw_only=True)
     versions: Mapping[str, str]
     git: str | None
     dataset: Mapping[str, Any]
@@ -48,10 +54,10 @@ class ManifestHeader:
     created: str
 
     @classmethod
-    def now(cls, *, versions: Mapping[str, str], git: str | None, dataset: Mapping[str, Any], seed: int) -> Self:
-        """Makes the head of a manifest that is written now; see the attributes."""
+    def now(cls, **known: Any) -> Self:
+        """Makes the head of a manifest that is written now, of all the other attributes."""
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return cls(versions=versions, git=git, dataset=dataset, seed=seed, created=created)
+        return cls(**known, created=created)
 
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
@@ -77,6 +83,8 @@ class Manifest(ManifestHeader):
         twins = [model.path for model, name in zip(self.models, names, strict=True) if names.count(name) > 1]
         if twins:
             raise ValueError(f"Expected each file once. Received: {sorted(set(twins))!r:.200}.")
+        if any(entry.metrics and entry.metrics.metric != self.metric for entry in self.models):
+            raise ValueError(f"Expected metrics of {self.task}, by {self.metric.title}. Received: others.")
         if any(first.macs < second.macs for first, second in itertools.pairwise(self.models)):
             macs = [model.macs for model in self.models]
             raise ValueError(f"Expected the models with the most MACs first. Received: {macs!r:.200}.")
@@ -89,20 +97,11 @@ def write_manifest(path: str | Path, manifest: Manifest) -> None:
         path: Where to, normally `manifest.json` in the export folder.
         manifest: What to write.
     """
-    data = _without_unknown(asdict(manifest))
+    data = to_json(manifest)
+    if manifest.task == NAME:
+        # What version 0.1.0 did not know is left out where there is nothing to say, so that it reads the file.
+        del data["task"], data["metric"]
     atomic_file.write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
-
-
-_LATER = ("versions", "top1_interval", "selection", "accuracy", "rounds", "spread_ms", "predicted")
-"""Keys that version 0.1.0 did not know: where there is nothing to say they are left out, so that it reads the file."""
-
-
-def _without_unknown(data: Any) -> Any:
-    if isinstance(data, (list, tuple)):
-        return [_without_unknown(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    return {key: _without_unknown(value) for key, value in data.items() if value is not None or key not in _LATER}
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -128,4 +127,7 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ValueError(
             f"Expected schema_version={SCHEMA_VERSION} in {source}. Received: {data.get('schema_version')!r:.80}."
         )
-    return from_json(Manifest, data, where=str(source))
+    metric = METRIC
+    if isinstance(data, dict) and "metric" in data:
+        metric = from_json(Metric, data["metric"], where=f"{source}.metric")
+    return from_json(Manifest, data, where=str(source), readers=readers_of(metric))

@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ofar_tf.family.manifest import SCHEMA_VERSION, Manifest
+from ofar_tf.family.manifest import SCHEMA_VERSION, Manifest, ModelEntry
+from ofar_tf.tasks.scores import FileScores, Scores
+from ofar_tf.text.size import Size
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
-_POSITIVE = ("bytes", "resolution", "macs", "params", "images", "threads", "runs", "rounds")
+_POSITIVE = ("bytes", "macs", "params", "images", "threads", "runs", "rounds")
 _LIMITS: dict[str, dict[str, Any]] = {
     "schema_version": {"const": SCHEMA_VERSION},
     "id": {"pattern": "^[a-z0-9_]+$"},
     "sha256": {"pattern": "^[0-9a-f]{64}$"},
     "rate": {"minimum": 0, "exclusiveMaximum": 1},
     **{name: {"minimum": 1} for name in _POSITIVE},
-    **{name: {"minimum": 0, "maximum": 1} for name in ("top1", "top5", "keras_top1")},
     **{name: {"exclusiveMinimum": 0} for name in ("median_ms", "p90_ms", "p95_ms", "ms")},
     **{
         name: {"minimum": 0} for name in ("noise", "added", "losses", "gains", "arena_bytes", "max_difference", "error")
@@ -32,6 +33,31 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "verdict": {"enum": ["passed", "failed", "cannot_tell"]},
     "limit": {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
 }
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_SIZE = {
+    "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]*x[1-9][0-9]*$"}],
+}
+_TOP1 = {
+    "top1": {"description": "Share of the images whose label has the highest score; of classifiers.", **_SHARE},
+    "top5": {"description": "Share of the images whose label is among the five highest; of classifiers.", **_SHARE},
+}
+_INTERVAL = {
+    "description": "Wilson's 95 % interval of the number that decides, where images are right or wrong.",
+    "anyOf": [
+        {"type": "array", "prefixItems": [_SHARE, _SHARE], "items": False, "minItems": 2},
+        {"type": "null"},
+    ],
+}
+_IMAGES = {"images": {"description": "How many images were measured.", "type": "integer", "minimum": 1}}
+_SCORES = {
+    Scores: {**_TOP1, **_IMAGES},
+    FileScores: {
+        **_TOP1,
+        **_IMAGES,
+        "keras_top1": {"description": "The top-1 accuracy of the .keras file; of classifiers.", **_SHARE},
+    },
+}
+"""The columns of a task's numbers are those of the manifest's metric; that of the parent has `keras_` before it."""
 
 
 def manifest_schema() -> dict[str, Any]:
@@ -55,6 +81,15 @@ def schema_text() -> str:
 
 
 def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    if kind in _SCORES:
+        return {
+            "title": kind.__name__,
+            "description": (inspect.getdoc(kind) or "").split("\n")[0],
+            "type": "object",
+            "properties": _SCORES[kind],
+            "required": ["images"],
+            "additionalProperties": {"type": "number"},
+        }
     hints, notes = get_type_hints(kind), _attributes(kind)
     properties = {}
     for field in fields(kind):
@@ -66,12 +101,15 @@ def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "required": [field.name for field in fields(kind) if field.default is MISSING],
+        **({"patternProperties": {"^[a-z0-9_]+_interval$": _INTERVAL}} if kind is ModelEntry else {}),
         "additionalProperties": False,
     }
 
 
 def _type(kind: Any, definitions: dict[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
     origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Size:
+        return _SIZE
     if is_dataclass(kind):
         name = getattr(kind, "__name__", "")
         if name not in definitions:

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, MAX_TOP1_DROP, PRECISIONS
+from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, PRECISIONS
 from ofar_tf.family.columns import CARD, SPEED, columns_of
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.interface import Shipped
+from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.quantities import format_quantity
 
 _USE = """\
 ## Input and output
 
-- Input: one RGB image, `[1, r, r, 3]`, values 0 to 255, r the resolution in the file's name. Normalisation is inside
+- Input: one RGB image, `[1, {shape}, 3]`, values 0 to 255, {sizes} in the file's name. Normalisation is inside
   the file. Files with `uint8` input take the bytes of the image as they are.
-- Output: one probability for each class, `[1, K]`. Where the output is `uint8`, the probability is
-  `scale * (value - zero_point)` with the numbers in `manifest.json`. Line i of `labels.txt` names class i, counted
-  from 0.
+{outputs}
 
 ## On Android
 
@@ -27,16 +27,25 @@ Copy a file and `labels.txt` to `app/src/main/assets` and run it with LiteRT (`c
 val bytes = context.assets.open("{path}").use { it.readBytes() }
 val model = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes)
 val interpreter = Interpreter(model)
-interpreter.run(image, scores)  // image: a direct ByteBuffer in native order, {dtype} RGB
+{run}  // image: a direct ByteBuffer in native order, {dtype} RGB
 ```
 
-Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
-licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike.
+{metadata}
 
 """
 
 
-def write_model_card(path: str | Path, manifest: Manifest) -> None:
+_NOISE = {
+    True: (
+        "Each is more accurate than the one before by more than the noise, which is one standard error of its",
+        "accuracy. Within the noise of the best, `select` takes the smallest file; for limits on size or latency:",
+    ),
+    False: ("Each is better than the one before. `select` takes the best file within limits on size or latency:",),
+}
+"""What the front means, by whether the metric counts images."""
+
+
+def write_model_card(path: str | Path, manifest: Manifest, *, task: Shipped) -> None:
     """Writes the model card of an export folder.
 
     It says what the files are, how they were made and checked, which to ship and how to load them.
@@ -44,29 +53,49 @@ def write_model_card(path: str | Path, manifest: Manifest) -> None:
     Args:
         path: Where to, normally `README.md` in the export folder.
         manifest: The files, at least one.
+        task: What they learned.
 
     Raises:
         ValueError: If the manifest has no files.
     """
     if not manifest.models:
         raise ValueError("Expected a manifest with at least one file. Received: none.")
-    first = manifest.models[0]
     sections = [
-        _origin(manifest),
+        _origin(manifest, task),
         _splits(manifest),
         _choice(manifest),
         _files(manifest),
         _speed(manifest),
-        _USE.replace("{path}", Path(first.path).name).replace("{dtype}", first.input.dtype),
+        _use(manifest, task),
         _checking(manifest),
     ]
     atomic_file.write_text(path, "".join(sections))
 
 
-def _origin(manifest: Manifest) -> str:
+def _use(manifest: Manifest, task: Shipped) -> str:
+    """Fills in how files are used; texts are put into braces one by one, since they have braces of their own."""
+    first = manifest.models[0]
+    square = all(model.resolution.is_square for model in manifest.models)
+    several = "interpreter.runForMultipleInputsOutputs(arrayOf(image), outputs)"
+    parts = {
+        "shape": "r, r" if square else "h, w",
+        "sizes": "r the resolution" if square else "h and w",
+        "outputs": task.outputs_note,
+        "run": several if first.more_outputs else "interpreter.run(image, scores)",
+        "metadata": task.metadata_note,
+        "path": Path(first.path).name,
+        "dtype": first.input.dtype,
+    }
+    text = _USE
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", part)
+    return text
+
+
+def _origin(manifest: Manifest, task: Shipped) -> str:
     dataset = ", ".join(f"{name}: {value}" for name, value in manifest.dataset.items())
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
-    return f"""# A family of image classifiers
+    return f"""# A family of {task.kind}
 
 One network was trained once with ofar_tf; each file is a part of it: fewer channels, a smaller image, or both.
 
@@ -80,18 +109,19 @@ One network was trained once with ofar_tf; each file is a part of it: fewer chan
 
 
 def _splits(manifest: Manifest) -> str:
-    """Says on which images files are chosen, and what their accuracy is worth."""
+    """Says on which images files are chosen, and what their figures are worth."""
+    name = "accuracy" if manifest.metric.counts_images else manifest.metric.title
     images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
     chosen_by = next((model.selection for model in manifest.models if model.selection), None)
     if not images:
         return "No file could be measured.\n\n"
     if chosen_by:
         return (
-            f"Files are chosen (the front, `select`) by their accuracy on {chosen_by.images} images of the selection "
-            f"split; the accuracy that is shown is that on {images} others, of the evaluation split.\n\n"
+            f"Files are chosen (the front, `select`) by their {name} on {chosen_by.images} images of the selection "
+            f"split; the {name} that is shown is that on {images} others, of the evaluation split.\n\n"
         )
     return (
-        f"Files are chosen (the front, `select`) by their accuracy on the same {images} images whose accuracy is "
+        f"Files are chosen (the front, `select`) by their {name} on the same {images} images whose {name} is "
         "shown: there is no selection split. So the figure of the file that was chosen for it is a little too "
         "good.\n\n"
     )
@@ -104,16 +134,13 @@ def _choice(manifest: Manifest) -> str:
         front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
         lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
         lines += [
-            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` "
-            f"({100 * model.top1:.2f} % top-1{_within(model)})"
-            for model in front
+            f"- from {format_quantity(model.macs)} MACs on: `{model.path}` ({_reached(model)})" for model in front
         ] or ["- none passed its checks"]
         lines.append("")
     return "\n".join(
         [
             *lines,
-            "Each is more accurate than the one before by more than the noise, which is one standard error of its",
-            "accuracy. Within the noise of the best, `select` takes the smallest file; for limits on size or latency:",
+            *_NOISE[manifest.metric.counts_images],
             "`python -m ofar_tf.select --export_dir=. --max_macs=120M`.",
             "",
             "",
@@ -121,8 +148,12 @@ def _choice(manifest: Manifest) -> str:
     )
 
 
-def _within(model: ModelEntry) -> str:
-    return ", {:.1f} to {:.1f}".format(*(100 * end for end in model.metrics.interval)) if model.metrics else ""
+def _reached(model: ModelEntry) -> str:
+    if not model.metrics:
+        return "not measured"
+    interval = model.metrics.interval
+    ends = ", {:.1f} to {:.1f}".format(*(100 * end for end in interval)) if interval else ""
+    return f"{model.metrics.text} {model.metrics.metric.column}{ends}"
 
 
 def _cost(model: ModelEntry) -> tuple[int, int]:
@@ -166,6 +197,23 @@ def _speed(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
+def _float32(metric: Metric) -> str:
+    what = "probability" if metric.counts_images else "output"
+    return f"- as float32, no {what} differs from Keras by more than {FLOAT32_TOLERANCE:g};"
+
+
+def _rounded(metric: Metric) -> str:
+    if not metric.counts_images:
+        return f"""\
+- in any other precision, its {metric.title} is not more than {metric.margin:g} worse than that of its `.keras` file on
+  the same images."""
+    return f"""\
+- in any other precision, its {metric.title} is not shown to be more than {metric.margin:g} below that of its `.keras`
+  file. Both are asked about the same images; a file fails if the drop is beyond the limit with 95 % (Tango's interval
+  of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
+  so."""
+
+
 def _checking(manifest: Manifest) -> str:
     images = next((model.metrics.images for model in manifest.models if model.metrics), 0)
     return f"""## How they were checked
@@ -174,11 +222,8 @@ Each file was run through LiteRT on the {images} images of the evaluation split;
 reached. A file passes if its scores are finite, it has builtin operators only, no variables, static shapes and batch 1,
 and
 
-- as float32, no probability differs from Keras by more than {FLOAT32_TOLERANCE:g};
-- in any other precision, its top-1 accuracy is not shown to be more than {MAX_TOP1_DROP:g} below that of its `.keras`
-  file. Both are asked about the same images; a file fails if the drop is beyond the limit with 95 % (Tango's interval
-  of the paired difference, and McNemar's exact test). Where the images are too few to tell, it passes, and its row says
-  so.
+{_float32(manifest.metric)}
+{_rounded(manifest.metric)}
 
 What each file says of each image is in `.predictions.npz` beside it. `manifest.json` holds the SHA-256, the operators
 and the findings of each file. Do not ship one that failed.

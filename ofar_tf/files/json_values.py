@@ -6,13 +6,15 @@ An unknown, missing or mistyped key is an error that names its place.
 import json
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _MOST_LEVELS = 32
 _LARGEST = 2**63 - 1
+Readers = Mapping[type, Callable[[Any, str], Any]]
+"""How values are read whose form in JSON is not that of their type: from parsed JSON and the name of its place."""
 
 
 def read_json(path: str | Path) -> Any:
@@ -80,7 +82,7 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def from_json(kind: Any, data: Any, *, where: str) -> Any:
+def from_json(kind: Any, data: Any, *, where: str, readers: Readers | None = None) -> Any:
     """Builds a value of a type from what `json.loads` returned.
 
     Understands dataclasses (nested too), `tuple[X, ...]`, `tuple[X, Y]`, `X | None`, `Mapping[str, X]` (where X is Any,
@@ -90,6 +92,7 @@ def from_json(kind: Any, data: Any, *, where: str) -> Any:
         kind: The type to build.
         data: Parsed JSON.
         where: The name of the place, for messages.
+        readers: Types, wherever they occur, that are read in another way; each raises a ValueError in one line.
 
     Returns:
         A value of `kind`.
@@ -97,17 +100,20 @@ def from_json(kind: Any, data: Any, *, where: str) -> Any:
     Raises:
         ValueError: If the data do not fit the type, in one line that names the place.
     """
+    readers = readers or {}
+    if kind in readers:
+        return readers[kind](data, where)
     if is_dataclass(kind):
-        return _dataclass_from_json(kind, data, where=where)
+        return _dataclass_from_json(kind, data, where=where, readers=readers)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         (inner,) = (argument for argument in arguments if argument is not types.NoneType)
-        return None if data is None else from_json(inner, data, where=where)
+        return None if data is None else from_json(inner, data, where=where, readers=readers)
     if origin is tuple:
-        return _tuple_from_json(arguments, data, where=where)
+        return _tuple_from_json(arguments, data, where=where, readers=readers)
     if origin is Mapping:
         _require(isinstance(data, dict), expected="an object", data=data, where=where)
-        return data if arguments[1] is Any else _mapping_from_json(arguments[1], data, where=where)
+        return data if arguments[1] is Any else _mapping_from_json(arguments[1], data, where=where, readers=readers)
     if kind is float:
         _require(
             isinstance(data, (int, float)) and not isinstance(data, bool) and -_LARGEST <= data <= _LARGEST,
@@ -122,7 +128,7 @@ def from_json(kind: Any, data: Any, *, where: str) -> Any:
     return data
 
 
-def _dataclass_from_json(kind: Any, data: Any, *, where: str) -> Any:
+def _dataclass_from_json(kind: Any, data: Any, *, where: str, readers: Readers) -> Any:
     _require(isinstance(data, dict), expected="an object", data=data, where=where)
     known = {field.name: field for field in fields(kind)}
     missing = [name for name, field in known.items() if name not in data and _is_required(field)]
@@ -132,25 +138,29 @@ def _dataclass_from_json(kind: Any, data: Any, *, where: str) -> Any:
             f"Expected the keys {sorted(known)} in {where}. Received: missing={missing}, unknown={unknown!r:.200}."
         )
     hints = get_type_hints(kind)
-    values = {name: from_json(hints[name], value, where=f"{where}.{name}") for name, value in data.items()}
+    values = {
+        name: from_json(hints[name], value, where=f"{where}.{name}", readers=readers) for name, value in data.items()
+    }
     try:
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{error} ({where})") from error
 
 
-def _mapping_from_json(kind: Any, data: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    return {key: from_json(kind, value, where=f"{where}[{key!r:.40}]") for key, value in data.items()}
+def _mapping_from_json(kind: Any, data: Mapping[str, Any], *, where: str, readers: Readers) -> dict[str, Any]:
+    return {key: from_json(kind, value, where=f"{where}[{key!r:.40}]", readers=readers) for key, value in data.items()}
 
 
-def _tuple_from_json(arguments: tuple[Any, ...], data: Any, *, where: str) -> tuple[Any, ...]:
+def _tuple_from_json(arguments: tuple[Any, ...], data: Any, *, where: str, readers: Readers) -> tuple[Any, ...]:
     _require(isinstance(data, list), expected="a list", data=data, where=where)
     if arguments[-1] is not ...:
         _require(len(data) == len(arguments), expected=f"a list of {len(arguments)}", data=data, where=where)
     else:
         arguments = (arguments[0],) * len(data)
     pairs = zip(arguments, data, strict=True)
-    return tuple(from_json(kind, item, where=f"{where}[{index}]") for index, (kind, item) in enumerate(pairs))
+    return tuple(
+        from_json(kind, item, where=f"{where}[{index}]", readers=readers) for index, (kind, item) in enumerate(pairs)
+    )
 
 
 def _is_required(field: Any) -> bool:

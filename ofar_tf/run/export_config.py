@@ -23,6 +23,11 @@ class ExportConfig(Settings):
     only: tuple[str, ...] = setting(
         ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
     )
+    forms: tuple[str, ...] = setting(
+        (),
+        "What files return, for tasks with several forms: detections (boxes, classes, scores, count), raw (boxes and "
+        "scores of all anchors) or both. By default the first.",
+    )
     representative_images: int = setting(200, "Training images that set the ranges of quantized files.", low=1)
     qat_images: int = setting(2000, "Training images that qat files are fine-tuned on.", low=1)
     qat_epochs: int = setting(5, "Passes over them; 0 measures the ranges and learns nothing.", low=0)

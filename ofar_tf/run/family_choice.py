@@ -69,4 +69,4 @@ def best_row(rows: Sequence[SubnetRow], limits: RowLimits) -> SubnetRow:
         )
     front = pareto_front(fitting, noise=[row.choice.noise for row in fitting])
     chosen = [row for row, best in zip(fitting, front, strict=True) if best]
-    return max(chosen, key=lambda row: (row.top1, -row.macs))
+    return max(chosen, key=lambda row: (row.merit, -row.macs))

@@ -185,7 +185,7 @@ class Family(ABC):
         Returns:
             A Matplotlib figure, which notebooks show.
         """
-        figure = draw_pareto(points_of(self.table.rows), title=self.supernet.name)
+        figure = draw_pareto(points_of(self.table.rows), metric=self._trained.task.metric, title=self.supernet.name)
         if path is not None:
             with atomic_file.replacing(path) as temporary:
                 figure.savefig(temporary)

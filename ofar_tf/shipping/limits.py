@@ -1,5 +1,6 @@
 """What a file may cost and must reach to be shipped."""
 
+import math
 from dataclasses import dataclass, fields
 
 from ofar_tf.family.manifest import ModelEntry
@@ -13,26 +14,28 @@ class Limits:
     Attributes:
         max_macs: Most multiply-adds of one image.
         max_bytes: Largest file.
-        min_top1: Lowest top-1 accuracy, in 0..1.
+        min_score: Worst number that networks are compared by, for instance the lowest top-1 accuracy, in 0..1.
         max_latency_ms: Longest median latency in milliseconds, on `device`, as measured there, else as predicted; where
             it is neither, the file does not fit.
         quantization: The only precision that may be chosen.
         device: Whose latency counts; None for the slowest of all that it is known on.
+        form: What files must return (`raw` of detectors); None for what those of their task usually return.
     """
 
     max_macs: int | None = None
     max_bytes: int | None = None
-    min_top1: float | None = None
+    min_score: float | None = None
     max_latency_ms: float | None = None
     quantization: str | None = None
     device: str | None = None
+    form: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_macs", "max_bytes", "max_latency_ms"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise ValueError(f"Expected a positive limit. Received: {name}={value}.")
-        if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
-            raise ValueError(f"Expected an accuracy in 0..1. Received: min_top1={self.min_top1}.")
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise ValueError(f"Expected a number. Received: min_score={self.min_score}.")
 
     def latency_ms(self, model: ModelEntry) -> float:
         """Looks up the latency that counts.
@@ -55,9 +58,9 @@ class Limits:
             and all(each.place != predicted.place for each in model.latency)
         )
 
-    def admits(self, quantization: str) -> bool:
-        """Tells whether files of a precision may be chosen."""
-        return self.quantization in (None, quantization)
+    def admits(self, model: ModelEntry) -> bool:
+        """Tells whether files of a precision and form may be chosen."""
+        return self.quantization in (None, model.quantization) and self.form == model.form
 
     def misses(self, model: ModelEntry) -> dict[str, float]:
         """Says which limits a file misses, and by how much.
@@ -66,13 +69,14 @@ class Limits:
             model: A file.
 
         Returns:
-            By the name of the limit what the file is over it (or under the accuracy), as a share of the limit; empty
+            By the name of the limit what the file is over it (or worse than the score), as a share of the limit; empty
             exactly if the file fits.
         """
         costs = {"max_macs": model.macs, "max_bytes": model.bytes, "max_latency_ms": self.latency_ms(model)}
         over = {name: cost / limit - 1 for name, cost in costs.items() if (limit := getattr(self, name)) is not None}
-        if self.min_top1:
-            over["min_top1"] = 1 - model.choice_top1 / self.min_top1
+        if self.min_score is not None and (scores := model.chosen_by):
+            worst = self.min_score if scores.metric.higher_is_better else -self.min_score
+            over["min_score"] = (worst - scores.merit) / (abs(worst) or 1.0)
         return {name: excess for name, excess in over.items() if excess > 0}
 
     def excess(self, model: ModelEntry) -> float:

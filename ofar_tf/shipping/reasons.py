@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.shipping.limits import Limits
+from ofar_tf.tasks.scores import Metric, Scores
 from ofar_tf.text.quantities import format_quantity
 
 
@@ -21,27 +22,36 @@ def reasons(manifest: Manifest, limits: Limits, *, winner: ModelEntry, others: S
     """
     costs = f"{format_quantity(winner.macs)} MACs, {format_quantity(winner.bytes)} bytes{_time(winner, limits)}"
     why = _why(winner, others)
-    yield f"Chosen: {winner.path}, {why} of {1 + len(others)} within {limits}: {winner.top1:.2%} top-1, {costs}."
+    reached = f"{_told(winner.metrics)} {manifest.metric.column}"
+    yield f"Chosen: {winner.path}, {why} of {1 + len(others)} within {limits}: {reached}, {costs}."
     if winner.selection:
-        yield f"Chosen on the selection split, where it has {winner.choice_top1:.2%}."
+        yield f"Chosen on the selection split, where it has {_told(winner.selection)}."
     if winner.checks.warning:
         yield f"Not known: {winner.checks.warning}"
     if others:
-        yield f"Runner-up: {others[0].path}: {_change(winner, others[0], limits)}."
-    beyond = (m for m in manifest.models if limits.excess(m) or not limits.admits(m.quantization))
-    if better := [m for m in beyond if m.checks.passed and m.choice_top1 > winner.choice_top1]:
-        best = max(better, key=lambda model: (model.choice_top1, -limits.excess(model)))
-        yield f"Over the limits: {len(better)} more accurate; {best.path} has {best.top1:.2%}{_missed(best, limits)}."
+        yield f"Runner-up: {others[0].path}: {_change(winner, others[0], limits, metric=manifest.metric)}."
+    beyond = (m for m in manifest.models if m.form == limits.form and (limits.excess(m) or not limits.admits(m)))
+    if better := [m for m in beyond if m.checks.passed and m.merit > winner.merit]:
+        best = max(better, key=lambda model: (model.merit, -limits.excess(model)))
+        has = f"{best.path} has {_told(best.metrics)}{_missed(best, limits)}"
+        yield f"Over the limits: {len(better)} more accurate; {has}."
     if failed := sum(not model.checks.passed for model in manifest.models):
         yield f"Left out: {failed} that failed a check."
 
 
 def _why(winner: ModelEntry, others: Sequence[ModelEntry]) -> str:
     """Says what speaks for the winner: its accuracy, its cost among equals, or its size within the noise."""
-    best = max((model.choice_top1 for model in others), default=0.0)
-    if best > winner.choice_top1:
-        return f"the smallest within the noise of the most accurate ({best:.2%})"
-    return "the cheapest of the most accurate" if best == winner.choice_top1 else "the most accurate"
+    best = max(others, key=lambda model: model.merit, default=None)
+    if best is None or best.merit < winner.merit:
+        return "the most accurate"
+    if best.merit > winner.merit:
+        return f"the smallest within the noise of the most accurate ({_told(best.chosen_by)})"
+    return "the cheapest of the most accurate"
+
+
+def _told(scores: Scores | None) -> str:
+    """Returns what was reached; a file that passed its checks was measured."""
+    return f"{scores.metric.text(scores.best)}{scores.metric.unit.strip()}" if scores else "not measured"
 
 
 def _time(model: ModelEntry, limits: Limits) -> str:
@@ -50,12 +60,13 @@ def _time(model: ModelEntry, limits: Limits) -> str:
     return f", {latency:.3g} ms{predicted}" if latency < float("inf") else ""
 
 
-def _change(winner: ModelEntry, other: ModelEntry, limits: Limits) -> str:
+def _change(winner: ModelEntry, other: ModelEntry, limits: Limits, *, metric: Metric) -> str:
     """Says what the runner-up gains and loses."""
-    points = 100 * (other.top1 - winner.top1)
+    better = other.metrics.best - winner.metrics.best if other.metrics and winner.metrics else 0.0
     before = {"MACs": winner.macs, "bytes": winner.bytes, "latency": limits.latency_ms(winner)}
     after = {"MACs": other.macs, "bytes": other.bytes, "latency": limits.latency_ms(other)}
-    changes = [f"{points:+.2f} points"] if points else ["as accurate"]
+    told = f"{metric.text(better, sign='+')}{' points' if metric.shares else ''}"
+    changes = [told] if better else ["as accurate"]
     for name, cost in before.items():
         if max(cost, after[name]) < float("inf") and abs(share := after[name] / cost - 1) >= 0.005:
             changes.append(f"{share:+.0%} {name}")
@@ -63,7 +74,7 @@ def _change(winner: ModelEntry, other: ModelEntry, limits: Limits) -> str:
 
 
 def _missed(model: ModelEntry, limits: Limits) -> str:
-    if not limits.admits(model.quantization):
+    if not limits.admits(model):
         return f" but is {model.quantization}"
     missed = [
         f"{excess:.0%} beyond {name}" if excess < float("inf") else "not measured there"

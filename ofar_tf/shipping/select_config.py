@@ -14,7 +14,12 @@ class SelectConfig(Settings):
     max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
     max_bytes: str | None = setting(None, "Largest file: 500K.")
     min_top1: float | None = setting(
-        None, "Least top-1 accuracy on the images of choice, in [0, 1].", low=0.0, high=1.0
+        None, "Least top-1 accuracy on the images of choice, in [0, 1]; of classifiers.", low=0.0, high=1.0
+    )
+    min_score: float | None = setting(
+        None,
+        "What --min_top1 is for any task: the worst value of the number that files are compared by (top1, ap, ...), "
+        "the largest where less is better.",
     )
     max_latency_ms: float | None = setting(
         None,
@@ -23,6 +28,9 @@ class SelectConfig(Settings):
     )
     device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
     quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
+    form: str | None = setting(
+        None, "What files return, where that is not the usual: raw, of detectors that leave the decoding to others."
+    )
     prefer: str = setting(
         "size",
         "Which of the files that fit: the smallest whose accuracy is within the noise (one standard error) of the most "
@@ -34,6 +42,8 @@ class SelectConfig(Settings):
         super().__post_init__()
         if not self.export_dir:
             raise ValueError("Expected --export_dir, the folder of an export. Received: none.")
+        if self.min_top1 is not None and self.min_score is not None:
+            raise ValueError("Expected one of --min_top1 and --min_score. Received: both.")
         for limit in (self.max_macs, self.max_bytes):
             if limit is not None:
                 parse_quantity(limit)

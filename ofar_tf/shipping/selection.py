@@ -7,6 +7,7 @@ images. `prefer="accuracy"` takes the measured figures as they are. Choices look
 one; what is printed is the accuracy on the evaluation split.
 """
 
+import math
 from collections.abc import Iterable
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
@@ -59,12 +60,12 @@ def best_of(models: Iterable[ModelEntry], *, prefer: str = "size") -> ModelEntry
     """
     if prefer not in PREFERENCES:
         raise ValueError(f"Expected one of the preferences {', '.join(PREFERENCES)}. Received: prefer={prefer!r}.")
-    most_accurate, *others = sorted(models, key=lambda model: (-model.choice_top1, model.macs, model.bytes))
+    most_accurate, *others = sorted(models, key=lambda model: (-model.merit, model.macs, model.bytes))
     if prefer == "accuracy":
         return most_accurate
-    least = most_accurate.choice_top1 - most_accurate.choice_noise
-    within = [most_accurate, *(model for model in others if model.choice_top1 >= least)]
-    return min(within, key=lambda model: (model.bytes, -model.choice_top1, model.macs))
+    least = most_accurate.merit - most_accurate.choice_noise
+    within = [most_accurate, *(model for model in others if model.merit >= least)]
+    return min(within, key=lambda model: (model.bytes, -model.merit, model.macs))
 
 
 def select(
@@ -72,10 +73,11 @@ def select(
     *,
     max_macs: int | None = None,
     max_bytes: int | None = None,
-    min_top1: float | None = None,
+    min_score: float | None = None,
     max_latency_ms: float | None = None,
     quantization: str | None = None,
     device: str | None = None,
+    form: str | None = None,
     prefer: str = "size",
 ) -> ModelEntry:
     """Chooses a file within limits, among those that passed their checks.
@@ -84,10 +86,11 @@ def select(
         manifest: The files of an export.
         max_macs: Most multiply-adds of one image.
         max_bytes: Largest file.
-        min_top1: Lowest top-1 accuracy, in 0..1.
+        min_score: Worst number that networks are compared by, for instance the lowest top-1 accuracy, in 0..1.
         max_latency_ms: Longest median latency in milliseconds.
         quantization: The only precision that may be chosen.
         device: Whose latency counts; None for the slowest of all that a file was measured on.
+        form: What files must return (`raw` of detectors); None for what those of their task usually return.
         prefer: `size`: the smallest within the noise of the most accurate; `accuracy`: the most accurate.
 
     Returns:
@@ -97,7 +100,7 @@ def select(
         ValueError: If nothing fits; it names the file that misses the limits by least. Also if nothing was measured on
             the device.
     """
-    limits = Limits(max_macs, max_bytes, min_top1, max_latency_ms, quantization, device)
+    limits = Limits(max_macs, max_bytes, min_score, max_latency_ms, quantization, device, form)
     return choose(manifest, limits, prefer=prefer)[0]
 
 
@@ -127,11 +130,12 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
             f"Expected a file with {limits}. "
             f"Received: none of the {len(manifest.models)} files has that precision and passed its checks."
         )
-    nearest = min(candidates, key=lambda model: (limits.excess(model), -model.choice_top1, model.macs))
+    nearest = min(candidates, key=lambda model: (limits.excess(model), -model.merit, model.macs))
+    score = nearest.metrics.best if nearest.metrics else math.nan
     latency = "".join(f", latency_ms={ms:g} on {device}" for (device, _), ms in times_of(nearest).items())
     raise ValueError(
         f"Expected a file with {limits}. Received: none of {len(candidates)} files; nearest is {nearest.path} "
-        f"(macs={nearest.macs}, bytes={nearest.bytes}, top1={nearest.top1:.4f}{latency})."
+        f"(macs={nearest.macs}, bytes={nearest.bytes}, {manifest.metric.key}={score:.4f}{latency})."
     )
 
 
@@ -154,4 +158,4 @@ def explain(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> str:
 
 
 def _candidates(manifest: Manifest, limits: Limits) -> list[ModelEntry]:
-    return [model for model in manifest.models if model.checks.passed and limits.admits(model.quantization)]
+    return [model for model in manifest.models if model.checks.passed and limits.admits(model)]

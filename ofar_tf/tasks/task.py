@@ -4,92 +4,21 @@ A task is a plain value: it holds settings and no variables, so that the same on
 device. `ofar_tf.tasks.classification` is the first; a second one needs nothing but a class of this form.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ofar_tf.tasks.uncertainty import noise_of, wilson_interval
+from ofar_tf.tasks.interface import Shipped
+from ofar_tf.tasks.scores import Metric, Scores
 
 if TYPE_CHECKING:  # Programs that only read a manifest do not load TensorFlow.
     import tensorflow as tf
 
+__all__ = ["Evaluator", "Metric", "Nest", "Scores", "Task"]
+
 Nest = Any
 """A tensor, or tuples, lists and dictionaries of tensors; its form never changes, its first axis is the batch."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The number that a task's networks are compared by.
-
-    Attributes:
-        key: Its name in files, for instance `top1`.
-        title: Its name for people, for instance `top-1 accuracy`.
-        columns: All numbers that are reported, shares in [0, 1]: their names in files and for people. `key` is among
-            them.
-        progress: What the same number is called while training, on batches of training images.
-        higher_is_better: Whether more is better.
-        counts_images: Whether the number is the share of images that are right, so that its interval is known.
-
-    Raises:
-        ValueError: If `key` is not among the columns.
-    """
-
-    key: str
-    title: str
-    columns: Mapping[str, str]
-    progress: str
-    higher_is_better: bool = True
-    counts_images: bool = False
-
-    def __post_init__(self) -> None:
-        if self.key not in self.columns:
-            raise ValueError(f"Expected {self.key!r} among the columns. Received: columns={list(self.columns)}.")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a network reached on a set of images.
-
-    Attributes:
-        metric: Which of the numbers decides, and what they are called.
-        values: The numbers, by the metric's columns.
-        images: How many images were measured, at least 1.
-
-    Raises:
-        ValueError: If the numbers are not those of the metric, or one is not finite, or there are no images.
-    """
-
-    metric: Metric
-    values: Mapping[str, float]
-    images: int
-
-    def __post_init__(self) -> None:
-        if list(self.values) != list(self.metric.columns) or not np.isfinite(list(self.values.values())).all():
-            raise ValueError(f"Expected finite {', '.join(self.metric.columns)}. Received: {dict(self.values)}.")
-        if self.images < 1:
-            raise ValueError(f"Expected at least one image. Received: images={self.images}.")
-
-    @property
-    def best(self) -> float:
-        """The number that networks are compared by: `metric.key`'s."""
-        return self.values[self.metric.key]
-
-    @property
-    def merit(self) -> float:
-        """The same so that more is better, whatever the metric."""
-        return self.best if self.metric.higher_is_better else -self.best
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval of the number that decides; None where the metric does not count images."""
-        return wilson_interval(self.best, self.images) if self.metric.counts_images else None
-
-    @property
-    def noise(self) -> float:
-        """How far below it another may lie before the difference counts (`noise_of`); 0 where that is not known."""
-        return noise_of(self.best, self.images) if self.metric.counts_images else 0.0
 
 
 class Evaluator(Protocol):
@@ -118,8 +47,8 @@ class Evaluator(Protocol):
         """
 
 
-class Task(Protocol):
-    """What a step needs to train a network, evaluation to judge it, and conversion to ship it."""
+class Task(Shipped, Protocol):
+    """What a step needs to train a network, evaluation to judge it, and conversion to ship it (`Shipped`)."""
 
     @property
     def metric(self) -> Metric:
@@ -205,24 +134,4 @@ class Task(Protocol):
 
         Args:
             size: The `Size` that the network sees.
-        """
-
-    def shipped(self, outputs: Nest) -> Nest:
-        """Adds what a network is shipped with behind its last layer, as stock Keras layers.
-
-        Args:
-            outputs: What the network returns, as Keras tensors.
-
-        Returns:
-            What the files return, for instance probabilities instead of logits.
-        """
-
-    def finished(self, outputs: Nest) -> Nest:
-        """Computes the same as `shipped`, in NumPy: what files are held against.
-
-        Args:
-            outputs: What a network returned, as NumPy arrays.
-
-        Returns:
-            What its file should return.
         """

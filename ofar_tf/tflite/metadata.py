@@ -10,10 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ofar_tf.tflite import metadata_tables as tables
+from ofar_tf.tflite.detector_metadata import LABELS_FILE, DetectorMetadata
 from ofar_tf.tflite.flatbuffer_file import read_model, write_model
-
-LABELS_FILE = "labels.txt"
-"""The name of the label file inside a TFLite file."""
 
 _BUFFER = "TFLITE_METADATA"
 _MOST_LABELS = 10_000_000  # Bytes.
@@ -43,16 +41,18 @@ class FileMetadata(Credits):
 
     Attributes:
         name: The file's name for people, for instance its id.
-        labels: The K class names, in the order of the outputs.
+        labels: The K class names, in the order of the outputs; none for networks without classes.
+        detector: What a detector's file says of its boxes; None for other networks.
     """
 
     name: str
     labels: tuple[str, ...]
+    detector: DetectorMetadata | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError(f"Expected a name. Received: name={self.name!r}.")
-        if not self.labels or any(not label.strip() or len(label.splitlines()) != 1 for label in self.labels):
+        if any(not label.strip() or len(label.splitlines()) != 1 for label in self.labels):
             raise ValueError(f"Expected class names of one line each. Received: {list(self.labels)!r:.200}.")
 
 
@@ -65,7 +65,7 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
     Args:
         content: The whole file: one image input of static shape [1, r, r, 3], float32 (then it is told that pixels of
             0..255 go in as they are, by a normalization of mean 0 and standard deviation 1) or uint8, and one output of
-            K scores.
+            K scores; without labels, any outputs.
         metadata: What to say.
 
     Returns:
@@ -75,13 +75,17 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
         ValueError: If the file has several inputs or outputs, or its classes are not as many as the labels.
     """
     model = read_model(content)
-    subgraphs = [_subgraph_tables(subgraph, metadata) for subgraph in model.subgraphs]
+    if metadata.detector:
+        subgraphs = [_detector_tables(model, metadata, metadata.detector)]
+    else:
+        subgraphs = [_subgraph_tables(subgraph, metadata) for subgraph in model.subgraphs[:1]]
     texts = {name: getattr(metadata, name) for name in _TEXTS if getattr(metadata, name)}
     _put(
         model,
         tables.encode_metadata({**texts, "subgraphs": subgraphs, "min_parser_version": tables.MIN_PARSER_VERSION}),
     )
-    return _with_labels(write_model(model), metadata.labels)
+    content = write_model(model)
+    return _with_labels(content, metadata.labels) if metadata.labels else content
 
 
 def read_metadata(path: str | Path) -> FileMetadata:
@@ -100,7 +104,8 @@ def read_metadata(path: str | Path) -> FileMetadata:
     content = Path(path).read_bytes()
     try:
         fields = read_tables(content)
-        label_file = fields["subgraphs"][0]["outputs"][0]["files"][0]["name"]
+        files = [output["files"] for output in fields["subgraphs"][0]["outputs"] if "files" in output]
+        label_file = files[0][0]["name"]
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if archive.getinfo(label_file).file_size > _MOST_LABELS:
                 raise ValueError(f"Expected labels of at most {_MOST_LABELS:,} bytes in {path}. Received: more.")
@@ -144,7 +149,25 @@ def _put(model: schema.ModelT, content: bytes) -> None:
     model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
 
 
+def _detector_tables(model: schema.ModelT, metadata: FileMetadata, detector: DetectorMetadata) -> dict[str, Any]:
+    subgraph = model.subgraphs[0]
+    names = {end.tensorIndex: end.name.decode() for end in model.signatureDefs[0].outputs}
+    image = subgraph.tensors[subgraph.inputs[0]]
+    _, height, width, _ = map(int, image.shape)
+    custom = detector.custom_tables(height=height, width=width, classes=len(metadata.labels))
+    return {
+        "inputs": [_image_tables(image)],
+        "outputs": detector.output_tables([names[index] for index in subgraph.outputs]),
+        **({"custom": custom} if custom else {}),
+    }
+
+
 def _subgraph_tables(subgraph: schema.SubGraphT, metadata: FileMetadata) -> dict[str, Any]:
+    if not metadata.labels and len(subgraph.inputs) == 1:
+        return {
+            "inputs": [_image_tables(subgraph.tensors[subgraph.inputs[0]])],
+            "outputs": [{} for _ in subgraph.outputs],
+        }
     if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
         raise ValueError(
             f"Expected one input and one output. Received: {len(subgraph.inputs)} and {len(subgraph.outputs)}."

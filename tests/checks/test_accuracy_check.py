@@ -17,8 +17,13 @@ def pair(images, *, losses=0, gains=0, both_wrong=0):
     return Predictions(labels, file, file), Predictions(labels, parent, parent)
 
 
+def check(images, **counts):
+    file, parent = pair(images, **counts)
+    return check_accuracy(*file.losses_and_gains(parent), images, limit=0.01)
+
+
 def verdict(images, **counts):
-    return check_accuracy(*pair(images, **counts), limit=0.01).verdict
+    return check(images, **counts).verdict
 
 
 @pytest.mark.parametrize(
@@ -48,9 +53,7 @@ def test_the_verdict_is_what_the_images_show(images, losses, gains, expected):
 
 
 def test_images_on_which_both_are_right_or_wrong_count_the_same():
-    assert check_accuracy(*pair(500, losses=9, gains=2, both_wrong=200), limit=0.01) == check_accuracy(
-        *pair(500, losses=9, gains=2), limit=0.01
-    )
+    assert check(500, losses=9, gains=2, both_wrong=200) == check(500, losses=9, gains=2)
 
 
 @pytest.mark.parametrize(("drop", "wrong"), [(0.01, "failed"), (0.0101, "passed")])
@@ -65,12 +68,12 @@ def test_at_the_limit_it_errs_about_once_in_twenty_times_at_most(drop, wrong):
 
 
 def test_a_sentence_says_what_is_wrong_or_not_known():
-    assert check_accuracy(*pair(300), limit=0.01).sentence == ""
-    assert check_accuracy(*pair(1000, losses=30, gains=5), limit=0.01).sentence == (
+    assert check(300).sentence == ""
+    assert check(1000, losses=30, gains=5).sentence == (
         "Its top-1 accuracy is more than 0.01 below that of its Keras parent: of the same 1000 images it loses 30 and "
         "gains 5, at least 1.6 points with 95 %."
     )
-    assert check_accuracy(*pair(72, losses=1), limit=0.01).sentence == (
+    assert check(72, losses=1).sentence == (
         "72 images cannot tell whether it loses more than 1 point of top-1 accuracy: its drop is within -2.3 to 6.0 "
         "points; it takes about 376 images."
     )
@@ -78,7 +81,7 @@ def test_a_sentence_says_what_is_wrong_or_not_known():
 
 def test_answers_to_other_images_are_refused():
     with pytest.raises(ValueError, match=r"to the same images\. Received: 10 and 11"):
-        check_accuracy(pair(10)[0], pair(11)[1], limit=0.01)
+        pair(10)[0].losses_and_gains(pair(11)[1])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_answers_to_other_images_are_refused():
 )
 def test_a_check_that_makes_no_sense_is_refused(changes):
     with pytest.raises(ValueError, match="Expected"):
-        dataclasses.replace(check_accuracy(*pair(72, losses=1), limit=0.01), **changes)
+        dataclasses.replace(check(72, losses=1), **changes)
 
 
 @pytest.fixture
@@ -104,11 +107,11 @@ def checks(make_entry):
 
 
 def test_a_file_of_which_the_images_cannot_tell_passes_with_a_warning(checks):
-    unsure = checks.with_accuracy(check_accuracy(*pair(72, losses=1), limit=0.01))
+    unsure = checks.with_accuracy(check(72, losses=1))
     assert unsure.passed and unsure.verdict == "cannot_tell" and unsure.warning.startswith("72 images cannot tell")
-    sure = checks.with_accuracy(check_accuracy(*pair(300), limit=0.01))
+    sure = checks.with_accuracy(check(300))
     assert sure.passed and sure.verdict == "passed" and not sure.warning
-    failed = checks.with_accuracy(check_accuracy(*pair(24, losses=24), limit=0.01))
+    failed = checks.with_accuracy(check(24, losses=24))
     assert not failed.passed and failed.verdict == "failed" and failed.reasons == (failed.accuracy.sentence,)
     # What is broken anyway is not excused by too few images.
     assert checks.with_reason("It is bad.").with_accuracy(unsure.accuracy).verdict == "failed"

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.checks.file_check import check_file
+from ofar_tf.checks import file_check
 from ofar_tf.conversion.converter import convert
+from ofar_tf.tasks.classification.task import Classification
+
+
+def check_file(path, model, images, **options):
+    return file_check.check_file(path, model, images, task=Classification(3), **options)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +120,7 @@ def test_flex_operators_fail(network, images, write):
 def test_logits_fail(network, images, write):
     logits = keras.Model(network.input, 100 * network.layers[-2].output)
     checks = check_file(write("logits.tflite", convert(logits, precision="float32")), logits, images)
-    assert checks.reasons[0].startswith("Its scores are not probabilities")
+    assert checks.reasons[0].startswith("Its probabilities are not within 0 to 1: they reach from")
 
 
 def test_an_int8_input_that_does_not_take_bytes_fails(network, images, write):

@@ -2,7 +2,9 @@ import pytest
 
 from ofar_tf.checks import measurement
 from ofar_tf.checks.measurement import Measurer
-from ofar_tf.tasks.classification.predictions import Predictions, predictions_path, read_predictions
+from ofar_tf.tasks.answers import predictions_path, read_predictions
+from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.classification.task import Classification
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def measurer(network, images, labels, tmp_path):
         asked.append(1)
         return [(images, labels)]
 
-    made = Measurer(tmp_path / "net.keras", batches, evaluation={"dataset": "test"}, threads=2)
+    made = Measurer(tmp_path / "net.keras", Classification(3), batches, evaluation={"dataset": "test"}, threads=2)
     object.__setattr__(made, "asked", asked)
     return made
 
@@ -35,12 +37,12 @@ def copy(converted, tmp_path):
 def test_a_file_is_measured_once_and_again_when_something_changes(measurer, copy, converted):
     path = copy("float32")
     first = measurer.measure(path, precision="float32")
-    assert first.checks.passed and first.metrics.top1 == first.metrics.keras_top1 == 1.0
+    assert first.checks.passed and first.metrics.best == first.metrics.keras == 1.0
     asked = len(measurer.asked)
-    again = Measurer(measurer.keras_path, measurer.batches, evaluation={"dataset": "test"}, threads=1)
+    again = Measurer(measurer.keras_path, measurer.task, measurer.batches, evaluation={"dataset": "test"}, threads=1)
     assert again.measure(path, precision="float32") == first
     assert len(measurer.asked) == asked
-    other = Measurer(measurer.keras_path, measurer.batches, evaluation={"dataset": "other"}, threads=1)
+    other = Measurer(measurer.keras_path, measurer.task, measurer.batches, evaluation={"dataset": "other"}, threads=1)
     other.measure(path, precision="float32")
     assert len(measurer.asked) > asked
 
@@ -55,17 +57,17 @@ def test_another_file_of_the_same_name_is_measured_again(measurer, copy, convert
 @pytest.fixture
 def mislead(monkeypatch):
     """Makes the TFLite files give a wrong class for the first images."""
-    true_answers = measurement.tflite_predictions
+    true_answers = measurement.tflite_answers
 
     def mislead(count):
-        def answers(path, batches, *, threads):
+        def answers(path, batches, *, task, threads):
             ((images, labels),) = batches
             wrong = labels.copy()
             wrong[:count] = (wrong[:count] + 1) % 3
-            found = true_answers(path, [(images, wrong)], threads=threads)
+            found = true_answers(path, [(images, wrong)], task=task, threads=threads)
             return Predictions(labels, found.classes, found.ranks)
 
-        monkeypatch.setattr(measurement, "tflite_predictions", answers)
+        monkeypatch.setattr(measurement, "tflite_answers", answers)
 
     return mislead
 
@@ -80,7 +82,7 @@ def test_an_int8_file_that_surely_lost_more_than_a_point_is_marked(measurer, cop
 def test_an_int8_file_that_lost_two_of_24_images_passes_with_a_warning(measurer, copy, mislead):
     mislead(2)
     result = measurer.measure(copy("int8"), precision="int8")
-    assert result.checks.passed and result.checks.verdict == "cannot_tell" and result.metrics.top1 == 22 / 24
+    assert result.checks.passed and result.checks.verdict == "cannot_tell" and result.metrics.best == 22 / 24
     assert result.checks.warning.startswith("24 images cannot tell whether it loses more than 1 point")
 
 
@@ -90,11 +92,14 @@ def test_agreement_is_that_of_all_images_and_the_answers_lie_beside_the_file(net
     labels = network.predict(images, verbose=0).argmax(-1)
     path = copy("int8")
     batches = [(images[:30], labels[:30]), (images[30:], (labels[30:] + 1) % 3)]
-    made = Measurer(tmp_path / "net.keras", lambda: batches, evaluation={}, threads=2)
+    made = Measurer(tmp_path / "net.keras", Classification(3), lambda: batches, evaluation={}, threads=2)
     result = made.measure(path, precision="int8")
-    answers, parent = read_predictions(predictions_path(path)), read_predictions(tmp_path / "net.predictions.npz")
+    answers, parent = (
+        read_predictions(place, parse=Predictions.of_arrays)
+        for place in (predictions_path(path), tmp_path / "net.predictions.npz")
+    )
     assert len(answers.labels) == len(parent.labels) == 50 and parent.classes.tolist() == labels.tolist()
     assert result.checks.argmax_agreement == (answers.classes == labels).mean() and result.checks.images == 30
-    assert result.metrics.top1 == answers.accuracy.top1 == pytest.approx(0.6, abs=0.05)
+    assert result.metrics.best == answers.scores.best == pytest.approx(0.6, abs=0.05)
     predictions_path(path).unlink()
     assert made.measure(path, precision="int8") == result and predictions_path(path).exists()

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from ofar_tf.conversion.converter import open_network
 from ofar_tf.conversion.jobs import ConversionJob, jobs_from_line, jobs_to_line
+from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.worker import run_jobs
 from ofar_tf.files.folder_lock import FolderLock

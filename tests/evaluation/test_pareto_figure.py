@@ -4,6 +4,7 @@ from PIL import Image
 
 from ofar_tf.evaluation import pareto_figure
 from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
+from ofar_tf.tasks.classification.accuracy import METRIC
 
 POINTS = [
     ParetoPoint("small", "16", 1_000_000, 0.7),
@@ -24,7 +25,7 @@ def figures(monkeypatch):
 
 
 def test_each_structure_is_a_line_over_the_front(tmp_path, figures):
-    plot_pareto(tmp_path / "pareto.png", POINTS, title="Family")
+    plot_pareto(tmp_path / "pareto.png", POINTS, metric=METRIC, title="Family")
     (axes,) = figures[0].axes
     front, small, large = axes.get_lines()
     # The third point costs more than the second and is less accurate.
@@ -37,7 +38,7 @@ def test_each_structure_is_a_line_over_the_front(tmp_path, figures):
 
 
 def test_the_file_is_an_image_and_nothing_is_left_beside_it(tmp_path):
-    plot_pareto(tmp_path / "new" / "pareto.png", POINTS)
+    plot_pareto(tmp_path / "new" / "pareto.png", POINTS, metric=METRIC)
     with Image.open(tmp_path / "new" / "pareto.png") as image:
         assert image.size == (1200, 750)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["pareto.png"]
@@ -45,7 +46,7 @@ def test_the_file_is_an_image_and_nothing_is_left_beside_it(tmp_path):
 
 def test_variants_share_a_colour_and_differ_in_style(tmp_path, figures):
     points = [ParetoPoint("small", "16", 10**6, 0.7, variant=variant) for variant in ("float32", "int8")]
-    plot_pareto(tmp_path / "pareto.png", points)
+    plot_pareto(tmp_path / "pareto.png", points, metric=METRIC)
     _, first, second = figures[0].axes[0].get_lines()
     assert first.get_color() == second.get_color() and first.get_linestyle() != second.get_linestyle()
     assert second.get_label() == "small int8"
@@ -54,7 +55,7 @@ def test_variants_share_a_colour_and_differ_in_style(tmp_path, figures):
 
 def test_no_points_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Expected at least one point to draw"):
-        plot_pareto(tmp_path / "pareto.png", [])
+        plot_pareto(tmp_path / "pareto.png", [], metric=METRIC)
 
 
 def test_each_point_has_a_bar_for_its_interval_and_the_front_leaves_out_what_is_noise(tmp_path, figures):
@@ -63,7 +64,7 @@ def test_each_point_has_a_bar_for_its_interval_and_the_front_leaves_out_what_is_
         ParetoPoint("small", "24", 2 * 10**6, 0.72, interval=(0.67, 0.77), noise=0.03),
         ParetoPoint("large", "24", 4 * 10**6, 0.80, interval=(0.75, 0.85), noise=0.03),
     ]
-    plot_pareto(tmp_path / "pareto.png", points)
+    plot_pareto(tmp_path / "pareto.png", points, metric=METRIC)
     (axes,) = figures[0].axes
     assert list(axes.get_lines()[0].get_xdata()) == [10**6, 4 * 10**6]
     bars = sorted(tuple(segment[:, 1].round(6)) for bars in axes.collections for segment in bars.get_segments())
@@ -73,5 +74,5 @@ def test_each_point_has_a_bar_for_its_interval_and_the_front_leaves_out_what_is_
 
 def test_a_front_that_was_chosen_elsewhere_is_drawn_as_it_is(tmp_path, figures):
     points = [ParetoPoint("small", "16", 10**6, 0.9, pareto=False), ParetoPoint("large", "16", 10**7, 0.8, pareto=True)]
-    plot_pareto(tmp_path / "pareto.png", points)
+    plot_pareto(tmp_path / "pareto.png", points, metric=METRIC)
     assert list(figures[0].axes[0].get_lines()[0].get_xdata()) == [10**7]

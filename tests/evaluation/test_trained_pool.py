@@ -81,7 +81,7 @@ def test_the_table_keeps_the_accuracy_of_the_selection_split(evaluated, tmp_path
     rows = evaluated({"evaluation": (0.90, 0.80), "selection": (0.85, 0.75)}, selection=True)
     write_subnets(tmp_path / "subnets.csv", rows)
     again = read_subnets(tmp_path / "subnets.csv", METRIC)
-    assert [(row.selection.best, row.selection.images, row.top1, row.pareto) for row in again] == [
+    assert [(row.selection.best, row.selection.images, row.merit, row.pareto) for row in again] == [
         (0.85, 1000, 0.85, True),
         (0.75, 1000, 0.75, True),
     ]

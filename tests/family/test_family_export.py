@@ -19,6 +19,7 @@ from ofar_tf.family.family_export import export_family
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
 
 LABELS = ("red", "green", "blue")
@@ -47,16 +48,18 @@ def members(network, make_network):
 @pytest.fixture(scope="module")
 def settings(members, header, make_images_at):
     """Everything that an export needs but the members and the folder; the labels are Keras's own answers."""
-    models = {member.resolution: member.build(classes=3) for member in members}
+    models = {member.resolution: member.build(check_output=lambda shape: None) for member in members}
 
     def evaluation_batches(resolution):
-        images = make_images_at(resolution, count=40)
+        images = make_images_at(resolution.height, count=40)
         yield images, models[resolution].predict(images, verbose=0).argmax(-1)
 
     return {
         "labels": LABELS,
         "header": header,
-        "images": FamilyImages(evaluation_batches, lambda r, images: make_images_at(r, count=images, seed=5)),
+        "images": FamilyImages(
+            evaluation_batches, lambda size, images: make_images_at(size.height, count=images, seed=5)
+        ),
         "spec": ExportSpec(
             representative_images=24,
             credits=Credits(description="Colours.", license="CC0", version="3", author="Ada"),
@@ -69,7 +72,9 @@ def export(members, path, *, console=None, **options):
     changes = {name: options.pop(name) for name in ("precisions",) if name in options}
     options["spec"] = dataclasses.replace(options["spec"], **changes)
     with FamilyFolder(path) as folder:
-        return export_family(members, folder=folder, console=console or Console(quiet=True), **options)
+        return export_family(
+            members, task=Classification(3), folder=folder, console=console or Console(quiet=True), **options
+        )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("This work was done already.")
 
-    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_scores")):
+    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_run")):
         monkeypatch.setattr(module, name, refuse)
 
 
@@ -124,7 +129,7 @@ def test_the_manifest_tells_the_truth_about_each_file(exported):
         assert entry.sha256 == sha256_of(folder / entry.path)
         assert entry.bytes == (folder / entry.path).stat().st_size
         assert entry.checks.passed and entry.checks.images == 32
-        assert entry.metrics.images == 40 and entry.metrics.keras_top1 == 1.0 and entry.top1 >= 0.99
+        assert entry.metrics.images == 40 and entry.metrics.keras == 1.0 and entry.metrics.best >= 0.99
         assert entry.input.shape == (1, entry.resolution, entry.resolution, 3)
         assert entry.input.dtype == {"int8": "uint8", "float32": "float32"}[entry.quantization]
     # Both resolutions are fully accurate, so the cheaper one alone is on the front.
@@ -180,7 +185,7 @@ def test_a_file_that_fails_its_check_is_marked(settings, network, tmp_path):
     result = export([member_of(broken, 16)], tmp_path, precisions=("float32",), **settings)
     assert result.failures == ("net_ofar_half_r16_float32: 100% of its scores are not finite.",)
     (entry,) = read_manifest(tmp_path / "manifest.json").models
-    assert not entry.checks.passed and not entry.pareto and entry.metrics.top1 == 0.0
+    assert not entry.checks.passed and not entry.pareto and entry.metrics.best == 0.0
     assert "failed: 100% of its scores are not finite." in (tmp_path / "README.md").read_text()
 
 
@@ -200,7 +205,7 @@ def test_a_conversion_that_fails_is_reported_and_has_no_entry(members, settings,
         ({"members": []}, r"Expected at least one member and no id twice. Received: \[\]."),
         ({"labels": []}, r"Expected class names of one line each. Received: \[\]."),
         ({"labels": ["a", "b\nc", "d"]}, "Expected class names of one line each."),
-        ({"labels": ["a", "b"]}, r"to \(None, 2\). Received: a model from \(None, 12, 12, 3\) to \(None, 3\)."),
+        ({"labels": ["a", "b"]}, r"Expected an output of shape \(None, 2\). Received: \(None, 3\)"),
         ({"precisions": ()}, "Expected at least one precision and none twice."),
         ({"precisions": ("int8", "int8")}, "Expected at least one precision and none twice."),
         ({"precisions": ("int4",)}, "Expected one of the precisions"),
@@ -219,7 +224,7 @@ def test_what_makes_no_sense_is_refused(changes, message, members, settings, tmp
     [
         ({"id": "Net-1"}, "Expected an id of lower case letters, digits and underscores. Received: id='Net-1'."),
         ({"rate": 1.0}, r"Expected a pruning rate in \[0, 1\). Received: rate=1.0"),
-        ({"macs": 0}, "Expected positive resolution, macs and params. Received: 12, 0, "),
+        ({"macs": 0}, "Expected positive macs and params. Received: 0, "),
     ],
 )
 def test_a_member_that_makes_no_sense_is_refused(changes, message, members):

@@ -8,7 +8,7 @@ import pytest
 
 from ofar_tf.conversion.member import file_id
 from ofar_tf.family.manifest import Manifest, read_manifest, write_manifest
-from ofar_tf.tasks.classification.accuracy import Metrics
+from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency, PredictedLatency
 
@@ -50,7 +50,7 @@ def test_the_keys_are_those_of_the_design(manifest, tmp_path):
     assert list(data) == ["schema_version", "versions", "git", "dataset", "seed", "created", "models"]
     assert " ".join(data["models"][0]) == (
         "id path sha256 bytes structure rate resolution macs params quantization input output labels metrics checks "
-        "parity arena_bytes gpu_refused layer_errors latency pareto"
+        "parity arena_bytes gpu_refused layer_errors latency pareto top1_interval"
     )
     assert list(data["models"][0]["input"]) == ["name", "dtype", "shape", "range", "scale", "zero_point"]
     assert data["models"][0]["metrics"] == {"top1": 0.9, "top5": 1.0, "images": 200, "keras_top1": 0.9}
@@ -85,7 +85,7 @@ def changed(*path, value):
         (changed("models", 0, "id", value="a-b"), "Expected an id of lower case letters, digits and underscores. Re"),
         (
             changed("models", 0, "bytes", value=0),
-            "Expected positive bytes, resolution, macs and params. Received: 0, 16",
+            "Expected positive bytes, macs and params. Received: 0, 300, 100 of",
         ),
         (
             changed("models", 0, "metrics", value=None),
@@ -169,4 +169,4 @@ def test_reading_a_manifest_does_not_load_tensorflow():
 
 def test_metrics_are_an_accuracy_with_its_parent():
     with pytest.raises(ValueError, match="Expected 0 <= top1"):
-        Metrics(top1=2.0, top5=2.0, images=1, keras_top1=1.0)
+        accuracy(top1=2.0, top5=2.0, images=1)

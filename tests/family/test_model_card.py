@@ -5,7 +5,8 @@ import pytest
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.model_card import write_model_card
-from ofar_tf.tasks.classification.accuracy import Accuracy
+from ofar_tf.tasks.classification.accuracy import accuracy
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.latency import Latency
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, with_metadata
@@ -19,7 +20,7 @@ def card(make_entry, header, tmp_path):
         make_entry("small", macs=20_000_000, top1=0.8, pareto=True),
         make_entry("tiny", macs=1_000, top1=0.8, metrics=None, reasons=("LiteRT cannot run it: no.",)),
     )
-    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models))
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models), task=Classification(3))
     return (tmp_path / "README.md").read_text()
 
 
@@ -62,7 +63,7 @@ def test_the_card_says_how_fast_and_how_large_each_file_is(make_entry, header, t
         make_entry("large", macs=300, top1=0.9, gpu_refused={"SQUEEZE": "has no kernel", "TILE": "too"}, **timed),
         make_entry("small", macs=100, top1=0.8, gpu_refused={}),
     )
-    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models))
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models), task=Classification(3))
     assert (
         "| File | Latency, ms, laptop, 2 threads | GPU, by LiteRT's list |\n"
         "|---|---:|---|\n"
@@ -77,7 +78,7 @@ def test_the_card_marks_the_files_whose_latency_the_noise_does_not_separate(make
         make_entry(name, macs=9 - rank, top1=0.5, latency=(Latency("laptop", 1, ms, 5.0, spread_ms=(least, most)),))
         for rank, (name, (ms, least, most)) in enumerate(medians.items())
     )
-    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models))
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=models), task=Classification(3))
     lines = (tmp_path / "README.md").read_text().split("## Speed")[1].splitlines()
     rows = [line for line in lines if line.startswith("| `")]
     assert [row.split(" | ")[1] for row in rows] == ["4 ≈ 3.9-4.4 (5)", "4.1 ≈ 4-4.2 (5)", "2 1.9-2.1 (5)"]
@@ -85,8 +86,8 @@ def test_the_card_marks_the_files_whose_latency_the_noise_does_not_separate(make
 
 def test_the_card_says_which_images_the_choices_were_made_on(card, make_entry, header, tmp_path):
     assert "by their accuracy on the same 200 images whose accuracy is shown: there is no selection split." in card
-    entry = make_entry("small", macs=1, top1=0.5, selection=Accuracy(top1=0.4, top5=1.0, images=300))
-    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=(entry,)))
+    entry = make_entry("small", macs=1, top1=0.5, selection=accuracy(top1=0.4, top5=1.0, images=300))
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=(entry,)), task=Classification(3))
     text = (tmp_path / "README.md").read_text()
     assert "by their accuracy on 300 images of the selection split; the accuracy that is shown is that on 200 o" in text
 
@@ -95,7 +96,7 @@ def test_the_card_warns_of_a_file_of_which_the_images_cannot_tell(make_entry, he
     entry = make_entry("small", macs=1, top1=0.5)
     unsure = AccuracyCheck("cannot_tell", 0.01, images=72, losses=1, gains=0, drop=(-0.02, 0.06))
     entry = dataclasses.replace(entry, checks=dataclasses.replace(entry.checks, accuracy=unsure))
-    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=(entry,)))
+    write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=(entry,)), task=Classification(3))
     assert f"| passed. {unsure.sentence} |" in (tmp_path / "README.md").read_text()
 
 
@@ -122,10 +123,10 @@ def test_no_placeholder_is_left(card):
 
 def test_an_unknown_commit_is_said_to_be_unknown(make_entry, header, tmp_path):
     manifest = Manifest(**vars(header), models=(make_entry("small", macs=1, top1=0.5),))
-    write_model_card(tmp_path / "README.md", dataclasses.replace(manifest, git=None, seed=None))
+    write_model_card(tmp_path / "README.md", dataclasses.replace(manifest, git=None, seed=None), task=Classification(3))
     assert "- Commit: unknown\n" in (tmp_path / "README.md").read_text()
 
 
 def test_an_empty_manifest_is_refused(header, tmp_path):
     with pytest.raises(ValueError, match="Expected a manifest with at least one file"):
-        write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=()))
+        write_model_card(tmp_path / "README.md", Manifest(**vars(header), models=()), task=Classification(3))

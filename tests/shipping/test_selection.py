@@ -6,7 +6,8 @@ import pytest
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Latency, Manifest
 from ofar_tf.shipping.selection import Limits, explain, rank, select
-from ofar_tf.tasks.classification.accuracy import Accuracy, Metrics
+from ofar_tf.tasks.classification.accuracy import accuracy
+from ofar_tf.tasks.scores import FileScores
 from ofar_tf.tflite.latency import PredictedLatency
 
 
@@ -42,7 +43,7 @@ def manifest(make_entry, header):
         ({"max_latency_ms": 11.9}, "middle/middle_float32"),  # large is slower on the tablet; the rest is unmeasured
         ({"max_latency_ms": 11.9, "device": "phone"}, "large/large_float32"),
         ({"max_latency_ms": 12.0, "device": "tablet"}, "large/large_float32"),
-        ({"min_top1": 0.86, "max_bytes": 2000}, "large/large_int8"),
+        ({"min_score": 0.86, "max_bytes": 2000}, "large/large_int8"),
     ],
 )
 def test_the_smallest_of_the_most_accurate_files_within_the_limits_is_chosen(manifest, limits, path):
@@ -61,7 +62,7 @@ def test_the_runner_up_comes_second(manifest):
 
 def pair(make_entry, header, *, images, small, large=0.84):
     """The manifest of the quick start in short: a float32 file and an int8 file of less than half its size."""
-    metrics = [Metrics(top1=top1, top5=1.0, images=images, keras_top1=top1) for top1 in (large, small)]
+    metrics = [FileScores.beside(accuracy(top1=top1, top5=1.0, images=images), keras=top1) for top1 in (large, small)]
     models = (
         make_entry("net", macs=400, top1=0, bytes=104_000, metrics=metrics[0]),
         make_entry("net", macs=400, top1=0, bytes=46_000, metrics=metrics[1], quantization="int8"),
@@ -97,7 +98,7 @@ def test_at_equal_size_the_more_accurate_file_is_chosen(make_entry, header):
 
 def test_choices_are_made_on_the_selection_split(make_entry, header):
     models = tuple(
-        make_entry(name, macs=400, top1=top1, bytes=size, selection=Accuracy(top1=other, top5=1.0, images=10_000))
+        make_entry(name, macs=400, top1=top1, bytes=size, selection=accuracy(top1=other, top5=1.0, images=10_000))
         for name, top1, other, size in (("lucky", 0.95, 0.80, 9), ("better", 0.90, 0.91, 90))
     )
     manifest = Manifest(**vars(header), models=models)
@@ -109,7 +110,7 @@ def test_choices_are_made_on_the_selection_split(make_entry, header):
         "Runner-up: lucky/lucky_float32.tflite: +5.00 points, -90% bytes.",
     ]
     with pytest.raises(ValueError, match="nearest is better/better"):
-        select(manifest, min_top1=0.92)
+        select(manifest, min_score=0.92)
 
 
 def test_a_preference_that_is_none_is_refused(manifest):
@@ -134,8 +135,8 @@ def test_a_file_of_which_the_images_cannot_tell_is_chosen_with_a_warning(make_en
             "(macs=100, bytes=500, top1=0.7000).",
         ),
         (
-            {"min_top1": 0.95, "max_macs": 500},
-            "Expected a file with max_macs=500, min_top1=0.95. Received: none of 6 files; nearest is "
+            {"min_score": 0.95, "max_macs": 500},
+            "Expected a file with max_macs=500, min_score=0.95. Received: none of 6 files; nearest is "
             "large/large_float32.tflite (macs=400, bytes=4000, top1=0.9000, latency_ms=8 on phone, "
             "latency_ms=12 on tablet).",
         ),
@@ -160,7 +161,7 @@ def test_when_nothing_fits_the_nearest_file_is_named_in_one_line(manifest, limit
     [
         ({"max_macs": 0}, "Expected a positive limit. Received: max_macs=0."),
         ({"max_latency_ms": float("nan")}, "Expected a positive limit. Received: max_latency_ms=nan."),
-        ({"min_top1": 90}, r"Expected an accuracy in 0..1. Received: min_top1=90."),
+        ({"min_score": float("nan")}, r"Expected a number. Received: min_score=nan."),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(manifest, limits, message):

@@ -1,27 +1,41 @@
 """Two more tasks, written here and nowhere else, go the whole way that classification goes.
 
 One predicts two numbers, the other a map whose size follows the image's, so that its lessons change shape between a
-step's networks.
+step's networks; its images are no squares.
 """
 
+import io
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
+from jsonschema import validate
+from rich.console import Console
 
-from ofar_tf.conversion.converter import convert
-from ofar_tf.conversion.stock_networks import family_members
+from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.data import resize_batch
 from ofar_tf.evaluation.pool_accuracy import PoolImages
+from ofar_tf.evaluation.subnet_table import columns, read_subnets, write_subnets
 from ofar_tf.evaluation.trained_pool import TrainedPool
+from ofar_tf.family.export_spec import ExportSpec
+from ofar_tf.family.family_export import export_pool
+from ofar_tf.family.family_folder import FamilyFolder
+from ofar_tf.family.family_table import print_family
+from ofar_tf.family.manifest import ManifestHeader, read_manifest
+from ofar_tf.family.manifest_schema import manifest_schema
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.shipping.selection import Limits, explain, select
+from ofar_tf.tasks.interface import Shipped
 from ofar_tf.tasks.task import Metric, Scores
+from ofar_tf.text.size import Size
+from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.training.callbacks import SaveCheckpoint
 from ofar_tf.training.checkpoints import Checkpoints, restore_training
 from ofar_tf.training.once_for_all import OnceForAll
@@ -33,6 +47,7 @@ METRIC = Metric(
     columns={"error": "error"},
     progress="squared_error",
     higher_is_better=False,
+    shares=False,
 )
 
 
@@ -56,9 +71,10 @@ class MeanSquaredError:
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Shipped):
     """Numbers `[B, 2]`, or maps `[B, h, w, 1]`."""
 
+    name = "regression"
     metric = METRIC
 
     def checked(self, batches: tf.data.Dataset, size: Any) -> tf.data.Dataset:
@@ -96,6 +112,9 @@ class Regression:
     def finished(self, outputs: np.ndarray) -> np.ndarray:
         return 100.0 * outputs
 
+    def judged(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs / 100.0
+
 
 def build_network(kind: str) -> keras.Model:
     keras.backend.clear_session(free_memory=False)
@@ -110,8 +129,11 @@ def build_network(kind: str) -> keras.Model:
     return keras.Model(image, x)
 
 
+SIZES = {"numbers": [16, 12, 8], "map": [(16, 24), (12, 16), (8, 12)]}
+
+
 def build(kind: str) -> OnceForAll:
-    pool = PoolSpec.of(pruning_rates=[0.0, 0.25, 0.5], resolutions=[16, 12, 8], rules=MaskRules(2, 2))
+    pool = PoolSpec.of(pruning_rates=[0.0, 0.25, 0.5], resolutions=SIZES[kind], rules=MaskRules(2, 2))
     model = OnceForAll(build_network(kind), pool=pool, step=StepSpec(networks_at_once=2), task=Regression())
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9))
     return model
@@ -121,9 +143,14 @@ def data(kind: str) -> tf.data.Dataset:
     """Images of one colour each; what is to be predicted follows from the colour."""
     random = np.random.default_rng(0)
     colours = random.uniform(0, 255, (32, 1, 1, 3)).astype(np.float32)
-    images = np.broadcast_to(colours, (32, 16, 16, 3)).copy()
+    height, width = (16, 24) if kind == "map" else (16, 16)
+    images = np.broadcast_to(colours, (32, height, width, 3)).copy()
     red, green = colours[:, 0, 0, 0] / 255, colours[:, 0, 0, 1] / 255
-    labels = np.broadcast_to(red[:, None, None, None], (32, 16, 16, 1)) if kind == "map" else np.stack([red, green], 1)
+    labels = (
+        np.broadcast_to(red[:, None, None, None], (32, height, width, 1))
+        if kind == "map"
+        else np.stack([red, green], 1)
+    )
     return tf.data.Dataset.from_tensor_slices((images, labels.astype(np.float32))).batch(16)
 
 
@@ -156,21 +183,58 @@ def test_a_task_of_ones_own_searches_trains_resumes_is_measured_and_becomes_a_fi
     )
     evaluation = trained.evaluate()
     rows = evaluation.rows
-    assert [(row.structure, str(row.resolution)) for row in rows[:3]] == [("rate0", size) for size in ("16", "12", "8")]
+    names = {"numbers": ("16", "12", "8"), "map": ("16x24", "12x16", "8x12")}[kind]
+    assert [(row.structure, str(row.resolution)) for row in rows[:3]] == [("rate0", name) for name in names]
     assert all(row.scores.images == 32 and row.scores.values["error"] < 0.2 for row in rows)
     assert {row.macs for row in rows if row.pareto} >= {min(row.macs for row in rows)}
+    assert columns(METRIC) == ["structure", "rate", "resolution", "macs", "params", "error", "images", "pareto"]
+    write_subnets(tmp_path / "subnets.csv", rows)
+    assert read_subnets(tmp_path / "subnets.csv", METRIC) == list(rows)
 
-    chosen = evaluation.of([row for row in rows if (row.structure, row.resolution) == ("rate50", 12)])
-    (member,) = family_members(trained, chosen, origin="of this test")
-    model = member.model()
-    parity = member.measure_parity(model)
-    assert max(parity.masked_sliced, parity.sliced_keras) < 1e-3
-    interpreter = Interpreter(model_content=convert(model, precision="float32"))
-    interpreter.allocate_tensors()
-    pictures, _ = next(iter(data(kind)))
-    image = resize_batch(pictures[:1], 12)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    assert found.shape == ((1, 3, 3, 1) if kind == "map" else (1, 2))
-    np.testing.assert_allclose(found, model(image), rtol=1e-3, atol=1e-2)
+    small = Size.of(SIZES[kind][1])
+    chosen = evaluation.of([row for row in rows if row.resolution == small and row.structure != "rate25"])
+    with FamilyFolder(tmp_path / "export") as folder:
+        exported = export_pool(
+            trained,
+            chosen,
+            folder=folder,
+            labels=(),
+            header=ManifestHeader.now(versions={}, git=None, dataset={"name": "colours", "origin": "here"}, seed=0),
+            images=FamilyImages.resized(evaluation=lambda: data(kind)),
+            spec=ExportSpec(precisions=("float32", "float16"), workers=1),
+            console=Console(quiet=True),
+        )
+    assert exported.failures == ()
+    check_family(tmp_path / "export", kind=kind, size=names[1])
+
+
+def check_family(folder: Path, *, kind: str, size: str) -> None:
+    """The documents of the family know the task's number, and what chooses files does."""
+    manifest = read_manifest(folder / "manifest.json")
+    written = json.loads((folder / "manifest.json").read_text())
+    assert (manifest.task, manifest.metric) == ("regression", METRIC) and written["task"] == "regression"
+    assert list(written["models"][0]["metrics"]) == ["error", "images", "keras_error"]
+    assert str(written["models"][0]["resolution"]) == size and "labels.txt" not in {p.name for p in folder.iterdir()}
+    validate(written, manifest_schema())
+    rounded = [model for model in manifest.models if model.quantization == "float16"]
+    assert all(model.checks.margin.verdict == "passed" and model.checks.accuracy is None for model in rounded)
+
+    best = min(manifest.models, key=lambda model: (model.metrics.best, model.macs))
+    assert select(manifest, prefer="accuracy").metrics.best == best.metrics.best
+    assert select(manifest, min_score=1.0, max_macs=min(model.macs for model in manifest.models)).rate == 0.5
+    with pytest.raises(ValueError, match=r"with min_score=0.0. Received: none of 4 files; nearest is .*error="):
+        select(manifest, min_score=0.0)
+    assert f"{best.metrics.best:.4g} error" in explain(manifest, Limits(), prefer="accuracy")
+    page, card = (folder / "report.html").read_text(), (folder / "README.md").read_text()
+    assert "Mean squared error against cost" in page and "networks for regression" in page and "Top-1" not in page
+    assert card.startswith("# A family of networks for regression\n") and "top-1" not in card.lower()
+    assert (folder / "files.csv").read_text().startswith("file,id,precision,error,selection_error,keras_error,change,")
+    screen = io.StringIO()
+    print_family(manifest, console=Console(file=screen, width=200))
+    assert "Keras error" in screen.getvalue() and "error of the Keras subnet" in screen.getvalue()
+
+    file = TFLiteNetwork(folder / best.path)
+    assert best.id.endswith(f"_r{size}") and (best.output.name, best.output.range) == ("output", None)
+    image = resize_batch(next(iter(data(kind)))[0][:1], best.resolution)
+    model = keras.saving.load_model((folder / best.path).with_name(f"{best.id}.keras"))
+    np.testing.assert_allclose(file.run(np.asarray(image)), model(image), rtol=1e-3, atol=1e-2)

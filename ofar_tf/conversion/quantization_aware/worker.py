@@ -7,6 +7,7 @@ that it comes from, so no labels are needed. Only this process and `legacy_netwo
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,12 +16,12 @@ import tf_keras
 
 from ofar_tf.conversion.converter import INPUT_NAME, OUTPUT_NAME, SIGNATURE
 from ofar_tf.conversion.jobs import ConversionJob
+from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
 from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
 from ofar_tf.conversion.worker import serve
-from ofar_tf.models.user_model import read_file
 from ofar_tf.tflite.file_graph import read_graph
 
 TWIN_TOLERANCE = 1e-5
@@ -165,25 +166,15 @@ def _tflite_of(quantized: tf_keras.Model, *, shape: tuple[int, ...]) -> bytes:
 
 
 @contextmanager
-def open_network(jobs: Sequence[ConversionJob]) -> Iterator[Callable[[ConversionJob], bytes]]:
-    """Reads the network of some jobs, for `ofar_tf.conversion.worker`.
-
-    Args:
-        jobs: Jobs of one `.keras` file, all of them fine-tuned.
-
-    Yields:
-        What makes the content of the file of each job.
-    """
-    model = read_file(str(jobs[0].keras_path))
-
+def _fine_tuning(model: keras.Model, _: ConversionJob) -> Iterator[Callable[[ConversionJob], bytes]]:
     def convert_job(job: ConversionJob) -> bytes:
-        if job.fine_tuning is None or job.representative_path is None:
+        images = job.load_images()
+        if job.fine_tuning is None or images is None:
             raise ValueError(f"Expected a job with fine-tuning. Received: {job}.")
-        images = np.load(job.representative_path, mmap_mode="r")
         return convert(model, images=images, fine_tuning=job.fine_tuning)
 
     yield convert_job
 
 
 if __name__ == "__main__":
-    serve(open_network)
+    serve(partial(open_network, prepare=_fine_tuning))

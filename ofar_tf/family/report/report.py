@@ -15,13 +15,14 @@ from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
 from ofar_tf.family.columns import REPORT, columns_of
-from ofar_tf.family.manifest import Manifest
+from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.measures import Measure, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
+from ofar_tf.tasks.classification.accuracy import NAME
 from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.text.quantities import format_quantity
 
@@ -29,6 +30,7 @@ _FOLDER = "page"
 _SCRIPTS = ("chart.umd.min.js", "choice.js", "plot.js", "table.js", "page.js")
 _LEAST_COSINE = 0.5
 _MOST_EPOCHS = 32
+_KINDS = {NAME: "image classifiers"}
 
 
 def write_report(
@@ -59,14 +61,19 @@ def write_report(
     if not manifest.models:
         raise ValueError("Expected a manifest with at least one file. Received: none.")
     measures = measures_of(manifest)
+    figure = "accuracy" if manifest.metric.counts_images else manifest.metric.title
     page = _template().render(
         manifest=manifest,
+        metric=manifest.metric,
+        heading=_capital(figure),
+        figure=figure,
+        kind=_KINDS.get(manifest.task, f"networks for {manifest.task}"),
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
         selection=next((file.selection for file in manifest.models if file.selection), None),
         by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
         columns=columns_of(manifest, REPORT),
         measures=measures,
-        precisions={name: _summary(name) for name in dict.fromkeys(file.quantization for file in manifest.models)},
+        precisions={name: _summary(name) for name in dict.fromkeys(map(_precision, manifest.models))},
         structures=list(dict.fromkeys(file.structure for file in manifest.models)),
         pool=search.pool if search else None,
         widths=_widths(search.pool) if search else [],
@@ -101,8 +108,13 @@ def _part(name: str) -> str:
     return (resources.files("ofar_tf.family.report") / _FOLDER / name).read_text(encoding="utf-8")
 
 
+def _precision(file: ModelEntry) -> str:
+    return f"{file.quantization} {file.form}" if file.form else file.quantization
+
+
 def _summary(precision: str) -> str:
-    return PRECISIONS[precision].summary if precision in PRECISIONS else ""
+    name = precision.split(" ")[0]
+    return PRECISIONS[name].summary if name in PRECISIONS else ""
 
 
 def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any]:
@@ -111,11 +123,12 @@ def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any
         {
             "path": file.path,
             "structure": file.structure,
-            "precision": file.quantization,
+            "precision": _precision(file),
+            "usual": file.form is None,
             "label": f"{file.structure} {file.resolution}px",
-            "top1": file.metrics.top1 if file.metrics else None,
+            "score": file.metrics.best if file.metrics else None,
             "interval": file.metrics.interval if file.metrics else None,
-            "choice": file.choice_top1,
+            "choice": file.merit if file.chosen_by else None,
             "noise": file.choice_noise,
             "passed": file.checks.passed,
             "costs": {each.key: cost for each in measures if (cost := each.cost(file)) is not None},
@@ -123,7 +136,14 @@ def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any
         for file in manifest.models
     ]
     offered = [{"key": m.key, "label": m.label, "unit": m.unit, "scale": m.scale} for m in measures]
-    return {"files": files, "measures": offered}
+    metric = manifest.metric
+    shown = {"title": _capital(metric.title), "column": metric.column, "heading": metric.heading}
+    scale = {"factor": metric.factor, "unit": metric.unit, "shares": metric.shares}
+    return {"files": files, "measures": offered, "metric": {**shown, **scale, "intervals": metric.counts_images}}
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _for_script(data: dict[str, Any]) -> Markup:

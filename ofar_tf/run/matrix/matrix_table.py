@@ -56,6 +56,11 @@ class MatrixRow:
     top1_std: float | None
     seeds: tuple[int, ...]
 
+    @property
+    def merit(self) -> float:
+        """What rows are compared by."""
+        return self.top1
+
 
 def mean_over_seeds(rows: Iterable[SeedRow]) -> list[MatrixRow]:
     """Brings the seeds of each name, structure and resolution together.

@@ -15,11 +15,13 @@ from pathlib import Path, PurePosixPath
 import jinja2
 
 from ofar_tf.family.export_files import file_inside, read_export
+from ofar_tf.family.manifest_values import to_json
 from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.shipping.play.device_targeting import targeting_xml
 from ofar_tf.shipping.play.device_tier import DeviceTier
 from ofar_tf.shipping.play.owned_folder import OwnedFolder
 from ofar_tf.shipping.play.tier_files import TierFiles, choose_files
+from ofar_tf.tasks.classification.accuracy import METRIC
 
 _TEMPLATES = {
     "README.md": "README.md",
@@ -82,8 +84,9 @@ def write_package(
 
 
 def _assets(files: TierFiles, source: Path) -> Mapping[str, bytes]:
+    # A detector has no output for each class.
+    labels = _labels(files.models[0], source, one_output_each=files.metric == METRIC)
     contents = {_name(model): (source / model.path).read_bytes() for model in files.models}
-    labels = _labels(files.models[0], source)
     description = {
         "schema_version": _TIER_SCHEMA_VERSION,
         "tier": files.tier.name,
@@ -95,22 +98,26 @@ def _assets(files: TierFiles, source: Path) -> Mapping[str, bytes]:
 
 
 def _describe(model: ModelEntry) -> dict[str, object]:
+    scores = {model.metrics.metric.key: model.metrics.best} if model.metrics else {}
     return {
         "file": _name(model),
         "sha256": model.sha256,
         "bytes": model.bytes,
-        "resolution": model.resolution,
+        "resolution": to_json(model.resolution),
         "precision": model.quantization,
         "macs": model.macs,
-        "top1": model.top1,
+        **scores,
         "input": asdict(model.input),
         "output": asdict(model.output),
+        **({"more_outputs": [asdict(each) for each in model.more_outputs]} if model.more_outputs else {}),
     }
 
 
-def _labels(model: ModelEntry, source: Path) -> list[str]:
+def _labels(model: ModelEntry, source: Path, *, one_output_each: bool) -> list[str]:
+    if model.labels is None:
+        return []
     labels = file_inside(source, model.labels).read_text(encoding="utf-8").splitlines()
-    if len(labels) != model.output.shape[-1]:
+    if one_output_each and len(labels) != model.output.shape[-1]:
         raise ValueError(
             f"Expected a name for each of the {model.output.shape[-1]} classes of {model.path} in {model.labels}. "
             f"Received: {len(labels)}."

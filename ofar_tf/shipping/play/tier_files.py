@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.shipping.play.device_tier import DeviceTier
 from ofar_tf.shipping.selection import best_of, rank, select
+from ofar_tf.tasks.scores import Metric
 
 _STEP = 0.75
 
@@ -16,10 +17,12 @@ class TierFiles:
     Attributes:
         tier: The tier.
         models: The best file within its limits, and then those to step down to, each cheaper than the one before.
+        metric: What they are compared by.
     """
 
     tier: DeviceTier
     models: tuple[ModelEntry, ...]
+    metric: Metric
 
 
 def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int, prefer: str = "size") -> TierFiles:
@@ -50,4 +53,4 @@ def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int, prefe
         if not steps:
             break
         models.append(best_of(steps, prefer=prefer))
-    return TierFiles(tier, tuple(models))
+    return TierFiles(tier, tuple(models), manifest.metric)

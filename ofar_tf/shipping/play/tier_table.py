@@ -20,12 +20,12 @@ def print_tiers(chosen: Sequence[TierFiles], *, console: Console | None = None) 
     table = Table(caption="a device takes the first tier it fits; above budget_ms, measured there, the app steps down")
     for name in ("tier", "devices", "file"):
         table.add_column(name, no_wrap=name != "devices")
-    for name in ("top-1", "MACs", "bytes", "budget_ms"):
+    for name in (chosen[0].metric.column, "MACs", "bytes", "budget_ms"):
         table.add_column(name, justify="right")
     for files in chosen:
         budget = "none" if files.tier.budget_ms is None else f"{files.tier.budget_ms:g}"
         for model in files.models:
             heads = (files.tier.name, files.tier.conditions) if model is files.models[0] else ("", "or, if slow")
-            costs = (f"{model.top1:.2%}", format_quantity(model.macs), format_quantity(model.bytes), budget)
+            costs = (model.reached, format_quantity(model.macs), format_quantity(model.bytes), budget)
             table.add_row(*heads, model.path.split("/")[-1], *costs)
     (console or table_console()).print(table)

@@ -1,16 +1,13 @@
 """What a classifier says of each image of a split: accuracy, agreement and confusion are counted from it."""
 
-import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ofar_tf.files import atomic_file
-from ofar_tf.tasks.classification.accuracy import Accuracy, Batches, label_ranks
+from ofar_tf.tasks.answers import Batches, Run
+from ofar_tf.tasks.classification.accuracy import accuracy, label_ranks
+from ofar_tf.tasks.scores import Scores
 
 _BEYOND = 5
 NO_CLASS = -1
@@ -43,12 +40,12 @@ class Predictions:
             raise ValueError("Expected classes from 0 and ranks of 0..5. Received: others.")
 
     @classmethod
-    def of(cls, scores: Callable[[np.ndarray], np.ndarray], batches: Batches) -> "Predictions":
+    def of(cls, scores: Run, batches: Batches) -> "Predictions":
         """Asks a classifier.
 
         Args:
             scores: Images [B, r, r, 3] to scores [B, K].
-            batches: Images and labels.
+            batches: Images and labels [B], class indices.
 
         Returns:
             Its answers.
@@ -67,11 +64,25 @@ class Predictions:
         return self.ranks == 0
 
     @property
-    def accuracy(self) -> Accuracy:
+    def scores(self) -> Scores:
         """The accuracy; an image whose scores are not all finite counts as wrong."""
-        return Accuracy(
+        return accuracy(
             top1=float(np.mean(self.ranks < 1)), top5=float(np.mean(self.ranks < _BEYOND)), images=len(self.ranks)
         )
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Returns what there is to keep: about two bytes an image."""
+        return {"labels": self.labels, "classes": self.classes, "ranks": self.ranks}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Predictions":
+        """Reads what `arrays` returns.
+
+        Raises:
+            ValueError: If they are no answers.
+            KeyError: If one is missing.
+        """
+        return cls(arrays["labels"], arrays["classes"], arrays["ranks"])
 
     def agreement(self, other: "Predictions") -> float:
         """Computes the share of the images of which two classifiers say the same.
@@ -83,6 +94,22 @@ class Predictions:
             A share in 0..1; an image without a class agrees with nothing.
         """
         return float(np.mean((self.classes == other.classes) & (self.classes != NO_CLASS)))
+
+    def losses_and_gains(self, parent: "Predictions") -> tuple[int, int]:
+        """Counts the images on which only the parent is right, and only this classifier.
+
+        Args:
+            parent: The answers of another, to the same images.
+
+        Raises:
+            ValueError: If the images are not the same.
+        """
+        if not np.array_equal(self.labels, parent.labels):
+            raise ValueError(
+                "Expected the answers of file and parent to the same images. "
+                f"Received: {len(self.labels)} and {len(parent.labels)} with other labels."
+            )
+        return int(np.sum(parent.right & ~self.right)), int(np.sum(self.right & ~parent.right))
 
     def fits(self, classes: int) -> bool:
         """Tells whether every label and every answer is one of so many classes."""
@@ -109,58 +136,3 @@ def _answers(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     classes = np.where(finite, np.where(np.isfinite(scores), scores, -np.inf).argmax(axis=1), NO_CLASS)
     ranks = np.minimum(label_ranks(scores, labels), _BEYOND)
     return labels.astype(np.int32), classes.astype(np.int32), ranks.astype(np.uint8)
-
-
-def predictions_path(file: Path) -> Path:
-    """Names where the predictions of a file lie: beside it, `<name>.predictions.npz`."""
-    return file.with_suffix(".predictions.npz")
-
-
-def write_predictions(path: Path, predictions: Predictions, *, key: Mapping[str, Any]) -> None:
-    """Writes predictions, whole or not at all: about two bytes an image.
-
-    Args:
-        path: Where to.
-        predictions: The answers.
-        key: What they depend on, as JSON values.
-    """
-    arrays = {name: getattr(predictions, name) for name in ("labels", "classes", "ranks")}
-    with atomic_file.replacing(path) as temporary:
-        np.savez_compressed(temporary, **arrays, key=np.array(json.dumps(dict(key), sort_keys=True)))
-
-
-def read_predictions(path: Path, *, key: Mapping[str, Any] | None = None) -> Predictions | None:
-    """Reads predictions.
-
-    Args:
-        path: The file.
-        key: What they must depend on; None for anything.
-
-    Returns:
-        The answers; None where there are none, they cannot be read, or they depend on something else.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            stored = str(archive["key"])
-            found = Predictions(archive["labels"], archive["classes"], archive["ranks"])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile):
-        return None
-    return found if key is None or stored == json.dumps(dict(key), sort_keys=True) else None
-
-
-def recall_predictions(path: Path, *, key: Mapping[str, Any], compute: Callable[[], Predictions]) -> Predictions:
-    """Returns the stored predictions of a key, or computes and stores them.
-
-    Args:
-        path: Where they are or will be.
-        key: What they depend on, as JSON values.
-        compute: Makes them.
-
-    Returns:
-        The answers.
-    """
-    found = read_predictions(path, key=key)
-    if found is None:
-        found = compute()
-        write_predictions(path, found, key=key)
-    return found

@@ -1,6 +1,6 @@
 """Image classification as a task: cross-entropy for the teacher, divergence for its students, top-1 for all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,10 +9,22 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import BatchContract
-from ofar_tf.tasks.classification.accuracy import METRIC, AccuracyEvaluator
+from ofar_tf.tasks.answers import Batches, Run
+from ofar_tf.tasks.classification.accuracy import METRIC, NAME, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
-from ofar_tf.tasks.task import Metric
+from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.interface import Difference, Shipped
+from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.size import Size
+
+OUTPUT_NAME = "probabilities"
+_OUTPUTS_NOTE = """\
+- Output: one probability for each class, `[1, K]`. Where the output is `uint8`, the probability is
+  `scale * (value - zero_point)` with the numbers in `manifest.json`. Line i of `labels.txt` names class i, counted
+  from 0."""
+_METADATA_NOTE = """\
+Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike."""
 
 
 class Targets(NamedTuple):
@@ -28,7 +40,7 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Shipped):
     """The task of telling K classes apart.
 
     Networks return logits `[B, K]`. The largest learns the labels (Equation 4, DESIGN D2), the others what their
@@ -64,6 +76,11 @@ class Classification:
             raise ValueError(f"Expected student_labels in [0, 1]. Received: student_labels={self.student_labels}.")
         if self.class_weights is not None:
             _check_class_weights(self.class_weights, classes=self.classes)
+
+    @property
+    def name(self) -> str:
+        """`classification`, which manifests need not name."""
+        return NAME
 
     @property
     def metric(self) -> Metric:
@@ -150,6 +167,62 @@ class Classification:
         logits = outputs.astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
+
+    @property
+    def kind(self) -> str:
+        """`image classifiers`."""
+        return "image classifiers"
+
+    @property
+    def outputs_note(self) -> str:
+        """The probabilities."""
+        return _OUTPUTS_NOTE
+
+    @property
+    def metadata_note(self) -> str:
+        """Names MediaPipe's ImageClassifier, which `make acceptance` runs."""
+        return _METADATA_NOTE
+
+    @property
+    def has_classes(self) -> bool:
+        """They do."""
+        return True
+
+    @property
+    def output_name(self) -> str:
+        """`probabilities`."""
+        return OUTPUT_NAME
+
+    @property
+    def output_ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Probabilities are in 0..1."""
+        return {OUTPUT_NAME: (0.0, 1.0)}
+
+    def check_shipped(self, output_shape: Any, labels: Sequence[str]) -> None:
+        """Makes sure that there is one class for each name.
+
+        Raises:
+            ValueError: If the output is of another shape than `[B, K]` with a name for each of K classes.
+        """
+        if output_shape != (None, len(labels)):
+            raise ValueError(f"Expected an output of shape {(None, len(labels))}. Received: {output_shape}.")
+
+    def describe(self, labels: Sequence[str]) -> str:
+        """Says how many classes there are."""
+        return f"Image classifier, {len(labels)} classes"
+
+    def compare(self, expected: np.ndarray, actual: np.ndarray, *, size: Size) -> Difference:
+        """Compares probabilities `[B, K]`, and the classes that they name."""
+        agreement = float(np.mean(actual.argmax(-1) == expected.argmax(-1)))
+        return Difference(float(np.abs(actual - expected).max()), agreement)
+
+    def answers(self, run: Run, batches: Batches) -> Predictions:
+        """Asks a classifier about each image of a split."""
+        return Predictions.of(run, batches)
+
+    def answers_of(self, arrays: Mapping[str, np.ndarray]) -> Predictions:
+        """Reads answers from what was kept of them."""
+        return Predictions.of_arrays(arrays)
 
 
 def _check_class_weights(weights: Sequence[float], *, classes: int) -> None:

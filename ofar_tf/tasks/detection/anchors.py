@@ -49,11 +49,11 @@ class Anchors:
     def _level(self, grid: tf.Tensor, stride: float, pixels: tf.Tensor) -> tf.Tensor:
         rows, columns = ((tf.range(grid[axis], dtype=tf.float32) + 0.5) * stride for axis in (0, 1))
         centres = tf.stack(tf.meshgrid(rows, columns, indexing="ij"), axis=-1)[:, :, tf.newaxis]
-        halves = tf.constant(self._sides(), tf.float32) * stride / 2.0
+        halves = tf.constant(self.sides(), tf.float32) * stride / 2.0
         boxes = tf.concat([centres - halves, centres + halves], axis=-1) / tf.tile(pixels, [2])
         return tf.reshape(boxes, [-1, 4])
 
-    def _sides(self) -> list[tuple[float, float]]:
+    def sides(self) -> list[tuple[float, float]]:
         """Heights and widths of the anchors of a cell, in strides."""
         sizes = [self.scale * 2.0 ** (step / SCALES_PER_LEVEL) for step in range(SCALES_PER_LEVEL)]
         return [(size * ratio**0.5, size / ratio**0.5) for size in sizes for ratio in _RATIOS]

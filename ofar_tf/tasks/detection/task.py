@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,6 +13,7 @@ from ofar_tf.tasks.detection.average_precision import METRIC, AveragePrecision
 from ofar_tf.tasks.detection.decoding import Decoding
 from ofar_tf.tasks.detection.losses import BOX_LOSSES, focal_loss
 from ofar_tf.tasks.detection.matching import IGNORED, assign
+from ofar_tf.tasks.detection.shipping import DetectionFiles
 from ofar_tf.tasks.task import Metric
 from ofar_tf.text.size import Size
 
@@ -50,7 +50,7 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Detection:
+class Detection(DetectionFiles):
     """The task of finding things of C classes.
 
     Networks return `classes` `[B, A, C]` and `boxes` `[B, A, 4]`, see `models.detector`. In all of them boxes learn the
@@ -173,16 +173,6 @@ class Detection:
     def evaluator(self, size: Size) -> "DetectionEvaluator":
         """Returns what computes AP."""
         return DetectionEvaluator(self, size)
-
-    def shipped(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Turns the logits of classes into scores; boxes stay deltas of the anchors."""
-        scores = keras.layers.Activation("sigmoid", dtype="float32", name="scores")(outputs["classes"])
-        return {"boxes": outputs["boxes"], "scores": scores}
-
-    def finished(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Computes the same, in NumPy."""
-        scores = 1.0 / (1.0 + np.exp(-outputs["classes"].astype(np.float64)))
-        return {"boxes": outputs["boxes"], "scores": scores}
 
 
 class DetectionEvaluator:

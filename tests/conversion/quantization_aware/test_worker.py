@@ -12,6 +12,7 @@ from ofar_tf.conversion import worker_process
 from ofar_tf.conversion.convert_files import convert_files
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tflite.classifier import TFLiteClassifier
 
 CASES = Path(__file__).with_name("quantization_cases.py")
@@ -99,7 +100,7 @@ def test_a_job_becomes_a_checked_file_that_is_not_made_twice(network, images, tm
     file = TFLiteClassifier(job.tflite_path)
     assert (file.input.name, file.input.dtype, file.input.scale, file.input.zero_point) == ("image", "uint8", 1.0, 0)
     assert (file.output.name, file.output.dtype, file.output.shape) == ("probabilities", "uint8", (1, 3))
-    checks = check_file(job.tflite_path, network, np.rint(images), tolerance=None)
+    checks = check_file(job.tflite_path, network, np.rint(images), task=Classification(3), tolerance=None)
     assert checks.passed and checks.argmax_agreement > 0.9
     assert convert_files([job], workers=1)[0].skipped
 

@@ -21,7 +21,7 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-from ofar_tf.tasks.classification.accuracy import Accuracy
+from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
 from ofar_tf.tflite.latency import Latency
 
@@ -177,13 +177,13 @@ def test_the_page_describes_itself_and_says_on_which_images_files_are_chosen(pag
     assert described.startswith("3 TFLite image classifiers from one training on fashion_mnist_mini: accuracy with ")
     assert "since there is no selection split" in page
     chosen = tuple(
-        dataclasses.replace(model, selection=Accuracy(top1=0.5, top5=1.0, images=123)) for model in manifest.models
+        dataclasses.replace(model, selection=accuracy(top1=0.5, top5=1.0, images=123)) for model in manifest.models
     )
     selected = dataclasses.replace(manifest, models=chosen)
     assert "by their accuracy on 123 images of the selection split" in page_of(selected)
     assert "Selection" in [column.heading for column in columns_of(selected, REPORT)]
     data = json.loads(next(text for tag, text in Elements(page_of(selected)).texts if text.startswith("{")))
-    assert [(file["top1"], file["choice"]) for file in data["files"]] == [(0.9, 0.5), (0.8, 0.5), (0.75, 0.5)]
+    assert [(file["score"], file["choice"]) for file in data["files"]] == [(0.9, 0.5), (0.8, 0.5), (0.75, 0.5)]
 
 
 def test_classes_and_their_confusion_are_counted_from_the_predictions(manifest, tmp_path):

@@ -181,9 +181,9 @@ def test_every_stop_of_the_slider_names_a_file_and_the_last_one_is_as_accurate_a
     assert budgets == sorted(budgets) and budgets[0] == 5.16 and budgets[-1] == 41.3
     assert [path for _, path, _ in stops] == [selected(manifest, "macs", "", budget) for budget in budgets]
     assert all(text == f"{budget:g} M MACs: {path}" for budget, path, text in stops)
-    best = max((model for model in manifest.models if model.checks.passed), key=lambda model: model.top1)
+    best = max((model for model in manifest.models if model.checks.passed), key=lambda model: model.merit)
     last = next(model for model in manifest.models if model.path == stops[-1][1])
-    assert best.top1 - best.choice_noise <= last.top1 and last.bytes <= best.bytes
+    assert best.merit - best.choice_noise <= last.merit and last.bytes <= best.bytes
 
 
 def test_a_typed_budget_moves_the_slider_and_is_kept(browse, page):
@@ -206,12 +206,12 @@ def test_a_budget_below_every_file_names_the_cheapest(browse, page, manifest):
         """set("budget", "0.001", "input");
         return [...["verdict", "next-step"].map((id) => element(id).innerText), shown()];""",
     )
-    cheapest = max((m for m in manifest.models[-2:] if m.checks.passed), key=lambda m: (m.top1, -m.bytes))
+    cheapest = max((m for m in manifest.models[-2:] if m.checks.passed), key=lambda m: (m.merit, -m.bytes))
     assert verdict == "No file fits within 0.001 M MACs."
     assert step.startswith(f"Cheapest: {cheapest.path} (") and path is None
 
 
-Point = namedtuple("Point", "macs top1")
+Point = namedtuple("Point", "macs merit")
 
 
 def test_the_plot_shows_every_file_that_runs_and_the_front_of_each_cost(browse, page, manifest):
@@ -227,7 +227,7 @@ def test_the_plot_shows_every_file_that_runs_and_the_front_of_each_cost(browse, 
             costed = [m for m in manifest.models if measure.cost(m) is not None and precision in ("", m.quantization)]
             assert files == [model.path for model in costed if model.metrics]
             passed = [model for model in costed if model.checks.passed]
-            points = [Point(measure.cost(model), model.top1) for model in passed]
+            points = [Point(measure.cost(model), model.merit) for model in passed]
             best = pareto_front(points, noise=[model.choice_noise for model in passed])
             assert set(front) == {m.path for m, is_best in zip(passed, best, strict=True) if is_best}
             assert chosen == [selected(manifest, measure.key, precision, 1e9)]

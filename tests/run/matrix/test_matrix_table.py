@@ -29,7 +29,7 @@ def test_seeds_are_averaged_and_their_spread_is_that_of_a_sample() -> None:
     )
     assert (row.name, row.structure, str(row.resolution), row.seeds) == ("a", "rate50", "24", (0, 4, 2))
     assert (row.macs, row.params) == (1020, 51)
-    assert row.top1 == pytest.approx(0.8)
+    assert row.merit == pytest.approx(0.8)
     assert row.top1_std == pytest.approx(0.1)
 
 
@@ -48,7 +48,7 @@ def test_names_structures_and_resolutions_are_kept_apart() -> None:
             measured("b", 0, macs=2000, params=50, top1=0.5),
         ]
     )
-    found = [(row.name, str(row.resolution), row.top1) for row in rows]
+    found = [(row.name, str(row.resolution), row.merit) for row in rows]
     assert found == [("a", "24", 0.7), ("a", "16", 0.6), ("b", "24", 0.5)]
     assert {row.top1_std for row in rows} == {None}
 

@@ -1,15 +1,9 @@
 import numpy as np
 import pytest
 
-from ofar_tf.tasks.classification.accuracy import Accuracy, AccuracyEvaluator
-from ofar_tf.tasks.classification.predictions import (
-    NO_CLASS,
-    Predictions,
-    predictions_path,
-    read_predictions,
-    recall_predictions,
-    write_predictions,
-)
+from ofar_tf.tasks.answers import predictions_path, read_predictions, recall_predictions, write_predictions
+from ofar_tf.tasks.classification.accuracy import AccuracyEvaluator, accuracy
+from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
 
 SCORES = np.array(
     [[0.9, 0.1, 0, 0, 0, 0, 0], [0.1, 0.9, 0, 0, 0, 0, 0], [7, 6, 5, 4, 3, 2, 1], [0.5, np.nan, 0, 0, 0, 0, 0]],
@@ -33,8 +27,8 @@ def test_the_accuracy_is_the_one_that_is_counted_without_them(predictions):
     evaluator = AccuracyEvaluator()
     evaluator.update(SCORES, LABELS)
     counted = evaluator.result()
-    assert predictions.accuracy == Accuracy(**counted.values, images=counted.images)
-    assert predictions.accuracy == Accuracy(top1=0.25, top5=0.5, images=4)
+    assert predictions.scores == counted
+    assert predictions.scores == accuracy(top1=0.25, top5=0.5, images=4)
 
 
 def test_an_image_without_a_class_agrees_with_nothing(predictions):
@@ -50,9 +44,12 @@ def test_what_is_stored_comes_back_for_the_same_key_only(predictions, tmp_path):
     path = predictions_path(tmp_path / "net_int8.tflite")
     assert path.name == "net_int8.predictions.npz"
     write_predictions(path, predictions, key={"sha256": "abc"})
-    found = read_predictions(path, key={"sha256": "abc"})
+    found = read_predictions(path, parse=Predictions.of_arrays, key={"sha256": "abc"})
     assert found.ranks.tolist() == predictions.ranks.tolist() and found.labels.tolist() == LABELS.tolist()
-    assert read_predictions(path, key={"sha256": "abd"}) is None and read_predictions(path) is not None
+    assert (
+        read_predictions(path, parse=Predictions.of_arrays, key={"sha256": "abd"}) is None
+        and read_predictions(path, parse=Predictions.of_arrays) is not None
+    )
 
 
 def test_equal_predictions_give_equal_bytes_of_a_few_an_image(tmp_path):
@@ -72,12 +69,12 @@ def test_they_are_made_once_and_again_when_the_file_is_damaged(predictions, tmp_
         return predictions
 
     for _ in range(2):
-        recall_predictions(path, key={"a": 1}, compute=make)
+        recall_predictions(path, parse=Predictions.of_arrays, key={"a": 1}, compute=make)
     assert len(made) == 1
     for content in (b"", b"no zip", path.read_bytes()[:100]):
         path.write_bytes(content)
-        recall_predictions(path, key={"a": 1}, compute=make)
-    recall_predictions(path, key={"a": 2}, compute=make)
+        recall_predictions(path, parse=Predictions.of_arrays, key={"a": 1}, compute=make)
+    recall_predictions(path, parse=Predictions.of_arrays, key={"a": 2}, compute=make)
     assert len(made) == 5
 
 

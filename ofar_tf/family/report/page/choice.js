@@ -2,7 +2,7 @@
 // Which file to ship: the rules of ofar_tf.shipping.selection and of ofar_tf.evaluation.pareto, for one cost at a time.
 
 function candidates(files, precision) {
-  return files.filter((file) => file.passed && (!precision || file.precision === precision));
+  return files.filter((file) => file.passed && (precision ? file.precision === precision : file.usual));
 }
 
 function within(files, { measure, precision, budget }) {
@@ -33,7 +33,7 @@ function bestTwo(files, state) {
 function nextStep(files, state) {
   const { measure, precision, prefer } = state;
   const best = within(files, state).sort(byAccuracy)[0];
-  const reached = best ? best.choice + (prefer === "size" ? best.noise : 0) : -1;
+  const reached = best ? best.choice + (prefer === "size" ? best.noise : 0) : -Infinity;
   return candidates(files, precision)
     .filter((file) => file.costs[measure.key] !== undefined && file.choice > reached)
     .sort((a, b) => a.costs[measure.key] - b.costs[measure.key] || b.choice - a.choice)[0];

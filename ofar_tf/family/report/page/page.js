@@ -3,12 +3,12 @@
 
 (() => {
   const element = (id) => document.getElementById(id);
-  const { files, measures } = JSON.parse(element("data").textContent);
+  const { files, measures, metric } = JSON.parse(element("data").textContent);
   const [measureBox, precisionBox, preferBox, slider, budgetBox] = [
     ...["measure", "precision", "prefer", "slider", "budget"].map(element),
   ];
   const table = new FileTable(element("files"));
-  const plot = new Plot(element("plot"), files);
+  const plot = new Plot(element("plot"), files, metric);
   const stops = Number(slider.max);
 
   const limits = () => {
@@ -20,7 +20,7 @@
   };
 
   function describe(file, measure) {
-    return `${file.path} (${(100 * file.top1).toFixed(2)} %, ${inUnits(file.costs[measure.key], measure)})`;
+    return `${file.path} (${scoreText(file.score, metric)}, ${inUnits(file.costs[measure.key], measure)})`;
   }
 
   function show() {

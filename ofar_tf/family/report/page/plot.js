@@ -4,8 +4,9 @@
 const MARKS = ["circle", "rect", "triangle", "rectRot", "star", "cross", "crossRot"];
 
 class Plot {
-  constructor(canvas, files) {
+  constructor(canvas, files, metric) {
     this.files = files;
+    this.metric = metric;
     this.structures = [...new Set(files.map((file) => file.structure))];
     this.precisions = [...new Set(files.map((file) => file.precision))];
     const bars = { id: "bars", beforeDatasetsDraw: () => this.drawBars(), afterDatasetsDraw: () => this.drawLabels() };
@@ -25,17 +26,18 @@ class Plot {
       },
       scales: {
         x: { type: "logarithmic", title: { display: true }, afterBuildTicks: onlyRound },
-        y: { title: { display: true, text: "Top-1 accuracy (%)" } },
+        y: { title: { display: true, text: this.metric.heading } },
       },
     };
   }
 
   label({ raw }) {
     const { measure } = this.state;
+    const within = raw.file?.interval ? ` (${percents(raw.file.interval)})` : "";
     return raw.file
       ? [
           raw.file.path.split("/").pop(),
-          `${raw.y.toFixed(2)} % top-1 (${percents(raw.file.interval)}), ${inUnits(raw.file.costs[measure.key], measure)}`,
+          `${scoreText(raw.file.score, this.metric)} ${this.metric.column}${within}, ${inUnits(raw.file.costs[measure.key], measure)}`,
         ]
       : `budget: ${inUnits(raw.x, measure)}`;
   }
@@ -46,7 +48,7 @@ class Plot {
     const colour = (name) => this.colour(name);
     const shown = this.files.filter(
       (file) =>
-        file.top1 !== null &&
+        file.score !== null &&
         file.costs[state.measure.key] !== undefined &&
         (!state.precision || file.precision === state.precision),
     );
@@ -64,12 +66,13 @@ class Plot {
   // What the figure shows, in words.
   description() {
     const { measure, precision } = this.state;
-    const line = front(this.files, this.state).filter((file) => file.top1 !== null);
+    const line = front(this.files, this.state).filter((file) => file.score !== null);
     if (!line.length) return "No file that passed its checks was measured.";
-    const told = (file) => `${file.label} ${file.precision} with ${percents([file.top1])} % at ${inUnits(file.costs[measure.key], measure)}`;
+    const told = (file) => `${file.label} ${file.precision} with ${scoreText(file.score, this.metric, 1)} at ${inUnits(file.costs[measure.key], measure)}`;
     const kind = precision ? `${precision} files` : "files";
     const ends = line.length > 1 ? `from ${told(line[0])} to ${told(line.at(-1))}` : told(line[0]);
-    return `Top-1 accuracy of the ${kind} against ${measure.label.toLowerCase()}; the bars are 95 % intervals. On the front: ${line.length}, ${ends}.`;
+    const bars = this.metric.intervals ? "; the bars are 95 % intervals" : "";
+    return `${this.metric.title} of the ${kind} against ${measure.label.toLowerCase()}${bars}. On the front: ${line.length}, ${ends}.`;
   }
 
   // One line for each interval, behind the marks.
@@ -80,7 +83,8 @@ class Plot {
     const within = (y) => Math.min(chartArea.bottom, Math.max(chartArea.top, y));
     ctx.save();
     files.data.forEach(({ x, file }, index) => {
-      const [low, high] = file.interval.map((end) => within(scales.y.getPixelForValue(100 * end)));
+      if (!file.interval) return;
+      const [low, high] = file.interval.map((end) => within(scales.y.getPixelForValue(this.metric.factor * end)));
       const place = scales.x.getPixelForValue(x);
       ctx.strokeStyle = files.pointBorderColor[index];
       ctx.globalAlpha = 0.55;
@@ -107,10 +111,10 @@ class Plot {
     ctx.fillStyle = this.colour("text");
     ctx.strokeStyle = this.colour("page");
     ctx.lineWidth = 3;
-    for (const file of front(this.files, this.state).filter((each) => each.top1 !== null)) {
+    for (const file of front(this.files, this.state).filter((each) => each.score !== null)) {
       const width = ctx.measureText(file.label).width;
       const x = Math.min(chartArea.right - width, scales.x.getPixelForValue(file.costs[this.state.measure.key]) + 9);
-      const y = Math.max(chartArea.top + 12, scales.y.getPixelForValue(100 * file.top1) - 9);
+      const y = Math.max(chartArea.top + 12, scales.y.getPixelForValue(this.metric.factor * file.score) - 9);
       if (taken.some((other) => Math.abs(other.y - y) < 13 && x < other.x + other.width + 4 && other.x < x + width + 4)) continue;
       ctx.strokeText(file.label, x, y);
       ctx.fillText(file.label, x, y);
@@ -124,7 +128,7 @@ class Plot {
   }
 
   point(file) {
-    return { x: file.costs[this.state.measure.key], y: 100 * file.top1, file };
+    return { x: file.costs[this.state.measure.key], y: this.metric.factor * file.score, file };
   }
 
   marks(shown, colour) {
@@ -192,12 +196,10 @@ class Plot {
   scale(shown, colour) {
     const { measure } = this.state;
     const { x, y } = this.chart.options.scales;
-    const [costs, tops] = [shown.map((file) => file.costs[measure.key]), shown.flatMap((file) => file.interval.map((end) => 100 * end))];
-    const margin = 0.5;
+    const costs = shown.map((file) => file.costs[measure.key]);
+    const tops = shown.flatMap((file) => file.interval ?? [file.score]).map((end) => this.metric.factor * end);
     [x.min, x.max] = costs.length ? [Math.min(...costs) / 1.12, Math.max(...costs) * 1.12] : [1, 10];
-    [y.min, y.max] = costs.length
-      ? [Math.max(0, Math.floor(Math.min(...tops) - margin)), Math.min(100.5, Math.ceil(Math.max(...tops) + margin))]
-      : [0, 100];
+    [y.min, y.max] = this.metric.shares ? perCents(tops) : around(tops);
     x.title.text = `${measure.label} (${measure.unit})`;
     x.ticks = {
       callback: (value) => Number((value / measure.scale).toPrecision(3)).toString(),
@@ -216,6 +218,25 @@ class Plot {
 // Leaves out the ends of a logarithmic axis, which Chart.js would label too.
 function onlyRound(axis) {
   axis.ticks = axis.ticks.filter(({ value }) => Number(value.toPrecision(2)) === value);
+}
+
+// Whole per cents around all values.
+function perCents(values) {
+  const margin = 0.5;
+  if (!values.length) return [0, 100];
+  return [Math.max(0, Math.floor(Math.min(...values) - margin)), Math.min(100.5, Math.ceil(Math.max(...values) + margin))];
+}
+
+function around(values) {
+  if (!values.length) return [0, 1];
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const margin = (most - least || Math.abs(most) || 1) / 10;
+  return [least - margin, most + margin];
+}
+
+// A number that files are compared by, as people read it.
+function scoreText(score, { factor, unit, shares }, digits = 2) {
+  return shares ? `${(factor * score).toFixed(digits)}${unit}` : Number(score.toPrecision(4)).toString();
 }
 
 function percents(shares) {

@@ -1,0 +1,175 @@
+"""How detectors become files: detections for LiteRT, or raw boxes for those who decode themselves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.models.detector import LEVELS
+from ofar_tf.tasks.answers import Batches, OnlyScores, Run
+from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.average_precision import AveragePrecision
+from ofar_tf.tasks.detection.decoding import Decoding
+from ofar_tf.tasks.detection.ending import DetectionEnding
+from ofar_tf.tasks.ending import Ending
+from ofar_tf.tasks.interface import Difference, Shipped
+from ofar_tf.text.size import Size
+from ofar_tf.tflite.detector_metadata import DetectorMetadata
+
+NAME = "detection"
+DETECTIONS, RAW = "detections", "raw"
+# A detection of the parent that is less likely than this may be missing in a file: the next thing may take its place.
+_CLEAR = 0.05
+# Of the logit: the least float32 probabilities that are told apart from 0 and 1.
+_LEAST = 1e-7
+_OUTPUTS_NOTE = """\
+- Outputs: `boxes` `[1, K, 4]` as top, left, bottom and right in shares of the image, `classes` `[1, K]`, `scores`
+  `[1, K]` in 0..1, the highest first, and `count` `[1]`: how many of the K are there. Line i of `labels.txt` names
+  class i, counted from 0. Images keep their aspect: they stand at the top left of the canvas, the rest is filled.
+- Files `..._raw.tflite` return `boxes` `[1, A, 4]`, shifts of the anchors in (dy, dx, dh, dw), and `scores`
+  `[1, A, C]`."""
+_METADATA_NOTE = """\
+Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+licence; raw files have the anchors too. MediaPipe's ObjectDetector takes both kinds as they are."""
+
+
+class DetectionFiles(Shipped):
+    """Shipping of a task that has `classes`, `anchors` and `decoding`, and whose networks return logits and deltas."""
+
+    classes: int
+    anchors: Anchors
+    decoding: Decoding
+
+    @property
+    def name(self) -> str:
+        """`detection`."""
+        return NAME
+
+    @property
+    def kind(self) -> str:
+        """`object detectors`."""
+        return "object detectors"
+
+    @property
+    def has_classes(self) -> bool:
+        """They have."""
+        return True
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Detections, or raw boxes and scores."""
+        return DETECTIONS, RAW
+
+    @property
+    def float_outputs(self) -> bool:
+        """Boxes are floats whatever the precision."""
+        return True
+
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """The last layers of both heads: a shift or a score in 8 bits costs more than these layers do."""
+        return ("detector_classes_last*", "detector_boxes_last*")
+
+    def ending(self, form: str) -> Ending | None:
+        """Returns what files of a form compute behind the network."""
+        return Ending.of(DetectionEnding(self.anchors, self.decoding)) if form == DETECTIONS else None
+
+    def metadata(self, form: str) -> DetectorMetadata:
+        """Returns the anchors, of which MediaPipe decodes raw outputs."""
+        return DetectorMetadata(
+            strides=tuple(2**level for level in LEVELS),
+            sides=tuple(self.anchors.sides()),
+            decoded=form == DETECTIONS,
+        )
+
+    @property
+    def output_ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Scores are in 0..1."""
+        return {"scores": (0.0, 1.0)}
+
+    @property
+    def outputs_note(self) -> str:
+        """Both forms."""
+        return _OUTPUTS_NOTE
+
+    @property
+    def metadata_note(self) -> str:
+        """Names MediaPipe's ObjectDetector."""
+        return _METADATA_NOTE
+
+    def shipped(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Turns the logits of classes into scores; boxes stay shifts of the anchors."""
+        scores = keras.layers.Activation("sigmoid", dtype="float32", name="scores")(outputs["classes"])
+        return {"boxes": outputs["boxes"], "scores": scores}
+
+    def finished(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Computes the same, in NumPy."""
+        scores = 1.0 / (1.0 + np.exp(-outputs["classes"].astype(np.float64)))
+        return {"boxes": outputs["boxes"], "scores": scores}
+
+    def check_shipped(self, output_shape: Any, labels: Sequence[str]) -> None:
+        """Makes sure that there is a score for each name.
+
+        Raises:
+            ValueError: If there is not.
+        """
+        shape = output_shape.get("scores") if isinstance(output_shape, Mapping) else None
+        if shape is None or shape[-1] != len(labels):
+            raise ValueError(f"Expected scores of {len(labels)} classes. Received: an output of {output_shape}.")
+
+    def describe(self, labels: Sequence[str]) -> str:
+        """Says how many classes there are."""
+        return f"Object detector, {len(labels)} classes"
+
+    def detections(self, outputs: Mapping[str, np.ndarray], *, size: Size) -> Mapping[str, np.ndarray]:
+        """Returns the detections of a batch, whatever a file says of it.
+
+        Args:
+            outputs: What a file or a `.keras` network returned.
+            size: What it saw.
+
+        Returns:
+            See `Decoding.decode`.
+        """
+        if "count" in outputs:
+            return {**outputs, "count": np.reshape(outputs["count"], -1)}
+        scores = np.clip(outputs["scores"], _LEAST, 1.0 - _LEAST).astype(np.float64)
+        logits = np.log(scores / (1.0 - scores)).astype(np.float32)
+        raw = {"classes": logits, "boxes": outputs["boxes"]}
+        return self.decoding.decode(raw, size=size, anchors=self.anchors)
+
+    def compare(
+        self, expected: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray], *, size: Size
+    ) -> Difference:
+        """Compares what a file says with what its parent says: raw numbers, or detection by detection.
+
+        Every clear detection of the parent must be found again; what counts is how far its score and box are off.
+        """
+        if "count" not in actual:
+            boxes = np.abs(actual["boxes"] - expected["boxes"]).max() / max(1.0, np.abs(expected["boxes"]).max())
+            return Difference(float(max(boxes, np.abs(actual["scores"] - expected["scores"]).max())))
+        wanted, found = self.detections(expected, size=size), self.detections(actual, size=size)
+        clear = [
+            (image, place)
+            for image, count in enumerate(wanted["count"])
+            for place in range(int(count))
+            if wanted["scores"][image, place] >= _CLEAR
+        ]
+        return Difference(max((_nearest(wanted, found, *each) for each in clear), default=0.0))
+
+    def answers(self, run: Run, batches: Batches) -> OnlyScores:
+        """Computes the average precision of a file or network on a split."""
+        judge = AveragePrecision()
+        for images, labels in batches:
+            judge.update(self.detections(run(images), size=Size.of(images.shape[1:3])), labels)
+        return OnlyScores(judge.result())
+
+
+def _nearest(wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], image: int, place: int) -> float:
+    """Returns how far the nearest detection of the same class is off, at most 1."""
+    same = found["classes"][image] == wanted["classes"][image, place]
+    same &= np.arange(len(same)) < found["count"][image]
+    boxes = np.abs(found["boxes"][image] - wanted["boxes"][image, place]).max(axis=-1)
+    scores = np.abs(found["scores"][image] - wanted["scores"][image, place])
+    return float(min(1.0, np.where(same, np.maximum(boxes, scores), 1.0).min(initial=1.0)))
