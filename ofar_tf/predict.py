@@ -1,9 +1,8 @@
-"""Runs an exported file on an image, or on all images of a folder: prints labels and scores.
+"""Runs an exported file on an image, or on all images of a folder: prints labels and scores, of a detector also boxes.
 
 python -m ofar_tf.predict --file=RUN/export/NAME/NAME_int8.tflite photo.jpg
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -15,7 +14,15 @@ from ofar_tf.text.quiet import quiet_start
 def main(config: PredictConfig) -> int:
     """Runs the command; its status is 1 if an image could not be read."""
     with quiet_start():
-        from ofar_tf.shipping.prediction import find_images, open_network, predict, read_labels
+        from ofar_tf.shipping.photographs import find_images
+        from ofar_tf.shipping.prediction import (
+            Detector,
+            as_json,
+            as_text,
+            open_network,
+            predict,
+            read_labels,
+        )
     with flags.one_line_errors():
         images = find_images(Path(config.images))
         path = Path(config.file)
@@ -25,16 +32,18 @@ def main(config: PredictConfig) -> int:
     failed = False
     for image in images:
         try:
-            (found,) = predict(network, [image], labels=labels, top=config.top)
+            if isinstance(network, Detector):
+                picture = Path(config.pictures_dir) / f"{image.stem}_found.png" if config.pictures_dir else None
+                found = network.look(image, labels=labels, min_score=config.min_score, picture=picture)
+            else:
+                (found,) = predict(network, [image], labels=labels, top=config.top)
+        except BrokenPipeError:
+            raise
         except (ValueError, OSError) as error:
             print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
             failed = True
             continue
-        if config.json:
-            scores = [{"label": label, "score": score} for label, score in found.labels]
-            print(json.dumps({"image": str(image), "labels": scores}))
-        else:
-            print(f"{image}: {', '.join(f'{label} {score:.1%}' for label, score in found.labels)}")
+        print(as_json(found) if config.json else as_text(found))
     return 1 if failed else 0
 
 

@@ -44,7 +44,8 @@ from ofar_tf.run.run_facts import read_facts
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool, read_pool
-from ofar_tf.shipping.prediction import open_network, read_image
+from ofar_tf.shipping.photographs import read_image
+from ofar_tf.shipping.prediction import open_network
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
 from ofar_tf.text.size import Size

@@ -12,6 +12,8 @@ class PredictConfig(Settings):
     file: str = setting("", "An exported .tflite or .keras file.")
     images: str = setting("", "An image, or a folder whose images are taken, those in its folders too.")
     top: int = setting(3, "How many labels are printed for each image.", low=1)
+    min_score: float = setting(0.3, "Detectors: less likely things are left out.", low=0.0, high=1.0)
+    pictures_dir: str | None = setting(None, "Detectors: a folder for a picture of each image with its boxes.")
     labels: str | None = setting(
         None, "A text file with a class name in each line; by default those inside the file, or labels.txt near it."
     )

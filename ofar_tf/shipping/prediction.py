@@ -1,7 +1,6 @@
 """An exported file on photographs: which labels it gives them."""
 
-import os
-import stat
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +8,24 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from ofar_tf.data.decoding import decode_image_file
-from ofar_tf.data.image_header import read_header
-from ofar_tf.data.preprocessing import evaluation_view
+from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.models.user_model import read_file
+from ofar_tf.shipping.photographs import read_image, read_pixels
+from ofar_tf.tasks.detection.pictures import plot_found
+from ofar_tf.text.size import Size
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import LABELS_FILE, read_metadata
+from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _LARGEST_TEXT = 10_000_000
 _LARGEST_SIDE = 4096
+
+
+Box = tuple[float, ...]
+DETECTIONS = ("boxes", "classes", "scores", "count")
+"""What a file of detections returns."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,16 @@ class Prediction:
     Attributes:
         image: The image's file.
         labels: The class names with their scores in 0..1, the highest first.
+        boxes: Of a detector, where each is: top, left, bottom and right in pixels of the image.
     """
 
     image: Path
     labels: tuple[tuple[str, float], ...]
+    boxes: tuple[Box, ...] = ()
 
 
 class Network(Protocol):
-    """A file that is ready to run."""
+    """A classifier that is ready to run."""
 
     resolution: int
     classes: int
@@ -47,9 +53,68 @@ class Network(Protocol):
         """Returns the scores `[B, K]` of images `[B, r, r, 3]`, 0..255."""
 
 
+class Detector:
+    """A detector's file that is ready to run: one that returns detections.
+
+    Args:
+        network: The file.
+        path: Its path, for messages.
+
+    Attributes:
+        size: What it sees.
+        classes: Not known of a file; its labels say.
+
+    Raises:
+        ValueError: If it does not see RGB images of a bearable size.
+    """
+
+    classes = None
+
+    def __init__(self, network: TFLiteNetwork, path: Path):
+        shape = network.input.shape
+        if len(shape) != 4 or shape[3] != 3 or not all(1 <= side <= _LARGEST_SIDE for side in shape[1:3]):
+            raise ValueError(
+                f"Expected a detector of RGB images of at most {_LARGEST_SIDE:,} pixels. "
+                f"Received: {path} with an input of {shape}."
+            )
+        self.size = Size(*shape[1:3])
+        self._network = network
+
+    def look(self, image: Path, *, labels: Sequence[str], min_score: float, picture: Path | None = None) -> Prediction:
+        """Finds things in an image.
+
+        Args:
+            image: Its file.
+            labels: The class names.
+            min_score: Less likely ones are left out.
+            picture: Where to draw them; None for nowhere.
+
+        Raises:
+            OSError: If the image cannot be read.
+            ValueError: If it is no image, too large, or what comes out makes no sense.
+        """
+        decoded = read_pixels(image)
+        canvas, content = (np.asarray(each) for each in on_canvas(decoded, self.size))
+        found = {name: array[0] for name, array in self._network.run(canvas[np.newaxis]).items()}
+        count, classes = int(found["count"]), found["classes"].astype(int)
+        # A canvas is the image and what is beside it: its shares are larger than those of the image.
+        boxes = np.clip(found["boxes"] / np.tile(content, 2), 0, 1) * np.tile(decoded.shape[:2], 2)
+        if not all(np.isfinite(found[name]).all() for name in DETECTIONS) or not 0 <= count <= len(classes):
+            raise ValueError(f"Expected finite detections. Received: others for {image}.")
+        names = [labels[each] if 0 <= each < len(labels) else f"class {each}" for each in classes]
+        kept = [index for index in range(count) if found["scores"][index] >= min_score]
+        if picture is not None:
+            by_place = {**found, "classes": np.arange(len(names))}
+            plot_found(picture, canvas, content, by_place, names=names, least_score=min_score)
+        return Prediction(
+            image,
+            tuple((names[index], float(found["scores"][index])) for index in kept),
+            tuple((*map(float, boxes[index]),) for index in kept),
+        )
+
+
 class _TFLiteNetwork:
     def __init__(self, path: Path):
-        try_file(path)
         self._classifier = TFLiteClassifier(path)
         self.resolution = _side(self._classifier.input.shape, path)
         self.classes = _count(self._classifier.output.shape, path)
@@ -70,7 +135,7 @@ class _KerasNetwork:
         return scores if is_probability else np.asarray(keras.ops.softmax(scores))
 
 
-def open_network(path: Path) -> Network:
+def open_network(path: Path) -> Network | Detector:
     """Opens an exported file.
 
     Args:
@@ -78,7 +143,7 @@ def open_network(path: Path) -> Network:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no classifier of images that can be run.
+        ValueError: If it is neither a classifier nor a detector that can be run.
     """
     if not path.is_file():
         raise FileNotFoundError(f"Expected an exported file. Received: {path}, which does not exist or is no file.")
@@ -86,20 +151,23 @@ def open_network(path: Path) -> Network:
         if path.suffix == ".keras":
             return _KerasNetwork(path)
         if path.suffix == ".tflite":
-            return _TFLiteNetwork(path)
+            try_file(path)
+            network = TFLiteNetwork(path)
+            is_detector = {info.name for info in network.outputs} == set(DETECTIONS)
+            return Detector(network, path) if is_detector else _TFLiteNetwork(path)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
     raise ValueError(f"Expected a .tflite or .keras file. Received: {path}.")
 
 
-def read_labels(path: Path, *, given: Path | None, classes: int) -> tuple[str, ...]:
+def read_labels(path: Path, *, given: Path | None, classes: int | None) -> tuple[str, ...]:
     """Finds the class names of a file.
 
     Args:
         path: The file.
         given: A text file to take them from; None for those inside of the file, then `labels.txt` beside it or a folder
             above, then numbers.
-        classes: How many there must be.
+        classes: How many there must be; None for any number.
 
     Raises:
         OSError: If a text file cannot be read.
@@ -116,33 +184,10 @@ def read_labels(path: Path, *, given: Path | None, classes: int) -> tuple[str, .
     if names is None and source is not None:
         names = _lines(source)
     if names is None:
-        return tuple(f"class {index}" for index in range(classes))
-    if len(names) != classes:
+        return tuple(f"class {index}" for index in range(classes or 0))
+    if classes is not None and len(names) != classes:
         raise ValueError(f"Expected {classes} class names, one for each output of {path}. Received: {len(names)}.")
     return tuple(names)
-
-
-def find_images(path: Path) -> list[Path]:
-    """Lists the images of a folder and the folders in it, or the one image.
-
-    Links are followed to files, not to folders. Nothing is opened.
-
-    Args:
-        path: An image or a folder.
-
-    Raises:
-        FileNotFoundError: If there is nothing, or no image.
-        ValueError: If it is neither an image nor a folder.
-    """
-    if not path.is_dir():
-        if not path.exists():
-            raise FileNotFoundError(f"Expected an image or a folder. Received: {path}, which does not exist.")
-        _require_regular(path)
-        return [path]
-    images = sorted(_images_below(path))
-    if not images:
-        raise FileNotFoundError(f"Expected images ({', '.join(SUFFIXES)}) in {path}. Received: none.")
-    return images
 
 
 def predict(network: Network, images: Sequence[Path], *, labels: Sequence[str], top: int) -> Iterator[Prediction]:
@@ -169,50 +214,20 @@ def predict(network: Network, images: Sequence[Path], *, labels: Sequence[str], 
         yield Prediction(image, tuple((labels[index], float(scores[index])) for index in best))
 
 
-def read_image(path: Path, *, resolution: int) -> np.ndarray:
-    """Reads an image as a network is measured on it; its size is looked up before it is decoded.
-
-    Args:
-        path: A file.
-        resolution: Side r of the square, in pixels.
-
-    Returns:
-        float32 `[r, r, 3]` in 0..255.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no image, or too large.
-    """
-    _require_regular(path)
-    with path.open("rb") as file:
-        header = read_header(file)
-    if header is None:
-        raise ValueError(f"Expected a JPEG, PNG, GIF, BMP or WebP image. Received: {path}.")
-    if header.too_large:
-        raise ValueError(
-            f"Expected images of at most 178 million pixels. Received: {path}, of {header.width}x{header.height}."
-        )
-    try:
-        image = decode_image_file(tf.constant(path.read_bytes()))
-    except tf.errors.InvalidArgumentError as error:
-        reason = str(error.message).partition("[Op:")[0].partition("{{")[2].partition("}} ")[2]
-        raise ValueError(f"Expected a readable image. Received: {path} ({reason.strip(' .') or 'damaged'}).") from error
-    return np.asarray(evaluation_view(image, resolution=resolution))
+def as_text(prediction: Prediction) -> str:
+    """Writes a prediction as a line for people; of a detector with the corners of each box, `left,top-right,bottom`."""
+    parts = [f"{label} {score:.1%}" for label, score in prediction.labels]
+    for index, (top, left, bottom, right) in enumerate(prediction.boxes):
+        parts[index] += f" at {left:.0f},{top:.0f}-{right:.0f},{bottom:.0f}"
+    return f"{prediction.image}: {', '.join(parts) or 'nothing found'}"
 
 
-def _images_below(path: Path) -> Iterator[Path]:
-    for folder, inner, names in os.walk(path):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        for name in names:
-            image = Path(folder) / name
-            # Neither FIFOs nor devices: opening one may never end.
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and image.is_file():
-                yield image
-
-
-def _require_regular(path: Path) -> None:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"Expected an image file. Received: {path}, which is none.")
+def as_json(prediction: Prediction) -> str:
+    """Writes a prediction as an object on one line, for programs; boxes are top, left, bottom and right."""
+    labels: list[dict[str, Any]] = [{"label": label, "score": score} for label, score in prediction.labels]
+    for entry, box in zip(labels, prediction.boxes, strict=False):
+        entry["box"] = [round(side, 1) for side in box]
+    return json.dumps({"image": str(prediction.image), "labels": labels})
 
 
 def _side(shape: Any, path: Path) -> int:

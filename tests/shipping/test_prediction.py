@@ -1,3 +1,4 @@
+import json
 import os
 import struct
 import zlib
@@ -6,9 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf.shipping.photographs import find_images, read_image
 from ofar_tf.shipping.predict_config import PredictConfig
-from ofar_tf.shipping.prediction import find_images, open_network, predict, read_image, read_labels
+from ofar_tf.shipping.prediction import (
+    Detector,
+    as_json,
+    as_text,
+    open_network,
+    predict,
+    read_labels,
+)
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
+from ofar_tf.tflite.tensor_info import TensorInfo
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +131,36 @@ def test_files_that_are_no_classifiers_are_refused(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match="which does not exist or is no file"):
         open_network(tmp_path / "none.tflite")
+
+
+class Found:
+    """A file of detections that finds one thing at the upper left half of what is not beside the image."""
+
+    input = TensorInfo("image", "float32", (1, 32, 32, 3), (0.0, 255.0))
+
+    def run(self, images):
+        assert images.shape == (1, 32, 32, 3)
+        return {
+            "boxes": np.array([[[0.0, 0.0, 0.25, 0.5], [0.0, 0.0, 1.0, 1.0]]], np.float32),
+            "classes": np.array([[1.0, 7.0]], np.float32),
+            "scores": np.array([[0.9, 0.2]], np.float32),
+            "count": np.array([2.0], np.float32),
+        }
+
+
+def test_boxes_of_a_detector_are_in_pixels_of_the_image(tmp_path):
+    # 40 x 80 pixels cover the upper half of a canvas of 32 x 32, so a quarter of the canvas is half of the image.
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(np.zeros((40, 80, 3), np.uint8)).numpy())
+    detector = Detector(Found(), tmp_path / "net.tflite")
+    found = detector.look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.3, picture=tmp_path / "out" / "a.png")
+    assert [label for label, _ in found.labels] == ["bee"]
+    assert found.boxes == ((0.0, 0.0, 20.0, 40.0),)
+    assert as_text(found) == f"{tmp_path / 'a.png'}: bee 90.0% at 0,0-40,20"
+    assert json.loads(as_json(found))["labels"][0]["box"] == [0.0, 0.0, 20.0, 40.0]
+    assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+    every = detector.look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.1)
+    assert [label for label, _ in every.labels] == ["bee", "class 7"]
+    assert as_text(detector.look(tmp_path / "a.png", labels=[], min_score=0.95)).endswith(": nothing found")
 
 
 def test_the_command_needs_both():

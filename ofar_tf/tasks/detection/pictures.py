@@ -83,6 +83,28 @@ def draw_detections(
     return figure
 
 
+def plot_found(
+    path: str | Path, image: np.ndarray, content: np.ndarray, found: Arrays, *, names: Sequence[str], least_score: float
+) -> None:
+    """Writes one image with the boxes that were found in it.
+
+    Args:
+        path: The picture to write, in the format that its suffix names.
+        image: float [H, W, 3] in 0..255, a canvas.
+        content: float [2], the shares of its height and width that the image covers.
+        found: `boxes` [K, 4] as shares of the canvas, `classes` [K], `scores` [K] and `count`.
+        names: The classes.
+        least_score: Detections of a lower score are not drawn.
+    """
+    height, width = image.shape[:2] * content
+    figure = Figure(figsize=(2 * _INCHES, 2 * _INCHES * height / width), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    _show(axes, image, content)
+    _draw_found(axes, found, names, least_score)
+    with atomic_file.replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
 def _show(axes: Axes, image: np.ndarray, content: np.ndarray) -> None:
     height, width = image.shape[:2]
     shown = np.maximum(np.round(content * [height, width]).astype(int), 1)

@@ -1,0 +1,99 @@
+"""Photographs of unknown origin, looked at before they are opened and decoded."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ofar_tf.data.decoding import decode_image_file
+from ofar_tf.data.image_header import read_header
+from ofar_tf.data.preprocessing import evaluation_view
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+
+
+def find_images(path: Path) -> list[Path]:
+    """Lists the images of a folder and the folders in it, or the one image.
+
+    Links are followed to files, not to folders. Nothing is opened.
+
+    Args:
+        path: An image or a folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing, or no image.
+        ValueError: If it is neither an image nor a folder.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(f"Expected an image or a folder. Received: {path}, which does not exist.")
+        _require_regular(path)
+        return [path]
+    images = sorted(_images_below(path))
+    if not images:
+        raise FileNotFoundError(f"Expected images ({', '.join(SUFFIXES)}) in {path}. Received: none.")
+    return images
+
+
+def read_image(path: Path, *, resolution: int) -> np.ndarray:
+    """Reads an image as a network is measured on it; its size is looked up before it is decoded.
+
+    Args:
+        path: A file.
+        resolution: Side r of the square, in pixels.
+
+    Returns:
+        float32 `[r, r, 3]` in 0..255.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no image, or too large.
+    """
+    return np.asarray(evaluation_view(read_pixels(path), resolution=resolution))
+
+
+def read_pixels(path: Path) -> tf.Tensor:
+    """Reads an image as a person sees it; its size is looked up before it is decoded.
+
+    Args:
+        path: A file.
+
+    Returns:
+        uint8 `[h, w, 3]`.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no image, or too large.
+    """
+    _require_regular(path)
+    with path.open("rb") as file:
+        header = read_header(file)
+    if header is None:
+        raise ValueError(f"Expected a JPEG, PNG, GIF, BMP or WebP image. Received: {path}.")
+    if header.too_large:
+        raise ValueError(
+            f"Expected images of at most 178 million pixels. Received: {path}, of {header.width}x{header.height}."
+        )
+    try:
+        return decode_image_file(tf.constant(path.read_bytes()))
+    except tf.errors.InvalidArgumentError as error:
+        reason = str(error.message).partition("[Op:")[0].partition("{{")[2].partition("}} ")[2]
+        raise ValueError(f"Expected a readable image. Received: {path} ({reason.strip(' .') or 'damaged'}).") from error
+
+
+def _images_below(path: Path) -> Iterator[Path]:
+    for folder, inner, names in os.walk(path):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            image = Path(folder) / name
+            # Neither FIFOs nor devices: opening one may never end.
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and image.is_file():
+                yield image
+
+
+def _require_regular(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"Expected an image file. Received: {path}, which is none.")
