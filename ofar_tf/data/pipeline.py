@@ -1,6 +1,7 @@
 """Batches for training and evaluation, the same on every run and on every machine."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -110,7 +111,7 @@ def training_batches(
     together = _are_small(dataset, split, resolution)
     viewed = _viewed(shares, view, count=batch_size // part[1], together=together)
     mixed = _mixed(viewed, mixing)
-    return (mixed.map(_as_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
+    return (mixed.map(rounded_to_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
 
 
 def training_shares(
@@ -280,7 +281,8 @@ def _mixed(batches: tf.data.Dataset, mixing: Mixing | None) -> tf.data.Dataset:
 
 
 @as_written
-def _as_bytes(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def rounded_to_bytes(images: tf.Tensor, labels: Any) -> tuple[tf.Tensor, Any]:
+    """Returns a batch whose images are uint8, and its labels as they are."""
     return tf.cast(tf.round(images), tf.uint8), labels
 
 

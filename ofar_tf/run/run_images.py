@@ -154,6 +154,7 @@ class RunImages:
                 start_epoch=start_epoch,
                 start_step=start_step,
                 part=part,
+                as_bytes=is_accelerated(),
             )
         return data.training_batches(
             self.dataset,

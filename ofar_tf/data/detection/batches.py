@@ -9,7 +9,8 @@ from ofar_tf.data.detection.augmentation import BoxAugmentation
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.data.detection.visible import Labels
-from ofar_tf.data.pipeline import evaluation_records, training_shares
+from ofar_tf.data.epoch_order import as_written
+from ofar_tf.data.pipeline import evaluation_records, rounded_to_bytes, training_shares
 from ofar_tf.text.size import Size
 
 _NONE = BoxAugmentation()
@@ -28,6 +29,7 @@ def training_batches(
     part: tuple[int, int] = (0, 1),
     shuffle_buffer: int | None = None,
     cache: bool | None = None,
+    as_bytes: bool = False,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, with the promises of `ofar_tf.data.training_batches`.
 
@@ -43,6 +45,7 @@ def training_batches(
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch.
         shuffle_buffer: See `ofar_tf.data.training_batches`.
         cache: See there.
+        as_bytes: See there.
 
     Returns:
         An endless data set of (images, labels), see `evaluation_batches`; `area` stays that of the original object.
@@ -63,15 +66,15 @@ def training_batches(
     )
     known = _known(dataset, split)
 
+    @as_written
     def view(record: tf.Tensor, row: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, Labels, tf.Tensor]:
         image = decode(record)
         return *augmentation.view(image, _in_pixels(known(row), image), draw, size=size), draw
 
     views = shares.unbatch().map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = views.batch(batch_size // part[1], drop_remainder=True)
-    return batches.map(augmentation.mixed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
-        tf.data.AUTOTUNE
-    )
+    mixed = batches.map(as_written(augmentation.mixed), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return (mixed.map(rounded_to_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(
@@ -112,6 +115,7 @@ def evaluation_batches(
     records = evaluation_records(dataset, split, batch_size=batch_size, limit=limit, part=part)
     known = _known(dataset, split)
 
+    @as_written
     def view(record: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, Labels]:
         return _whole(dataset.decode(record), known(row), size)
 

@@ -88,6 +88,15 @@ def test_a_resumed_epoch_goes_on_with_the_very_batches(mixed):
     ]
 
 
+def test_images_are_moved_as_bytes_where_that_is_asked_for(mixed):
+    settings = {"batch_size": 4, "size": Size(8, 16), "seed": 3}
+    ((images, labels),) = contents(training_batches(mixed, "train", **settings), 1)
+    ((rounded, same),) = contents(training_batches(mixed, "train", as_bytes=True, **settings), 1)
+    assert rounded.dtype == np.uint8
+    np.testing.assert_array_equal(rounded, np.round(images))
+    np.testing.assert_array_equal(labels["boxes"], same["boxes"])
+
+
 def test_parts_of_a_batch_make_the_batch(mixed):
     settings = {"batch_size": 4, "size": Size(8, 16), "seed": 3}
     ((whole, _),) = contents(training_batches(mixed, "train", **settings), 1)
