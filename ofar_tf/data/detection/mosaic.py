@@ -30,17 +30,18 @@ def mosaic(images: tf.Tensor, labels: Labels, seed: tf.Tensor, *, share: float) 
     centres = tf.random.stateless_uniform([batch, 2], centre_seed, _LEAST, _GREATEST)
     centres = tf.round(centres * canvas)
     places = tf.random.stateless_uniform([_PARTS, batch, 2], place_seed)
-    picture, found = tf.zeros_like(images), []
+    shifts, found = [], []
     for part in range(_PARTS):
         own = {name: tf.roll(each, -part, axis=0) for name, each in labels.items()}
-        corner = tf.where([part >= 2, part % 2 == 1], centres, 0.0)
-        end = tf.where([part >= 2, part % 2 == 1], canvas, centres)
-        room = tf.maximum(own["content"] * canvas - (end - corner), 0.0)
+        below_or_right = [part >= 2, part % 2 == 1]
+        corner, end = tf.where(below_or_right, centres, 0.0), tf.where(below_or_right, canvas, centres)
+        room = tf.maximum(tf.round(own["content"] * canvas) - (end - corner), 0.0)
         shift = corner - tf.floor(places[part] * (room + 1.0))
-        picture += _shifted(tf.roll(images, -part, axis=0), shift, corner, end)
         boxes = own["boxes"] + (tf.tile(shift, [1, 2]) / tf.tile(canvas, [2]))[:, tf.newaxis]
         window = (tf.concat([corner, end], axis=1) / tf.tile(canvas, [2]))[:, tf.newaxis]
         found.append(cut_to({**own, "boxes": boxes}, window, least=1.0 / tf.tile(canvas, [2])))
+        shifts.append(shift)
+    picture = _assembled(images, tf.cast(centres, tf.int32), tf.cast(tf.stack(shifts, axis=1), tf.int32))
     rows = {name: tf.concat([each[name] for each in found], axis=1) for name in ("boxes", "classes", "crowd", "area")}
     whole = moved_to_the_front(
         {**labels, **rows, "content": tf.ones_like(labels["content"])}, most=labels["boxes"].shape[1]
@@ -49,26 +50,24 @@ def mosaic(images: tf.Tensor, labels: Labels, seed: tf.Tensor, *, share: float) 
     return _where(chosen, picture, images), {name: _where(chosen, whole[name], each) for name, each in labels.items()}
 
 
-def _shifted(images: tf.Tensor, shift: tf.Tensor, corner: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """Returns images moved down and right, and black outside of a window.
+def _assembled(images: tf.Tensor, centres: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
+    """Returns the pictures; every pixel is fetched once, from the image whose part of the canvas it lies in.
 
     Args:
         images: float32 [B, H, W, 3].
-        shift: float32 [B, 2], whole pixels.
-        corner: float32 [B, 2], where the window begins.
-        end: float32 [B, 2], where it ends.
+        centres: int32 [B, 2], where the four parts meet.
+        shifts: int32 [B, 4, 2], how far the image of each part is moved down and right; no pixel comes from beyond it.
     """
-    moved = images
-    for axis in (0, 1):
-        length = images.shape[1 + axis]
-        pixels = tf.range(length, dtype=tf.float32)
-        sources = tf.cast(pixels - shift[:, axis, tf.newaxis], tf.int32)
-        within = (pixels >= corner[:, axis, tf.newaxis]) & (pixels < end[:, axis, tf.newaxis])
-        within &= (sources >= 0) & (sources < length)
-        moved = tf.gather(moved, tf.clip_by_value(sources, 0, length - 1), axis=1 + axis, batch_dims=1)
-        mask = tf.cast(within, tf.float32)
-        moved *= mask[:, :, tf.newaxis, tf.newaxis] if axis == 0 else mask[:, tf.newaxis, :, tf.newaxis]
-    return moved
+    height, width, channels = images.shape[1:]
+    rows, columns = tf.range(height)[:, tf.newaxis], tf.range(width)
+    below = rows >= centres[:, 0, tf.newaxis, tf.newaxis]
+    right = columns >= centres[:, 1, tf.newaxis, tf.newaxis]
+    part = 2 * tf.cast(below, tf.int32) + tf.cast(right, tf.int32)
+    down, across = tf.unstack(tf.gather(shifts, part, batch_dims=1), axis=-1)
+    batch = tf.shape(images)[0]
+    source = (tf.range(batch)[:, tf.newaxis, tf.newaxis] + part) % batch
+    pixels = (source * height + rows - down) * width + columns - across
+    return tf.gather(tf.reshape(images, [-1, channels]), pixels)
 
 
 def _where(chosen: tf.Tensor, these: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
