@@ -86,8 +86,10 @@ class DetectionRun:
     def check_outputs(self, network: keras.Model, classes: int, *, path: Any) -> None:
         """Refuses a network without logits of each class and deltas."""
         expected = {"classes": (None, None, classes), "boxes": (None, None, 4)}
-        if network.output_shape != expected:
+        # Not `output_shape`, which forgets the names.
+        received = keras.tree.map_structure(lambda output: tuple(output.shape), network.output)
+        if received != expected:
             raise ValueError(
                 f"Expected a detector of the run's {classes} classes in {path}. "
-                f"Received: the output shape {network.output_shape}."
+                f"Received: outputs of the shapes {received}."
             )
