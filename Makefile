@@ -2,12 +2,13 @@
 
 RUN = runs/quickstart
 PHOTOS = runs/photos
+SCENES = runs/scenes
 BIN = .venv/bin
 # The first of these that is new enough; another one: make PYTHON=/path/to/python
 PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: quickstart quickstart-photos benchmark test acceptance lint types format docs notebooks clean FORCE
+.PHONY: quickstart quickstart-photos quickstart-detection benchmark test acceptance lint types format docs notebooks clean FORCE
 
 # Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
 quickstart: $(RUN)/subnets.csv
@@ -32,6 +33,17 @@ $(PHOTOS)/supernet.keras: .venv/installed FORCE
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[pretrained]'
 	$(BIN)/python -m ofar_tf.train --flagfile=experiments/photos.flagfile --run_dir=$(PHOTOS) \
 		$(if $(DATA),--data_dir=$(DATA),--download)
+
+# The same for detection, on scenes made of the images inside the package.
+quickstart-detection: $(SCENES)/subnets.csv
+	$(BIN)/python -m ofar_tf.export --run_dir=$(SCENES) --only=all
+
+$(SCENES)/subnets.csv: $(SCENES)/supernet.keras
+	$(BIN)/python -m ofar_tf.evaluate --run_dir=$(SCENES)
+
+$(SCENES)/supernet.keras: .venv/installed FORCE
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[detection]'
+	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_scenes.flagfile --run_dir=$(SCENES)
 
 test: .venv/installed
 	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

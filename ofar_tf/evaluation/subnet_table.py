@@ -28,13 +28,15 @@ class SubnetRow:
         structure: Its name.
         rate: Its pruning rate, in [0, 1).
         resolution: What it sees.
-        macs: Multiply-adds of one image.
+        macs: Multiply-adds of one image, of what is pruned (`Costs.macs`).
         params: Number of weights.
         scores: What it reached on the evaluation split, which is published.
         selection: What it reached on the selection split, which choices are made on; None where it is the same.
         pareto: Whether every cheaper row on the front is worse by more than the noise (`pareto_front`), by the scores
             that choices are made on.
         predicted_ms: Milliseconds of one image as predicted for the device of the run; None where there is none.
+        total_macs: Multiply-adds of one image with those of layers that serve all structures, as a detector's neck and
+            heads; None where there are no such layers.
     """
 
     structure: str
@@ -46,6 +48,7 @@ class SubnetRow:
     selection: Scores | None = None
     pareto: bool = False
     predicted_ms: float | None = None
+    total_macs: int | None = None
 
     @property
     def merit(self) -> float:
@@ -76,6 +79,8 @@ class SubnetRow:
         }
         if self.predicted_ms is not None:
             cells["predicted_ms"] = self.predicted_ms
+        if self.total_macs is not None:
+            cells["total_macs"] = self.total_macs
         if self.selection:
             key = self.selection.metric.key
             cells |= {f"selection_{key}": self.selection.best, "selection_images": self.selection.images}
@@ -135,6 +140,7 @@ def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:
         selection=selection,
         pareto=row["pareto"] == "True",
         predicted_ms=_positive(row["predicted_ms"]) if row.get("predicted_ms") else None,
+        total_macs=int(row["total_macs"]) if row.get("total_macs") else None,
     )
 
 
@@ -166,8 +172,9 @@ def caption_of(rows: Sequence[SubnetRow]) -> str:
     first = metric.columns[metric.key]
     interval = f"95 %: the interval of {first}; " if metric.counts_images else ""
     predicted = "; ~ms: predicted for the device of the run" if any(row.predicted_ms for row in rows) else ""
+    total = "; all MACs: with layers that serve every structure" if any(row.total_macs for row in rows) else ""
     choice = f"select: {first} on the selection split" if selected else "choices are made on the same images"
-    return interval + choice + predicted
+    return interval + choice + predicted + total
 
 
 def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
@@ -178,6 +185,7 @@ def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
     """
     selected = any(row.selection for row in rows)
     timed = any(row.predicted_ms is not None for row in rows)
+    served = any(row.total_macs is not None for row in rows)
     titles = [title for title, _ in _score_cells(rows[0], selected=selected)]
     texts = [
         [
@@ -185,6 +193,7 @@ def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
             f"{row.rate:.1%}",
             str(row.resolution),
             format_quantity(row.macs),
+            *([format_quantity(row.total_macs or row.macs)] if served else []),
             format_quantity(row.params),
             *([f"{row.predicted_ms:.3g}" if row.predicted_ms else ""] if timed else []),
             *(cell for _, cell in _score_cells(row, selected=selected)),
@@ -192,7 +201,8 @@ def table_cells(rows: Sequence[SubnetRow]) -> tuple[list[str], list[list[str]]]:
         ]
         for row in rows
     ]
-    return ["structure", "rate", "px", "MACs", "params", *(["~ms"] if timed else []), *titles, ""], texts
+    costs = ["MACs", *(["all MACs"] if served else []), "params", *(["~ms"] if timed else [])]
+    return ["structure", "rate", "px", *costs, *titles, ""], texts
 
 
 def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:

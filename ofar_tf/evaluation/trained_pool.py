@@ -155,6 +155,7 @@ class TrainedPool:
             scores=scores,
             selection=selection,
             predicted_ms=self._costs.milliseconds(network.mask, resolution) if self.predictor else None,
+            total_macs=self._costs.total_macs(network.mask, resolution) if self.groups.outside else None,
         )
 
     def _costs_of(self, network: PrunedNetwork, resolution: Size) -> tuple[float, int, int]:
