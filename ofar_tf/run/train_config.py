@@ -22,7 +22,7 @@ from ofar_tf.text.size import Size
 
 # XLA takes a minute and more for a network of ImageNet's size.
 _MOST_COMPILED = 200
-# What varies and weighs images that show one thing each.
+# What varies and weighs images that show one thing each, and the last layers of a network that tells their classes.
 _FOR_CLASSES = (
     "mixup_alpha",
     "cutmix_alpha",
@@ -32,6 +32,8 @@ _FOR_CLASSES = (
     "student_labels",
     "eval_resize",
     "teacher",
+    "new_head",
+    "dropout",
 )
 
 

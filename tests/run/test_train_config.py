@@ -141,7 +141,7 @@ def _sizes() -> st.SearchStrategy[int | Size]:
 
 CLASSES = {
     *("mixup_alpha", "cutmix_alpha", "rand_augment_layers", "label_smoothing"),
-    *("class_weight", "student_labels", "eval_resize", "teacher"),
+    *("class_weight", "student_labels", "eval_resize", "teacher", "new_head", "dropout"),
 }
 
 
