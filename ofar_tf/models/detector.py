@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from ofar_tf.models.pyramid_features import feature_layers
+from ofar_tf.models.pyramid_features import feature_maps
 
 OUTSIDE = ("detector_*",)
 LEVELS = (3, 4, 5, 6, 7)
@@ -44,7 +44,7 @@ def detector(
         body: A flat functional model from RGB images `[B, H, W, 3]` to anything. Its layers are shared with the
             detector.
         classes: Number of classes, at least 1.
-        features: The layers that the neck reads, see `feature_layers`.
+        features: The layers that the neck reads, see `feature_maps`.
         channels: Channels of neck and heads.
         head_layers: Convolutions of each head before its last.
         light: Whether 3 x 3 convolutions are depthwise separable.
@@ -65,13 +65,14 @@ def detector(
             f"Received: channels={channels}, head_layers={head_layers}."
         )
     convolution = _separable if light else _plain
-    levels = _neck(feature_layers(body, names=features), channels, convolution)
+    images, maps = feature_maps(body, names=features)
+    levels = _neck(list(maps.values()), channels, convolution)
     outputs = {}
     for kind, width, bias in (("classes", classes, math.log(_PRIOR / (1 - _PRIOR))), ("boxes", _COORDINATES, 0.0)):
         head = _Head(kind, channels, layers=head_layers, light=light, width=width, bias=bias)
-        maps = [head(tensor, level) for tensor, level in zip(levels, LEVELS, strict=True)]
-        outputs[kind] = keras.layers.Concatenate(axis=1, dtype="float32", name=f"detector_{kind}")(maps)
-    return keras.Model(body.input, outputs, name=f"{body.name}_detector")
+        found = [head(tensor, level) for tensor, level in zip(levels, LEVELS, strict=True)]
+        outputs[kind] = keras.layers.Concatenate(axis=1, dtype="float32", name=f"detector_{kind}")(found)
+    return keras.Model(images, outputs, name=f"{body.name}_detector")
 
 
 def _neck(features: Sequence[Any], channels: int, convolution: Callable[..., Any]) -> list[Any]:

@@ -19,8 +19,10 @@ _ENDS = re.compile(
 )
 
 
-def feature_layers(body: keras.Model, *, names: Sequence[str] = ()) -> list[Any]:
+def feature_maps(body: keras.Model, *, names: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
     """Finds the outputs of a network's layers at strides 8, 16 and 32.
+
+    Layers may be part of several models, so the body is run once more, symbolically, on an input of its own.
 
     Args:
         body: A flat functional model of free height and width.
@@ -28,7 +30,7 @@ def feature_layers(body: keras.Model, *, names: Sequence[str] = ()) -> list[Any]
             of this package have.
 
     Returns:
-        Three symbolic tensors of the model, `[B, H / stride, W / stride, C]`.
+        The symbolic input, and three symbolic tensors made of it, `[B, H / stride, W / stride, C]`, by layer.
 
     Raises:
         ValueError: If there is no layer of a name, or its stride is another, or none is known for a stride.
@@ -37,7 +39,9 @@ def feature_layers(body: keras.Model, *, names: Sequence[str] = ()) -> list[Any]
     if not names:
         names = _last_blocks(strides, body.name)
     _check_names(names, body, strides)
-    return [body.get_layer(name).output for name in names]
+    graph = graph_of(body)
+    outputs = {call.operation.name: call.outputs for call in graph.calls}
+    return graph.inputs[0], {name: outputs[name] for name in names}
 
 
 def _strides(body: keras.Model) -> dict[str, int]:
