@@ -38,17 +38,21 @@ hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("O
 hypothesis.settings.load_profile("suite")
 # Files whose tests take longest, by far: with two processes, whichever came last would run alone at the end.
 SLOW_FIRST = (
-    "pruning/test_subnet.py",
+    "run/test_training_run.py",
     "test_end_to_end.py",
+    "pruning/test_subnet.py",
     "run/test_methods.py",
     "family/test_family_export.py",
-    "conversion/quantization_aware/test_worker.py",
+    "devices/test_distribution.py",
     "test_killed_export.py",
-    "checks/test_layer_errors.py",
+    "conversion/quantization_aware/test_worker.py",
     "run/test_broken_off_within_an_epoch.py",
     "test_library.py",
+    "test_family.py",
     "test_run_matrix.py",
     "training/test_training_options.py",
+    "tasks/test_second_task.py",
+    "checks/test_layer_errors.py",
 )
 
 

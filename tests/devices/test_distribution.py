@@ -88,7 +88,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distribution")
     one = start("train", *TRAIN, "--gradient_accumulation=2", f"--run_dir={folder / 'one'}")
     for index, process in enumerate(start_processes(*TRAIN, f"--run_dir={folder / 'processes'}")):
-        output, errors = process.communicate(timeout=200)
+        output, errors = process.communicate(timeout=900)
         (folder / f"process_{index}.json").write_text(json.dumps([process.returncode, output, errors]))
     shutil.copytree(folder / "processes", folder / "resumed")
     mirrored = [
@@ -96,7 +96,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("mirrored", "resumed")
     ]
     for process in (one, *mirrored):
-        _, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
     return folder
 
@@ -141,7 +141,7 @@ def test_evaluation_gives_the_same_bits_on_any_number_of_devices(runs):
     for kind, devices in (("none", "1"), ("mirrored", "3")):
         copy = shutil.copytree(runs / "one", runs / f"evaluated_{kind}")
         process = start("evaluate", f"--run_dir={copy}", f"--distribution={kind}", **{LOGICAL_CPUS: devices})
-        _, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
         tables.append((copy / "subnets.csv").read_bytes())
     assert tables[0] == tables[1]
