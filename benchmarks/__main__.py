@@ -11,6 +11,7 @@ from benchmarks.table import RESULTS, print_rows, read_rows, write_rows
 BENCHMARKS = (
     "step_time",
     "search_epoch",
+    "short_run",
     "tracing",
     "memory",
     "evaluation",

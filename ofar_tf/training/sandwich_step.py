@@ -122,7 +122,8 @@ class SandwichStep:
             at_once=spec.networks_at_once,
             sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
         )
-        channels = groups.size if self._sandwich.sensitivity else 0
+        # Not empty where nothing is measured: TensorFlow crashes when it broadcasts an empty variable to processes.
+        channels = groups.size if self._sandwich.sensitivity else 1
         self.sensitivity = keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
 
     @property
