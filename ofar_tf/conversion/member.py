@@ -87,7 +87,8 @@ class FamilyMember:
         if model.input_shape != expected:
             raise ValueError(f"Expected {self.id} to take {expected}. Received: a model of {model.input_shape}.")
         try:
-            check_output(model.output_shape)
+            # Not `output_shape`, which forgets the names of outputs.
+            check_output(keras.tree.map_structure(lambda output: tuple(output.shape), model.output))
         except ValueError as error:
             raise ValueError(f"{error} ({self.id})") from error
         return model
