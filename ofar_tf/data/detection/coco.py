@@ -117,6 +117,7 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
     ids, names = _column(images, "id", int, path), _column(images, "file_name", str, path)
     _check_distinct(ids, "image", path)
     _check_distinct(names, "file", path)
+    rows = _places(_column(annotations, "image_id", int, path), ids, "image", path)
     boxes = _boxes(annotations, path)
     return FoundSplit(
         source=path,
@@ -124,7 +125,7 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
         files=names,
         image_ids=np.array(ids, np.int64),
         sizes=np.array([_size(image, path) for image in images], np.int64),
-        rows=_places(_column(annotations, "image_id", int, path), ids, "image", path),
+        rows=rows,
         boxes=np.stack([boxes[:, 1], boxes[:, 0], boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1),
         classes=_places(_column(annotations, "category_id", int, path), labels, "category", path),
         crowd=np.array([bool(each.get("iscrowd")) for each in annotations], bool),
