@@ -50,7 +50,7 @@ test: .venv/installed
 
 # The exported files in the library that phones use. It needs another absl than we, hence an environment of its own.
 acceptance: .venv/installed .venv-mediapipe/installed
-	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/family/test_mediapipe.py
+	OFAR_TF_MEDIAPIPE_PYTHON=.venv-mediapipe/bin/python $(BIN)/python -m pytest tests/family/test_mediapipe.py tests/family/test_mediapipe_detector.py
 
 # The notebooks, tiny, from start to end, in a copy of their folder.
 notebooks: .venv/installed

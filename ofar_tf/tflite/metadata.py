@@ -152,6 +152,9 @@ def _put(model: schema.ModelT, content: bytes) -> None:
 def _detector_tables(model: schema.ModelT, metadata: FileMetadata, detector: DetectorMetadata) -> dict[str, Any]:
     subgraph = model.subgraphs[0]
     names = {end.tensorIndex: end.name.decode() for end in model.signatureDefs[0].outputs}
+    # MediaPipe knows detections by their places; other programs know outputs by the names of the signature.
+    places = {name: place for place, name in enumerate(("boxes", "classes", "scores", "count"))}
+    subgraph.outputs = sorted(subgraph.outputs, key=lambda index: places.get(names[index], len(places)))
     image = subgraph.tensors[subgraph.inputs[0]]
     _, height, width, _ = map(int, image.shape)
     custom = detector.custom_tables(height=height, width=width, classes=len(metadata.labels))

@@ -10,6 +10,9 @@ from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.boxes import decode
 from ofar_tf.text.size import Size
 
+# In shares of the image; far below a pixel, and above the rounding of boxes that are laid apart.
+_LEAST_SIDE = 1e-4
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -67,6 +70,7 @@ class Decoding:
         flat = tf.sigmoid(tf.reshape(logits, [-1]))
         scores, pairs = tf.math.top_k(flat, tf.minimum(self.candidates, tf.size(flat)))
         of_class, boxes = pairs % classes, tf.clip_by_value(tf.gather(boxes, pairs // classes), 0.0, 1.0)
+        scores *= tf.cast(has_area(boxes), tf.float32)
         # Far apart for each class, boxes of different classes never suppress one another.
         apart = boxes + 2.0 * tf.cast(of_class, tf.float32)[:, tf.newaxis]
         kept = tf.image.non_max_suppression(
@@ -80,3 +84,11 @@ class Decoding:
             "scores": np.pad(tf.gather(scores, kept), [(0, padding)]),
             "count": np.array(count, np.int32),
         }
+
+
+def has_area(boxes: tf.Tensor) -> tf.Tensor:
+    """Tells which boxes `[..., 4]` are more than a line, bool `[...]`; what is beyond the image is cut to one.
+
+    Such a box finds nothing, and LiteRT's suppression, which divides by areas, goes wrong at it.
+    """
+    return tf.reduce_min(boxes[..., 2:] - boxes[..., :2], axis=-1) > _LEAST_SIDE

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.boxes import decode
-from ofar_tf.tasks.detection.decoding import Decoding
+from ofar_tf.tasks.detection.decoding import Decoding, has_area
 from ofar_tf.text.size import Size
 
 
@@ -42,6 +42,8 @@ class DetectionEnding:
         of_class, place = pairs % classes, pairs // classes
         boxes = decode(tf.gather(outputs["boxes"][0], place), tf.gather(self._anchors(size), place))
         boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+        # LiteRT's suppression goes wrong at boxes without area.
+        scores *= tf.cast(has_area(boxes), tf.float32)
         apart = boxes + 2.0 * tf.cast(of_class, tf.float32)[:, tf.newaxis]
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,

@@ -150,12 +150,7 @@ class DetectionFiles(Shipped):
             boxes = np.abs(actual["boxes"] - expected["boxes"]).max() / max(1.0, np.abs(expected["boxes"]).max())
             return Difference(float(max(boxes, np.abs(actual["scores"] - expected["scores"]).max())))
         wanted, found = self.detections(expected, size=size), self.detections(actual, size=size)
-        clear = [
-            (image, place)
-            for image, count in enumerate(wanted["count"])
-            for place in range(int(count))
-            if wanted["scores"][image, place] >= _CLEAR
-        ]
+        clear = zip(*np.nonzero(wanted["scores"] >= _clear_of(wanted)[:, np.newaxis]), strict=True)
         return Difference(max((_nearest(wanted, found, *each) for each in clear), default=0.0))
 
     def answers(self, run: Run, batches: Batches) -> OnlyScores:
@@ -164,6 +159,12 @@ class DetectionFiles(Shipped):
         for images, labels in batches:
             judge.update(self.detections(run(images), size=Size.of(images.shape[1:3])), labels)
         return OnlyScores(judge.result())
+
+
+def _clear_of(detections: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns the least score of a clear detection of each image, `[B]`: where no more fit, well above the last."""
+    full = detections["count"] == detections["scores"].shape[1]
+    return np.where(full, np.maximum(_CLEAR, detections["scores"][:, -1] + _CLEAR), _CLEAR)
 
 
 def _nearest(wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], image: int, place: int) -> float:

@@ -1,0 +1,71 @@
+"""Detectors in the hands of MediaPipe, see `test_mediapipe`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.checks.networks import tflite_run
+from ofar_tf.data.bundled import bundled_arrays
+from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.boxes import decode
+from ofar_tf.text.size import Size
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tasks" / "detection"))
+from small_detector import HEIGHT, NAMES, WIDTH, write_files
+
+PYTHON = os.environ.get("OFAR_TF_MEDIAPIPE_PYTHON")
+pytestmark = pytest.mark.skipif(not PYTHON, reason="needs mediapipe in an environment of its own: make acceptance")
+KINDS = [(precision, form) for precision in ("float32", "float16", "int8") for form in ("detections", "raw")]
+PIXELS = np.array([HEIGHT, WIDTH, HEIGHT, WIDTH])
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Photographs of clothes, two rows of three."""
+    clothes = bundled_arrays()["test_images"][:24].reshape(4, 2, 3, 28, 28)
+    sheet = np.pad(clothes, [(0, 0), (0, 0), (0, 0), (2, 2), (2, 2)]).transpose(0, 1, 3, 2, 4).reshape(4, 64, 96)
+    return np.repeat(sheet[..., np.newaxis], 3, axis=-1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_files(tmp_path_factory.mktemp("detectors"), KINDS)[1]
+
+
+@pytest.fixture(scope="module")
+def answers(files, pictures, tmp_path_factory):
+    images_path = tmp_path_factory.mktemp("pictures") / "images.npy"
+    np.save(images_path, pictures)
+    command = [PYTHON, Path(__file__).with_name("mediapipe_detections.py"), images_path, *files.values()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    by_path = json.loads(done.stdout)
+    return {kind: by_path[str(path)]["detections"] for kind, path in files.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mediapipe_finds_what_the_file_finds(kind, answers, files, pictures):
+    with tflite_run(files[kind]) as run:
+        outputs = run(pictures)
+    if kind[1] == "raw":
+        anchors = Anchors().boxes(Size(HEIGHT, WIDTH))
+        boxes = np.repeat(np.asarray(decode(tf.constant(outputs["boxes"]), anchors)), len(NAMES), axis=1)
+        scores = outputs["scores"].reshape(len(pictures), -1)
+        classes = np.tile(np.arange(len(NAMES)), [len(pictures), outputs["scores"].shape[1]])
+    else:
+        classes, scores, boxes = (outputs[name] for name in ("classes", "scores", "boxes"))
+    for index, found in enumerate(answers[kind]):
+        assert len(found) > 5 and max(each[1] for each in found) == pytest.approx(scores[index].max(), abs=1e-4)
+        for name, score, *sides in found:
+            same = np.array(NAMES)[classes[index].astype(int)] == name
+            same &= np.abs(scores[index] - score) < 1e-4
+            # MediaPipe gives whole pixels, and cuts boxes at the edges of the image.
+            off = np.abs((boxes[index] * PIXELS).clip(0, PIXELS) - np.clip(sides, 0, PIXELS)).max(axis=-1)
+            assert (same & (off <= 2)).any(), (name, score, sides)
