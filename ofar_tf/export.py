@@ -4,6 +4,7 @@ python -m ofar_tf.export --run_dir=RUN [--flagfile=export/int8.flagfile]
 """
 
 import os
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def _export(config: ExportConfig) -> int:
         from ofar_tf.data import DamagedImageError
         from ofar_tf.family.family_folder import FamilyFolder
         from ofar_tf.family.family_table import print_family
+        from ofar_tf.family.measured_latency import prediction_misses
         from ofar_tf.family.phone_latency import read_phone_latencies
         from ofar_tf.run.finished_run import FinishedRun
         from ofar_tf.run.run_family import export_run, search_record
@@ -50,6 +52,8 @@ def _export(config: ExportConfig) -> int:
     with flags.one_line_errors(DamagedImageError):
         result = export_run(run, chosen, folder=folder, spec=spec, search=search)
     print_family(result.manifest)
+    if misses := prediction_misses(result.manifest.models):
+        print(f"Predicted latency: within {statistics.median(misses):.1%} of the measured one for half of the files.")
     for warning in (*_unpredicted(config, run.experiment.predictor), *result.warnings):
         print(f"Warning: {warning}", file=sys.stderr)
     for failure in result.failures:

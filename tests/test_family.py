@@ -1,5 +1,6 @@
 """A trained family as an object, as the page of the library shows it."""
 
+import dataclasses
 import io
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,10 +17,12 @@ from matplotlib.figure import Figure
 
 import ofar_tf
 from ofar_tf.evaluation.subnet_table import SubnetRow
+from ofar_tf.pruning.operator_work import OperatorWork
 from ofar_tf.run.family_choice import RowLimits, best_row
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
 from ofar_tf.text.size import Size
+from ofar_tf.training.saved_family import save_family
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
@@ -107,6 +111,20 @@ def test_a_family_that_was_not_measured_says_so(shown, tmp_path):
         family.evaluate()
     with pytest.raises(ValueError, match=r"Received: no calibration\."):
         family.evaluate(shown["validation"])
+
+
+def test_a_family_keeps_what_is_known_of_its_device(shown, tmp_path, make_predictor):
+    model = shown["model"]
+    predictor = make_predictor(*OperatorWork(model.groups).kinds)
+    spec = dataclasses.replace(model.spec, predictor=predictor)
+    trained = SimpleNamespace(
+        supernet=model.supernet, pool=model.pool, spec=spec, seed=0, pool_weights=model.pool_weights
+    )
+    save_family(trained, tmp_path / "family", labels=(), overwrite=False)
+    family = ofar_tf.load(tmp_path / "family")
+    mask, size = family.pool[0].mask, family.resolutions[0]
+    # A millisecond for each million multiply-adds.
+    assert family.costs.milliseconds(mask, size) == pytest.approx(family.costs.macs(mask, size) / 1e6)
 
 
 def test_nothing_that_was_saved_is_overwritten_unless_asked(shown, tmp_path):

@@ -38,6 +38,16 @@ def times_of(model: ModelEntry) -> dict[Place, float]:
     return predicted | {latency.place: latency.median_ms for latency in model.latency}
 
 
+def prediction_misses(models: Sequence[ModelEntry]) -> list[float]:
+    """Lists by which share the prediction of each file is off what was measured at the same place.
+
+    Args:
+        models: The files; those that were not both predicted and measured count nothing.
+    """
+    pairs = [(model.predicted, latency_at(model, model.predicted.place)) for model in models if model.predicted]
+    return [abs(predicted.ms / measured.median_ms - 1.0) for predicted, measured in pairs if measured]
+
+
 def not_separated(models: Sequence[ModelEntry], place: Place) -> frozenset[str]:
     """Finds the files that are not shown to be faster or slower than each other one.
 

@@ -80,6 +80,7 @@ class NotebookFamily(Family):
             NO_IMAGES,
             Classification(classes=saved.supernet.output_shape[-1]),
             saved.weights,
+            predictor=saved.predictor,
         )
         super().__init__(trained, class_names=saved.labels, path=Path(folder))
         self._files = FamilyFiles(Path(folder))

@@ -72,8 +72,8 @@ class Family(ABC):
 
     @property
     def costs(self) -> Costs:
-        """Counts multiply-adds and weights of any mask at any resolution."""
-        return Costs(self.groups)
+        """Counts multiply-adds and weights of any mask at any resolution, and predicts milliseconds for a device."""
+        return Costs(self.groups, self._trained.predictor)
 
     @property
     @abstractmethod

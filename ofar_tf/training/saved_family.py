@@ -12,6 +12,7 @@ from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
 from ofar_tf.models.user_model import read_file
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
+from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
@@ -51,6 +52,11 @@ class FamilyFiles:
         return self.path / "own_weights.npz"
 
     @property
+    def device(self) -> Path:
+        """What is known of the device that latencies are predicted for, if there is one."""
+        return self.path / "device.json"
+
+    @property
     def subnets(self) -> Path:
         """The table, once the family was measured."""
         return self.path / "subnets.csv"
@@ -66,7 +72,7 @@ class FamilyFiles:
 
     @property
     def _sealed(self) -> tuple[Path, ...]:
-        return self.supernet, self.pool, self.own_weights
+        return self.supernet, self.pool, self.own_weights, self.device
 
     def make_room(self, *, overwrite: bool) -> None:
         """Empties the folder for a family.
@@ -83,7 +89,7 @@ class FamilyFiles:
                 "Expected an empty folder or none yet, or overwrite=True for a saved family. "
                 f"Received: {self.path}, which holds something."
             )
-        for path in (self.description, self.subnets, self.evaluation, self.own_weights):
+        for path in (self.description, self.subnets, self.evaluation, self.own_weights, self.device):
             path.unlink(missing_ok=True)
 
 
@@ -111,6 +117,7 @@ class SavedFamily:
         weights: What structures own.
         labels: The class names, in the order of the outputs; empty where they were not given.
         seed: Of all draws of the training.
+        predictor: What is known of the device that latencies are predicted for, if there is one.
     """
 
     supernet: keras.Model
@@ -120,6 +127,7 @@ class SavedFamily:
     weights: PoolWeights
     labels: tuple[str, ...]
     seed: int
+    predictor: LatencyPredictor | None = None
 
 
 class Trained(Protocol):
@@ -163,6 +171,8 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         model.supernet.save(temporary)
     atomic_file.write_text(files.pool, model.pool.to_json())
     model.pool_weights.save(files.own_weights)
+    if model.spec.predictor:
+        model.spec.predictor.write(files.device)
     description = _Description(
         schema_version=SCHEMA_VERSION,
         resolutions=tuple(map(str, model.spec.resolutions)),
@@ -205,4 +215,5 @@ def read_family(folder: str | Path) -> SavedFamily:
     weights = PoolWeights(supernet, structures=len(pool), owned=stored.owned)
     weights.load(files.own_weights)
     resolutions = tuple(sorted(map(Size.parse, stored.resolutions), reverse=True))
-    return SavedFamily(supernet, groups, pool, resolutions, weights, stored.labels, stored.seed)
+    predictor = read_predictor(files.device) if files.device.exists() else None
+    return SavedFamily(supernet, groups, pool, resolutions, weights, stored.labels, stored.seed, predictor)

@@ -5,6 +5,7 @@ import pytest
 from ofar_tf.checks.layer_error import LayerError
 from ofar_tf.family.file_list import write_file_list
 from ofar_tf.family.manifest import Manifest
+from ofar_tf.family.measured_latency import prediction_misses
 from ofar_tf.tflite.latency import Latency, PredictedLatency
 
 
@@ -44,6 +45,16 @@ def test_each_file_has_a_row(rows):
 def test_each_device_has_its_columns(rows):
     assert [row["ms on phone, threads=4"] for row in rows] == ["1.5", "", ""]
     assert {row["p90 ms on phone, threads=4"] for row in rows} == {""}
+
+
+def test_predictions_are_held_against_what_was_measured_at_the_same_place(make_entry):
+    predicted, measured = PredictedLatency("phone", 4, 3.0, 0.05), Latency("phone", 4, 4.0)
+    files = [
+        make_entry("one", macs=300, top1=0.9, predicted=predicted, latency=(Latency("laptop", 1, 9.0), measured)),
+        make_entry("two", macs=300, top1=0.9, predicted=predicted, latency=(Latency("phone", 1, 9.0),)),
+        make_entry("three", macs=300, top1=0.9, latency=(measured,)),
+    ]
+    assert prediction_misses(files) == [0.25]
 
 
 def test_predicted_latency_stands_behind_the_measured_one(rows):
