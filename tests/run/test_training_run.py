@@ -223,7 +223,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(begun):
 
 
 def test_settings_that_change_a_result_are_refused_and_free_ones_are_not(begun):
-    with pytest.raises(ValueError, match=r"learning_rate was 0\.1, now 0\.2; seed was 0, now 1") as raised:
+    with pytest.raises(ValueError, match=r"learning_rate was 0\.025, now 0\.2; seed was 0, now 1") as raised:
         training_run.prepare(dataclasses.replace(begun, seed=1, learning_rate=0.2))
     assert "\n" not in str(raised.value)
     free = dataclasses.replace(begun, checkpoint_steps=7, progress=True, validation_every=2)
