@@ -139,10 +139,11 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
 ):
     # With the recipe there is more to restore: Adam's moments, what taylor has seen, the phase of the head.
     options = {"finetune_structures": 2, "recipe": "finetune", "epochs": 3, "ema_momentum": 0.5, "deterministic": True}
+    options["validation_every"] = 1
     whole = trained(settings, **options)
     rows = whole.trained_pool.evaluate()
     measured = {row.structure: row.merit for row in rows if str(row.resolution) == "12"}
-    assert measured == pytest.approx(last_measurements(settings["run_dir"]))
+    assert measured == pytest.approx(last_measurements(Path(settings["run_dir"])))
     with (Path(settings["run_dir"]) / "results.csv").open(newline="") as file:
         phases = {row["epoch"]: row["phase"] for row in csv.DictReader(file)}
     assert list(phases.values()) == ["head", "search", "joint", "finetune", "finetune"]
