@@ -39,7 +39,12 @@ def evaluated(monkeypatch):
         networks = [PrunedNetwork(f"rate{i}", m.rate, m, 40 - i, 9, 1, True) for i, m in enumerate(masks)]
         images = PoolImages(lambda: None, lambda: "evaluation", (lambda: "selection") if selection else None)
         pool = TrainedPool(
-            None, None, PrunedNetworkPool(tuple(networks)), (Size.of(16),), images, SimpleNamespace(evaluator=None)
+            None,
+            SimpleNamespace(outside=()),
+            PrunedNetworkPool(tuple(networks)),
+            (Size.of(16),),
+            images,
+            SimpleNamespace(evaluator=None),
         )
         stub = SimpleNamespace(statistics=lambda resolution: [])
         vars(pool)["accuracy"] = SimpleNamespace(calibrated=lambda masks, *, resolutions: [stub, stub])
