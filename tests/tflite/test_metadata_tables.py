@@ -9,14 +9,33 @@ from ofar_tf.tflite.metadata_tables import decode_metadata, encode_metadata
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 FLOATS = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=3)
 
+SIMPLE = {
+    metadata_tables._TEXT: TEXTS,
+    metadata_tables._FLOATS: FLOATS,
+    metadata_tables._BYTE: st.integers(1, 127),
+    metadata_tables._INT: st.integers(1, 2**31 - 1),
+    metadata_tables._FLOAT: st.floats(width=32, min_value=0.5, max_value=8.0),
+    metadata_tables._BYTES: st.binary(min_size=1, max_size=5),
+    metadata_tables._COUNTS: st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3),
+}
+
 
 def values_of(kind):
     """Any values of a schema, with any of its fields; 0 is the same as absent in FlatBuffers, so bytes are not 0."""
     if isinstance(kind, list):
         return st.lists(values_of(kind[0]), max_size=2)
     if isinstance(kind, str):
-        return {"text": TEXTS, "floats": FLOATS, "byte": st.integers(1, 127)}[kind]
-    return st.fixed_dictionaries({}, optional={name: values_of(field) for name, (_, field) in kind.items()})
+        return SIMPLE[kind]
+    unions = {name: field.of for name, (_, field) in kind.items() if isinstance(field, metadata_tables._Union)}
+    others = {name: values_of(field) for name, (_, field) in kind.items() if name not in unions}
+    if not unions:
+        return st.fixed_dictionaries({}, optional=others)
+    del others["type"]
+    [(name, tables)] = unions.items()
+    return st.one_of(
+        st.fixed_dictionaries({"type": st.just(number), name: values_of(table)}, optional=others)
+        for number, table in tables.items()
+    )
 
 
 @given(values_of(metadata_tables._MODEL))
