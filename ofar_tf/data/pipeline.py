@@ -76,7 +76,6 @@ def training_batches(
             examples and in data sets with a `table`, 16,384 in other large ones.
         cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
             splits of up to 65,536 examples.
-
         as_bytes: Whether images are rounded to uint8, a quarter of what is to be moved to a device. Images that are
             neither resized nor changed in colour nor mixed are whole numbers anyway.
 

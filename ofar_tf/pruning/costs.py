@@ -7,7 +7,7 @@ are these MACs (DESIGN D12: WRN-28-10 has 5,243,328,768 MACs, printed as '5243M'
 
 import logging
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from math import prod
 
 import numpy as np
@@ -41,9 +41,13 @@ class Costs:
         self._groups = groups
         self._counted = cache(self._count)
         self.predictor = predictor
-        self._work = OperatorWork(groups)
         if predictor is not None:
             predictor.require_knows(self._work.kinds)
+
+    @cached_property
+    def _work(self) -> OperatorWork:
+        """What its operators do; found only where milliseconds count, since it takes a walk over the graph."""
+        return OperatorWork(self._groups)
 
     def macs(self, mask: ChannelMask, resolution: Resolution) -> int:
         """Returns the multiply-adds of one image, without those of layers outside (`ChannelGroups.outside`).

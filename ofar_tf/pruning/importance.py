@@ -38,7 +38,7 @@ def channel_importance(
             channels, as US-Net) and `random` are the controls without which no gain can be credited to the ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
-        sensitivity: float `[channels]`, what `taylor` ranks by: the mean over training steps of `gate_sensitivity`. All
+        sensitivity: float `[channels]`, what `taylor` ranks by: the sum over training steps of `GateSensitivity`. All
             channels count alike where there were none yet.
 
     Returns:

@@ -10,6 +10,7 @@ import numpy as np
 from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.functional_model import image_shape
+from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.text.size import Size
 
 layers = keras.layers
@@ -86,5 +87,5 @@ def sized_calls(
                 f"Received: resolution={size}, which fails at layer {call.operation.name!r}."
             ) from error
         known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
-        inputs = [leaf.shape for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-        yield GraphCall(call.operation, args, kwargs, outputs), inputs, outputs[0].shape
+        sized = GraphCall(call.operation, args, kwargs, outputs)
+        yield sized, [tensor.shape for tensor in tensors_of(sized)], outputs[0].shape

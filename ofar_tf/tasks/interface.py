@@ -33,7 +33,7 @@ class Shipped(Protocol):
     """How networks of a task become files.
 
     What is written out here serves tasks whose files return plain numbers and are judged by their scores alone; a task
-    that inherits from this class need only say `name`, `shipped` and `finished`.
+    that inherits from this class need only say `name`, `metric`, `shipped`, `finished` and `evaluator`.
     """
 
     @property

@@ -1,7 +1,8 @@
 """What training, search and evaluation ask of a task. They know neither logits nor labels.
 
 A task is a plain value: it holds settings and no variables, so that the same one serves every network, process and
-device. `ofar_tf.tasks.classification` is the first; a second one needs nothing but a class of this form.
+device. `ofar_tf.tasks.classification` and `ofar_tf.tasks.detection` are two; a third needs nothing but a class of this
+form.
 """
 
 from collections.abc import Callable
@@ -50,10 +51,6 @@ class Evaluator(Protocol):
 class Task(Shipped, Protocol):
     """What a step needs to train a network, evaluation to judge it, and conversion to ship it (`Shipped`)."""
 
-    @property
-    def metric(self) -> Metric:
-        """What networks are compared by."""
-
     def checked(self, batches: "tf.data.Dataset", size: Any) -> "tf.data.Dataset":
         """Looks at the first batch that a user gives, before it is trained or measured on.
 
@@ -90,7 +87,7 @@ class Task(Shipped, Protocol):
             size: Height and width, a `Size` or int32 `[2]`.
 
         Returns:
-            The targets of the resized images, in the same form.
+            The targets of the resized images, in whatever form `loss` and `progress` take.
         """
 
     def loss(self, outputs: Nest, targets: Nest, lesson: Nest, *, from_labels: "tf.Tensor") -> "tf.Tensor":
@@ -123,7 +120,7 @@ class Task(Shipped, Protocol):
 
         Args:
             lesson: Its lesson.
-            targets: What `targets` returned.
+            targets: What `targets_at` returned for its size.
 
         Returns:
             Scalar float32 in the unit of `metric`.

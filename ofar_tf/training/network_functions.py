@@ -34,11 +34,13 @@ class NetworkPass:
         lesson: What another network may learn from it, see `Task.lesson`.
         gradients: One tensor per trainable variable of the supernet, of its full shape, times the loss scale; or what
             was made of them.
+        targets: What it learned from the labels, at its size (`Task.targets_at`).
     """
 
     loss: tf.Tensor
     lesson: Nest
     gradients: Sequence[tf.Tensor]
+    targets: Nest
 
 
 class NetworkFunctions:
@@ -173,7 +175,7 @@ class NetworkFunctions:
             collect: What to make of the gradients where it is known whose they are; nothing by default.
 
         Returns:
-            The network's loss, lesson and gradients.
+            The network's loss, lesson, gradients and targets.
         """
         noise = tf.cast(noise, tf.int32)
         scale = tf.convert_to_tensor(1.0 if loss_scale is None else loss_scale)
@@ -182,8 +184,9 @@ class NetworkFunctions:
         collect = collect or (lambda structure, gradients: gradients)
 
         def run_at(size: Any) -> tuple[Any, ...]:
-            view = resize_batch(images, size), self._task.targets_at(targets, size)
-            return self._choose(index, collect, noise, *view, learned, from_labels, scale)
+            seen = self._task.targets_at(targets, size)
+            viewed = resize_batch(images, size)
+            return seen, *self._choose(index, collect, noise, viewed, seen, learned, from_labels, scale)
 
         known = tf.get_static_value(size) if self._compiled_for else None
         if not self._compiled_for:
@@ -192,8 +195,8 @@ class NetworkFunctions:
             results = run_at(Size(*map(int, known)))
         else:
             results = tf.switch_case(self._number_of(size), [partial(run_at, each) for each in self._compiled_for])
-        loss, lesson, *gradients = results
-        return NetworkPass(loss, lesson, gradients)
+        seen, loss, lesson, *gradients = results
+        return NetworkPass(loss, lesson, gradients, seen)
 
     def _number_of(self, size: Any) -> tf.Tensor:
         sizes = tf.constant([(each.height, each.width) for each in self._compiled_for])

@@ -99,7 +99,8 @@ class SandwichPass:
         largest = run(structures[0], images=images, targets=learned, size=sizes[0], collect=collect(nothing))
         asked = self.sensitivity if searching else None
         sensitivity = asked(largest.gradients) if asked else tf.zeros([0])
-        progress = self.task.progress(largest.lesson, self.task.targets_at(targets, sizes[0]))
+        seen = largest.targets if taught is None else self.task.targets_at(targets, sizes[0])
+        progress = self.task.progress(largest.lesson, seen)
         images, targets, lesson, drawn, sizes = _after(
             largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
         )

@@ -49,19 +49,6 @@ class Annotations:
             raise ValueError("Expected boxes with an area, within their images. Received: others.")
 
     @classmethod
-    def without_boxes(cls, image_ids: np.ndarray) -> "Annotations":
-        """Returns the annotations of images in which nothing is to be found."""
-        none = np.zeros(0)
-        return cls(
-            image_ids.astype(np.int64),
-            np.zeros(len(image_ids), np.int64),
-            none.reshape(0, 4).astype(np.float32),
-            none.astype(np.int32),
-            none.astype(bool),
-            none.astype(np.float32),
-        )
-
-    @classmethod
     def concatenated(cls, tables: Sequence["Annotations"]) -> "Annotations":
         """Returns the annotations of several splits, one after the other."""
         names = ("image_ids", "counts", "boxes", "classes", "crowd", "areas")

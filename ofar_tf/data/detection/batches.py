@@ -1,7 +1,5 @@
 """Batches of images with boxes for training and evaluation, the same on every run and on every machine."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from ofar_tf.data.detection.annotations import OWN_AREA
@@ -64,7 +62,7 @@ def training_batches(
         shuffle_buffer=shuffle_buffer,
         cache=cache,
     )
-    known = _known(dataset, split)
+    known = dataset.known.lookup(dataset.most_boxes)
 
     @as_written
     def view(record: tf.Tensor, row: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, Labels, tf.Tensor]:
@@ -113,7 +111,7 @@ def evaluation_batches(
         ValueError: A number is out of range, or there is no such split.
     """
     records = evaluation_records(dataset, split, batch_size=batch_size, limit=limit, part=part)
-    known = _known(dataset, split)
+    known = dataset.known.lookup(dataset.most_boxes)
 
     @as_written
     def view(record: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, Labels]:
@@ -121,10 +119,6 @@ def evaluation_batches(
 
     views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def _known(dataset: DetectionDataset, split: str) -> Callable[[tf.Tensor], Labels]:
-    return dataset.table_of(split).lookup(dataset.most_boxes)
 
 
 def _whole(image: tf.Tensor, known: Labels, size: Size) -> tuple[tf.Tensor, Labels]:

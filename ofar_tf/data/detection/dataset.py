@@ -16,7 +16,7 @@ class DetectionDataset(ImageDataset):
     """RGB images in named splits with the boxes of what they show.
 
     All that an `ImageDataset` is. The label of an example is no class, but the image's number among those of all stored
-    splits, one split after the other (`first_rows`); `table_of` has what is known of the image of that number.
+    splits, one split after the other (`first_rows`); `known` has what is known of the image of that number.
 
     Attributes:
         annotations: Called with the name of a stored split; returns the annotations of its images, in their order.
@@ -27,24 +27,15 @@ class DetectionDataset(ImageDataset):
 
     annotations: Callable[[str], Annotations] = field(kw_only=True)
 
-    def table_of(self, split: str) -> Annotations:
-        """Returns the annotations by the numbers that are the labels.
-
-        Args:
-            split: A split string; of the images of stored splits that it does not name, no box is in the table.
-        """
-        named = {part.name for part in self.parts(split)}
-        return Annotations.concatenated(
-            [
-                self.annotations(name) if name in named else Annotations.without_boxes(np.zeros(size))
-                for name, size in self.split_sizes.items()
-            ]
-        )
+    @cached_property
+    def known(self) -> Annotations:
+        """The annotations by the numbers that are the labels."""
+        return Annotations.concatenated([self.annotations(name) for name in self.split_sizes])
 
     @cached_property
     def most_boxes(self) -> int:
         """The most boxes of an image of the whole set, N: as many rows have the labels of every image."""
-        return max(self.annotations(name).most for name in self.split_sizes)
+        return self.known.most
 
     def class_counts(self, split: str) -> np.ndarray:
         """Returns how many boxes each class has in a split, int64 [K]."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,23 @@ from ofar_tf.text.size import Size
 
 # In shares of the image; far below a pixel, and above the rounding of boxes that are laid apart.
 _LEAST_SIDE = 1e-4
+
+
+class Candidates(NamedTuple):
+    """What may become detections of an image, the most likely first.
+
+    Attributes:
+        boxes: float32 `[K, 4]` in shares of the image, within it.
+        classes: int32 `[K]`.
+        scores: float32 `[K]`; 0 for boxes without area.
+        apart: float32 `[K, 4]`, the boxes with those of each class moved away from all others, so that boxes of
+            different classes never suppress one another.
+    """
+
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    scores: tf.Tensor
+    apart: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -59,34 +77,51 @@ class Decoding:
         """
         boxes = anchors.boxes(size)
         found = [
-            self._decode_image(classes, decode(deltas, boxes))
+            self._decode_image(classes, deltas, boxes)
             for classes, deltas in zip(outputs["classes"], outputs["boxes"], strict=True)
         ]
         keys = ("boxes", "classes", "scores", "count")
         return {key: np.stack([image[key] for image in found]) for key in keys}
 
-    def _decode_image(self, logits: np.ndarray, boxes: tf.Tensor) -> dict[str, np.ndarray]:
-        classes = logits.shape[-1]
-        flat = tf.sigmoid(tf.reshape(logits, [-1]))
-        scores, pairs = tf.math.top_k(flat, tf.minimum(self.candidates, tf.size(flat)))
-        of_class, boxes = pairs % classes, tf.clip_by_value(tf.gather(boxes, pairs // classes), 0.0, 1.0)
-        scores *= tf.cast(has_area(boxes), tf.float32)
-        # Far apart for each class, boxes of different classes never suppress one another.
-        apart = boxes + 2.0 * tf.cast(of_class, tf.float32)[:, tf.newaxis]
+    def _decode_image(self, logits: np.ndarray, deltas: np.ndarray, anchors: tf.Tensor) -> dict[str, np.ndarray]:
+        found = self.most_likely(tf.sigmoid(logits), deltas, anchors)
         kept = tf.image.non_max_suppression(
-            apart, scores, self.detections, iou_threshold=self.iou_threshold, score_threshold=self.score_threshold
+            found.apart,
+            found.scores,
+            self.detections,
+            iou_threshold=self.iou_threshold,
+            score_threshold=self.score_threshold,
         )
         count = int(kept.shape[0])
         padding = self.detections - count
         return {
-            "boxes": np.pad(tf.gather(boxes, kept), [(0, padding), (0, 0)]),
-            "classes": np.pad(tf.gather(of_class, kept), [(0, padding)]),
-            "scores": np.pad(tf.gather(scores, kept), [(0, padding)]),
+            "boxes": np.pad(tf.gather(found.boxes, kept), [(0, padding), (0, 0)]),
+            "classes": np.pad(tf.gather(found.classes, kept), [(0, padding)]),
+            "scores": np.pad(tf.gather(found.scores, kept), [(0, padding)]),
             "count": np.array(count, np.int32),
         }
 
+    def most_likely(self, scores: tf.Tensor, deltas: tf.Tensor, anchors: tf.Tensor) -> Candidates:
+        """Picks an image's candidates, before any is suppressed; only they are decoded.
 
-def has_area(boxes: tf.Tensor) -> tf.Tensor:
+        Args:
+            scores: float32 `[A, C]`, in [0, 1].
+            deltas: float32 `[A, 4]`.
+            anchors: float32 `[A, 4]`.
+
+        Returns:
+            As many as `candidates`, or all pairs where they are fewer.
+        """
+        pairs_of_all, classes = scores.shape[0] * scores.shape[1], scores.shape[1]
+        best, pairs = tf.math.top_k(tf.reshape(scores, [-1]), min(self.candidates, pairs_of_all))
+        of_class, place = pairs % classes, pairs // classes
+        boxes = decode(tf.gather(deltas, place), tf.gather(anchors, place))
+        boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+        best *= tf.cast(_has_area(boxes), tf.float32)
+        return Candidates(boxes, of_class, best, boxes + 2.0 * tf.cast(of_class, tf.float32)[:, tf.newaxis])
+
+
+def _has_area(boxes: tf.Tensor) -> tf.Tensor:
     """Tells which boxes `[..., 4]` are more than a line, bool `[...]`; what is beyond the image is cut to one.
 
     Such a box finds nothing, and LiteRT's suppression, which divides by areas, goes wrong at it.
