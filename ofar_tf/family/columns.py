@@ -99,7 +99,7 @@ def _columns(manifest: Manifest) -> Iterator[Column]:
     aside = partial(Column, numeric=False, fact=False)
     yield aside("file", "File", lambda file: file.path, frozenset({CSV, CARD, SPEED}), lambda path: f"`{path}`")
     yield aside("id", "File", lambda file: file.id, both | {SCREEN})
-    yield Column("precision", "Precision", _precision, both, numeric=False)
+    yield Column("precision", "Precision", lambda file: file.variant, both, numeric=False)
     yield from _score_columns(manifest)
     yield Column("macs", "MACs", lambda file: file.macs, everywhere, format_quantity)
     yield Column("bytes", "Bytes", lambda file: file.bytes, files, format_quantity)
@@ -258,10 +258,6 @@ def _gpu(file: ModelEntry) -> str | None:
 
 def _worst_layer(file: ModelEntry) -> str | None:
     return file.layer_errors[0].layer if file.layer_errors else None
-
-
-def _precision(file: ModelEntry) -> str:
-    return f"{file.quantization} {file.form}" if file.form else file.quantization
 
 
 def _front(file: ModelEntry) -> str | None:

@@ -45,7 +45,7 @@ def describe(
             str(entry.resolution),
             entry.macs,
             entry.metrics.merit,
-            variant=entry.quantization,
+            variant=entry.variant,
             interval=entry.metrics.interval,
             noise=entry.choice_noise,
         )

@@ -278,10 +278,10 @@ def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str], 
 
 
 def _with_pareto(entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
-    """Marks the front among the passing files of each precision and form, and sorts the largest first."""
+    """Marks the front among the passing files of each variant, and sorts the largest first."""
     chosen: set[str] = set()
-    for kind in {(entry.quantization, entry.form) for entry in entries}:
-        passed = [entry for entry in entries if (entry.quantization, entry.form) == kind and entry.checks.passed]
+    for variant in {entry.variant for entry in entries}:
+        passed = [entry for entry in entries if entry.variant == variant and entry.checks.passed]
         front = pareto_front(passed, noise=[entry.choice_noise for entry in passed])
         chosen.update(entry.path for entry, is_best in zip(passed, front, strict=True) if is_best)
     marked = [replace(entry, pareto=entry.path in chosen) for entry in entries]

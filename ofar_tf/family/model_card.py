@@ -128,11 +128,11 @@ def _splits(manifest: Manifest) -> str:
 
 
 def _choice(manifest: Manifest) -> str:
-    """Lists, for each precision, the files of the front by rising cost: the most accurate file for each budget."""
+    """Lists, for each variant, the files of its front by rising cost: the most accurate file for each budget."""
     lines = ["## Which file to ship", ""]
-    for name in dict.fromkeys(model.quantization for model in manifest.models):
-        front = sorted((model for model in manifest.models if model.quantization == name and model.pareto), key=_cost)
-        lines += [f"{name} ({PRECISIONS[name].summary if name in PRECISIONS else name}):", ""]
+    for variant, precision in {model.variant: model.quantization for model in manifest.models}.items():
+        front = sorted((model for model in manifest.models if model.variant == variant and model.pareto), key=_cost)
+        lines += [f"{variant} ({PRECISIONS[precision].summary if precision in PRECISIONS else precision}):", ""]
         lines += [
             f"- from {format_quantity(model.macs)} MACs on: `{model.path}` ({_reached(model)})" for model in front
         ] or ["- none passed its checks"]

@@ -45,8 +45,8 @@ class ModelEntry:
         layer_errors: The layers whose output lost most to rounding, the worst first; none for float32. The table
             beside the file, `<name>.layers.csv`, has all of them.
         latency: Measurements, one for each device and thread count; may be empty.
-        pareto: Whether it is on the front of MACs and accuracy among the files of the same quantization that passed
-            (`ofar_tf.evaluation.pareto`, with the noise of the images).
+        pareto: Whether it is on the front of MACs and accuracy among the files of the same quantization and form
+            that passed (`ofar_tf.evaluation.pareto`, with the noise of the images).
         selection: What it reached on the selection split, by which files are chosen; None where it is the evaluation
             split.
         versions: Versions of the programs that made the file, by name; None where they are those of the manifest.
@@ -108,6 +108,11 @@ class ModelEntry:
             raise ValueError(f"Expected metrics of a file that passed its checks. Received: none of {self.id}.")
         if (self.arena_bytes or 0) < 0:
             raise ValueError(f"Expected bytes from 0. Received: arena_bytes={self.arena_bytes} of {self.id}.")
+
+    @property
+    def variant(self) -> str:
+        """The quantization, with the form where it has one: `int8 raw`. Each variant has a front of its own."""
+        return f"{self.quantization} {self.form}" if self.form else self.quantization
 
     @property
     def chosen_by(self) -> Scores | None:

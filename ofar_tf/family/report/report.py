@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 
 from ofar_tf.conversion.precision import PRECISIONS
 from ofar_tf.family.columns import REPORT, columns_of
-from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.report.class_results import class_results
 from ofar_tf.family.report.measures import Measure, measures_of
 from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
@@ -73,7 +73,7 @@ def write_report(
         by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
         columns=columns_of(manifest, REPORT),
         measures=measures,
-        precisions={name: _summary(name) for name in dict.fromkeys(map(_precision, manifest.models))},
+        precisions={file.variant: _summary(file.quantization) for file in manifest.models},
         structures=list(dict.fromkeys(file.structure for file in manifest.models)),
         pool=search.pool if search else None,
         widths=_widths(search.pool) if search else [],
@@ -108,13 +108,8 @@ def _part(name: str) -> str:
     return (resources.files("ofar_tf.family.report") / _FOLDER / name).read_text(encoding="utf-8")
 
 
-def _precision(file: ModelEntry) -> str:
-    return f"{file.quantization} {file.form}" if file.form else file.quantization
-
-
 def _summary(precision: str) -> str:
-    name = precision.split(" ")[0]
-    return PRECISIONS[name].summary if name in PRECISIONS else ""
+    return PRECISIONS[precision].summary if precision in PRECISIONS else ""
 
 
 def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any]:
@@ -123,7 +118,7 @@ def _page_data(manifest: Manifest, measures: Sequence[Measure]) -> dict[str, Any
         {
             "path": file.path,
             "structure": file.structure,
-            "precision": _precision(file),
+            "precision": file.variant,
             "usual": file.form is None,
             "label": f"{file.structure} {file.resolution}px",
             "score": file.metrics.best if file.metrics else None,
