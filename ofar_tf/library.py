@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.data.batch_contract import explained
-from ofar_tf.evaluation.pool_evaluation import PoolEvaluation
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, check_only
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import FamilyExport
@@ -108,8 +108,7 @@ def export_family(
         ValueError: If the structures are not frozen yet, the table is that of other networks, or an argument makes no
             sense.
     """
-    if only not in ("pareto", "all"):
-        raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
+    check_only(only)
     spec = ExportSpec(
         precisions=tuple(precisions),
         representative_images=representative_images,
@@ -126,9 +125,14 @@ def export_family(
     if table is None:
         with explained():
             table = trained.evaluate()
-    chosen = table.of([row for row in table.rows if row.pareto or only == "all"])
     return export_given(
-        trained, chosen, export_dir=export_dir, images=images, labels=labels, spec=spec, seed=model.seed
+        trained,
+        table.chosen(only),
+        export_dir=export_dir,
+        images=images,
+        labels=labels,
+        spec=spec,
+        seed=model.seed,
     )
 
 
@@ -198,15 +202,10 @@ def explain(
 
 
 def _trained_pool(model: OnceForAll) -> TrainedPool:
-    if model.pool is None:
-        raise ValueError(
-            "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
-            "Received: a model without a pool."
-        )
     return TrainedPool(
         model.supernet,
         model.groups,
-        model.pool,
+        model.frozen_pool,
         model.resolutions,
         NO_IMAGES,
         model.task,

@@ -73,6 +73,28 @@ class PoolEvaluation(Sequence[SubnetRow]):
         """Returns the same for some of the rows."""
         return replace(self, rows=tuple(rows))
 
+    def chosen(self, only: str) -> "PoolEvaluation":
+        """Returns the same for what is to be exported.
+
+        Args:
+            only: `pareto` for the networks that no other beats, or `all`.
+
+        Raises:
+            ValueError: If it is neither.
+        """
+        check_only(only)
+        return self.of([row for row in self.rows if row.pareto or only == "all"])
+
+
+def check_only(only: str) -> None:
+    """Refuses what `PoolEvaluation.chosen` does not take, before anything is measured.
+
+    Raises:
+        ValueError: If it is neither `pareto` nor `all`.
+    """
+    if only not in ("pareto", "all"):
+        raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
+
 
 def write_evaluation(path: Path, evaluation: PoolEvaluation, *, table: Path, origin: str) -> None:
     """Writes the table, and beside it what the table cannot hold, each whole or not at all.

@@ -133,7 +133,7 @@ class NotebookFamily(Family):
         spec = export_options(options)
         return export_given(
             images.of(self._trained),
-            self._chosen(only),
+            self.table.chosen(only),
             export_dir=export_dir,
             images=images,
             labels=labels or self.class_names,

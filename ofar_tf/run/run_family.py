@@ -83,7 +83,7 @@ class RunFamily(Family):
         if labels and tuple(labels) != self.class_names:
             raise ValueError(f"Expected the class names of the run, or none. Received: {list(labels)!r:.200}.")
         spec = export_options(options)
-        chosen, search = self._chosen(only), search_record(self._run)
+        chosen, search = self.table.chosen(only), search_record(self._run)
         return export_run(self._run, chosen, folder=FamilyFolder(export_dir), spec=spec, search=search)
 
 

@@ -135,8 +135,8 @@ class Family(ABC):
             A plain Keras model of stock layers, images `[B, R, R, 3]` in 0..255 in, what files ship out: for a
             classifier the probabilities `[B, K]`.
         """
-        row = self.choose(max_macs=max_macs, max_params=max_params)
-        return self.network(row.structure, row.resolution)
+        table = self.table
+        return self._cut_out(table.of([best_row(table.rows, RowLimits(max_macs, max_params))]))
 
     def network(self, structure: str, resolution: Resolution | None = None) -> keras.Model:
         """Takes one network out, with the BatchNorm statistics that it was measured with.
@@ -152,14 +152,18 @@ class Family(ABC):
             ValueError: If the table has no such row.
         """
         size = Size.of(resolution) if resolution is not None else self.resolutions[0]
-        rows = [row for row in self.table.rows if (row.structure, row.resolution) == (structure, size)]
+        table = self.table
+        rows = [row for row in table.rows if (row.structure, row.resolution) == (structure, size)]
         if not rows:
             names = ", ".join(network.name for network in self.pool)
             raise ValueError(
                 f"Expected a structure of {names} at {', '.join(map(str, self.resolutions))} pixels. "
                 f"Received: {structure!r} at {size} pixels."
             )
-        (member,) = family_members(self._trained, self.table.of(rows), origin="")
+        return self._cut_out(table.of(rows))
+
+    def _cut_out(self, measured: PoolEvaluation) -> keras.Model:
+        (member,) = family_members(self._trained, measured, origin="")
         return member.model if isinstance(member.model, keras.Model) else member.model()
 
     def structure(self, name: str) -> PrunedNetwork:
@@ -224,11 +228,6 @@ class Family(ABC):
         Raises:
             ValueError: If an argument makes no sense, or images are missing or not wanted.
         """
-
-    def _chosen(self, only: str) -> PoolEvaluation:
-        if only not in ("pareto", "all"):
-            raise ValueError(f"Expected only='pareto' or 'all'. Received: only={only!r}.")
-        return self.table.of([row for row in self.table.rows if row.pareto or only == "all"])
 
     def __repr__(self) -> str:
         structures = ", ".join(f"{network.name} ({format_quantity(network.macs)} MACs)" for network in self.pool)

@@ -127,6 +127,20 @@ class OnceForAll(keras.Model):
         return self.spec.resolutions
 
     @property
+    def frozen_pool(self) -> PrunedNetworkPool:
+        """The pool, where the search is over.
+
+        Raises:
+            ValueError: If structures are still searched.
+        """
+        if self.pool is None:
+            raise ValueError(
+                "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
+                "Received: a model without a pool."
+            )
+        return self.pool
+
+    @property
     def pool_weights(self) -> PoolWeights:
         """The weights that each structure is cut out of once the pool is frozen, the present ones."""
         return self._sandwich.weights

@@ -134,9 +134,12 @@ class Trained(Protocol):
     """What is saved of a model: see `OnceForAll`."""
 
     supernet: keras.Model
-    pool: PrunedNetworkPool | None
     spec: PoolSpec
     seed: int
+
+    @property
+    def frozen_pool(self) -> PrunedNetworkPool:
+        """The structures; a ValueError while they are searched."""
 
     @property
     def pool_weights(self) -> PoolWeights:
@@ -155,12 +158,7 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
     Raises:
         ValueError: If the structures are not frozen yet, or the folder holds something else.
     """
-    files = FamilyFiles(Path(folder))
-    if model.pool is None:
-        raise ValueError(
-            "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
-            "Received: a model without a pool."
-        )
+    files, pool = FamilyFiles(Path(folder)), model.frozen_pool
     if files.path.suffix in (".keras", ".h5", ".hdf5"):
         raise ValueError(
             "Expected a folder: a family is more than one network (ofar_tf.load(folder).best() is one). "
@@ -169,7 +167,7 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
     files.make_room(overwrite=overwrite)
     with atomic_file.replacing(files.supernet) as temporary:
         model.supernet.save(temporary)
-    atomic_file.write_text(files.pool, model.pool.to_json())
+    atomic_file.write_text(files.pool, pool.to_json())
     model.pool_weights.save(files.own_weights)
     if model.spec.predictor:
         model.spec.predictor.write(files.device)
