@@ -5,7 +5,6 @@ paired differences; with three seeds it is wide, and it is printed all the same.
 """
 
 import argparse
-import csv
 import math
 import statistics
 from collections.abc import Sequence
@@ -14,11 +13,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import t as student
 
-# Two-sided 95 % points of Student's t by degrees of freedom.
-STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}
+from ofar_tf.evaluation.subnet_table import read_subnets
+from ofar_tf.tasks.classification.accuracy import METRIC
+from ofar_tf.text.size import Resolution
+
 # Resolution, and the rank of the structure by multiply-adds, the largest first.
-Place = tuple[int, int]
+Place = tuple[Resolution, int]
 EVERYWHERE: Place = (0, 0)
 # Multiply-adds and top-1 at each place, by seed.
 Runs = dict[int, dict[Place, tuple[int, float]]]
@@ -57,19 +59,19 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
         raise ValueError(f"Expected as many accuracies on both sides. Received: {len(one)} and {len(other)}.")
     points = [100 * (a - b) for a, b in zip(one, other, strict=True)]
     pairs = len(points)
-    spread = statistics.stdev(points) / math.sqrt(pairs) if pairs > 1 else math.inf
-    return Difference(statistics.mean(points), STUDENT.get(pairs - 1, 1.96) * spread, pairs)
+    if pairs == 1:
+        return Difference(points[0], math.inf, pairs)
+    margin = float(student.ppf(0.975, pairs - 1)) * statistics.stdev(points) / math.sqrt(pairs)
+    return Difference(statistics.mean(points), margin, pairs)
 
 
 def read_run(path: Path) -> dict[Place, tuple[int, float]]:
     """Reads `subnets.csv`: the multiply-adds and the top-1 at each place."""
-    with path.open(newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: (-int(row["resolution"]), -int(row["macs"])))
+    rows = sorted(read_subnets(path, METRIC), key=lambda row: (row.resolution, row.macs), reverse=True)
     places: dict[Place, tuple[int, float]] = {}
     for row in rows:
-        resolution = int(row["resolution"])
-        rank = sum(place[0] == resolution for place in places)
-        places[resolution, rank] = int(row["macs"]), float(row["top1"])
+        rank = sum(resolution == row.resolution for resolution, _ in places)
+        places[row.resolution, rank] = row.macs, row.scores.best
     return places
 
 

@@ -5,13 +5,11 @@
 A test holds that nothing would change. What is written stands between marks, `<!-- name -->` and `<!-- /name -->`.
 """
 
-import csv
 import dataclasses
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from rich.console import Console
@@ -19,22 +17,19 @@ from rich.console import Console
 from ofar_tf.console import COMMANDS
 from ofar_tf.evaluation.pareto import pareto_front
 from ofar_tf.evaluation.pareto_figure import draw_pareto, points_of
-from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets
+from ofar_tf.evaluation.subnet_table import SubnetRow, print_subnets, read_subnets
 from ofar_tf.files import atomic_file
 from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
-from ofar_tf.run.help_text import default_of, settings_in_groups
+from ofar_tf.run.help_text import default_of, flag_of, settings_in_groups
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
-from ofar_tf.run.settings import kind_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.tasks.classification.accuracy import METRIC
-from ofar_tf.tasks.task import Scores
-from ofar_tf.text.size import Size
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 QUICKSTART = CHECKOUT / "results" / "fashion_mnist_mini" / "subnets.csv"
@@ -54,21 +49,9 @@ CONFIGS = {
 
 def quickstart_rows() -> list[SubnetRow]:
     """Reads the table of the quick start, with the front that today's program finds on it."""
-    with QUICKSTART.open(newline="") as file:
-        rows = [_row(cells) for cells in csv.DictReader(file)]
+    rows = read_subnets(QUICKSTART, METRIC)
     front = pareto_front(rows, noise=[row.choice.noise for row in rows])
     return [dataclasses.replace(row, pareto=best) for row, best in zip(rows, front, strict=True)]
-
-
-def _row(cells: Mapping[str, str]) -> SubnetRow:
-    return SubnetRow(
-        structure=cells["structure"],
-        rate=float(cells["rate"]),
-        resolution=Size.parse(cells["resolution"]),
-        macs=int(cells["macs"]),
-        params=int(cells["params"]),
-        scores=Scores(METRIC, {name: float(cells[name]) for name in METRIC.columns}, int(cells["images"])),
-    )
 
 
 def quickstart_table() -> str:
@@ -84,15 +67,11 @@ def flags_of(command: str) -> str:
     parts = []
     for title, fields in settings_in_groups(CONFIGS[command]):
         rows = [
-            f"| `{_flag(field)}` | {_cell(default_of(field))} | {_escaped(field.metadata['help'])} |"
+            f"| `{flag_of(field)}` | {_cell(default_of(field))} | {_escaped(field.metadata['help'])} |"
             for field in fields
         ]
         parts.append("\n".join([f"**{title}**", "", "| flag | default | |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)
-
-
-def _flag(field: Any) -> str:
-    return f"--[no]{field.name}" if kind_of(field) is bool else f"--{field.name}"
 
 
 def _cell(text: str) -> str:

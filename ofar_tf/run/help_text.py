@@ -67,15 +67,23 @@ def default_of(field: Any) -> str:
     return str(format_setting(field.default) or "")
 
 
+def flag_of(field: Any) -> str:
+    """Writes the name of a setting as a flag: `--epochs`, or `--[no]progress` for a switch.
+
+    Args:
+        field: The field of the configuration.
+    """
+    return f"--[no]{field.name}" if kind_of(field) is bool else f"--{field.name}"
+
+
 def _title(topic: type[Any]) -> str:
     return (topic.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 def _lines(field: Any) -> list[str]:
-    switch = kind_of(field) is bool
     text = field.metadata["help"]
     notes = [f"default: {default_of(field)}"] if default_of(field) else []
     if field.metadata["choices"]:
         notes.insert(0, describe_kind(field))
-    written = f"  --{'[no]' if switch else ''}{field.name}: {text}" + (f" ({'; '.join(notes)})" if notes else "")
+    written = f"  {flag_of(field)}: {text}" + (f" ({'; '.join(notes)})" if notes else "")
     return textwrap.wrap(written, _WIDTH, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
