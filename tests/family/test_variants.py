@@ -14,7 +14,9 @@ from ofar_tf.tasks.classification.task import Classification
 def manifest(make_entry, header):
     """Two networks as `int8` in two forms, the second form better at every cost."""
     files = [
-        make_entry(name, macs=macs, top1=top1 + gain, quantization="int8", form=form, path=f"{name}_{form or 'usual'}.tflite")
+        make_entry(
+            name, macs=macs, top1=top1 + gain, quantization="int8", form=form, path=f"{name}_{form or 'usual'}.tflite"
+        )
         for name, macs, top1 in (("large", 300, 0.8), ("small", 100, 0.5))
         for form, gain in ((None, 0.0), ("raw", 0.15))
     ]
