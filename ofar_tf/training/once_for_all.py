@@ -16,7 +16,6 @@ from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.importance import set_gammas
-from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.mask_solver import MaskSolver
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights, weights_of
@@ -25,16 +24,12 @@ from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
-from ofar_tf.training.epoch_steps import EpochSteps
+from ofar_tf.training.fit_callbacks import callbacks_of_fit
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
-from ofar_tf.training.phases import Phases
-from ofar_tf.training.sandwich_pass import Outcome
 from ofar_tf.training.sandwich_step import SandwichStep
 from ofar_tf.training.saved_family import save_family
+from ofar_tf.training.step_metrics import StepMetrics
 from ofar_tf.training.step_spec import StepSpec
-
-# Of a loss in float32.
-_ROUNDING = 1e-7
 
 
 class OnceForAll(keras.Model):
@@ -112,8 +107,7 @@ class OnceForAll(keras.Model):
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
         self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
-        self._losses = {role: keras.metrics.Mean(name=f"{role}_loss") for role in self._sandwich.all_roles}
-        self._progress = keras.metrics.Mean(name=self.task.metric.progress)
+        self._step_metrics = StepMetrics(self._sandwich.all_roles, progress=self.task.metric.progress)
         self.built = True
 
     @property
@@ -214,24 +208,22 @@ class OnceForAll(keras.Model):
             ValueError: If nothing would ever search the structures, validation data is given, or the data are not as
                 the task takes them (`Task.checked`).
         """
-        if self.searching and not any(isinstance(each, MaskSearch) for each in _flat(kwargs.get("callbacks"))):
-            raise ValueError(
-                "Expected MaskSearch among the callbacks of fit, or a pool given to freeze before it. Received: "
-                "neither, so no structure would ever be cut out."
-            )
         if kwargs.get("validation_data") is not None or kwargs.get("validation_split"):
             raise ValueError(
                 "Expected no validation data in fit: networks are measured after calibration, by "
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
             )
+        kwargs["callbacks"] = callbacks_of_fit(
+            kwargs.get("callbacks"),
+            step=self.step,
+            searching=self.searching,
+            steps_per_epoch=kwargs.get("steps_per_epoch"),
+        )
         is_dataset = isinstance(x, tf.data.Dataset)
         if is_dataset and not trusted:
             x = self.task.checked(x, self.resolutions[0])
         # Keras warns of every data set that it cannot shuffle itself.
         kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
-        kwargs["callbacks"] = self._with_exact_epochs(kwargs.get("callbacks"), kwargs.get("steps_per_epoch"))
-        if self.step.head_epochs or self.step.finetune_structures:
-            kwargs["callbacks"] = [Phases(), *_flat(kwargs["callbacks"])]
         with explained():
             return super().fit(x, y, **kwargs)
 
@@ -271,13 +263,6 @@ class OnceForAll(keras.Model):
     def __str__(self) -> str:
         return repr(self)
 
-    def _with_exact_epochs(self, callbacks: Any, steps: int | None) -> Any:
-        """Sees to it that an epoch has as many steps as planned, unless the caller does."""
-        given = isinstance(callbacks, keras.callbacks.CallbackList)
-        if steps is None or given or any(isinstance(each, EpochSteps) for each in _flat(callbacks)):
-            return callbacks
-        return [EpochSteps(steps), *(each for each in _flat(callbacks) if each is not None)]
-
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
         return self.supernet(inputs, training=training)
@@ -285,7 +270,7 @@ class OnceForAll(keras.Model):
     @property
     def metrics(self) -> list[Any]:
         """The means over an epoch: the loss of each role, and how well the teacher does on training batches."""
-        return [*(self._losses[role] for role in self._sandwich.roles), self._progress]
+        return self._step_metrics.of(self._sandwich.roles)
 
     @property
     def searching(self) -> bool:
@@ -406,24 +391,8 @@ class OnceForAll(keras.Model):
         """
         images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         images = tf.cast(images, tf.float32)  # Keras hands on arrays in its `floatx`.
-        return self._update_metrics(
-            self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
-        )
-
-    def _update_metrics(self, outcome: Outcome) -> dict[str, Any]:
-        for metric, loss in zip(self.metrics, tf.unstack(outcome.losses), strict=False):
-            # The divergence of networks that agree is zero but for rounding, on either side of it.
-            metric.update_state(tf.where(loss < _ROUNDING, 0.0, loss))
-        self._progress.update_state(outcome.progress)
-        logs = {metric.name: metric.result() for metric in self.metrics}
-        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            # Keras averages what several processes log along the first axis.
-            return {name: value[tf.newaxis] for name, value in logs.items()}
-        return logs
+        outcome = self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
+        return self._step_metrics.update(outcome, roles=self._sandwich.roles, strategy=self.distribute_strategy)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing: all is built. Keras' own fails with several processes (keras-team/keras#20585)."""
-
-
-def _flat(callbacks: Any) -> Sequence[Any]:
-    return callbacks.callbacks if isinstance(callbacks, keras.callbacks.CallbackList) else keras.tree.flatten(callbacks)
