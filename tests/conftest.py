@@ -30,7 +30,7 @@ from ofar_tf.family.manifest import ManifestHeader, ModelEntry
 from ofar_tf.pruning.latency_predictor import LatencyPredictor, PredictionError
 from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.scores import FileScores
-from ofar_tf.tflite.classifier import TensorInfo
+from ofar_tf.tflite.tensor_info import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
 # Laws are tried on so many examples unless a test says otherwise; more: OFAR_TF_EXAMPLES=1000 pytest ...

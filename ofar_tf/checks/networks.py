@@ -1,6 +1,6 @@
 """Networks and files as functions from images to what they say, so that both are asked and judged alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +14,11 @@ from ofar_tf.tasks.answers import Run
 from ofar_tf.tflite.network_file import TFLiteNetwork
 
 
-def keras_run(model: keras.Model, *, ending: Callable[[Any], Any] | None = None) -> Run:
+def keras_run(model: keras.Model) -> Run:
     """Makes a function that runs a Keras network in inference mode.
 
     Args:
         model: Images [batch, h, w, 3], values in 0..255, to outputs.
-        ending: What files compute behind the network, as TensorFlow; None for nothing.
 
     Returns:
         Images [B, h, w, 3] to outputs as NumPy arrays; traced once for batches of any size.
@@ -28,8 +27,7 @@ def keras_run(model: keras.Model, *, ending: Callable[[Any], Any] | None = None)
     # Not `predict_on_batch`, which traces anew for a last batch of another size.
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape)], autograph=False)
     def forward(images: tf.Tensor) -> Any:
-        outputs = model(images, training=False)
-        return ending(outputs) if ending else outputs
+        return model(images, training=False)
 
     return lambda images: keras.tree.map_structure(np.asarray, forward(tf.cast(images, tf.float32)))
 

@@ -7,7 +7,6 @@ bear that, both parts are converted by themselves and joined (`ofar_tf.tflite.jo
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
@@ -17,8 +16,9 @@ import tensorflow as tf
 from ofar_tf.conversion.converter import SIGNATURE, SavedNetwork, saved_network
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.precision import precision_named
-from ofar_tf.models.functional_graph import GraphCall, graph_of
+from ofar_tf.models.functional_graph import Graph, GraphCall, graph_of
 from ofar_tf.tasks.ending import Tail
+from ofar_tf.text.patterns import matches
 from ofar_tf.text.size import Size
 from ofar_tf.tflite.joined_files import joined
 
@@ -74,25 +74,24 @@ def split(model: keras.Model, names: Sequence[str]) -> tuple[keras.Model, keras.
         taken = [
             each for each in keras.tree.flatten((call.args, dict(call.kwargs))) if keras.utils.is_keras_tensor(each)
         ]
-        fits = any(fnmatchcase(call.operation.name, name) for name in names)
-        if not fits and not any(id(each) in behind for each in taken):
+        if not matches(call.operation.name, names) and not any(id(each) in behind for each in taken):
             continue
         entering.update({id(each): each for each in taken if id(each) not in behind})
         behind.update(map(id, keras.tree.flatten(call.outputs)))
         calls.append(call)
     if not calls:
         raise ValueError(f"Expected layers of the names {', '.join(names)}. Received: none in {model.name}.")
+    # An output that needs nothing of the second part passes through it.
+    entering.update({id(each): each for each in graph.outputs if id(each) not in behind})
     cut = {f"part_{index:02d}": tensor for index, tensor in enumerate(entering.values())}
     first = keras.Model(graph.inputs[0], cut, name=f"{model.name}_first")
     inputs = {name: keras.Input(batch_shape=tensor.shape, name=name) for name, tensor in cut.items()}
-    known = {id(cut[name]): inputs[name] for name in cut}
-    for call in calls:
-        args, kwargs = keras.tree.map_structure(lambda each: known.get(id(each), each), (call.args, dict(call.kwargs)))
-        outputs = call.operation(*args, **kwargs)
-        flat = keras.tree.flatten(call.outputs), keras.tree.flatten(outputs)
-        known.update(zip(map(id, flat[0]), flat[1], strict=True))
-    ends = [known.get(id(tensor), tensor) for tensor in graph.outputs]
+    ends = Graph(tuple(cut.values()), tuple(calls), graph.outputs).run(list(inputs.values()), call=_again)
     return first, keras.Model(inputs, keras.tree.pack_sequence_as(model.output, ends), name=f"{model.name}_last")
+
+
+def _again(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    return operation(*args, **kwargs)
 
 
 def convert_tail(first: keras.Model, last: keras.Model | None, ending: Tail | None, *, size: Size) -> bytes:

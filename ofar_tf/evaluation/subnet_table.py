@@ -209,11 +209,7 @@ def _score_cells(row: SubnetRow, *, selected: bool) -> list[tuple[str, str]]:
     """Returns titles and texts of a row's scores, the interval behind the one that decides."""
     cells = []
     for name, title in row.scores.metric.columns.items():
-        cells.append((title, _told(row.scores.metric, row.scores.values[name])))
+        cells.append((title, row.scores.metric.brief(row.scores.values[name])))
         if name == row.scores.metric.key and row.scores.interval:
             cells.append(("95 %", "{:.1f}-{:.1f}".format(*(100 * end for end in row.scores.interval))))
-    return [*cells, ("select", _told(row.choice.metric, row.choice.best))] if selected else cells
-
-
-def _told(metric: Metric, value: float) -> str:
-    return f"{metric.text(value)}{metric.unit.strip()}"
+    return [*cells, ("select", row.choice.metric.brief(row.choice.best))] if selected else cells

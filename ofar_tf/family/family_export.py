@@ -248,7 +248,7 @@ class _Stages:
             output_name=task.output_name,
             float_outputs=task.float_outputs,
             float_layers=task.float_layers,
-            ending=task.ending(form or next(iter(task.forms), "")),
+            ending=task.ending(form),
         )
 
     def _metadata(self, member: FamilyMember, form: str | None) -> FileMetadata:
@@ -258,7 +258,7 @@ class _Stages:
         )
         credits = self.spec.credits
         described = replace(credits, description=f"{credits.description} {network}".strip())
-        detector = self.task.metadata(form or next(iter(self.task.forms), ""))
+        detector = self.task.metadata(form)
         return FileMetadata(name=member.id, labels=tuple(self.labels), detector=detector, **vars(described))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import SCHEMA_VERSION, Manifest, ModelEntry
 from ofar_tf.tasks.scores import FileScores, Scores
 from ofar_tf.text.size import Size
@@ -31,8 +32,10 @@ _LIMITS: dict[str, dict[str, Any]] = {
     },
     "argmax_agreement": {"minimum": 0, "maximum": 1},
     "verdict": {"enum": ["passed", "failed", "cannot_tell"]},
-    "limit": {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    "limit": {"exclusiveMinimum": 0},
 }
+# Those of one class: what is a share there need not be one elsewhere.
+_OWN_LIMITS: dict[Any, dict[str, dict[str, Any]]] = {AccuracyCheck: {"limit": {"exclusiveMaximum": 1}}}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _SIZE = {
     "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]*x[1-9][0-9]*$"}],
@@ -94,7 +97,8 @@ def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     properties = {}
     for field in fields(kind):
         described = {"description": notes[field.name]} if field.name in notes else {}
-        properties[field.name] = {**described, **_type(hints[field.name], definitions, _LIMITS.get(field.name, {}))}
+        limits = {**_LIMITS.get(field.name, {}), **_OWN_LIMITS.get(kind, {}).get(field.name, {})}
+        properties[field.name] = {**described, **_type(hints[field.name], definitions, limits)}
     return {
         "title": kind.__name__,
         "description": (inspect.getdoc(kind) or "").split("\n")[0],

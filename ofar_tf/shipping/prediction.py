@@ -14,7 +14,6 @@ from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
 from ofar_tf.text.size import Size
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import LABELS_FILE, read_metadata
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
@@ -113,17 +112,19 @@ class Detector:
         )
 
 
-class _TFLiteNetwork:
-    def __init__(self, path: Path):
-        self._classifier = TFLiteClassifier(path)
-        self.resolution = _side(self._classifier.input.shape, path)
-        self.classes = _count(self._classifier.output.shape, path)
+class _TFLiteClassifier:
+    def __init__(self, network: TFLiteNetwork, path: Path):
+        self._network = network
+        self.resolution = _side(network.input.shape, path)
+        shapes = [info.shape for info in network.outputs]
+        self.classes = _count(shapes[0] if len(shapes) == 1 else shapes, path)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        return self._classifier.scores(images)
+        scores: np.ndarray = self._network.run(images)
+        return scores
 
 
-class _KerasNetwork:
+class _KerasClassifier:
     def __init__(self, path: Path):
         self._model = read_file(str(path))
         self.resolution = _side(self._model.input_shape, path)
@@ -149,12 +150,12 @@ def open_network(path: Path) -> Network | Detector:
         raise FileNotFoundError(f"Expected an exported file. Received: {path}, which does not exist or is no file.")
     try:
         if path.suffix == ".keras":
-            return _KerasNetwork(path)
+            return _KerasClassifier(path)
         if path.suffix == ".tflite":
             try_file(path)
             network = TFLiteNetwork(path)
             is_detector = {info.name for info in network.outputs} == set(DETECTIONS)
-            return Detector(network, path) if is_detector else _TFLiteNetwork(path)
+            return Detector(network, path) if is_detector else _TFLiteClassifier(network, path)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
     raise ValueError(f"Expected a .tflite or .keras file. Received: {path}.")

@@ -51,7 +51,7 @@ def _why(winner: ModelEntry, others: Sequence[ModelEntry]) -> str:
 
 def _told(scores: Scores | None) -> str:
     """Returns what was reached; a file that passed its checks was measured."""
-    return f"{scores.metric.text(scores.best)}{scores.metric.unit.strip()}" if scores else "not measured"
+    return scores.metric.brief(scores.best) if scores else "not measured"
 
 
 def _time(model: ModelEntry, limits: Limits) -> str:

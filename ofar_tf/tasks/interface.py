@@ -97,7 +97,7 @@ class Shipped(Protocol):
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """What files may return, where there is more than one way; the first is the usual one."""
+        """What files may return, where there is more than one way; the first is the usual one, also called None."""
         return ()
 
     @property
@@ -110,12 +110,12 @@ class Shipped(Protocol):
         """Patterns of the last layers, which stay in floats in files whose other numbers are rounded."""
         return ()
 
-    def ending(self, form: str) -> Ending | None:
-        """Returns what files of a form compute behind the network; None for nothing."""
+    def ending(self, form: str | None) -> Ending | None:
+        """Returns what files of a form, or of the usual one, compute behind the network; None for nothing."""
         return None
 
-    def metadata(self, form: str) -> DetectorMetadata | None:
-        """Returns what files of a form say of boxes; None for files without any."""
+    def metadata(self, form: str | None) -> DetectorMetadata | None:
+        """Returns what files of a form, or of the usual one, say of boxes; None for files without any."""
         return None
 
     @property

@@ -66,6 +66,10 @@ class Metric:
         """What stands behind a number for people, a space included; empty where it has no unit."""
         return " %" if self.shares else ""
 
+    def brief(self, value: float) -> str:
+        """Writes a number with its unit close behind it, for instance `71.20%`."""
+        return f"{self.text(value)}{self.unit.strip()}"
+
     def text(self, value: float, *, sign: str = "") -> str:
         """Writes a number, or a difference of two, for people: two decimals of per cent, or four digits.
 

@@ -6,9 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from ofar_tf.tflite.network_file import TFLiteNetwork
-from ofar_tf.tflite.tensor_info import TensorInfo
-
-__all__ = ["TFLiteClassifier", "TensorInfo"]
 
 
 class TFLiteClassifier:

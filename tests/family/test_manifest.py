@@ -9,8 +9,8 @@ import pytest
 from ofar_tf.conversion.member import file_id
 from ofar_tf.family.manifest import Manifest, read_manifest, write_manifest
 from ofar_tf.tasks.classification.accuracy import accuracy
-from ofar_tf.tflite.classifier import TensorInfo
 from ofar_tf.tflite.latency import Latency, PredictedLatency
+from ofar_tf.tflite.tensor_info import TensorInfo
 
 
 @pytest.fixture

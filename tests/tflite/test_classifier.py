@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ofar_tf.tflite.classifier import TensorInfo, TFLiteClassifier
+from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tflite.tensor_info import TensorInfo
 
 
 def test_real_values_are_rounded_half_up_and_clipped():

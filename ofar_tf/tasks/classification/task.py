@@ -1,7 +1,7 @@
 """Image classification as a task: cross-entropy for the teacher, divergence for its students, top-1 for all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -214,7 +214,7 @@ class Classification(Shipped):
     def compare(self, expected: np.ndarray, actual: np.ndarray, *, size: Size) -> Difference:
         """Compares probabilities `[B, K]`, and the classes that they name."""
         agreement = float(np.mean(actual.argmax(-1) == expected.argmax(-1)))
-        return Difference(float(np.abs(actual - expected).max()), agreement)
+        return replace(super().compare(expected, actual, size=size), agreement=agreement)
 
     def answers(self, run: Run, batches: Batches) -> Predictions:
         """Asks a classifier about each image of a split."""

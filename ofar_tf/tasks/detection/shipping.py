@@ -71,16 +71,16 @@ class DetectionFiles(Shipped):
         """The last layers of both heads: a shift or a score in 8 bits costs more than these layers do."""
         return ("detector_classes_last*", "detector_boxes_last*")
 
-    def ending(self, form: str) -> Ending | None:
+    def ending(self, form: str | None) -> Ending | None:
         """Returns what files of a form compute behind the network."""
-        return Ending.of(DetectionEnding(self.anchors, self.decoding)) if form == DETECTIONS else None
+        return None if form == RAW else Ending.of(DetectionEnding(self.anchors, self.decoding))
 
-    def metadata(self, form: str) -> DetectorMetadata:
+    def metadata(self, form: str | None) -> DetectorMetadata:
         """Returns the anchors, of which MediaPipe decodes raw outputs."""
         return DetectorMetadata(
             strides=tuple(2**level for level in LEVELS),
             sides=tuple(self.anchors.sides()),
-            decoded=form == DETECTIONS,
+            decoded=form != RAW,
         )
 
     @property
@@ -147,8 +147,7 @@ class DetectionFiles(Shipped):
         Every clear detection of the parent must be found again; what counts is how far its score and box are off.
         """
         if "count" not in actual:
-            boxes = np.abs(actual["boxes"] - expected["boxes"]).max() / max(1.0, np.abs(expected["boxes"]).max())
-            return Difference(float(max(boxes, np.abs(actual["scores"] - expected["scores"]).max())))
+            return super().compare(expected, actual, size=size)
         wanted, found = self.detections(expected, size=size), self.detections(actual, size=size)
         clear = zip(*np.nonzero(wanted["scores"] >= _clear_of(wanted)[:, np.newaxis]), strict=True)
         return Difference(max((_nearest(wanted, found, *each) for each in clear), default=0.0))
