@@ -87,6 +87,7 @@ def _spec(config: ExportConfig, *, seed: int) -> "ExportSpec":
         workers=config.workers or os.cpu_count() or 1,
         latency_threads=config.latency_threads,
         forms=config.forms,
+        report_images=config.report_images,
     )
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.evaluation.pareto_figure import ParetoPoint, plot_pareto
+from ofar_tf.family.examples import draw_examples
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.file_list import write_file_list
 from ofar_tf.family.manifest import Manifest, write_manifest
@@ -23,6 +25,8 @@ def describe(
     *,
     task: Shipped,
     labels: Sequence[str],
+    images: FamilyImages,
+    report_images: int,
     search: SearchRecord | None = None,
 ) -> None:
     """Writes the documents.
@@ -35,6 +39,8 @@ def describe(
         manifest: Its files.
         task: What they learned.
         labels: The class names, in the order of the outputs; none for tasks without classes.
+        images: What files are measured on.
+        report_images: How many of these the report shows.
         search: What the structure search found, for the report; None where it is not known.
     """
     if labels:
@@ -57,7 +63,14 @@ def describe(
     if manifest.models:
         write_model_card(folder.model_card, manifest, task=task)
         write_report(
-            folder.report, manifest, search=search, predictions=_predictions(folder, manifest, labels), labels=labels
+            folder.report,
+            manifest,
+            search=search,
+            predictions=_predictions(folder, manifest, labels),
+            labels=labels,
+            examples=draw_examples(
+                manifest, folder=folder, task=task, labels=labels, images=images, count=report_images
+            ),
         )
         write_file_list(folder.file_list, manifest)
         write_phone_benchmark(folder.path, manifest)

@@ -22,6 +22,7 @@ class ExportSpec:
         forms: What files are to return (`Shipped.forms`); empty for the task's usual form.
         latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
             none.
+        report_images: How many images of the evaluation split the report shows, with what files say of them, from 0.
     """
 
     precisions: tuple[str, ...] = ("float32", "int8")
@@ -32,8 +33,11 @@ class ExportSpec:
     workers: int = 2
     latency_threads: int = 0
     forms: tuple[str, ...] = ()
+    report_images: int = 8
 
     def __post_init__(self) -> None:
+        if self.report_images < 0:
+            raise ValueError(f"Expected a number of images from 0. Received: report_images={self.report_images}.")
         if not self.precisions or len(set(self.precisions)) < len(self.precisions):
             raise ValueError(f"Expected at least one precision and none twice. Received: {list(self.precisions)}.")
         if any(precision_named(name).searched for name in self.precisions):

@@ -152,7 +152,7 @@ def export_family(
     asked_for = {entry.path for entry in entries}
     kept = [entry for entry in previous if entry.path not in asked_for]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
-    describe(folder, manifest, task=task, labels=labels, search=search)
+    describe(folder, manifest, task=task, labels=labels, images=images, report_images=spec.report_images, search=search)
     warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
     return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
 

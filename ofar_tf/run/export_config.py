@@ -43,6 +43,12 @@ class ExportConfig(Settings):
     latency_threads: int = setting(
         1, "Time every file on this machine, with so many threads, one file after the other; 0 to time none.", low=0
     )
+    report_images: int = setting(
+        8,
+        "How many images of the evaluation split report.html shows, with what the most accurate and the smallest file "
+        "say of them; 0 for none, where images must not leave the house.",
+        low=0,
+    )
     import_latency: str | None = setting(
         None, "A table of measurements on phones; benchmark_on_phone.sh in the export folder writes it."
     )

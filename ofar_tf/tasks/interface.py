@@ -12,7 +12,8 @@ from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.size import Size
 from ofar_tf.tflite.detector_metadata import DetectorMetadata
 
-if TYPE_CHECKING:  # Not the other way round: a task is something that can be shipped.
+if TYPE_CHECKING:  # Not the other way round: a task is something that can be shipped, and what draws is heavy.
+    from ofar_tf.tasks.examples import Example
     from ofar_tf.tasks.task import Evaluator
 
 
@@ -177,6 +178,20 @@ class Shipped(Protocol):
         if judge is None:
             raise ValueError("Expected at least one image to judge a network by. Received: none.")
         return OnlyScores(judge.result())
+
+    def examples(
+        self, answers: Any, run: Run, batches: Batches, *, labels: Sequence[str], count: int
+    ) -> "tuple[Example, ...]":
+        """Draws some images of a split with what a file says of them; none by default.
+
+        Args:
+            answers: What the file said of the whole split, as `answers` returned it.
+            run: Runs it.
+            batches: The split.
+            labels: What classes are called; none for tasks without classes.
+            count: How many images, at least 1; fewer where there are fewer.
+        """
+        return ()
 
     def answers_of(self, arrays: Mapping[str, np.ndarray]) -> Answers:
         """Reads answers from what was kept of them (`Answers.arrays`).

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import zipfile
 
 import keras
@@ -13,7 +14,8 @@ from ofar_tf.conversion import lanes
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionResult
 from ofar_tf.conversion.member import FamilyMember
-from ofar_tf.family import family_export
+from ofar_tf.family import examples, family_export
+from ofar_tf.family.examples import draw_examples
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import export_family
 from ofar_tf.family.family_folder import FamilyFolder
@@ -95,7 +97,8 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("This work was done already.")
 
-    for module, name in ((lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_run")):
+    done = [(lanes, "WorkerProcess"), (measurement, "check_file"), (measurement, "keras_run"), (examples, "tflite_run")]
+    for module, name in done:
         monkeypatch.setattr(module, name, refuse)
 
 
@@ -161,6 +164,28 @@ def test_the_same_call_again_does_no_work_and_gives_the_same_manifest(exported, 
     assert export(members, folder, **settings) == result
     assert written == {path: path.stat().st_mtime_ns for path in written}
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_the_report_shows_what_the_most_accurate_and_the_smallest_file_say_of_eight_images(exported):
+    folder, result, _ = exported
+    page = (folder / "report.html").read_text().replace("<wbr>", "")
+    best = max(result.manifest.models, key=lambda entry: entry.metrics.best)
+    smallest = min(result.manifest.models, key=lambda entry: (entry.macs, entry.bytes))
+    names = [f"<h3>{entry.path.partition('/')[2]}</h3>" for entry in (best, smallest)]
+    assert smallest.resolution == 12 and 0 < page.find(names[0]) < page.find(names[1])
+    assert page.count("<img ") == page.count('src="data:image/webp;base64,') == 16
+
+
+def test_pictures_that_are_not_wanted_any_more_are_forgotten(exported, settings, tmp_path):
+    shutil.copytree(exported[0], tmp_path / "export")
+    records = "*/.*.tflite.examples.json"
+    assert len(list(tmp_path.glob(f"export/{records}"))) == 2
+    given = {"task": Classification(3), "labels": LABELS, "images": settings["images"]}
+    with FamilyFolder(tmp_path / "export") as folder:
+        few = draw_examples(exported[1].manifest, folder=folder, count=2, **given)
+        assert [len(shown) for shown in few.values()] == [2, 2]
+        assert draw_examples(exported[1].manifest, folder=folder, count=0, **given) == {}
+    assert list(tmp_path.glob(f"export/{records}")) == []
 
 
 def test_an_export_that_stops_halfway_has_no_manifest(exported, members, settings, monkeypatch, tmp_path):
@@ -295,7 +320,7 @@ def test_a_file_that_was_changed_since_leaves_the_manifest(members, float32):
 def test_records_of_another_version_are_done_again(members, float32):
     first = float32(members[:1])
     records = list(float32.folder.glob("*/.*.json"))
-    works = {"saved", "conversion", "measurement", "facts"}
+    works = {"saved", "conversion", "measurement", "facts", "examples"}
     assert {record.name.split(".")[-2] for record in records} == works
     for record in records:
         stored = json.loads(record.read_text())

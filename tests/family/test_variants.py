@@ -2,6 +2,7 @@
 
 import pytest
 
+from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.family import documents
 from ofar_tf.family.columns import CSV, columns_of
 from ofar_tf.family.family_export import _with_pareto
@@ -32,7 +33,8 @@ def test_every_document_tells_the_forms_of_a_precision_apart(manifest, tmp_path,
     drawn = []
     monkeypatch.setattr(documents, "plot_pareto", lambda path, points, **keywords: drawn.extend(points))
     with FamilyFolder(tmp_path) as folder:
-        documents.describe(folder, manifest, task=Classification(3), labels=("a", "b", "c"))
+        nothing = {"images": FamilyImages(lambda size: []), "report_images": 0}
+        documents.describe(folder, manifest, task=Classification(3), labels=("a", "b", "c"), **nothing)
     assert {(point.structure, point.resolution, point.macs, point.variant) for point in drawn} == {
         ("small", "16", macs, variant) for macs in (100, 300) for variant in ("int8", "int8 raw")
     }

@@ -24,6 +24,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
 from ofar_tf.tasks.classification.accuracy import NAME
 from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.examples import Example
 from ofar_tf.text.quantities import format_quantity
 
 _FOLDER = "page"
@@ -40,6 +41,7 @@ def write_report(
     search: SearchRecord | None = None,
     predictions: Mapping[str, Predictions] | None = None,
     labels: Sequence[str] = (),
+    examples: Mapping[str, Sequence[Example]] | None = None,
 ) -> None:
     """Writes the report of an export folder.
 
@@ -54,6 +56,7 @@ def write_report(
         search: What the structure search found; None where it is not known.
         predictions: What files say of each image, by path; those of files without may be missing.
         labels: The class names; needed with predictions.
+        examples: Images with what files say of them, by path.
 
     Raises:
         ValueError: If the manifest has no files.
@@ -71,6 +74,7 @@ def write_report(
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
         selection=next((file.selection for file in manifest.models if file.selection), None),
         by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
+        examples=examples or {},
         columns=columns_of(manifest, REPORT),
         measures=measures,
         precisions={file.variant: _summary(file.quantization) for file in manifest.models},

@@ -7,6 +7,7 @@ import numpy as np
 
 from ofar_tf.tasks.answers import Batches, Run
 from ofar_tf.tasks.classification.accuracy import accuracy, label_ranks
+from ofar_tf.tasks.examples import evenly_spread
 from ofar_tf.tasks.scores import Scores
 
 _BEYOND = 5
@@ -110,6 +111,19 @@ class Predictions:
                 f"Received: {len(self.labels)} and {len(parent.labels)} with other labels."
             )
         return int(np.sum(parent.right & ~self.right)), int(np.sum(self.right & ~parent.right))
+
+    def wrong_and_right(self, count: int) -> np.ndarray:
+        """Picks images to look at: half of them wrong ones if there are as many, all spread evenly over the split.
+
+        Args:
+            count: How many, at least 1.
+
+        Returns:
+            int `[min(N, count)]`, places in the split, the wrong ones first.
+        """
+        wrong, right = np.flatnonzero(~self.right), np.flatnonzero(self.right)
+        few = min(len(wrong), max(count // 2, count - len(right)))
+        return np.concatenate([evenly_spread(wrong, few), evenly_spread(right, count - few)])
 
     def fits(self, classes: int) -> bool:
         """Tells whether every label and every answer is one of so many classes."""

@@ -12,7 +12,9 @@ from ofar_tf.data.batch_contract import BatchContract
 from ofar_tf.tasks.answers import Batches, Run
 from ofar_tf.tasks.classification.accuracy import METRIC, NAME, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
+from ofar_tf.tasks.classification.examples import draw_examples
 from ofar_tf.tasks.classification.predictions import Predictions
+from ofar_tf.tasks.examples import Example
 from ofar_tf.tasks.interface import Difference, Shipped
 from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.size import Size
@@ -219,6 +221,12 @@ class Classification(Shipped):
     def answers(self, run: Run, batches: Batches) -> Predictions:
         """Asks a classifier about each image of a split."""
         return Predictions.of(run, batches)
+
+    def examples(
+        self, answers: Predictions, run: Run, batches: Batches, *, labels: Sequence[str], count: int
+    ) -> tuple[Example, ...]:
+        """Shows images that are called wrong, with their true class, and images that are called right."""
+        return draw_examples(answers, run, batches, labels=labels, count=count)
 
     def answers_of(self, arrays: Mapping[str, np.ndarray]) -> Predictions:
         """Reads answers from what was kept of them."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -15,6 +16,8 @@ from ofar_tf.files import atomic_file
 Arrays = Mapping[str, np.ndarray]
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 _INCHES = 3.2
+LEAST_SCORE = 0.3
+"""Detections of a lower score are not drawn."""
 
 
 def plot_detections(
@@ -24,7 +27,7 @@ def plot_detections(
     found: Mapping[str, Arrays],
     *,
     class_names: Sequence[str],
-    least_score: float = 0.3,
+    least_score: float = LEAST_SCORE,
 ) -> None:
     """Writes what `draw_detections` draws.
 
@@ -47,7 +50,7 @@ def draw_detections(
     found: Mapping[str, Arrays],
     *,
     class_names: Sequence[str],
-    least_score: float = 0.3,
+    least_score: float = LEAST_SCORE,
 ) -> Figure:
     """Draws a row for each image: the true boxes, and beside them what each network found.
 
@@ -81,6 +84,20 @@ def draw_detections(
         for axes, detections in zip(row[1:], found.values(), strict=True):
             _draw_found(axes, {name: each[index] for name, each in detections.items()}, class_names, least_score)
     return figure
+
+
+def pixels_of(figure: Figure) -> np.ndarray:
+    """Draws a figure into memory.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def plot_found(

@@ -12,7 +12,9 @@ from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.average_precision import AveragePrecision
 from ofar_tf.tasks.detection.decoding import Decoding
 from ofar_tf.tasks.detection.ending import DetectionEnding
+from ofar_tf.tasks.detection.pictures import LEAST_SCORE, draw_detections, pixels_of
 from ofar_tf.tasks.ending import Ending
+from ofar_tf.tasks.examples import Example, evenly_spread, picked
 from ofar_tf.tasks.interface import Difference, Shipped
 from ofar_tf.text.size import Size
 from ofar_tf.tflite.detector_metadata import DetectorMetadata
@@ -158,6 +160,26 @@ class DetectionFiles(Shipped):
         for images, labels in batches:
             judge.update(self.detections(run(images), size=Size.of(images.shape[1:3])), labels)
         return OnlyScores(judge.result())
+
+    def examples(
+        self, answers: OnlyScores, run: Run, batches: Batches, *, labels: Sequence[str], count: int
+    ) -> tuple[Example, ...]:
+        """Draws the true boxes of images that are spread over the split, and beside them what is found."""
+        images = picked(batches, evenly_spread(np.arange(answers.scores.images), count))
+        return tuple(self._example(image, truth, run(image), labels) for _, image, truth in images)
+
+    def _example(
+        self,
+        image: np.ndarray,
+        truth: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        names: Sequence[str],
+    ) -> Example:
+        found = self.detections(outputs, size=Size.of(image.shape[1:3]))
+        figure = draw_detections(image, truth, {"found": found}, class_names=names)
+        there = int(np.sum((truth["classes"] >= 0) & ~truth["crowd"]))
+        likely = int(np.sum(found["scores"][0, : int(found["count"][0])] >= LEAST_SCORE))
+        return Example.drawn(pixels_of(figure), f"{there} there, {likely} found with a score of at least {LEAST_SCORE}")
 
 
 def _clear_of(detections: Mapping[str, np.ndarray]) -> np.ndarray:

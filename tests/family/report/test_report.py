@@ -23,6 +23,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
 from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.classification.predictions import NO_CLASS, Predictions
+from ofar_tf.tasks.examples import Example
 from ofar_tf.tflite.latency import Latency
 
 PAGE = resources.files("ofar_tf.family.report") / "page"
@@ -344,3 +345,17 @@ def test_text_and_marks_stand_out_from_what_lies_behind_them(scheme):
     assert contrast(found["text"], found["bar"]) >= 4.5
     marks = ["accent", "edge", *(f"series-{number}" for number in range(8))]
     assert min(contrast(found[name], found["page"]) for name in marks) >= 3
+
+
+def test_what_files_say_of_some_images_is_shown_and_nothing_is_loaded_from_elsewhere(manifest, tmp_path):
+    pixels = np.zeros((8, 8, 3))
+    drawn = (Example.drawn(pixels, "eel, 61%; it is <cat>", right=False), Example.drawn(pixels, "eel, 90%", right=True))
+    examples = {manifest.models[0].path: drawn, manifest.models[2].path: (Example.drawn(pixels, "2 there, 1 found"),)}
+    write_report(tmp_path / "report.html", manifest, examples=examples)
+    elements = Elements((tmp_path / "report.html").read_text())
+    pictures = [attributes for tag, attributes in elements.tags if tag == "img"]
+    assert [each["alt"] for each in pictures] == ["eel, 61%; it is <cat>", "eel, 90%", "2 there, 1 found"]
+    assert all(each["src"].startswith("data:image/webp;base64,") for each in pictures)
+    assert [each.get("class") for tag, each in elements.tags if tag == "figure"] == ["wrong", "right", None]
+    captions = [text for tag, text in elements.texts if tag == "figcaption" and text.strip()]
+    assert captions == ["✗ eel, 61%; it is <cat>", "✓ eel, 90%", "2 there, 1 found"]
