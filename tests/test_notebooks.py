@@ -1,4 +1,4 @@
-"""The notebooks as they stand; `make notebooks`, which CI runs too, executes them from start to end."""
+"""The notebooks as they stand; `make notebooks`, a job of its own on GitHub, executes them from start to end."""
 
 import ast
 import json
