@@ -11,22 +11,19 @@ from ofar_tf.tasks.detection.task import Detection
 _IMAGES = 4
 
 
-def plot_examples(run: FinishedRun, evaluation: PoolEvaluation) -> bool:
+def plot_examples(run: FinishedRun, evaluation: PoolEvaluation) -> None:
     """Writes `detections.png`: some images of the evaluation split, and what the best and the smallest network found.
 
     Args:
-        run: The run.
+        run: The run; of one that does not detect there is nothing to draw.
         evaluation: What `run.evaluate` returned.
-
-    Returns:
-        Whether it was written; not of a run that does not detect.
 
     Raises:
         NoRoomError: If there is no room for the file.
     """
     task = run.experiment.task
     if not isinstance(task, Detection):
-        return False
+        return
     images, labels = next(iter(run.experiment.images.evaluation_batches(images=_IMAGES)))
     best = max(evaluation.rows, key=lambda row: (row.scores.merit, -row.macs))
     smallest = min(evaluation.rows, key=lambda row: row.macs)
@@ -42,4 +39,3 @@ def plot_examples(run: FinishedRun, evaluation: PoolEvaluation) -> bool:
         found,
         class_names=run.class_names,
     )
-    return True

@@ -154,13 +154,16 @@ class Experiment:
     def step_spec(self, supernet: keras.Model) -> StepSpec:
         """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
         config = self.config
-        names = {field.name for field in dataclasses.fields(StepSpec)} & set(vars(config))
-        settings: dict[str, Any] = {name: getattr(config, name) for name in names}
-        settings["gamma_l1"] = self.gamma_l1
-        settings["decoupled_weight_decay"] = config.optimizer == "adamw"
-        settings["search_execution"] = self._search_execution(supernet)
-        settings["networks_at_once"] = config.networks_at_once or (1 if is_accelerated() else 2)
-        return StepSpec(**settings)
+        found: dict[str, Any] = {
+            "gamma_l1": self.gamma_l1,
+            "decoupled_weight_decay": config.optimizer == "adamw",
+            "search_execution": self._search_execution(supernet),
+            "networks_at_once": config.networks_at_once or (1 if is_accelerated() else 2),
+        }
+        same: dict[str, Any] = {
+            field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec) if field.name not in found
+        }
+        return StepSpec(**same, **found)
 
     @property
     def gamma_l1(self) -> float:

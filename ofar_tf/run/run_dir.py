@@ -6,17 +6,13 @@ from pathlib import Path
 from ofar_tf.files import atomic_file, folder_lock
 from ofar_tf.run.config_file import differences, read_config, to_flagfile, to_json
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.training.trained_files import TrainedFiles
 
 
 @dataclass(frozen=True)
-class RunDir:
-    """Where everything about one run lies.
+class RunDir(TrainedFiles):
+    """Where everything about one run lies. The presence of `supernet.keras` says that it is finished."""
 
-    Attributes:
-        path: The folder.
-    """
-
-    path: Path
     _locks: list[folder_lock.FolderLock] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -55,19 +51,9 @@ class RunDir:
         return self.path / "curves.png"
 
     @property
-    def pool(self) -> Path:
-        """The structures that the search froze."""
-        return self.path / "pool.json"
-
-    @property
     def groups(self) -> Path:
         """The user's choices about channel groups, if there are any."""
         return self.path / "groups.json"
-
-    @property
-    def device(self) -> Path:
-        """What is known of the device that latencies are predicted for, if there is one."""
-        return self.path / "device.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -75,28 +61,8 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
-    def supernet(self) -> Path:
-        """The trained supernet; its presence says that the run is finished."""
-        return self.path / "supernet.keras"
-
-    @property
-    def own_weights(self) -> Path:
-        """The weights that structures do not share, if there are any."""
-        return self.path / "own_weights.npz"
-
-    @property
-    def subnets(self) -> Path:
-        """The accuracy of every structure at every resolution."""
-        return self.path / "subnets.csv"
-
-    @property
-    def evaluation(self) -> Path:
-        """What else the evaluation found: BatchNorm statistics, and which table and training they belong to."""
-        return self.path / "evaluation.npz"
-
-    @property
     def pareto(self) -> Path:
-        """That accuracy against MACs, drawn."""
+        """The accuracy of every structure at every resolution against MACs, drawn."""
         return self.path / "pareto.png"
 
     @property
@@ -146,27 +112,19 @@ class RunDir:
         """Lets others take the folder, whoever still holds this object."""
         self._locks.clear()
 
-    def keep_groups(self, source: Path) -> None:
-        """Copies the user's file of channel groups into the run, or checks that it is still the same.
+    def keep_inputs(self, config: TrainConfig) -> None:
+        """Copies the user's files of channel groups and of the device into the run, or checks that they are the same.
 
         Args:
-            source: The file.
+            config: The settings of the run, which say where they are, if there are any.
 
         Raises:
             ValueError: If the run began with another one.
         """
-        self._keep(source, self.groups, "channel groups")
-
-    def keep_device(self, source: Path) -> None:
-        """Copies what is known of the device into the run, or checks that it is still the same.
-
-        Args:
-            source: The file.
-
-        Raises:
-            ValueError: If the run began with another one.
-        """
-        self._keep(source, self.device, "device")
+        if config.groups:
+            self._keep(Path(config.groups), self.groups, "channel groups")
+        if config.device:
+            self._keep(Path(config.device), self.device, "device")
 
     def _keep(self, source: Path, copy: Path, what: str) -> None:
         content = source.read_text(encoding="utf-8")

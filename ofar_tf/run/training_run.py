@@ -294,10 +294,7 @@ def _say_what_batch_norm_sees(began: RunFacts, now: RunFacts, config: TrainConfi
 def _take(run_dir: RunDir, config: TrainConfig, metric: Metric) -> None:
     """Takes the folder of a run, and clears away what a killed start left in it."""
     run_dir.claim(config)
-    if config.groups:
-        run_dir.keep_groups(Path(config.groups))
-    if config.device:
-        run_dir.keep_device(Path(config.device))
+    run_dir.keep_inputs(config)
     # Half of a large checkpoint may be in it.
     atomic_file.remove_unfinished(run_dir.path)
     read_results(run_dir.results, metric)

@@ -171,5 +171,5 @@ def saved_variables(model: OnceForAll) -> dict[str, Any]:
     weights = {f"weights/{index}": weight for index, weight in enumerate(model.supernet.weights)}
     own = {f"own_weights/{index}": weight for index, weight in enumerate(model.own_variables)}
     slots = {f"optimizer/{index}": slot for index, slot in enumerate(model.optimizer.variables)}
-    ranking = {"search/sensitivity": model.sensitivity} if model.importance == "taylor" else {}
+    ranking = {} if model.sensitivity is None else {"search/sensitivity": model.sensitivity}
     return {**weights, **own, **slots, **ranking, "search/steps": model.search_steps}

@@ -145,8 +145,8 @@ class OnceForAll(keras.Model):
         return self._sandwich.own
 
     @property
-    def sensitivity(self) -> Any:
-        """The variable that the criterion `taylor` ranks by, see `SandwichStep`."""
+    def sensitivity(self) -> keras.Variable | None:
+        """The variable that the criterion `taylor` ranks by, see `SandwichStep`; None for other criteria."""
         return self._sandwich.sensitivity
 
     @property
@@ -260,9 +260,6 @@ class OnceForAll(keras.Model):
             structures = ", ".join(f"{each.name} ({format_quantity(each.macs)} MACs)" for each in self.pool)
         return f"<OnceForAll of {self.supernet.name}: {structures}; at {', '.join(map(str, self.resolutions))} pixels>"
 
-    def __str__(self) -> str:
-        return repr(self)
-
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
         return self.supernet(inputs, training=training)
@@ -306,7 +303,7 @@ class OnceForAll(keras.Model):
         """
         with self.averaged_weights() if self.spec.rank_by == "ema" and self.compiled else nullcontext():
             weights = [np.asarray(weight) for weight in self.supernet.weights]
-        seen = np.asarray(self.sensitivity) if self.importance == "taylor" else None
+        seen = None if self.sensitivity is None else np.asarray(self.sensitivity)
         return self._solver.solve(weights, frozen=frozen, sensitivity=seen)
 
     def set_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> None:

@@ -51,7 +51,7 @@ class SandwichStep:
         head_alone: Whether the head learns alone.
         finetuning: Whether each structure trains on alone.
         sensitivity: float32 `[channels]`, how much the loss depended on each channel, summed over the steps since masks
-            were taken last; `[0]` where the criterion does not ask.
+            were taken last; None where the criterion does not ask.
 
     Raises:
         ValueError: If the supernet cannot run at a resolution, or a setting makes no sense for it.
@@ -122,9 +122,10 @@ class SandwichStep:
             at_once=spec.networks_at_once,
             sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
         )
-        # Not empty where nothing is measured: TensorFlow crashes when it broadcasts an empty variable to processes.
-        channels = groups.size if self._sandwich.sensitivity else 1
-        self.sensitivity = keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
+        self.sensitivity: keras.Variable | None = None
+        if self._sandwich.sensitivity:
+            zeros = np.zeros(groups.size)
+            self.sensitivity = keras.Variable(zeros, trainable=False, aggregation="mean", name="sensitivity")
 
     @property
     def roles(self) -> list[str]:
@@ -183,7 +184,8 @@ class SandwichStep:
         Returns:
             Whether a step that was traced before no longer holds.
         """
-        self.sensitivity.assign(np.zeros(self.sensitivity.shape))
+        if self.sensitivity is not None:
+            self.sensitivity.assign(np.zeros(self.sensitivity.shape))
         whole_teacher = self.weights.separate or not frozen[0]
         running = [ChannelMask.full(self._groups), *masks[1:]] if whole_teacher else list(masks)
         sliced, first = self._spec.search_execution == "sliced", not self._masked
@@ -259,7 +261,7 @@ class SandwichStep:
             parts=self._spec.gradient_accumulation,
             like=lambda: self._sandwich.nothing(self.networks, searching=self.searching),
         )
-        if self.searching and self._sandwich.sensitivity:
+        if self.searching and self.sensitivity is not None:
             scale = loss_scale(optimizer)
             seen = outcome.sensitivity if scale is None else outcome.sensitivity / scale
             # A step whose scaled gradients overflow is left out, as it is by the optimizer.

@@ -17,54 +17,19 @@ from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 from ofar_tf.text.size import Size
+from ofar_tf.training.trained_files import TrainedFiles
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class FamilyFiles:
-    """Where a saved family lies.
-
-    Attributes:
-        path: The folder.
-    """
-
-    path: Path
+class FamilyFiles(TrainedFiles):
+    """Where a saved family lies."""
 
     @property
     def description(self) -> Path:
         """How the other files are to be read, and their checksums; its presence says that the family is whole."""
         return self.path / "family.json"
-
-    @property
-    def supernet(self) -> Path:
-        """The network that holds all others."""
-        return self.path / "supernet.keras"
-
-    @property
-    def pool(self) -> Path:
-        """The structures."""
-        return self.path / "pool.json"
-
-    @property
-    def own_weights(self) -> Path:
-        """The weights that structures do not share, if there are any."""
-        return self.path / "own_weights.npz"
-
-    @property
-    def device(self) -> Path:
-        """What is known of the device that latencies are predicted for, if there is one."""
-        return self.path / "device.json"
-
-    @property
-    def subnets(self) -> Path:
-        """The table, once the family was measured."""
-        return self.path / "subnets.csv"
-
-    @property
-    def evaluation(self) -> Path:
-        """What else was measured: the BatchNorm statistics."""
-        return self.path / "evaluation.npz"
 
     def checksums(self) -> dict[str, str]:
         """Hashes the files that hold the family, by name."""

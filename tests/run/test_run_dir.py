@@ -37,11 +37,12 @@ def test_a_run_does_not_go_on_with_another_device(tmp_path: Path) -> None:
     run_dir, device = RunDir(tmp_path / "run"), tmp_path / "device.json"
     run_dir.path.mkdir()
     device.write_text("of a phone")
-    run_dir.keep_device(device)
-    run_dir.keep_device(device)
+    config = dataclasses.replace(config_of(run_dir.path), device=str(device))
+    run_dir.keep_inputs(config)
+    run_dir.keep_inputs(config)
     device.write_text("of another phone")
     with pytest.raises(ValueError) as caught:
-        run_dir.keep_device(device)
+        run_dir.keep_inputs(config)
     assert str(caught.value) == (
         f"Expected the device of {run_dir.device}, with which the run began. Received: {device}, which differs."
     )

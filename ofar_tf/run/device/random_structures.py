@@ -86,12 +86,8 @@ def random_network(supernet: keras.Model, groups: ChannelGroups, drawn: DrawnStr
     random = np.random.default_rng(seed)
     for layer in flat_layers(subnet):
         by_channel = isinstance(layer, _BY_CHANNEL)
-        layer.set_weights([_like(weight, random, by_channel=by_channel) for weight in _own(layer)])
+        layer.set_weights([_like(weight, random, by_channel=by_channel) for weight in layer.weights])
     return keras.Model(subnet.input, keras.layers.Softmax(dtype="float32")(subnet.output))
-
-
-def _own(layer: keras.layers.Layer) -> list[keras.Variable]:
-    return [] if isinstance(layer, keras.Model) else layer.weights
 
 
 def _like(weight: keras.Variable, random: np.random.Generator, *, by_channel: bool) -> np.ndarray:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from ofar_tf.run.settings import Settings, setting
 
-TASKS = ("classification", "detection")
-
 
 @dataclass(frozen=True)
 class TaskSettings(Settings):
@@ -14,7 +12,7 @@ class TaskSettings(Settings):
     task: str = setting(
         "classification",
         "What networks learn: to tell what an image shows (classification), or to find things in it (detection).",
-        choices=TASKS,
+        choices=("classification", "detection"),
     )
 
     @property
