@@ -20,9 +20,9 @@ from ofar_tf.files import atomic_file
 from ofar_tf.files.cache_folder import cache_folder
 
 _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
-# Opening files takes longer than listing them, minutes at ImageNet's size. From here on it is remembered what was
-# found, so that only folders that have changed are looked at again.
-_MANY = 20_000
+MANY = 20_000
+"""Of more images it is remembered what reading all of them tells, which takes minutes at ImageNet's size."""
+
 # As many files of 16 bits are decoded, of each class, to learn how many of the bits are used.
 _DEEP_SAMPLE = 8
 
@@ -55,7 +55,7 @@ def check_images(folders: Iterable[ClassFolder]) -> Findings:
         ValueError: A file is cut off, no image, or too large to be decoded; the message names it.
     """
     folders = list(folders)
-    memory = _Memory(folders) if sum(len(folder.files) for folder in folders) > _MANY else None
+    memory = _Memory(folders) if sum(len(folder.files) for folder in folders) > MANY else None
     known = memory.read() if memory else {}
     new = [folder for folder in folders if folder.stamp not in known]
     with ThreadPoolExecutor() as pool:

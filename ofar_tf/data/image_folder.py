@@ -1,9 +1,9 @@
 """A folder of JPEG and PNG files, one sub-folder for each class."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from ofar_tf.data.class_folders import WHOLE, ClassFolder, find_class_folders
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
 from ofar_tf.data.image_check import check_images, file_decoder
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.splits import SplitPart
-
-_TRAINING_PERCENT = 80
 
 
 def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
@@ -46,7 +45,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
     class_names, found = find_class_folders(data_dir)
     findings = check_images(folder for folders in found.values() for folder in folders)
     files = {split: _in_order(folders, seed=split_seed) for split, folders in found.items()}
-    within = _train_and_validation(files[WHOLE].labels) if list(files) == [WHOLE] else {}
+    within = _divided(files[WHOLE].labels) if list(files) == [WHOLE] else {}
     notes = []
     if findings.bits not in (0, 16):
         notes.append(
@@ -72,7 +71,13 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         names=names,
         table=table,
         within=within,
-        division=_division(data_dir, within, seed=split_seed),
+        division=said_of_division(
+            data_dir,
+            within,
+            lacks="folders of splits",
+            how="each class in proportion, by the files' names",
+            seed=split_seed,
+        ),
         digest=lambda split: files[split].digest,
         notes=tuple(notes),
     )
@@ -105,7 +110,7 @@ class _Files:
 def _in_order(folders: Sequence[ClassFolder], *, seed: int) -> _Files:
     names, places, labels = [], [], []
     for label, folder in enumerate(folders):
-        scattered = sorted(folder.files, key=lambda name: hashlib.sha256(_salted(name, seed)).digest())
+        scattered = sorted(folder.files, key=partial(scattered_by, seed=seed))
         names += [f"{folder.path.name}/{name}" for name in scattered]
         places.append((np.arange(len(scattered)) + 0.5) / max(1, len(scattered)))
         labels.append(np.full(len(scattered), label))
@@ -114,23 +119,7 @@ def _in_order(folders: Sequence[ClassFolder], *, seed: int) -> _Files:
     return _Files(folders[0].path.parent, [names[index] for index in order], np.concatenate(labels)[order])
 
 
-def _salted(name: str, seed: int) -> bytes:
-    return (f"{seed}/{name}" if seed else name).encode()
-
-
-def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:
-    sizes = " and ".join(f"{name} ({part.stop - part.start} images)" for name, part in within.items())
-    return (
-        f"{readable(data_dir)} has no folders of splits: it is divided {_TRAINING_PERCENT}/{100 - _TRAINING_PERCENT} "
-        f"into {sizes}, each class in proportion, by the files' names and seed {seed}."
-    )
-
-
-def _train_and_validation(labels: np.ndarray) -> dict[str, SplitPart]:
-    """Returns the two parts of `all`; none where training on every class would leave nothing for validation."""
+def _divided(labels: np.ndarray) -> dict[str, SplitPart]:
+    """Returns the two parts of `all`, every class in the first."""
     _, first_of_class = np.unique(labels, return_index=True)
-    size = len(labels)
-    cut = max(round(_TRAINING_PERCENT * size / 100.0), int(first_of_class.max()) + 1)
-    if cut >= size:
-        return {}
-    return {"train": SplitPart(WHOLE, 0, cut), "validation": SplitPart(WHOLE, cut, size)}
+    return train_and_validation(len(labels), least=int(first_of_class.max()) + 1)

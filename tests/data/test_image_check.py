@@ -58,7 +58,7 @@ def test_an_image_too_large_to_decode_is_refused_by_its_header(plain, name, cont
 
 def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, one_png, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(image_check, "_MANY", 10)
+    monkeypatch.setattr(image_check, "MANY", 10)
     opened = []
     check = image_check.check_image
     monkeypatch.setattr(image_check, "check_image", lambda path: opened.append(path) or check(path))
@@ -81,7 +81,7 @@ def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, on
 def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeypatch, content):
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(image_check, "_MANY", 10)
+    monkeypatch.setattr(image_check, "MANY", 10)
     load_dataset("image_folder", data_dir=plain)
     (memory,) = (cache / "ofar_tf").iterdir()
     memory.write_bytes(content.encode("utf-8", "surrogatepass"))
@@ -93,7 +93,7 @@ def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeyp
 def test_where_nothing_can_be_remembered_everything_is_looked_at(plain, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(plain / "README"))
     (plain / "README").write_text("a file, no folder")
-    monkeypatch.setattr(image_check, "_MANY", 10)
+    monkeypatch.setattr(image_check, "MANY", 10)
     assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
 
 

@@ -15,6 +15,7 @@ from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
+from ofar_tf.data.detection.split_places import by_split, require_folder, split_named
 from ofar_tf.data.file_names import readable
 
 LAYOUTS = (
@@ -61,30 +62,19 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
 
 def _annotation_files(data_dir: Path) -> dict[str, Path]:
-    if not data_dir.is_dir():
-        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (not a folder).")
+    require_folder(data_dir, layouts=LAYOUTS)
     paths = next((found for pattern in _PATTERNS if (found := sorted(data_dir.glob(pattern)))), [])
     if not paths:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no such file).")
     if len(paths) == 1:
         return {WHOLE: paths[0]}
-    files: dict[str, Path] = {}
-    for path in paths:
-        split = _split_name(path, data_dir)
-        if split in files:
-            raise ValueError(
-                f"Expected one annotation file for each split. Received: {readable(files[split])} and "
-                f"{readable(path)}, both of split {split!r}."
-            )
-        files[split] = path
-    return files
+    return by_split(((_split_name(path, data_dir), path, path) for path in paths), what="annotation file")
 
 
 def _split_name(path: Path, data_dir: Path) -> str:
     beside_images = path.parent != data_dir and path.parent.name != "annotations"
     stem = path.parent.name if beside_images else path.stem.removeprefix("instances_")
-    name = re.sub(r"[^\w-]+", "_", _YEAR.sub("", stem)) or stem
-    return "validation" if name == "valid" else name
+    return split_named(re.sub(r"[^\w-]+", "_", _YEAR.sub("", stem)) or stem)
 
 
 def _read(path: Path) -> Any:

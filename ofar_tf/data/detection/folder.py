@@ -13,15 +13,13 @@ import tensorflow as tf
 from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
-from ofar_tf.data.detection.found_split import MANY, BoxNotes, FoundSplit, believed
+from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
 from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.image_check import check_image, file_decoder, findings_of
+from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
+from ofar_tf.data.image_check import MANY, check_image, file_decoder, findings_of
 from ofar_tf.data.image_header import ImageHeader
-from ofar_tf.data.splits import SplitPart
 from ofar_tf.files.cache_folder import remembered
-
-_TRAINING_PERCENT = 80
 
 
 def annotated_folder(
@@ -58,7 +56,7 @@ def annotated_folder(
     splits = {split: _Split(list(headers[split]), annotations) for split, (annotations, _) in checked.items()}
     sizes = {split: len(part.paths) for split, part in splits.items()}
     first = first_rows(sizes)
-    within = _train_and_validation(sizes[WHOLE]) if list(sizes) == [WHOLE] else {}
+    within = train_and_validation(sizes[WHOLE]) if list(sizes) == [WHOLE] else {}
 
     def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
         rows = tf.range(first[split] + start, first[split] + stop, dtype=tf.int64)
@@ -73,7 +71,7 @@ def annotated_folder(
         names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(splits[split].names[start:stop]),
         table=table,
         within=within,
-        division=_division(data_dir, within, seed=split_seed),
+        division=said_of_division(data_dir, within, lacks="splits", how="by the files' names", seed=split_seed),
         digest=lambda split: splits[split].digest(scattered[split].files),
         notes=(*notes, *(note for split, (_, mended) in checked.items() for note in mended.sentences(split))),
         annotations=lambda split: splits[split].annotations,
@@ -98,9 +96,8 @@ class _Split:
 
 
 def _in_order(found: FoundSplit, *, seed: int) -> FoundSplit:
-    """Scatters images, whose names often come in series, by hashes of their names."""
-    salt = f"{seed}/" if seed else ""
-    hashes = [hashlib.sha256(f"{salt}{name}".encode()).digest() for name in found.files]
+    """Scatters images by their names."""
+    hashes = [scattered_by(name, seed=seed) for name in found.files]
     order = sorted(range(len(hashes)), key=hashes.__getitem__)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -156,19 +153,3 @@ def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Ann
     seen = sizes_seen(found, stored=stored, tags=tags)
     annotations, notes = believed(found, seen)
     return turned_with_images(annotations, sizes=seen, stored=stored, tags=tags), notes
-
-
-def _division(data_dir: Path, within: Mapping[str, SplitPart], *, seed: int) -> str:
-    sizes = " and ".join(f"{name} ({part.stop - part.start} images)" for name, part in within.items())
-    return (
-        f"{readable(data_dir)} has no splits: it is divided {_TRAINING_PERCENT}/{100 - _TRAINING_PERCENT} into "
-        f"{sizes}, by the files' names and seed {seed}."
-    )
-
-
-def _train_and_validation(size: int) -> dict[str, SplitPart]:
-    """Returns the two parts of `all`; none where one would be empty."""
-    cut = round(_TRAINING_PERCENT * size / 100.0)
-    if not 0 < cut < size:
-        return {}
-    return {"train": SplitPart(WHOLE, 0, cut), "validation": SplitPart(WHOLE, cut, size)}

@@ -85,8 +85,3 @@ def gathered(
         areas=np.full(len(boxes), OWN_AREA),
         relative=relative,
     )
-
-
-def split_named(folder: str) -> str:
-    """Returns the split that a folder's or a list's name stands for: `valid`, a frequent one, is `validation`."""
-    return "validation" if folder == "valid" else folder

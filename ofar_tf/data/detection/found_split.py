@@ -10,9 +10,6 @@ import numpy as np
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.file_names import readable
 
-MANY = 20_000
-"""Of more images it is remembered what reading all of them tells."""
-
 
 @dataclass(frozen=True, eq=False)
 class FoundSplit:

@@ -11,7 +11,8 @@ import tensorflow as tf
 from ofar_tf.data.decoding import decode_stored
 from ofar_tf.data.detection.annotations import OWN_AREA, Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
-from ofar_tf.data.detection.found_split import MANY, BoxNotes, FoundSplit, believed
+from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
+from ofar_tf.data.image_check import MANY
 from ofar_tf.data.tfds_sets import find_builder, require_prepared, stored_as
 from ofar_tf.files.cache_folder import remembered
 

@@ -9,7 +9,8 @@ from ofar_tf.data.class_folders import SUFFIXES, WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
-from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in, split_named
+from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
+from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, split_named
 from ofar_tf.data.file_names import readable
 
 LAYOUTS = (
@@ -65,13 +66,12 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
 
 def _parts(data_dir: Path) -> dict[str, _Part]:
-    if not data_dir.is_dir():
-        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (not a folder).")
+    require_folder(data_dir, layouts=LAYOUTS)
     whole = _part(data_dir)
     if whole is not None:
-        return dict(_listed(data_dir, whole)) or {WHOLE: whole}
-    folders = sorted(path for path in data_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
-    parts = {split_named(folder.name): part for folder in folders if (part := _part(folder)) is not None}
+        return by_split(_listed(data_dir, whole), what="list") or {WHOLE: whole}
+    found = ((folder, _part(folder)) for folder in folders_in(data_dir))
+    parts = by_split(((split_named(place.name), place, part) for place, part in found if part), what="folder")
     if not parts:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no XML file there).")
     return parts
@@ -85,8 +85,8 @@ def _part(folder: Path) -> _Part | None:
     return _Part(source, files, next((folder / name for name in _IMAGES if images_in(folder / name)), source))
 
 
-def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, _Part]]:
-    """Yields the splits that lists in ImageSets/Main name."""
+def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
+    """Yields the splits that lists in ImageSets/Main name, and the lists."""
     for name in _LISTS:
         path = data_dir / "ImageSets" / "Main" / f"{name}.txt"
         if not path.is_file():
@@ -98,7 +98,8 @@ def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, _Part]]:
                 f"Expected an XML file in {readable(whole.source)} for each name in {readable(path)}. "
                 f"Received: {len(missing)} of {len(stems)} without one, such as {missing[:1]!r:.80}."
             )
-        yield split_named(name), whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
+        part = whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
+        yield split_named(name), path, part
 
 
 def _notes(parts: Mapping[str, _Part]) -> list[str]:

@@ -9,7 +9,8 @@ from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
-from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in, split_named
+from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
+from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, split_named
 from ofar_tf.data.file_names import readable
 
 LAYOUTS = (
@@ -57,25 +58,16 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
 
 def _parts(data_dir: Path) -> dict[str, _Part]:
-    if not data_dir.is_dir():
-        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (not a folder).")
+    require_folder(data_dir, layouts=LAYOUTS)
     outer = {WHOLE: _Part(data_dir / "images", data_dir / "labels")}
-    of_images = {
-        name: _Part(data_dir / "images" / name, data_dir / "labels" / name) for name in _folders(data_dir / "images")
-    }
-    inner = {name: _Part(data_dir / name / "images", data_dir / name / "labels") for name in _folders(data_dir)}
-    beside = {name: _Part(data_dir / name, data_dir / name) for name in _folders(data_dir)}
+    of_images = {each.name: _Part(each, data_dir / "labels" / each.name) for each in folders_in(data_dir / "images")}
+    inner = {each.name: _Part(each / "images", each / "labels") for each in folders_in(data_dir)}
+    beside = {each.name: _Part(each, each) for each in folders_in(data_dir)}
     for parts in (of_images, outer, inner, beside, {WHOLE: _Part(data_dir, data_dir)}):
-        held = {split_named(name): part for name, part in parts.items() if images_in(part.images)}
-        if held and any(any(part.labels.glob("*.txt")) for part in held.values()):
-            return held
+        held = {name: part for name, part in parts.items() if images_in(part.images)}
+        if any(any(part.labels.glob("*.txt")) for part in held.values()):
+            return by_split(((split_named(name), part.images, part) for name, part in held.items()), what="folder")
     raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no images with text files).")
-
-
-def _folders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _check_files(files: dict[str, Path], images: dict[str, str], part: _Part) -> None:

@@ -68,6 +68,22 @@ def test_folders_are_splits(tmp_path, annotations, images):
     assert load(tmp_path).splits == {"train": 2, "validation": 1}
 
 
+def test_two_places_of_one_split_are_refused(tmp_path):
+    for name in ("train", "valid", "validation"):
+        write(tmp_path / "folders" / name, ".", ".", a=xml(BEE))
+    with pytest.raises(
+        ValueError,
+        match=r"^Expected one folder for each split\. Received: .*/valid and .*/validation, both of .* 'validation'\.$",
+    ):
+        load(tmp_path / "folders")
+    write(tmp_path, "Annotations", "JPEGImages", a=xml(BEE), b=xml(BEE))
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    for name in ("valid", "validation"):
+        (tmp_path / "ImageSets" / "Main" / f"{name}.txt").write_text("a\n")
+    with pytest.raises(ValueError, match=r"^Expected one list for each split\. Received: .*/valid\.txt and "):
+        load(tmp_path)
+
+
 def test_sizes_of_nothing_are_those_of_the_image(tmp_path):
     write(tmp_path, ".", ".", a=xml(BEE, size=(0, 0)))
     np.testing.assert_allclose(load(tmp_path).annotations("all").boxes, [[0.2, 0.05, 0.9, 0.5]])

@@ -40,6 +40,9 @@ def test_every_usual_layout_is_found(tmp_path, images, labels):
     write(tmp_path, images.format("train"), labels.format("train"), a=LINE, b=LINE)
     write(tmp_path, images.format("valid"), labels.format("valid"), c=LINE)
     assert load(tmp_path).splits == {"train": 2, "validation": 1}
+    write(tmp_path, images.format("validation"), labels.format("validation"), d=LINE)
+    with pytest.raises(ValueError, match=r"^Expected one folder for each split\. Received: .*valid.* and .*validation"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

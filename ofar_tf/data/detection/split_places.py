@@ -1,0 +1,57 @@
+"""Where readers of annotations find splits: folders, and the names that they stand for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from ofar_tf.data.file_names import readable
+
+Value = TypeVar("Value")
+
+
+def require_folder(data_dir: Path, *, layouts: str) -> None:
+    """Refuses what is no folder.
+
+    Args:
+        data_dir: What the user names.
+        layouts: What is expected there, for the message.
+
+    Raises:
+        FileNotFoundError: If it is none.
+    """
+    if not data_dir.is_dir():
+        raise FileNotFoundError(f"Expected {layouts}. Received: data_dir={readable(data_dir)} (not a folder).")
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Returns the folders in a folder but for hidden ones, sorted; none if it is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def split_named(place: str) -> str:
+    """Returns the split that the name of a folder, a list or a file stands for: `valid` is `validation`."""
+    return "validation" if place == "valid" else place
+
+
+def by_split(found: Iterable[tuple[str, Path, Value]], *, what: str) -> dict[str, Value]:
+    """Returns what was found of each split.
+
+    Args:
+        found: Splits, where each was found, and what was found there.
+        what: What that place is, for the message: `folder`, `list`, ...
+
+    Raises:
+        ValueError: If one split was found in two places.
+    """
+    values: dict[str, Value] = {}
+    places: dict[str, Path] = {}
+    for split, place, value in found:
+        if split in places:
+            raise ValueError(
+                f"Expected one {what} for each split. Received: {readable(places[split])} and {readable(place)}, both "
+                f"of split {split!r}."
+            )
+        places[split], values[split] = place, value
+    return values
