@@ -8,7 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.conversion.quantization_aware.layer_steps import AFFINE, KERNELS, Step, read_operation, refusal
+from ofar_tf.conversion.quantization_aware.layer_steps import (
+    AFFINE,
+    KERNELS,
+    Step,
+    read_arithmetic,
+    read_operation,
+    refusal,
+)
 from ofar_tf.models.functional_graph import is_functional, replay
 
 _FUSES_RELU = (*KERNELS, "Add")
@@ -21,9 +28,10 @@ _FIXED_RANGE = ("sigmoid", "tanh", "softmax")
 def fold(model: keras.Model) -> tuple[Step, ...]:
     """Reads a classifier as steps that compute its logits.
 
-    Where no kernel comes before a BatchNorm (networks that normalize before they activate) or a rescaling (images), it
-    becomes a 1 x 1 depthwise convolution with a bias. Nothing can be folded forward into a convolution with `same`
-    padding: the zeros at the border are put in after the normalization. Folding is done in float64.
+    Where no kernel comes before a BatchNorm (networks that normalize before they activate), a rescaling (images) or
+    arithmetic with a number, it becomes a 1 x 1 depthwise convolution with a bias. Nothing can be folded forward into a
+    convolution with `same` padding: the zeros at the border are put in after the normalization. Folding is done in
+    float64.
 
     Args:
         model: A functional model, one image to probabilities by a softmax, which is left out. Nested models are opened.
@@ -90,11 +98,15 @@ class _Reader:
             return keras.tree.pack_sequence_as(operation.output, self._run(operation, keras.tree.flatten(args[0])))
         output = operation(*args, **kwargs)
         operands = keras.tree.flatten(args)
-        unknown = [operand for operand in operands if id(operand) not in self._sources]
-        if unknown or not operands or keras.tree.is_nested(output):
-            raise refusal(operation, "which combines a tensor with constants or gives several")
-        inputs = tuple(self._sources[id(operand)] for operand in operands)
-        for step in read_operation(operation, shape=operands[0].shape):
+        inputs = tuple(self._sources[id(operand)] for operand in operands if id(operand) in self._sources)
+        if not operands or keras.tree.is_nested(output):
+            raise refusal(operation, "which gives several tensors or reads none")
+        steps = (
+            read_operation(operation, shape=operands[0].shape, output_shape=output.shape)
+            if len(inputs) == len(operands)
+            else [read_arithmetic(operation, operands)]
+        )
+        for step in steps:
             inputs = (self._append(step, inputs),)
         self._note(output, inputs[0])
         return output
@@ -118,7 +130,7 @@ def _without_affine(steps: Sequence[Step]) -> tuple[Step, ...]:
         if step.kind == AFFINE and source >= 0 and kept[source].kind in KERNELS and uses[step.inputs[0]] == 1:
             kept[source] = _scaled(kept[source], *step.weights)
         else:
-            kept.append(_as_depthwise(new) if step.kind == AFFINE else new)
+            kept += _as_depthwise(new, count=len(kept)) if step.kind == AFFINE else [new]
             source = len(kept) - 1
         moved[index + 1] = source + 1
     return tuple(kept)
@@ -130,12 +142,19 @@ def _scaled(step: Step, scale: np.ndarray, offset: np.ndarray) -> Step:
     return replace(step, weights=(kernel * by_output, bias * scale + offset))
 
 
-def _as_depthwise(step: Step) -> Step:
-    if step.options["rank"] != 4:
+def _as_depthwise(step: Step, *, count: int) -> list[Step]:
+    """Makes a depthwise convolution of an affine step; of vectors, as images of one pixel, behind `count` steps."""
+    (scale, offset), rank = step.weights, step.options["rank"]
+    if rank not in (2, 4):
         raise ValueError(
-            "Expected a kernel right before a BatchNorm of vectors, to fold it into. "
-            f"Received: none before {step.name!r}."
+            f"Expected vectors or images to be scaled and shifted. Received: {step.name!r}, of {rank} dimensions."
         )
-    scale, offset = step.weights
     options = {"kernel_size": 1, "depth_multiplier": 1}
-    return replace(step, kind="DepthwiseConv2D", options=options, weights=(scale.reshape(1, 1, -1, 1), offset))
+    depthwise = replace(step, kind="DepthwiseConv2D", options=options, weights=(scale.reshape(1, 1, -1, 1), offset))
+    if rank == 4:
+        return [depthwise]
+    return [
+        Step(step.name, "Reshape", step.inputs, {"target_shape": (1, 1, scale.size)}),
+        replace(depthwise, inputs=(count + 1,)),
+        Step(step.name, "Flatten", (count + 2,)),
+    ]

@@ -1,6 +1,6 @@
 """What each kind of Keras layer is made of, for networks that run in 8-bit integers: one reader per kind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,18 @@ _STOCK: dict[str, tuple[str, ...]] = {
 }
 _CONSTANT = ("Rescaling", "Normalization")
 _OPERATIONS = ("Add", "Multiply", "Concatenate")
+_FUNCTIONS = {
+    name.title().replace("_", ""): getattr(keras.activations, name)
+    for name in ("relu", "relu6", "sigmoid", "tanh", "silu", "hard_silu", "hard_sigmoid")
+}
+# What scales and shifts in `x + 3` and its like, by the class and by whether the tensor comes first.
+_WITH_A_NUMBER: dict[tuple[str, bool], Callable[[float], tuple[float, float]]] = {
+    **dict.fromkeys((("Add", True), ("Add", False)), lambda number: (1.0, number)),
+    **dict.fromkeys((("Multiply", True), ("Multiply", False)), lambda number: (number, 0.0)),
+    **dict.fromkeys((("Divide", True), ("TrueDivide", True)), lambda number: (1.0 / number, 0.0)),
+    ("Subtract", True): lambda number: (1.0, -number),
+    ("Subtract", False): lambda number: (-1.0, number),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +51,8 @@ class Step:
         inputs: What it reads: 0 is the image, k + 1 what step k gives.
         options: Arguments of that class.
         weights: Kernel and bias, float32 or float64; none for kinds that are not `KERNELS`.
-        constant: Whether the weights are not the network's own but those of its input's normalization: a learning rate
-            that suits kernels would upset them.
+        constant: Whether the weights are not the network's own but those of its input's normalization or numbers in a
+            formula: a learning rate that suits kernels would upset them.
     """
 
     name: str
@@ -51,12 +63,15 @@ class Step:
     constant: bool = False
 
 
-def read_operation(operation: Any, *, shape: tuple[int | None, ...]) -> Iterator[Step]:
+def read_operation(
+    operation: Any, *, shape: tuple[int | None, ...], output_shape: tuple[int | None, ...]
+) -> Iterator[Step]:
     """Reads a layer or Keras operation as steps, each of which reads what the one before it gives.
 
     Args:
         operation: The layer, or what `x + y` leaves in a graph.
         shape: Of its first input.
+        output_shape: Of what it gives.
 
     Yields:
         Steps whose `inputs` are still empty; none where nothing is done at inference.
@@ -66,7 +81,7 @@ def read_operation(operation: Any, *, shape: tuple[int | None, ...]) -> Iterator
     """
     kind = type(operation).__name__
     is_layer = isinstance(operation, keras.layers.Layer)
-    if not type(operation).__module__.startswith("keras.src.") or not (is_layer or kind in _OPERATIONS):
+    if not type(operation).__module__.startswith("keras.src.") or not (is_layer or kind in (*_OPERATIONS, *_FUNCTIONS)):
         raise refusal(operation)
     if getattr(operation, "data_format", None) == "channels_first":
         raise refusal(operation, "whose channels come first")
@@ -75,9 +90,31 @@ def read_operation(operation: Any, *, shape: tuple[int | None, ...]) -> Iterator
             yield Step(operation.name, kernel_kind, (), options, (kernel, bias), constant=kind in _CONSTANT)
     elif kind in _STOCK:
         yield Step(operation.name, kind, (), {name: getattr(operation, name) for name in _STOCK[kind]})
-    elif kind not in _DROPPED and kind not in _ACTIVATION_LAYERS:
+    elif kind not in (*_DROPPED, *_ACTIVATION_LAYERS, *_FUNCTIONS):
         raise refusal(operation)
-    yield from _read_activation(operation, kind)
+    yield from _read_activation(operation, kind, output_shape)
+
+
+def read_arithmetic(operation: Any, operands: Sequence[Any]) -> Step:
+    """Reads an operation of a tensor and a number, as in `x + 3` or `x / 6`.
+
+    Args:
+        operation: What the expression leaves in a graph.
+        operands: Its tensors and numbers, in order.
+
+    Returns:
+        A step whose `inputs` are still empty: it reads the tensor.
+
+    Raises:
+        ValueError: If it is not of one tensor and one number, or does not scale or shift.
+    """
+    numbers = [operand for operand in operands if np.ndim(operand) == 0 and not keras.backend.is_keras_tensor(operand)]
+    tensor_first = keras.backend.is_keras_tensor(operands[0])
+    meaning = _WITH_A_NUMBER.get((type(operation).__name__, tensor_first))
+    if len(operands) != 2 or len(numbers) != 1 or meaning is None:
+        raise refusal(operation, "which combines a tensor with constants")
+    shape = operands[0 if tensor_first else 1].shape
+    return _affine_step(operation.name, *meaning(float(numbers[0])), shape=shape)
 
 
 def refusal(operation: Any, why: str = "") -> ValueError:
@@ -183,16 +220,21 @@ def _bias(layer: Any) -> np.ndarray:
     return np.zeros(width or layer.kernel.shape[2] * layer.kernel.shape[3], np.float32)
 
 
+def _affine_step(name: str, scale: float, offset: float, *, shape: tuple[int | None, ...]) -> Step:
+    kind, options, *weights = _affine(scale, offset, shape)
+    return Step(name, kind, (), options, (weights[0], weights[1]), constant=True)
+
+
 _ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "Softmax")
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("ReLU", {}),
     "relu6": ("ReLU", {"max_value": 6.0}),
     "leaky_relu": ("LeakyReLU", {"alpha": 0.2}),
-    **{name: ("Activation", {"activation": name}) for name in ("sigmoid", "tanh", "silu", "softmax")},
+    **{name: ("Activation", {"activation": name}) for name in ("sigmoid", "tanh", "silu", "softmax", "hard_silu")},
 }
 
 
-def _read_activation(operation: Any, kind: str) -> Iterator[Step]:
+def _read_activation(operation: Any, kind: str, shape: tuple[int | None, ...]) -> Iterator[Step]:
     if kind == "ReLU":
         # Fixed ceilings other than 6, and thresholds, have no TFLite operator.
         if (
@@ -209,8 +251,13 @@ def _read_activation(operation: Any, kind: str) -> Iterator[Step]:
     elif kind == "Softmax":
         chosen, options = _ACTIVATIONS["softmax"]
     else:
-        function = getattr(operation, "activation", None)
+        function = _FUNCTIONS.get(kind, getattr(operation, "activation", None))
         if function in (None, keras.activations.linear):
+            return
+        if function is keras.activations.hard_sigmoid:  # TFLite has none: relu6(x + 3) / 6, as the converter takes it.
+            yield _affine_step(operation.name, 1.0, 3.0, shape=shape)
+            yield Step(operation.name, "ReLU", (), {"max_value": 6.0})
+            yield _affine_step(operation.name, 1.0 / 6.0, 0.0, shape=shape)
             return
         known = {getattr(keras.activations, name): value for name, value in _ACTIVATIONS.items()}
         if function not in known:

@@ -66,13 +66,21 @@ def _call(layer: Any, inputs: Sequence[Any]) -> Any:
 
 def _layer(step: Step, *, index: int, shape: tf.TensorShape, dtype: str = "float32") -> Any:
     # Names must be unique; one layer may be several steps.
-    layer = getattr(tf_keras.layers, step.kind)(**step.options, name=f"step{index}_{step.name}", dtype=dtype)
+    options = dict(step.options)
+    if options.get("activation") == "hard_silu":  # Keras 2 does not know it.
+        options["activation"] = _hard_silu
+    layer = getattr(tf_keras.layers, step.kind)(**options, name=f"step{index}_{step.name}", dtype=dtype)
     layer.trainable = not step.constant
     if step.kind in KERNELS:
         # Before it is wrapped: a wrapper puts rounded tensors in the place of the variables.
         layer.build(shape)
         layer.set_weights(step.weights)
     return layer
+
+
+def _hard_silu(x: tf.Tensor) -> tf.Tensor:
+    # In this form the converter sees HARD_SWISH, which rounds what it reads and what it gives, and nothing between.
+    return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
 
 
 def _image_range() -> Any:

@@ -14,7 +14,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.quantization_aware.folded_network import fold
-from ofar_tf.conversion.quantization_aware.legacy_network import build
+from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
 from ofar_tf.conversion.quantization_aware.worker import check_twin, convert
 from ofar_tf.models import registry
 from ofar_tf.models.functional_graph import flat_layers
@@ -73,6 +73,24 @@ def odd_network() -> keras.Model:
     x = layers.AveragePooling2D(2)(layers.Cropping2D(((0, 0), (1, 1)))(x))
     x = layers.BatchNormalization()(layers.Dense(8)(layers.Flatten()(x)))
     x = layers.Reshape((8,))(layers.Activation("leaky_relu")(x))
+    return classifier(image, layers.Dense(3)(x))
+
+
+def gated_network() -> keras.Model:
+    """A block of MobileNetV3 as Keras writes it, a gate of vectors, and hard-swish and hard-sigmoid by hand."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(layers.Rescaling(1 / 127.5, offset=-1)(image))
+    x = shortcut = layers.Activation("hard_swish")(layers.BatchNormalization()(x))
+    x = layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x))
+    x = layers.Activation("hard_swish")(x)
+    squeezed = layers.ReLU()(layers.Conv2D(8, 1)(layers.GlobalAveragePooling2D(keepdims=True)(x)))
+    gate = layers.ReLU(6.0)(layers.Conv2D(8, 1)(squeezed) + 3.0) * (1.0 / 6.0)
+    x = layers.Conv2D(8, 1)(layers.Multiply()([x, gate]))
+    x = layers.Add()([shortcut, layers.BatchNormalization()(x)])
+    x = x * keras.ops.relu6(x + 3.0) / 6.0
+    gate = layers.Dense(8, activation="hard_sigmoid")(layers.GlobalAveragePooling2D()(x))
+    x = layers.GlobalAveragePooling2D()(layers.Multiply()([x, 2.0 - layers.Reshape((1, 1, 8))(gate)]))
+    x = layers.Dense(8, activation="hard_swish")(layers.BatchNormalization()(x))
     return classifier(image, layers.Dense(3)(x))
 
 
@@ -135,11 +153,19 @@ def scores(content: bytes, batch: np.ndarray) -> np.ndarray:
     return np.concatenate([run(image=image[np.newaxis])["probabilities"] for image in batch]) / 256
 
 
-def file_facts(model: keras.Model) -> dict[str, Any]:
+def foretold(model: keras.Model, batch: np.ndarray) -> np.ndarray:
+    """The scores of the network that rounds as its file will, with ranges as they are measured."""
+    rounded = build_quantized(fold(model), shape=batch.shape[1:])
+    rounded(batch.astype(np.float32), training=True)
+    return np.asarray(keras.ops.softmax(np.asarray(rounded(batch.astype(np.float32), training=False))))
+
+
+def file_facts(model: keras.Model, *, tells: bool = False) -> dict[str, Any]:
     batch = images(model.input_shape[1])
     content = convert(model, images=batch, fine_tuning=FineTuning(epochs=0))
     expected = np.asarray(model(batch.astype(np.float32), training=False))
     return {
+        "foretold": float(np.abs(scores(content, batch) - foretold(model, batch)).mean()) if tells else None,
         "operators": read_graph(content).operators,
         "types": tensor_types(content),
         "difference": float(np.abs(scores(content, batch) - expected).mean()),
@@ -175,10 +201,15 @@ def messages() -> dict[str, str]:
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    odd = odd_network()
+    odd, gated = odd_network(), gated_network()
     facts = {
-        "twins": {name: twin_facts(built_in(name)) for name in NETWORKS} | {"odd": twin_facts(odd)},
-        "files": {"odd": file_facts(odd), "wide_resnet": file_facts(built_in("wide_resnet_10_1"))},
+        "twins": {name: twin_facts(built_in(name)) for name in NETWORKS}
+        | {"odd": twin_facts(odd), "gated": twin_facts(gated)},
+        "files": {
+            "odd": file_facts(odd),
+            "gated": file_facts(gated, tells=True),
+            "wide_resnet": file_facts(built_in("wide_resnet_10_1")),
+        },
         "learning": learning_facts(),
         "messages": messages(),
     }

@@ -87,6 +87,7 @@ def test_ranges_are_measured_where_tflite_rounds():
         *(layers.Conv2D(4, 1), layers.LeakyReLU()),  # Not fused: both count.
         layers.MaxPooling2D(2),  # Hands on the range of what it reads.
         layers.Activation("sigmoid"),  # Always 0..1.
+        *(layers.Conv2D(4, 1), layers.Activation("hard_swish")),  # HARD_SWISH rounds what it reads and what it gives.
     ]
     steps = fold(network(*stack))
     assert [(step.kind, ranged) for step, ranged in zip(steps, own_ranges(steps), strict=True)] == [
@@ -96,9 +97,43 @@ def test_ranges_are_measured_where_tflite_rounds():
         ("LeakyReLU", True),
         ("MaxPooling2D", False),
         ("Activation", False),
+        ("Conv2D", True),
+        ("Activation", True),
         ("GlobalAveragePooling2D", True),
         ("Dense", True),
     ]
+
+
+def test_the_three_of_a_hard_sigmoid_goes_into_the_convolution_before_it():
+    convolution = layers.Conv2D(1, 1, activation="hard_sigmoid")
+    model = network(convolution)
+    convolution.set_weights([np.full((1, 1, 3, 1), 2.0), np.array([5.0])])
+    steps = fold(model)[:3]  # relu6(x + 3) / 6
+    assert [step.kind for step in steps] == ["Conv2D", "ReLU", "DepthwiseConv2D"]
+    np.testing.assert_allclose([*steps[0].weights[0].ravel(), *steps[0].weights[1]], [2, 2, 2, 8])
+    np.testing.assert_allclose([*steps[2].weights[0].ravel(), *steps[2].weights[1]], [1 / 6, 0])
+    assert [step.constant for step in steps] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("expression", "scale", "offset"),
+    [
+        (lambda x: x + 3.0, 1, 3),
+        (lambda x: 3 + x, 1, 3),
+        (lambda x: x - 3.0, 1, -3),
+        (lambda x: 3.0 - x, -1, 3),
+        (lambda x: 2.0 * x, 2, 0),
+        (lambda x: x / 4.0, 0.25, 0),
+        (lambda x: keras.ops.divide(x, 4.0), 0.25, 0),
+    ],
+)
+def test_arithmetic_with_a_number_scales_and_shifts(expression, scale, offset):
+    image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(expression(image))
+    step = fold(keras.Model(image, layers.Dense(2, activation="softmax")(x)))[0]
+    assert (step.kind, step.constant) == ("DepthwiseConv2D", True)
+    np.testing.assert_array_equal(step.weights[0].ravel(), [scale] * 3)
+    np.testing.assert_array_equal(step.weights[1], [offset] * 3)
 
 
 def test_a_kernel_that_something_besides_its_relu_reads_has_a_range():
@@ -141,18 +176,33 @@ def test_grouped_convolutions_are_refused_by_name():
         fold(network(layers.Conv2D(4, 1), layers.Conv2D(4, 1, groups=2, name="odd")))
 
 
-def test_a_sum_with_a_constant_is_refused():
+@pytest.mark.parametrize(
+    "expression", [lambda x: x + np.ones(3, "float32"), lambda x: 6.0 / x, lambda x: keras.ops.maximum(x, 0.5)]
+)
+def test_other_arithmetic_with_constants_is_refused(expression):
     image = keras.Input((8, 8, 3))
-    x = layers.GlobalAveragePooling2D()(image + 1.0)
-    with pytest.raises(ValueError, match="which combines a tensor with constants or gives several"):
+    x = layers.GlobalAveragePooling2D()(expression(image))
+    with pytest.raises(ValueError, match="which combines a tensor with constants"):
         fold(keras.Model(image, layers.Dense(2, activation="softmax")(x)))
 
 
-def test_a_batch_norm_of_vectors_needs_a_kernel_before_it():
+def test_vectors_are_normalized_as_images_of_one_pixel():
     image = keras.Input((8, 8, 3))
     x = layers.BatchNormalization(name="norm")(layers.GlobalAveragePooling2D()(image))
-    with pytest.raises(ValueError, match="Expected a kernel right before a BatchNorm of vectors, to fold it into"):
-        fold(keras.Model(image, layers.Dense(2, activation="softmax")(x)))
+    steps = fold(keras.Model(image, layers.Dense(2, activation="softmax")(x)))
+    assert [(step.kind, step.inputs) for step in steps[1:]] == [
+        ("Reshape", (1,)),
+        ("DepthwiseConv2D", (2,)),
+        ("Flatten", (3,)),
+        ("Dense", (4,)),
+    ]
+
+
+def test_what_is_neither_a_vector_nor_an_image_is_not_scaled():
+    image = keras.Input((8, 8, 3))
+    x = layers.BatchNormalization(name="norm")(layers.Reshape((8, 24))(image))
+    with pytest.raises(ValueError, match=r"Expected vectors or images to be scaled .* Received: 'norm', of 3 dim"):
+        fold(keras.Model(image, layers.Dense(2, activation="softmax")(layers.Flatten()(x))))
 
 
 def test_a_model_of_logits_is_refused():

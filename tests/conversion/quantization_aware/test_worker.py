@@ -17,7 +17,7 @@ from ofar_tf.tflite.classifier import TFLiteClassifier
 
 CASES = Path(__file__).with_name("quantization_cases.py")
 PACKAGE = CASES.parents[3] / "ofar_tf"
-NETWORKS = ("mobilenet_v2", "resnet8", "vgg16", "wide_resnet_10_1", "odd")
+NETWORKS = ("mobilenet_v2", "resnet8", "vgg16", "wide_resnet_10_1", "odd", "gated")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_images_of_another_size_are_refused(facts):
     assert facts["messages"]["images"] == "Expected images of shape [N, 8, 8, 3]. Received: (32, 16, 16, 3)."
 
 
-@pytest.mark.parametrize("network", ["odd", "wide_resnet"])
+@pytest.mark.parametrize("network", ["odd", "gated", "wide_resnet"])
 def test_a_file_computes_in_integers_throughout(facts, network):
     file = facts["files"][network]
     assert set(file["types"]) == {"uint8", "int8", "int32"} and file["types"]["uint8"] == 2
@@ -67,9 +67,16 @@ def test_a_batch_norm_that_no_kernel_precedes_becomes_a_depthwise_convolution(fa
     }
 
 
-@pytest.mark.parametrize("network", ["odd", "wide_resnet"])
+@pytest.mark.parametrize("network", ["odd", "gated", "wide_resnet"])
 def test_measured_ranges_alone_give_scores_near_the_float_network(facts, network):
     assert facts["files"][network]["difference"] < 0.03
+
+
+def test_hard_swish_is_one_operator_that_gives_what_the_rounded_network_foretold(facts):
+    file = facts["files"]["gated"]
+    assert file["operators"]["HARD_SWISH"] == 3 and file["operators"]["MUL"] == 3
+    # The file knows 256 probabilities.
+    assert file["foretold"] < min(1 / 256, file["difference"])
 
 
 def test_teaching_brings_the_file_nearer_to_the_float_network(facts):
