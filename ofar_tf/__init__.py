@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofar_tf._version import __version__
 from ofar_tf.text.quiet import quiet_start
+from ofar_tf.text.stopping import is_command, stop_while_loading
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from ofar_tf.training.once_for_all import OnceForAll
     from ofar_tf.training.recipe import Recipe
     from ofar_tf.training.step_spec import StepSpec
+
+if is_command():
+    stop_while_loading()
 
 # On processors TensorFlow computes with oneDNN, which compiles a kernel for every shape and keeps the last 1,024. A
 # pool at four resolutions has several times as many, and compiling them again takes a quarter of a training step.

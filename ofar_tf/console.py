@@ -3,6 +3,8 @@
 import runpy
 import sys
 
+from ofar_tf.text.stopping import stop_while_loading
+
 COMMANDS = {
     "train": "search the structures of a family and train them together",
     "evaluate": "calibrate and measure every network of a finished run",
@@ -84,4 +86,5 @@ def measure_device() -> None:
 
 
 def _run(command: str) -> None:
+    stop_while_loading()
     runpy.run_module(f"ofar_tf.{command}", run_name="__main__", alter_sys=True)

@@ -16,6 +16,7 @@ from absl import app, flags
 from ofar_tf.run.flagfile import expand_flagfiles
 from ofar_tf.run.help_text import help_text
 from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_setting
+from ofar_tf.text.stopping import STOPPED, loaded
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2
@@ -37,9 +38,10 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
     """
     # The commands compute with TensorFlow, whatever programs beside them use.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # Job schedulers and machines that are taken away send SIGTERM.
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        loaded()
+        # Job schedulers and machines that are taken away send SIGTERM.
+        signal.signal(signal.SIGTERM, _terminate)
         try:
             if _asks_for_help(sys.argv[1:]):
                 print(help_text(kind, main.__globals__["__doc__"] or ""), end="")
@@ -49,7 +51,7 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print("Stopped. What was finished is kept: the same command goes on from there.", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         raise SystemExit(_status(interrupt)) from None
     except BrokenPipeError:
         # `ofar predict ... | head`: nobody reads on. Python would say so again when it ends.

@@ -21,11 +21,41 @@ def main(config):
 flags.run(main, SelectConfig)
 """
 
+CHECKOUT = Path(__file__).parents[1]
+SIGNALS = pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+@SIGNALS
 def test_a_stopped_command_prints_one_line(number: signal.Signals, status: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", COMMAND, "--export_dir=e"]
+    stop([sys.executable, "-c", COMMAND, "--export_dir=e"], number=number, status=status, paths=[CHECKOUT])
+
+
+@SIGNALS
+@pytest.mark.parametrize(
+    "start", [["-m", "ofar_tf.select"], ["-m", "ofar_tf"], ["-c", "from ofar_tf.console import main; main()"]]
+)
+def test_a_command_that_still_loads_prints_one_line_too(
+    start: list[str], number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    # What the flags need first takes its time.
+    (tmp_path / "absl.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
+    name = [] if start == ["-m", "ofar_tf.select"] else ["select"]
+    command = [sys.executable, *start, *name, "--export_dir=e"]
+    stop(command, number=number, status=status, paths=[tmp_path, CHECKOUT])
+
+
+def test_a_program_that_uses_the_library_keeps_its_signals() -> None:
+    program = (
+        "import signal; before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM); import ofar_tf; "
+    )
+    program += "print(before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=CHECKOUT)
+    assert ended.stdout == "True\n"
+
+
+def stop(command: list[str], *, number: signal.Signals, status: int, paths: list[Path]) -> None:
+    """Sends a signal to a command once it says that it is ready."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
