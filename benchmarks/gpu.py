@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quickstart import CHECKOUT, FLAGFILE, command
 from benchmarks.table import RESULTS, Row, print_rows, read_rows, write_rows
 from benchmarks.timing import seconds_of, time_in_turn
 
-CHECKOUT = Path(__file__).parents[1]
 FORMATS = ("float32", "mixed_bfloat16", "XLA")
 
 
@@ -82,16 +82,15 @@ def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
         jit_compile=compiled,
     )
     step = tf.function(model.train_step, autograph=False)
-    alone = [networks.NativeNetwork(model, mask, fused=True, dtype_policy=policy) for mask in model.pool.masks]
-    native = [_native_step(network, compiled=compiled) for network in alone]
+    native = networks.NativeSteps(model, fused=True, dtype_policy=policy, compiled=compiled)
 
     def begin() -> Any:
         return step((images, labels))["teacher_loss"]
 
     runs = {
         "sandwich": lambda: begin().numpy(),
-        "native": lambda: _native_steps(model, alone, native, images=images, target=target),
-        "largest": lambda: _one_native_step(alone[0], native[0], images=images, target=target),
+        "native": lambda: native.run(images, target),
+        "largest": lambda: native.run_largest(images, target),
     }
     title = f"{case.network} {resolutions[0]}-{resolutions[-1]} px, batch {case.size}, {number_format}"
     for run in runs.values():
@@ -107,36 +106,6 @@ def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
         *_memory_rows(title, memory),
         *busy(title, begin, steps=repetitions),
     ]
-
-
-def _native_step(network: Any, *, compiled: bool) -> Callable[..., Any]:
-    import tensorflow as tf
-
-    from benchmarks import networks
-
-    signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, networks.CLASSES])]
-    if compiled:
-        return tf.function(network.step, jit_compile=True, autograph=False)
-    return tf.function(network.step, input_signature=signature, autograph=False)
-
-
-def _native_steps(model: Any, alone: list[Any], native: list[Any], *, images: Any, target: Any) -> None:
-    """One step of each network, at the sizes that the sandwich draws for its step of the same number."""
-    from ofar_tf.data import resize_batch
-
-    _, drawn = model._sandwich.rule.draw(int(alone[-1].optimizer.iterations))
-    for train, pixels in zip(native, drawn, strict=True):
-        train(resize_batch(images, int(pixels[0])), target)
-    _wait_for(alone[-1])
-
-
-def _one_native_step(network: Any, train: Callable[..., Any], *, images: Any, target: Any) -> None:
-    train(images, target)
-    _wait_for(network)
-
-
-def _wait_for(network: Any) -> None:
-    network.network.trainable_variables[-1].numpy()
 
 
 def _peak_of(run: Callable[[], object]) -> int | None:
@@ -169,14 +138,12 @@ def busy(title: str, step: Callable[[], Any], *, steps: int) -> list[Row]:
         step: Begins a step that was traced before, and returns a tensor that is there when the step is done.
         steps: How many steps to look at.
     """
-    import tensorflow as tf
+    from benchmarks.profiler import profiled
 
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
+    with profiled(planes="/device:GPU") as events:
         # As in training, nobody waits for a step before the next is begun.
         seconds = seconds_of(lambda: [step() for _ in range(steps)][-1].numpy())
-        tf.profiler.experimental.stop()
-        kernels = list(_kernels(Path(folder)))
+    kernels = [(event.name, event.start, event.end) for event in events if event.line.startswith("Stream")]
     fetches = sum("MemcpyD2H" in name for name, _, _ in kernels)
     return [
         Row(f"{title}: profiled step, ms", 1e3 * seconds / steps),
@@ -184,19 +151,6 @@ def busy(title: str, step: Callable[[], Any], *, steps: int) -> list[Row]:
         Row(f"{title}: kernels of a step", len(kernels) / steps),
         Row(f"{title}: copies from the device to the host, a step", fetches / steps),
     ]
-
-
-def _kernels(folder: Path) -> Iterable[tuple[str, float, float]]:
-    """Reads what ran on the device: names, and nanoseconds at which each began and ended."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    space = xplane_pb2.XSpace()
-    space.ParseFromString(next(folder.rglob("*.xplane.pb")).read_bytes())
-    for plane in (plane for plane in space.planes if plane.name.startswith("/device:GPU")):
-        for line in (line for line in plane.lines if line.name.startswith("Stream")):
-            for event in line.events:
-                start = line.timestamp_ns + event.offset_ps / 1e3
-                yield plane.event_metadata[event.metadata_id].name, start, start + event.duration_ps / 1e3
 
 
 def _covered(kernels: Iterable[tuple[str, float, float]]) -> float:
@@ -210,18 +164,17 @@ def _covered(kernels: Iterable[tuple[str, float, float]]) -> float:
 
 def quickstart(*, toy: bool) -> list[Row]:
     """Trains, evaluates and exports the quick start."""
-    flagfile = CHECKOUT / "experiments" / "fashion_mnist_mini.flagfile"
     shorter = ["--epochs=2", "--search_epochs=1", "--train_split=train[:256]", "--validation_every=0"] if toy else []
     with tempfile.TemporaryDirectory() as folder:
         commands = {
-            "train": [f"--flagfile={flagfile}", *shorter, f"--run_dir={folder}"],
+            "train": [f"--flagfile={FLAGFILE}", *shorter, f"--run_dir={folder}"],
             "evaluate": [f"--run_dir={folder}"],
             "export": [f"--run_dir={folder}", "--only=all"],
         }
         if toy:
             del commands["export"]
         return [
-            Row(f"quick start, seconds: {name}", seconds_of(partial(_command, f"ofar_tf.{name}", *flags)))
+            Row(f"quick start, seconds: {name}", seconds_of(partial(command, name, *flags)))
             for name, flags in commands.items()
         ]
 
@@ -231,10 +184,6 @@ def tests(*, toy: bool) -> list[Row]:
     which = ["tests/training/test_sandwich.py"] if toy else ["tests/training", "tests/devices"]
     ended = subprocess.run([sys.executable, "-m", "pytest", "-q", *which], cwd=CHECKOUT, check=False)
     return [Row(f"tests pass: {' '.join(which)}", float(ended.returncode == 0), ">= 1")]
-
-
-def _command(module: str, *flags: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *flags], cwd=CHECKOUT, check=True)
 
 
 def keep(path: Path, rows: list[Row]) -> list[Row]:
@@ -247,16 +196,18 @@ def keep(path: Path, rows: list[Row]) -> list[Row]:
 
 def main(arguments: argparse.Namespace) -> None:
     """Runs one command."""
+    if arguments.what == "table":
+        print_rows(read_rows(arguments.output))
+        return
     case = CASES[arguments.network].toy() if arguments.toy else CASES[arguments.network]
     measure = {
         "steps": lambda: steps(case, number_format=arguments.format, repetitions=2 if arguments.toy else 10),
         "quickstart": lambda: quickstart(toy=arguments.toy),
         "tests": lambda: tests(toy=arguments.toy),
-        "table": list,
     }[arguments.what]
     found = measure()
-    everything = keep(arguments.output, found)
-    print_rows(found or everything)
+    keep(arguments.output, found)
+    print_rows(found)
 
 
 if __name__ == "__main__":

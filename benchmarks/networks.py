@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import ofar_tf
+from ofar_tf.data import resize_batch
 from ofar_tf.pruning.budgets import Budget, solve_masks
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -110,3 +111,44 @@ class NativeNetwork:
     def step(self, images: tf.Tensor, target: tf.Tensor) -> None:
         """Trains the network for one step, with an update of its own."""
         self.optimizer.apply(self.gradients(images, target), self.network.trainable_variables)
+
+    def traced_step(self, *, compiled: bool = False) -> Callable[[tf.Tensor, tf.Tensor], None]:
+        """Returns `step` as a graph: one for all sizes, or with XLA one for each."""
+        if compiled:
+            return tf.function(self.step, jit_compile=True, autograph=False)
+        signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, CLASSES])]
+        return tf.function(self.step, input_signature=signature, autograph=False)
+
+    def wait(self) -> None:
+        """Returns when its steps are done."""
+        self.network.trainable_variables[-1].numpy()
+
+
+class NativeSteps:
+    """One training step of each structure of a pool, written natively: what the sandwich is held against.
+
+    Args:
+        model: The trainer with the pool.
+        fused: As in `NativeNetwork`.
+        dtype_policy: As there.
+        compiled: Whether XLA compiles the steps.
+    """
+
+    def __init__(self, model: OnceForAll, *, fused: bool, dtype_policy: str = "float32", compiled: bool = False):
+        self._model = model
+        self._networks = [
+            NativeNetwork(model, mask, fused=fused, dtype_policy=dtype_policy) for mask in model.pool.masks
+        ]
+        self._steps = [network.traced_step(compiled=compiled) for network in self._networks]
+
+    def run(self, images: tf.Tensor, target: tf.Tensor) -> None:
+        """Trains each network at the size that the sandwich draws for its step of the same number, and waits."""
+        _, drawn = self._model._sandwich.rule.draw(tf.constant(int(self._networks[-1].optimizer.iterations)))
+        for train, pixels in zip(self._steps, drawn, strict=True):
+            train(resize_batch(images, int(pixels[0])), target)
+        self._networks[-1].wait()
+
+    def run_largest(self, images: tf.Tensor, target: tf.Tensor) -> None:
+        """Trains the largest network alone, and waits."""
+        self._steps[0](images, target)
+        self._networks[0].wait()

@@ -8,18 +8,17 @@ at the same time, each gets half.
 import argparse
 import gzip
 import json
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks import networks
+from benchmarks.profiler import Event, profiled
 from benchmarks.step_time import SANDWICH
 from benchmarks.table import RESULTS
 
@@ -43,18 +42,13 @@ class Operation:
     end: float
 
 
-def operations(folder: Path) -> Iterator[Operation]:
-    """Reads the operations out of what the profiler wrote."""
-    space = xplane_pb2.XSpace()
-    space.ParseFromString(next(folder.rglob("*.xplane.pb")).read_bytes())
-    for plane in space.planes:
-        for line in plane.lines:
-            for event in line.events:
-                name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                # Others are the profiler's names for C++ functions, and for whole traced functions.
-                if name and not name.endswith(":") and not kind.lstrip().startswith("__"):
-                    start = line.timestamp_ns + event.offset_ps / 1e3
-                    yield Operation(kind.strip(), line.id % 2**31, start, start + event.duration_ps / 1e3)
+def operations(events: Iterable[Event]) -> Iterator[Operation]:
+    """Picks the operations out of what the profiler saw."""
+    for event in events:
+        name, _, kind = event.name.rpartition(":")
+        # Others are the profiler's names for C++ functions, and for whole traced functions.
+        if name and not name.endswith(":") and not kind.lstrip().startswith("__"):
+            yield Operation(kind.strip(), event.thread % 2**31, event.start, event.end)
 
 
 def shares(found: Sequence[Operation]) -> Counter[str]:
@@ -77,13 +71,12 @@ def profile(network: str, *, resolutions: tuple[int, ...], size: int) -> list[Op
     model = networks.frozen_trainer(network, SANDWICH, resolutions, networks_at_once=2)
     batch = networks.batch(size, resolutions[0])
     step = tf.function(model.train_step, autograph=False)
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(2 + STEPS):
-            if number == 2:
-                tf.profiler.experimental.start(folder)
+    for _ in range(2):
+        step(batch)["teacher_loss"].numpy()
+    with profiled() as events:
+        for _ in range(STEPS):
             step(batch)["teacher_loss"].numpy()
-        tf.profiler.experimental.stop()
-        return list(operations(Path(folder)))
+    return list(operations(events))
 
 
 def write_trace(path: Path, found: Sequence[Operation]) -> None:

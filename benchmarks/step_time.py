@@ -9,7 +9,6 @@ import tensorflow as tf
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
-from ofar_tf.data import resize_batch
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.training.network_functions import NetworkFunctions
 
@@ -62,18 +61,7 @@ def sandwich(
         step = tf.function(model.train_step, autograph=False)
         runs[f"sandwich, {at_once} at once"] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
     for name, fused in (("native", True), ("stock", False)):
-        alone = [networks.NativeNetwork(model, mask, fused=fused) for mask in model.pool.masks]
-        specs = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, networks.CLASSES])]
-        steps = [tf.function(network.step, input_signature=specs) for network in alone]
-
-        def four(steps=steps, alone=alone):
-            step = int(alone[0].optimizer.iterations)
-            _, drawn = model._sandwich.rule.draw(tf.constant(step))
-            for train, pixels in zip(steps, drawn, strict=True):
-                train(resize_batch(images, int(pixels[0])), target)
-            alone[-1].network.trainable_variables[-1].numpy()
-
-        runs[name] = four
+        runs[name] = partial(networks.NativeSteps(model, fused=fused).run, images, target)
     rounds = time_in_turn(runs, repetitions=repetitions)
     title = f"{network} {resolutions[0]}-{resolutions[-1]} px, batch {size}: sandwich step"
     stock_limit = "<= 0.65" if network == "MobileNetV2" else None

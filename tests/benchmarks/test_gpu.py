@@ -1,3 +1,4 @@
+import argparse
 import json
 from functools import partial
 
@@ -17,6 +18,15 @@ def test_a_command_replaces_its_own_rows_and_keeps_those_of_others(tmp_path):
     rows = gpu.keep(path, [Row("b", 3.0)])
     assert rows == [Row("a", 1.0), Row("b", 3.0)]
     assert [row["name"] for row in json.loads(path.read_text())] == ["a", "b"]
+
+
+def test_the_table_is_printed_and_not_written_anew(tmp_path, capsys):
+    path = tmp_path / "gpu.json"
+    path.write_text('[{"name": "a", "value": 1.0, "target": null, "note": "by hand"}]')
+    before = path.read_bytes()
+    gpu.main(argparse.Namespace(what="table", output=path))
+    assert " a " in capsys.readouterr().out
+    assert path.read_bytes() == before
 
 
 def test_steps_are_timed_at_toy_size_on_a_processor(monkeypatch):

@@ -1,0 +1,53 @@
+"""TensorFlow's profiler: what ran while something was looked at, and when."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+
+class Event(NamedTuple):
+    """Something that ran.
+
+    Attributes:
+        name: What the profiler calls it.
+        start: Nanoseconds since some moment.
+        end: The same.
+        thread: The number of the line that it stands on: of a thread or a stream.
+        line: What that line is called.
+    """
+
+    name: str
+    start: float
+    end: float
+    thread: int
+    line: str
+
+
+@contextmanager
+def profiled(*, planes: str = "") -> Iterator[list[Event]]:
+    """Looks at what runs inside of the block.
+
+    Args:
+        planes: How the names of the parts of the machine begin that are looked at; all of them by default.
+
+    Yields:
+        A list that holds what ran, when the block is done.
+    """
+    events: list[Event] = []
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        yield events
+        tf.profiler.experimental.stop()
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    for plane in (plane for plane in space.planes if plane.name.startswith(planes)):
+        for line in plane.lines:
+            for event in line.events:
+                start = line.timestamp_ns + event.offset_ps / 1e3
+                name = plane.event_metadata[event.metadata_id].name
+                events.append(Event(name, start, start + event.duration_ps / 1e3, line.id, line.name))
