@@ -1,12 +1,4 @@
-"""The files in the hands of the library that phones use; it cannot be installed beside ours (DESIGN section 4).
-
-`make acceptance` makes it an environment of its own and runs this; without one these tests are skipped.
-"""
-
-import json
-import os
-import subprocess
-from pathlib import Path
+"""The files in the hands of the library that phones use, see `mediapipe_environment`."""
 
 import numpy as np
 import pytest
@@ -14,9 +6,9 @@ import pytest
 from ofar_tf.conversion.precision import PRECISIONS
 from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
+from tests.family.mediapipe_environment import NEEDS_MEDIAPIPE, ask
 
-PYTHON = os.environ.get("OFAR_TF_MEDIAPIPE_PYTHON")
-pytestmark = pytest.mark.skipif(not PYTHON, reason="needs mediapipe in an environment of its own: make acceptance")
+pytestmark = NEEDS_MEDIAPIPE
 
 NAMES = [name for name, precision in PRECISIONS.items() if not precision.fine_tuned]
 ABOUT = FileMetadata(
@@ -47,16 +39,7 @@ def files(converted, tmp_path_factory):
 @pytest.fixture(scope="module")
 def answers(files, pictures, tmp_path_factory):
     """What MediaPipe answers to each file."""
-    images_path = tmp_path_factory.mktemp("pictures") / "images.npy"
-    np.save(images_path, pictures)
-    script = Path(__file__).with_name("mediapipe_answers.py")
-    command = [PYTHON, script, images_path, *files.values()]
-    # Not this environment's packages, should it be known by PYTHONPATH.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    by_path = json.loads(done.stdout)
-    return {name: by_path[str(path)] for name, path in files.items()}
+    return ask("mediapipe_answers.py", pictures, files, folder=tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,10 +1,4 @@
-"""Detectors in the hands of MediaPipe, see `test_mediapipe`."""
-
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Detectors in the hands of MediaPipe, see `mediapipe_environment`."""
 
 import numpy as np
 import pytest
@@ -15,12 +9,10 @@ from ofar_tf.data.bundled import bundled_arrays
 from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.boxes import decode
 from ofar_tf.text.size import Size
+from tests.family.mediapipe_environment import NEEDS_MEDIAPIPE, ask
+from tests.tasks.detection.small_detector import HEIGHT, NAMES, WIDTH, write_files
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tasks" / "detection"))
-from small_detector import HEIGHT, NAMES, WIDTH, write_files
-
-PYTHON = os.environ.get("OFAR_TF_MEDIAPIPE_PYTHON")
-pytestmark = pytest.mark.skipif(not PYTHON, reason="needs mediapipe in an environment of its own: make acceptance")
+pytestmark = NEEDS_MEDIAPIPE
 KINDS = [(precision, form) for precision in ("float32", "float16", "int8") for form in ("detections", "raw")]
 PIXELS = np.array([HEIGHT, WIDTH, HEIGHT, WIDTH])
 
@@ -40,14 +32,8 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(files, pictures, tmp_path_factory):
-    images_path = tmp_path_factory.mktemp("pictures") / "images.npy"
-    np.save(images_path, pictures)
-    command = [PYTHON, Path(__file__).with_name("mediapipe_detections.py"), images_path, *files.values()]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    by_path = json.loads(done.stdout)
-    return {kind: by_path[str(path)]["detections"] for kind, path in files.items()}
+    found = ask("mediapipe_detections.py", pictures, files, folder=tmp_path_factory.mktemp("pictures"))
+    return {kind: each["detections"] for kind, each in found.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)

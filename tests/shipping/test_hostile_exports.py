@@ -1,6 +1,5 @@
 """`select` and `package` on export folders that others have changed: one line and status 2, or the right answer."""
 
-import copy
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from ofar_tf import package, select
 from ofar_tf.family.manifest import Latency, Manifest, write_manifest
 from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.select_config import SelectConfig
+from tests.json_places import places, put
 
 SHARED = Path(__file__).parents[3] / "shared" / "cases" / "hostile"
 # Values that no field of a manifest has, each an accident or a malice of another kind.
@@ -70,25 +70,6 @@ def is_refused(answer):
     status, out, err = answer
     # `splitlines` also counts what a terminal or an editor takes for the end of a line.
     return status == 2 and out == "" and err.startswith("Error: Expected ") and len(err.splitlines()) == 1
-
-
-def places(data, at=()):
-    """Yields every place in parsed JSON."""
-    yield at
-    children = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in children:
-        yield from places(value, (*at, key))
-
-
-def put(data, place, value):
-    if not place:
-        return value
-    changed = copy.deepcopy(data)
-    inner = changed
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = value
-    return changed
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

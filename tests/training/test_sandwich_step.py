@@ -9,18 +9,11 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.slicing import kept_indices
 from ofar_tf.pruning.subnet import extract_subnet
 from ofar_tf.training.sandwich import SandwichRule
+from tests.training.recording_sgd import RecordingSGD
 
 STEP = 3
 DECAYED = {"stem/kernel", "last/kernel", "logits/kernel"}
 RANKING = {"stem_bn/gamma", "depthwise_bn/gamma", "last_bn/gamma"}
-
-
-class RecordingSGD(keras.optimizers.SGD):
-    """Keeps the gradients it was given."""
-
-    def apply(self, grads, trainable_variables=None):
-        self.given = [np.asarray(gradient) for gradient in grads]
-        super().apply(grads, trainable_variables)
 
 
 def divergence_of(name, target, logits):

@@ -8,14 +8,7 @@ import tensorflow as tf
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.optimizer_state import averaged_weights
 from ofar_tf.training.recipe import Recipe
-
-
-class RecordingSGD(keras.optimizers.SGD):
-    """Keeps the gradients it was given."""
-
-    def apply(self, grads, trainable_variables=None):
-        self.given = [np.asarray(gradient) for gradient in grads]
-        super().apply(grads, trainable_variables)
+from tests.training.recording_sgd import RecordingSGD
 
 
 @pytest.fixture

@@ -1,6 +1,3 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,9 +11,7 @@ from ofar_tf.text.size import Size
 from ofar_tf.tflite import metadata_tables as tables
 from ofar_tf.tflite.metadata import read_metadata, read_tables
 from ofar_tf.tflite.network_file import TFLiteNetwork
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_detector import HEIGHT, NAMES, TASK, WIDTH, build, make_pictures, write_files
+from tests.tasks.detection.small_detector import HEIGHT, NAMES, TASK, WIDTH, build, make_pictures, write_files
 
 SIZE = Size(HEIGHT, WIDTH)
 KINDS = (("float32", "detections"), ("float32", "raw"), ("int8", "detections"))
