@@ -65,6 +65,7 @@ def describe(
         write_report(
             folder.report,
             manifest,
+            kind=task.kind,
             search=search,
             predictions=_predictions(folder, manifest, labels),
             labels=labels,

@@ -9,18 +9,15 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
-from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 from ofar_tf.pruning.slicing import Slices, mask_tensor
 from ofar_tf.pruning.subnet import build_subnet
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.text.size import Size
+from ofar_tf.training.network_states import View, fused_norms, states_of
 
-# Takes the position of a weight, and its value or gradient.
-View = Callable[[int, Any], tf.Tensor]
 # Takes the number of a structure, or `None` where networks are masked, and its gradients.
 Collect = Callable[[int | None, Sequence[tf.Tensor]], Sequence[tf.Tensor]]
 
@@ -123,7 +120,7 @@ class NetworkFunctions:
 
     def _network(self, mask: ChannelMask) -> keras.Model:
         network = build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)
-        for norm in _fused_norms(network):
+        for norm in fused_norms(network):
             norm.reports_statistics = False
         return network
 
@@ -251,7 +248,7 @@ class NetworkFunctions:
         position = {id(variable): index for index, variable in enumerate(self._supernet.weights)}
         trained = [position[id(variable)] for variable in self._supernet.trainable_variables]
         narrowed = [narrow(index, weights[index].value) for index in trained]
-        states = self._states(network, weights, narrow, noise)
+        states = states_of(network, weights, narrow=narrow, seed=self._seed, noise=noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
             outputs, _ = network.stateless_call(narrowed, states, images, training=True)
@@ -260,39 +257,6 @@ class NetworkFunctions:
         gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         widened = [widen(index, gradient) for index, gradient in zip(trained, gradients, strict=True)]
         return loss, self._task.lesson(outputs, tf.shape(images)[1:3]), *widened
-
-    def _states(self, network: keras.Model, weights: Sequence[Any], narrow: View, noise: Any) -> list[tf.Tensor]:
-        """The non-trainable values: frozen weights and moving statistics, and the states of random layers.
-
-        Keras seeds a random layer from Python's generator when it is built, which is at another moment in a resumed
-        run. Here its state is a function of (seed, position of the layer, step).
-        """
-        index = {id(variable): weight for weight, variable in enumerate(network.weights)}
-        unread = {
-            id(statistics)
-            for norm in _fused_norms(network)
-            if not norm.reads_statistics
-            for statistics in (norm.moving_mean, norm.moving_variance)
-        }
-        zeros = {shape: tf.zeros(shape) for shape in {variable.shape for variable in network.non_trainable_variables}}
-
-        def state(position: int, variable: Any) -> Any:
-            if id(variable) in unread:
-                return zeros[variable.shape]
-            if id(variable) not in index:
-                return self._random_state(position, noise, variable.dtype)
-            weight = index[id(variable)]
-            return narrow(weight, weights[weight].value)
-
-        return [state(position, variable) for position, variable in enumerate(network.non_trainable_variables)]
-
-    def _random_state(self, position: int, noise: Any, dtype: str) -> tf.Tensor:
-        state = tf.random.fold_in(tf.constant([self._seed, position], tf.int32), tf.cast(noise, tf.int32))
-        return tf.cast(tf.bitcast(state, tf.uint32), dtype)
-
-
-def _fused_norms(network: keras.Model) -> list[FusedBatchNormalization]:
-    return [layer for layer in flat_layers(network) if isinstance(layer, FusedBatchNormalization)]
 
 
 def _any_size(tensor: Any) -> tf.TensorSpec:

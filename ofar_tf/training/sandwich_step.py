@@ -1,6 +1,6 @@
 """One training step: which networks it runs now, what they learn, and the one update that sums it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data import resize_batch
 from ofar_tf.models.head import head_weights
-from ofar_tf.models.resolution import check_resolutions, fixed_size
+from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.importance import BY_GAMMA
@@ -19,6 +18,7 @@ from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
+from ofar_tf.training.fixed_teacher import teaching
 from ofar_tf.training.gradient_accumulation import mean_over_parts
 from ofar_tf.training.network_functions import NetworkFunctions
 from ofar_tf.training.optimizer_state import inner_optimizer, loss_scale
@@ -87,7 +87,7 @@ class SandwichStep:
         self.finetuning = False
         self._body_rate = keras.Variable(spec.body_learning_rate, trainable=False, name="body_rate")
         self._supernet = supernet
-        self._teach = _teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
+        self._teach = teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
         self._masked = False
         self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
         self._alone = (
@@ -285,20 +285,6 @@ class SandwichStep:
             searching=self.searching,
             taught=self._teach(images, targets) if self._teach else None,
         )
-
-
-def _teaching(teacher: keras.Model, task: Any, *, share: float) -> Callable[[tf.Tensor, Nest], Nest]:
-    """Returns what adds to the targets of images what a fixed network says of them, at the size it was built for."""
-    if not hasattr(task, "taught"):
-        raise ValueError(f"Expected a task that a fixed network can teach. Received: {type(task).__name__}.")
-    side = fixed_size(teacher)
-
-    def teach(images: tf.Tensor, targets: Nest) -> Nest:
-        size = tf.shape(images)[1:3] if side is None else tf.constant([side, side])
-        seen = images if side is None else resize_batch(images, size)
-        return task.taught(targets, task.lesson(teacher(seen, training=False), size), share=share)
-
-    return teach
 
 
 def _roles(networks: int) -> list[str]:

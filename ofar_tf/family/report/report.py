@@ -22,7 +22,6 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.files import atomic_file
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool
-from ofar_tf.tasks.classification.accuracy import NAME
 from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.tasks.examples import Example
 from ofar_tf.text.quantities import format_quantity
@@ -31,13 +30,13 @@ _FOLDER = "page"
 _SCRIPTS = ("chart.umd.min.js", "choice.js", "plot.js", "table.js", "page.js")
 _LEAST_COSINE = 0.5
 _MOST_EPOCHS = 32
-_KINDS = {NAME: "image classifiers"}
 
 
 def write_report(
     path: str | Path,
     manifest: Manifest,
     *,
+    kind: str = "image classifiers",
     search: SearchRecord | None = None,
     predictions: Mapping[str, Predictions] | None = None,
     labels: Sequence[str] = (),
@@ -53,6 +52,7 @@ def write_report(
     Args:
         path: Where to, normally `report.html` in the export folder.
         manifest: The files, at least one.
+        kind: What they are called, in the plural (`Shipped.kind`).
         search: What the structure search found; None where it is not known.
         predictions: What files say of each image, by path; those of files without may be missing.
         labels: The class names; needed with predictions.
@@ -70,7 +70,7 @@ def write_report(
         metric=manifest.metric,
         heading=_capital(figure),
         figure=figure,
-        kind=_KINDS.get(manifest.task, f"networks for {manifest.task}"),
+        kind=kind,
         images=next((file.metrics.images for file in manifest.models if file.metrics), 0),
         selection=next((file.selection for file in manifest.models if file.selection), None),
         by_class={path: class_results(found, labels) for path, found in (predictions or {}).items()},
