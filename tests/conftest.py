@@ -50,6 +50,7 @@ SLOW_FIRST = (
     "test_library.py",
     "test_family.py",
     "test_run_matrix.py",
+    "test_detection_run.py",
     "training/test_training_options.py",
     "tasks/test_second_task.py",
     "checks/test_layer_errors.py",
