@@ -18,6 +18,7 @@ from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
+from ofar_tf.text.size import Size
 from ofar_tf.training.fixed_teacher import teaching
 from ofar_tf.training.gradient_accumulation import mean_over_parts
 from ofar_tf.training.network_functions import NetworkFunctions
@@ -68,13 +69,7 @@ class SandwichStep:
         seed: int,
         teacher: keras.Model | None = None,
     ):
-        search_sizes, joint_sizes = spec.search_sizes(pool.resolutions), spec.training_sizes(pool.resolutions)
-        lists = {
-            "resolutions": pool.resolutions,
-            "search_resolutions": search_sizes,
-            "training_resolutions": joint_sizes,
-        }
-        check_resolutions(supernet, lists, outside=pool.outside)
+        search_sizes, joint_sizes = _checked_sizes(supernet, pool=pool, spec=spec)
         structures, every = len(pool.budgets), spec.networks_per_step == "all"
         self._groups = groups
         self._spec = spec
@@ -122,10 +117,7 @@ class SandwichStep:
             at_once=spec.networks_at_once,
             sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
         )
-        self.sensitivity: keras.Variable | None = None
-        if self._sandwich.sensitivity:
-            zeros = np.zeros(groups.size)
-            self.sensitivity = keras.Variable(zeros, trainable=False, aggregation="mean", name="sensitivity")
+        self.sensitivity = _sum_over_steps(groups.size) if self._sandwich.sensitivity else None
 
     @property
     def roles(self) -> list[str]:
@@ -285,6 +277,23 @@ class SandwichStep:
             searching=self.searching,
             taught=self._teach(images, targets) if self._teach else None,
         )
+
+
+def _checked_sizes(
+    supernet: keras.Model, *, pool: PoolSpec, spec: StepSpec
+) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
+    """Returns what networks see in the search and in joint training, each of which the supernet can run at."""
+    sizes = {
+        "resolutions": pool.resolutions,
+        "search_resolutions": spec.search_sizes(pool.resolutions),
+        "training_resolutions": spec.training_sizes(pool.resolutions),
+    }
+    check_resolutions(supernet, sizes, outside=pool.outside)
+    return sizes["search_resolutions"], sizes["training_resolutions"]
+
+
+def _sum_over_steps(channels: int) -> keras.Variable:
+    return keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
 
 
 def _roles(networks: int) -> list[str]:
