@@ -1,12 +1,16 @@
 """The notebooks as they stand; `make notebooks`, a job of its own on GitHub, executes them from start to end."""
 
 import ast
+import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -51,3 +55,21 @@ def _executable(path: Path) -> Iterator[dict]:
 def test_the_index_has_them_all() -> None:
     index = (NOTEBOOKS[0].parent / "README.md").read_text(encoding="utf-8")
     assert all(f"({path.name})" in index for path in NOTEBOOKS)
+
+
+@EACH
+@pytest.mark.parametrize("in_a_clone", [True, False])
+def test_its_first_cell_installs_the_clone_that_it_lies_in_and_else_the_repository(
+    path: Path, in_a_clone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.chdir(path.parent if in_a_clone else tmp_path)
+    exec(code_cells(path)[0], {})
+    ((*pip, source),) = commands
+    assert pip == [sys.executable, "-m", "pip", "install", "--quiet"]
+    requirement = Requirement(source.replace(str(path.parents[1]), "ofar-tf") if in_a_clone else source)
+    assert requirement.name == "ofar-tf" and (requirement.url is None) == in_a_clone
+    # What the cells that follow load from packages of their own.
+    assert requirement.extras == ({"pretrained"} if 'pretrained="imagenet"' in "".join(code_cells(path)) else set())
