@@ -20,12 +20,14 @@ class LayerError:
         noise: Energy of the difference between file and Keras, as a share of the energy of Keras's output: 0 where they
             agree, 1 where nothing of the output is left.
         added: How much of it was not there yet in the noisiest input of the operator.
+        tensor: What the file calls the output; empty where that is not known.
     """
 
     layer: str
     operator: str
     noise: float
     added: float
+    tensor: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.added <= self.noise < math.inf:

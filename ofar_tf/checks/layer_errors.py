@@ -45,7 +45,8 @@ def layer_errors(path: str | Path, reference: LayerOutputs, images: np.ndarray) 
         reached[output] = noise[output][matched[output]] if output in matched else before
         if output in matched:
             added = max(0.0, reached[output] - before)
-            errors.append(LayerError(reference.names[matched[output]], operator, reached[output], added))
+            layer, tensor = reference.names[matched[output]], file.name(output)
+            errors.append(LayerError(layer, operator, reached[output], added, tensor))
     return tuple(errors)
 
 

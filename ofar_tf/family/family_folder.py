@@ -106,6 +106,10 @@ class FamilyFolder:
         """Returns the place of the table of a file's layers."""
         return tflite_path.with_suffix(".layers.csv")
 
+    def overlay_path(self, tflite_path: Path) -> Path:
+        """Returns the place of what Model Explorer lays over a file's graph."""
+        return tflite_path.with_suffix(".layers.json")
+
     @property
     def _aside(self) -> Path:
         return self.path / ".previous_manifest.json"

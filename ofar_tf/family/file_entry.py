@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ofar_tf.checks.layer_error import worst_layers, write_layer_errors
 from ofar_tf.checks.measurement import Measurer
+from ofar_tf.checks.model_explorer import write_overlay
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.family.family_folder import FamilyFolder
@@ -28,7 +29,7 @@ def file_entry(
     parity: NetworkParity | None,
     versions: Mapping[str, str],
 ) -> ModelEntry:
-    """Checks and measures a file, and writes the table of its layers beside it.
+    """Checks and measures a file, and writes the table of its layers, and an overlay for Model Explorer, beside it.
 
     Args:
         member: The network that it was made of.
@@ -49,6 +50,7 @@ def file_entry(
     facts = measurer.facts(path, precision=precision)
     if facts.layer_errors:
         write_layer_errors(folder.layers_path(path), facts.layer_errors)
+        write_overlay(folder.overlay_path(path), facts.layer_errors)
     checks = measurement.checks
     for reason in parity.reasons if parity else ():
         checks = checks.with_reason(reason)
