@@ -81,6 +81,7 @@ def _spec(config: ExportConfig, *, seed: int) -> "ExportSpec":
         representative_images=config.representative_images,
         fine_tuning=FineTuning(config.qat_epochs, config.qat_learning_rate, seed=seed),
         fine_tuning_images=config.qat_images,
+        mixed_algorithm=config.mixed_algorithm,
         credits=Credits(
             description=config.description, version=config.model_version, license=config.license, author=config.author
         ),

@@ -79,6 +79,7 @@ def export_family(
     latency_threads: int = 1,
     selection: tf.data.Dataset | None = None,
     table: PoolEvaluation | None = None,
+    mixed_algorithm: str = "min_max",
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -100,6 +101,7 @@ def export_family(
         selection: As in `evaluate_pool`; the files are chosen by it too.
         table: What `evaluate_pool` returned for this model, so that nothing is calibrated again and the front is the
             one that it shows; by default the networks are evaluated here.
+        mixed_algorithm: How `mixed` files round weights, see `ofar_tf.conversion.mixed_rounding.ALGORITHMS`.
 
     Returns:
         The manifest, and what failed.
@@ -117,6 +119,7 @@ def export_family(
         credits=credits or Credits(),
         workers=workers,
         latency_threads=latency_threads,
+        mixed_algorithm=mixed_algorithm,
     )
     images = GivenImages(validation, calibration, selection, calibration_images)
     trained = images.of(_trained_pool(model))

@@ -63,7 +63,12 @@ class SavedNetwork:
         self._shape = shape
 
     def converted(
-        self, precision: str, *, representative_images: np.ndarray | None = None, float_outputs: bool = False
+        self,
+        precision: str,
+        *,
+        representative_images: np.ndarray | None = None,
+        float_outputs: bool = False,
+        mixed_algorithm: str = "min_max",
     ) -> bytes:
         """Converts the network, see `convert`; where outputs are to be floats, they are whatever the precision."""
         settings = precision_named(precision)
@@ -71,7 +76,7 @@ class SavedNetwork:
             raise ValueError(f"Expected a precision that needs no fine-tuning. Received: precision={precision!r}.")
         if settings.searched:
             images = _checked_images(representative_images, shape=self._shape)
-            return mixed_precision(self.converted("float32"), images)
+            return mixed_precision(self.converted("float32"), images, algorithm=mixed_algorithm)
         converter = tf.lite.TFLiteConverter.from_saved_model(self._folder, signature_keys=[SIGNATURE])
         _apply(settings, converter=converter)
         if float_outputs:

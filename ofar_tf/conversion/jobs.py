@@ -34,6 +34,7 @@ class ConversionJob:
         float_outputs: Whether outputs are floats whatever the precision, and several.
         float_layers: Patterns of the last layers that stay in floats where the rest is rounded (`network_parts`).
         ending: What the file computes behind the network; None for nothing.
+        mixed_algorithm: How searched precisions round weights (`ofar_tf.conversion.mixed_rounding.ALGORITHMS`).
     """
 
     keras_path: Path
@@ -46,6 +47,7 @@ class ConversionJob:
     float_outputs: bool = False
     float_layers: tuple[str, ...] = ()
     ending: Ending | None = None
+    mixed_algorithm: str = "min_max"
 
     def __post_init__(self) -> None:
         if precision_named(self.precision).fine_tuned != (self.fine_tuning is not None):
@@ -70,7 +72,12 @@ class ConversionJob:
             FileNotFoundError: If the model or the images are missing.
         """
         images = self.representative_path
-        libraries = ("tensorflow", *(("tensorflow-model-optimization", "tf-keras") if self.fine_tuning else ()))
+        searched = precision_named(self.precision).searched
+        libraries = (
+            "tensorflow",
+            *(("tensorflow-model-optimization", "tf-keras") if self.fine_tuning else ()),
+            *(("litert-quantizer",) if searched else ()),
+        )
         key = {
             "keras_sha256": atomic_file.sha256_of(self.keras_path),
             "representative_sha256": atomic_file.sha256_of(images) if images else None,
@@ -81,6 +88,7 @@ class ConversionJob:
             "float_outputs": self.float_outputs,
             "float_layers": list(self.float_layers),
             "ending": asdict(self.ending) if self.ending else None,
+            **({"mixed_algorithm": self.mixed_algorithm} if searched else {}),
             **{library: importlib.metadata.version(library) for library in libraries},
         }
         return Work("conversion", self.tflite_path, Conversion, key, makes_file=True)
@@ -144,7 +152,7 @@ def _job(stored: dict[str, Any]) -> ConversionJob:
     }
     metadata = from_json(FileMetadata | None, stored["metadata"], where="metadata")
     fine_tuning = from_json(FineTuning | None, stored["fine_tuning"], where="fine_tuning")
-    plain = {name: stored[name] for name in ("precision", "output_name", "float_outputs")}
+    plain = {name: stored[name] for name in ("precision", "output_name", "float_outputs", "mixed_algorithm")}
     return ConversionJob(
         **plain,
         metadata=metadata,

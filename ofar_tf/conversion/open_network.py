@@ -22,7 +22,9 @@ def plainly(model: keras.Model, job: ConversionJob) -> Iterator[Callable[[Conver
             yield convert_job
         return
     with saved_network(model, output_name=job.output_name) as network:
-        yield lambda job: network.converted(job.precision, representative_images=job.load_images())
+        yield lambda job: network.converted(
+            job.precision, representative_images=job.load_images(), mixed_algorithm=job.mixed_algorithm
+        )
 
 
 @contextmanager

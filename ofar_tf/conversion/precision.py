@@ -72,7 +72,7 @@ PRECISIONS = {
         ),
         Precision(
             "mixed",
-            "4, 8 or 32 bits for each layer, as few as keep the answers; float input and output",
+            "4, 8 or 32 bits for each layer, as few as keep the accuracy; float input and output",
             calibrated=True,
             searched=True,
         ),

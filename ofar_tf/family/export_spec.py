@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ofar_tf.conversion.mixed_precision import require_quantizer
+from ofar_tf.conversion.mixed_rounding import ALGORITHMS, require_quantizer
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.tflite.metadata import Credits
@@ -23,6 +23,7 @@ class ExportSpec:
         latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
             none.
         report_images: How many images of the evaluation split the report shows, with what files say of them, from 0.
+        mixed_algorithm: How `mixed` files round weights, one of `ofar_tf.conversion.mixed_rounding.ALGORITHMS`.
     """
 
     precisions: tuple[str, ...] = ("float32", "int8")
@@ -34,6 +35,7 @@ class ExportSpec:
     latency_threads: int = 0
     forms: tuple[str, ...] = ()
     report_images: int = 8
+    mixed_algorithm: str = "min_max"
 
     def __post_init__(self) -> None:
         if self.report_images < 0:
@@ -42,6 +44,11 @@ class ExportSpec:
             raise ValueError(f"Expected at least one precision and none twice. Received: {list(self.precisions)}.")
         if any(precision_named(name).searched for name in self.precisions):
             require_quantizer()
+        if self.mixed_algorithm not in ALGORITHMS:
+            raise ValueError(
+                f"Expected one of {', '.join(ALGORITHMS)} to round weights by. "
+                f"Received: mixed_algorithm={self.mixed_algorithm!r}."
+            )
         if min(self.representative_images, self.fine_tuning_images, self.workers, 1 + self.latency_threads) < 1:
             raise ValueError(
                 "Expected at least one image and one worker, and no negative number of threads. "

@@ -245,6 +245,7 @@ class _Stages:
             representative_path=images.get((precision, member.size)),
             metadata=self._metadata(member, form),
             fine_tuning=self.spec.fine_tuning if precision_named(precision).fine_tuned else None,
+            mixed_algorithm=self.spec.mixed_algorithm,
             output_name=task.output_name,
             float_outputs=task.float_outputs,
             float_layers=task.float_layers,

@@ -34,6 +34,12 @@ class ExportConfig(Settings):
     qat_learning_rate: float = setting(
         1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
     )
+    mixed_algorithm: str = setting(
+        "min_max",
+        "How mixed files round weights: to the largest (min_max), to a range that cuts outliers off (octav), or those "
+        "of dense layers so that each makes up for those before it (gptq).",
+        choices=("min_max", "octav", "gptq"),
+    )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
     description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")
     model_version: str = setting("1", "Your version of the files; each file holds it.")
