@@ -72,4 +72,6 @@ def test_its_first_cell_installs_the_clone_that_it_lies_in_and_else_the_reposito
     requirement = Requirement(source.replace(str(path.parents[1]), "ofar-tf") if in_a_clone else source)
     assert requirement.name == "ofar-tf" and (requirement.url is None) == in_a_clone
     # What the cells that follow load from packages of their own.
-    assert requirement.extras == ({"pretrained"} if 'pretrained="imagenet"' in "".join(code_cells(path)) else set())
+    cells = "".join(code_cells(path))
+    loaded = {"pretrained": 'pretrained="imagenet"', "detection": "--task=detection"}
+    assert requirement.extras == {extra for extra, sign in loaded.items() if sign in cells}
