@@ -115,6 +115,7 @@ def test_the_folder_holds_the_files_of_the_design(exported):
         + ["report.html"]
         + [f"{name}/{name}{ending}" for name in names for ending in (".keras", "_float32.tflite", "_int8.tflite")]
         + [f"{name}/{name}_int8.layers.csv" for name in names]
+        + [f"{name}/{name}_int8.layers.json" for name in names]
         + [f"{name}/{name}{kind}.predictions.npz" for name in names for kind in ("", "_float32", "_int8")]
     )
     assert (folder / "labels.txt").read_text() == "red\ngreen\nblue\n"
