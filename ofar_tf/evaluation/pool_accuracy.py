@@ -1,8 +1,9 @@
 """The accuracy of every network of a pool, each calibrated at each resolution."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -31,6 +32,24 @@ class PoolImages:
     calibration: Batches
     evaluation: Batches
     selection: Batches | None = None
+
+    def watched(self, used: Callable[[int], None]) -> Self:
+        """Returns the same images, of which one learns how many were used.
+
+        Args:
+            used: Is told after each batch how many images it had.
+        """
+        return type(self)(
+            calibration=partial(_watched, self.calibration, used),
+            evaluation=partial(_watched, self.evaluation, used),
+            selection=self.selection and partial(_watched, self.selection, used),
+        )
+
+
+def _watched(batches: Batches, used: Callable[[int], None]) -> Iterator[Any]:
+    for batch in batches():
+        yield batch
+        used(len(batch[0]))
 
 
 class PoolAccuracy:

@@ -1,6 +1,7 @@
 """A finished run, read back from its directory: what evaluation and export start from."""
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_weights import PoolWeights, ownership
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 from ofar_tf.text.command_line import command_line
+from ofar_tf.text.progress import WorkProgress
 from ofar_tf.text.size import Size
 
 # Written into every origin. It changes if something else is digested, not with each version: equal runs have equal
@@ -206,9 +208,21 @@ class FinishedRun:
             DamagedImageError: If an image cannot be read.
             NoRoomError: If there is no room for the files.
         """
-        evaluation = self.trained_pool.evaluate()
+        with WorkProgress(self._images_used) as progress:
+            images = self.trained_pool.images.watched(lambda count: progress.advance("images", parts=count))
+            evaluation = replace(self.trained_pool, images=images).evaluate()
         write_evaluation(self.run_dir.evaluation, evaluation, table=self.run_dir.subnets, origin=self.origin)
         return evaluation
+
+    @property
+    def _images_used(self) -> int:
+        """How many images this process measures the pool on, calibration and all."""
+        images = self.experiment.images
+        used = [(images.calibration_split, images.config.calibration_images), (images.eval_split, self._eval_images)]
+        used += [(images.selection_split, self._eval_images)] if images.selection_split else []
+        counts = [images.dataset.num_examples(split) for split, _ in used]
+        _, parts = self.experiment.distribution.part
+        return sum(min(count, most or count) for count, (_, most) in zip(counts, used, strict=True)) // parts
 
     def evaluated(self) -> PoolEvaluation:
         """Reads what `evaluate` wrote.

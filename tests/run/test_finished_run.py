@@ -137,6 +137,13 @@ def test_latencies_are_predicted_by_the_runs_own_copy_of_the_device(finished: Tr
     assert members[0].predicted == {"float32": PredictedLatency("Pixel 8", 2, evaluation[0].predicted_ms, 0.03)}
 
 
+def test_measuring_says_how_many_images_it_has_used(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    FinishedRun(finished.run_dir).evaluate()
+    # Twelve to calibrate on, twelve to measure on.
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("24/24 after ") and line.endswith(": images")
+
+
 def test_data_that_is_gone_is_one_line(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         evaluate.main(EvaluateConfig(run_dir=finished.run_dir, data_dir="/nowhere"))
