@@ -118,7 +118,7 @@ def test_a_family_keeps_what_is_known_of_its_device(shown, tmp_path, make_predic
     predictor = make_predictor(*OperatorWork(model.groups).kinds)
     spec = dataclasses.replace(model.spec, predictor=predictor)
     trained = SimpleNamespace(
-        supernet=model.supernet, pool=model.pool, spec=spec, seed=0, pool_weights=model.pool_weights
+        supernet=model.supernet, frozen_pool=model.frozen_pool, spec=spec, seed=0, pool_weights=model.pool_weights
     )
     save_family(trained, tmp_path / "family", labels=(), overwrite=False)
     family = ofar_tf.load(tmp_path / "family")
