@@ -46,29 +46,17 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
     findings = check_images(folder for folders in found.values() for folder in folders)
     files = {split: _in_order(folders, seed=split_seed) for split, folders in found.items()}
     within = _divided(files[WHOLE].labels) if list(files) == [WHOLE] else {}
-    notes = []
-    if findings.bits not in (0, 16):
-        notes.append(
-            f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {findings.bits} bits, and are read "
-            "as such."
-        )
 
     def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
         return files[split].paths[start:stop], tf.constant(files[split].labels[start:stop])
-
-    def read(split: str, start: int, stop: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(table(split, start, stop))
-
-    def names(split: str, start: int, stop: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(table(split, start, stop)[0])
 
     return ImageDataset(
         name="image_folder",
         class_names=class_names,
         split_sizes={split: len(chosen.labels) for split, chosen in files.items()},
-        read=read,
+        read=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(table(split, start, stop)),
         decode=file_decoder(findings),
-        names=names,
+        names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(files[split].paths[start:stop]),
         table=table,
         within=within,
         division=said_of_division(
@@ -79,8 +67,14 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
             seed=split_seed,
         ),
         digest=lambda split: files[split].digest,
-        notes=tuple(notes),
+        notes=_notes(data_dir, bits=findings.bits),
     )
+
+
+def _notes(data_dir: Path, *, bits: int) -> tuple[str, ...]:
+    if bits in (0, 16):
+        return ()
+    return (f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {bits} bits, and are read as such.",)
 
 
 @dataclass(frozen=True)
