@@ -33,12 +33,14 @@ class PoolImages:
     evaluation: Batches
     selection: Batches | None = None
 
-    def watched(self, used: Callable[[int], None]) -> Self:
+    def watched(self, used: Callable[[int], None] | None) -> Self:
         """Returns the same images, of which one learns how many were used.
 
         Args:
-            used: Is told after each batch how many images it had.
+            used: Is told after each batch how many images it had; None where nobody asks.
         """
+        if used is None:
+            return self
         return type(self)(
             calibration=partial(_watched, self.calibration, used),
             evaluation=partial(_watched, self.evaluation, used),
@@ -105,10 +107,22 @@ class PoolAccuracy:
     ) -> Mapping[tuple[int, Size], Scores]:
         return evaluate(networks, self._images.evaluation(), resolutions=resolutions, judge=self._task.evaluator)
 
-    def calibrated(self, masks: Sequence[ChannelMask], *, resolutions: Sequence[Resolution]) -> list[CalibratedNetwork]:
-        """Returns compact networks with the present weights, calibrated at the resolutions."""
+    def calibrated(
+        self,
+        masks: Sequence[ChannelMask],
+        *,
+        resolutions: Sequence[Resolution],
+        used: Callable[[int], None] | None = None,
+    ) -> list[CalibratedNetwork]:
+        """Returns compact networks with the present weights, calibrated at the resolutions.
+
+        Args:
+            masks: The structures' masks.
+            resolutions: What the images are resized to.
+            used: See `PoolImages.watched`.
+        """
         networks = self.networks(masks)
-        calibrate(networks, self._images.calibration(), resolutions=resolutions)
+        calibrate(networks, self._images.watched(used).calibration(), resolutions=resolutions)
         return networks
 
     def networks(self, masks: Sequence[ChannelMask]) -> list[CalibratedNetwork]:

@@ -1,6 +1,6 @@
 """A supernet and the pool it was trained with: measured as a whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,16 +73,20 @@ class TrainedPool:
         return Costs(self.groups, self.predictor)
 
     @full_float32()
-    def evaluate(self) -> PoolEvaluation:
+    def evaluate(self, *, used: Callable[[int], None] | None = None) -> PoolEvaluation:
         """Calibrates and measures every structure at every resolution.
+
+        Args:
+            used: See `PoolImages.watched`.
 
         Returns:
             Rows by structure, largest first, and by resolution, with the statistics that they were measured with. The
             front is that of the selection split, if there is one.
         """
-        networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions)
-        measured = self._judge(networks, self.images.evaluation)
-        selected = self._judge(networks, self.images.selection) if self.images.selection else {}
+        images = self.images.watched(used)
+        networks = self.accuracy.calibrated(self.pool.masks, resolutions=self.resolutions, used=used)
+        measured = self._judge(networks, images.evaluation)
+        selected = self._judge(networks, images.selection) if images.selection else {}
         rows = [
             self._row(self.pool[index], resolution, scores, selected.get((index, resolution)))
             for (index, resolution), scores in measured.items()

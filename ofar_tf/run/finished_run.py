@@ -1,7 +1,6 @@
 """A finished run, read back from its directory: what evaluation and export start from."""
 
 import hashlib
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,12 +99,15 @@ class FinishedRun:
     @property
     def measuring(self) -> str:
         """Says in a line what measuring the pool means."""
-        experiment = self.experiment
-        images = self._eval_images or experiment.images.dataset.num_examples(experiment.images.eval_split)
         return (
             f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
-            f"{experiment.config.calibration_images:,} images, then measuring each on {images:,}."
+            f"{self.experiment.config.calibration_images:,} images, then measuring each on {self._measured_images:,}."
         )
+
+    @property
+    def _measured_images(self) -> int:
+        images = self.experiment.images
+        return self._eval_images or images.dataset.num_examples(images.eval_split)
 
     def _check_pool(self) -> None:
         """Counts again what the structures cost; other versions may have counted MACs otherwise."""
@@ -195,7 +197,7 @@ class FinishedRun:
             "eval_split": experiment.images.eval_split,
             **selection,
             "origin": self.origin,
-            "eval_images": self._eval_images or experiment.images.dataset.num_examples(experiment.images.eval_split),
+            "eval_images": self._measured_images,
         }
 
     def evaluate(self) -> PoolEvaluation:
@@ -209,8 +211,7 @@ class FinishedRun:
             NoRoomError: If there is no room for the files.
         """
         with WorkProgress(self._images_used) as progress:
-            images = self.trained_pool.images.watched(lambda count: progress.advance("images", parts=count))
-            evaluation = replace(self.trained_pool, images=images).evaluate()
+            evaluation = self.trained_pool.evaluate(used=lambda count: progress.advance("images", parts=count))
         write_evaluation(self.run_dir.evaluation, evaluation, table=self.run_dir.subnets, origin=self.origin)
         return evaluation
 

@@ -47,7 +47,7 @@ def evaluated(monkeypatch):
             SimpleNamespace(evaluator=None),
         )
         stub = SimpleNamespace(statistics=lambda resolution: [])
-        vars(pool)["accuracy"] = SimpleNamespace(calibrated=lambda masks, *, resolutions: [stub, stub])
+        vars(pool)["accuracy"] = SimpleNamespace(calibrated=lambda masks, *, resolutions, used: [stub, stub])
         vars(pool)["_costs"] = SimpleNamespace(macs=lambda mask, resolution: 100 * int(mask.keep.sum()))
         return pool.evaluate().rows
 
