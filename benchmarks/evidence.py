@@ -1,7 +1,8 @@
 """Differences between the runs of a matrix, paired by seed: `python -m benchmarks.evidence MATRIX_DIR --against=NAME`.
 
 Structures are paired by their rank in multiply-adds at each resolution. An interval is Student's for the mean of the
-paired differences; with three seeds it is wide, and it is printed all the same.
+paired differences; with three seeds it is wide, and it is printed all the same. A second table compares, within each run,
+smaller images with more pruning at equal multiply-adds.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import t as student
@@ -100,6 +102,50 @@ def _paired(one: Runs, other: Runs, *, seeds: Sequence[int], places: Sequence[Pl
     return difference(*sides)
 
 
+def smaller_images(runs: Runs) -> dict[Place, Difference]:
+    """Compares smaller images with more pruning, at equal multiply-adds and within each run (Section 3.2).
+
+    Args:
+        runs: Those of one method, by seed.
+
+    Returns:
+        What each network at a smaller resolution reaches more than one of as many multiply-adds at the largest
+        resolution, whose accuracy is that between its neighbours' there, linear in the logarithm of multiply-adds.
+        Networks that are cheaper or dearer than all at the largest resolution are left out.
+    """
+    first = next(iter(runs.values()))
+    largest = max(size for size, _ in first)
+    limits = [macs for (size, _), (macs, _) in first.items() if size == largest]
+    places = [
+        place for place, (macs, _) in first.items() if place[0] != largest and min(limits) <= macs <= max(limits)
+    ]
+    return {
+        place: difference(
+            [run[place][1] for run in runs.values()],
+            [_between(run, size=largest, macs=run[place][0]) for run in runs.values()],
+        )
+        for place in places
+    }
+
+
+def _between(run: dict[Place, tuple[int, float]], *, size: Resolution, macs: int) -> float:
+    """The accuracy at a resolution for so many multiply-adds, between those of its networks."""
+    curve = sorted(reached for place, reached in run.items() if place[0] == size)
+    costs, accuracies = zip(*curve, strict=True)
+    return float(np.interp(math.log(macs), np.log(costs), accuracies))
+
+
+def print_smaller_images(folder: Path) -> None:
+    """Prints for every method what smaller images bring at equal multiply-adds."""
+    table = Table("run", "seeds", "smaller images against more pruning, points")
+    for name, runs in read_matrix(folder).items():
+        first = next(iter(runs.values()))
+        gains = [f"{first[place][0] / 1e6:.1f}M: {gain}" for place, gain in smaller_images(runs).items()]
+        if gains:
+            table.add_row(name, str(len(runs)), ", ".join(gains))
+    Console(width=180).print(table)
+
+
 def print_comparison(folder: Path, *, against: str) -> None:
     """Prints every method's differences to one of them."""
     runs = read_matrix(folder)
@@ -124,3 +170,4 @@ if __name__ == "__main__":
     parser.add_argument("--against", default="ofar")
     arguments = parser.parse_args()
     print_comparison(arguments.matrix_dir, against=arguments.against)
+    print_smaller_images(arguments.matrix_dir)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.evidence import EVERYWHERE, compare, difference, read_matrix
+from benchmarks.evidence import EVERYWHERE, compare, difference, read_matrix, smaller_images
 
 HEADER = "structure,rate,resolution,macs,params,top1,top5,images,pareto\n"
 
@@ -46,3 +46,13 @@ def test_runs_without_a_seed_in_common_are_not_compared(tmp_path):
     write_run(tmp_path, "a", 0, [(32, 100, 0.8)])
     write_run(tmp_path, "b", 1, [(32, 100, 0.8)])
     assert compare(read_matrix(tmp_path), "a", against="b") == {}
+
+
+def test_smaller_images_are_compared_with_networks_of_as_many_multiply_adds_at_the_largest_resolution(tmp_path):
+    # At 200, half way from 100 to 400 in the logarithm, the largest resolution reaches .6; 50 is cheaper than all there.
+    rows = [(32, 400, 0.8), (32, 100, 0.4), (24, 200, 0.7), (24, 50, 0.5)]
+    write_run(tmp_path, "a", 0, rows)
+    write_run(tmp_path, "a", 1, [(32, 400, 0.8), (32, 100, 0.4), (24, 200, 0.5), (24, 50, 0.5)])
+    ((place, gain),) = smaller_images(read_matrix(tmp_path)["a"]).items()
+    assert place == (24, 0)
+    assert gain.mean == pytest.approx(0.0) and gain.pairs == 2
