@@ -1,8 +1,8 @@
 """Differences between the runs of a matrix, paired by seed: `python -m benchmarks.evidence MATRIX_DIR --against=NAME`.
 
 Structures are paired by their rank in multiply-adds at each resolution. An interval is Student's for the mean of the
-paired differences; with three seeds it is wide, and it is printed all the same. A second table compares, within each run,
-smaller images with more pruning at equal multiply-adds.
+paired differences; with three seeds it is wide, and it is printed all the same. A second table compares, within each
+run, smaller images with more pruning at equal multiply-adds.
 """
 
 import argparse
@@ -116,9 +116,7 @@ def smaller_images(runs: Runs) -> dict[Place, Difference]:
     first = next(iter(runs.values()))
     largest = max(size for size, _ in first)
     limits = [macs for (size, _), (macs, _) in first.items() if size == largest]
-    places = [
-        place for place, (macs, _) in first.items() if place[0] != largest and min(limits) <= macs <= max(limits)
-    ]
+    places = [place for place, (macs, _) in first.items() if place[0] != largest and min(limits) <= macs <= max(limits)]
     return {
         place: difference(
             [run[place][1] for run in runs.values()],

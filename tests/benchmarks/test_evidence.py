@@ -49,7 +49,7 @@ def test_runs_without_a_seed_in_common_are_not_compared(tmp_path):
 
 
 def test_smaller_images_are_compared_with_networks_of_as_many_multiply_adds_at_the_largest_resolution(tmp_path):
-    # At 200, half way from 100 to 400 in the logarithm, the largest resolution reaches .6; 50 is cheaper than all there.
+    # 200 is half way from 100 to 400 in the logarithm, where the largest resolution reaches .6; 50 has no counterpart.
     rows = [(32, 400, 0.8), (32, 100, 0.4), (24, 200, 0.7), (24, 50, 0.5)]
     write_run(tmp_path, "a", 0, rows)
     write_run(tmp_path, "a", 1, [(32, 400, 0.8), (32, 100, 0.4), (24, 200, 0.5), (24, 50, 0.5)])
