@@ -41,8 +41,10 @@ def profiled(*, planes: str = "") -> Iterator[list[Event]]:
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
-        yield events
-        tf.profiler.experimental.stop()
+        try:
+            yield events
+        finally:
+            tf.profiler.experimental.stop()
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
     for plane in (plane for plane in space.planes if plane.name.startswith(planes)):

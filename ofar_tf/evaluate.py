@@ -17,7 +17,7 @@ def main(config: EvaluateConfig) -> None:
         from ofar_tf.devices.distribution import distribute
         from ofar_tf.evaluation.pareto_figure import plot_pareto, points_of
         from ofar_tf.evaluation.subnet_table import print_subnets
-        from ofar_tf.run.detection_pictures import plot_examples
+        from ofar_tf.run.evaluation_pictures import write_pictures
         from ofar_tf.run.finished_run import FinishedRun
     with flags.one_line_errors():
         run = FinishedRun(
@@ -30,7 +30,7 @@ def main(config: EvaluateConfig) -> None:
         with flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
             print(run.measuring, flush=True)
             evaluation = run.evaluate()
-            plot_examples(run, evaluation)
+            write_pictures(run, evaluation)
         rows = evaluation.rows
         metric, title = run.experiment.task.metric, f"{run.supernet.name} on {run.config.dataset}"
         plot_pareto(run.run_dir.pareto, points_of(rows), metric=metric, title=title)

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ofar_tf.conversion.precision import DEFAULT_ALGORITHM
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.data.batch_contract import explained
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, check_only
@@ -79,7 +80,7 @@ def export_family(
     latency_threads: int = 1,
     selection: tf.data.Dataset | None = None,
     table: PoolEvaluation | None = None,
-    mixed_algorithm: str = "min_max",
+    mixed_algorithm: str = DEFAULT_ALGORITHM,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -101,7 +102,7 @@ def export_family(
         selection: As in `evaluate_pool`; the files are chosen by it too.
         table: What `evaluate_pool` returned for this model, so that nothing is calibrated again and the front is the
             one that it shows; by default the networks are evaluated here.
-        mixed_algorithm: How `mixed` files round weights, see `ofar_tf.conversion.mixed_rounding.ALGORITHMS`.
+        mixed_algorithm: How `mixed` files round weights, see `ofar_tf.conversion.precision.ALGORITHMS`.
 
     Returns:
         The manifest, and what failed.

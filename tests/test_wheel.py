@@ -32,6 +32,11 @@ SMALL_RUN = (
 )
 
 
+def elsewhere() -> dict[str, str]:
+    """The environment of a process that is to know nothing of the checkout, which PYTHONPATH may name."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 @pytest.fixture(scope="module")
 def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the checkout, where `build` leaves no traces."""
@@ -50,7 +55,7 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(target),
         str(source),
     ]
-    built = subprocess.run(command, capture_output=True, text=True)
+    built = subprocess.run(command, capture_output=True, text=True, env=elsewhere())
     assert built.returncode == 0, built.stdout + built.stderr
     return next(target.glob("ofar_tf-*-py3-none-any.whl"))
 
@@ -62,7 +67,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(root)
     python = root / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True, env=elsewhere())
     # These folders are searched last, and a path file in them (of the editable install) is not read.
     site_packages = next(root.glob("lib/python*/site-packages"))
     (site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
@@ -71,8 +76,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str | Path, folder: Path) -> str:
     """Runs a command away from the checkout and returns what it printed."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=folder, env=elsewhere(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.conversion.mixed_precision import mixed_precision
-from ofar_tf.conversion.precision import Precision, precision_named
+from ofar_tf.conversion.precision import DEFAULT_ALGORITHM, Precision, precision_named
 
 SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 
@@ -68,7 +68,7 @@ class SavedNetwork:
         *,
         representative_images: np.ndarray | None = None,
         float_outputs: bool = False,
-        mixed_algorithm: str = "min_max",
+        mixed_algorithm: str = DEFAULT_ALGORITHM,
     ) -> bytes:
         """Converts the network, see `convert`; where outputs are to be floats, they are whatever the precision."""
         settings = precision_named(precision)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.precision import DEFAULT_ALGORITHM, precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.files import atomic_file
 from ofar_tf.files.finished_work import Work
@@ -34,7 +34,7 @@ class ConversionJob:
         float_outputs: Whether outputs are floats whatever the precision, and several.
         float_layers: Patterns of the last layers that stay in floats where the rest is rounded (`network_parts`).
         ending: What the file computes behind the network; None for nothing.
-        mixed_algorithm: How searched precisions round weights (`ofar_tf.conversion.mixed_rounding.ALGORITHMS`).
+        mixed_algorithm: How searched precisions round weights (`ofar_tf.conversion.precision.ALGORITHMS`).
     """
 
     keras_path: Path
@@ -47,7 +47,7 @@ class ConversionJob:
     float_outputs: bool = False
     float_layers: tuple[str, ...] = ()
     ending: Ending | None = None
-    mixed_algorithm: str = "min_max"
+    mixed_algorithm: str = DEFAULT_ALGORITHM
 
     def __post_init__(self) -> None:
         if precision_named(self.precision).fine_tuned != (self.fine_tuning is not None):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ofar_tf.conversion.mixed_rounding import Bits, Samples, layers_of, require_quantizer
+from ofar_tf.conversion.precision import DEFAULT_ALGORITHM
 
 MOST_LOST = 0.005
 """Largest accuracy that a file is expected to lose (`expected_loss`)."""
@@ -17,7 +18,7 @@ MOST_LOST = 0.005
 _FOUR_BITS = ("CONV_2D", "FULLY_CONNECTED")
 
 
-def mixed_precision(content: bytes, images: np.ndarray, *, algorithm: str = "min_max") -> bytes:
+def mixed_precision(content: bytes, images: np.ndarray, *, algorithm: str = DEFAULT_ALGORITHM) -> bytes:
     """Quantizes a float file, as far as its accuracy is expected to stay.
 
     If 8 bits everywhere keep it, the weights of as many layers as possible get 4 bits, the largest first. If not, as
@@ -26,7 +27,7 @@ def mixed_precision(content: bytes, images: np.ndarray, *, algorithm: str = "min
     Args:
         content: A float32 `.tflite` file of a classifier.
         images: `[N, r, r, 3]`, values in 0..255: the ranges are measured on them, and the losses.
-        algorithm: How weights are rounded, one of `ofar_tf.conversion.mixed_rounding.ALGORITHMS`.
+        algorithm: How weights are rounded, one of `ofar_tf.conversion.precision.ALGORITHMS`.
 
     Returns:
         The file, with float input and output: the smallest of those tried that are expected to lose at most

@@ -10,21 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.conversion.precision import DEFAULT_ALGORITHM
 from ofar_tf.tflite.file_graph import operator_names, read_subgraph
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 PACKAGE = "litert_quantizer"
 
 # By whose algorithm the weights of an operator are rounded; all others, and the rest, to the largest value they hold.
-_ALGORITHMS: dict[str, dict[str, str]] = {
+_OPERATORS: dict[str, dict[str, str]] = {
     "min_max": {},
     "octav": dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), "OCTAV"),
     "gptq": {"FULLY_CONNECTED": "GPTQ"},
 }
-ALGORITHMS = tuple(_ALGORITHMS)
-"""How weights can be rounded: to the range that they have, to one that cuts outliers off so that the squared error is
-least (OCTAV, arXiv 2206.06501), or, those of dense layers, so that each makes up for those before it (GPTQ, arXiv
-2210.17323)."""
 
 _SIGNATURE, _INPUT = "serve", "image"
 _FOR_GPTQ = ("hessian", "num_samples")
@@ -88,16 +85,16 @@ class Samples:
     Args:
         content: The file.
         images: `[N, r, r, 3]`, values in 0..255.
-        algorithm: One of `ALGORITHMS`.
+        algorithm: One of `ofar_tf.conversion.precision.ALGORITHMS`.
 
     Attributes:
         scores: `[N, K]`, what the float file gives.
     """
 
-    def __init__(self, content: bytes, images: np.ndarray, *, algorithm: str = "min_max"):
+    def __init__(self, content: bytes, images: np.ndarray, *, algorithm: str = DEFAULT_ALGORITHM):
         self._content = content
         self._images = np.asarray(images, np.float32)
-        self._algorithms = _ALGORITHMS[algorithm]
+        self._algorithms = _OPERATORS[algorithm]
         self._ranges: Any = None
         self.scores = self._scores_of(content)
 
@@ -109,7 +106,8 @@ class Samples:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "file.tflite"
             path.write_bytes(content)
-            return TFLiteClassifier(path).scores(self._images)
+            scores: np.ndarray = TFLiteNetwork(path).run(self._images)
+            return scores
 
     def quantized(self, bits: Bits) -> bytes:
         """Makes the file of an assignment of bits."""

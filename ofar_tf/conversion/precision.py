@@ -10,6 +10,12 @@ random weights and logits stretched to a standard deviation of 4, a hard case. F
 1e-1 or not finite.
 """
 
+ALGORITHMS = ("min_max", "octav", "gptq")
+"""How searched precisions round weights: to the range that they have, to one that cuts outliers off so that the squared
+error is least (OCTAV, arXiv 2206.06501), or, those of dense layers, so that each makes up for those before it (GPTQ,
+arXiv 2210.17323)."""
+DEFAULT_ALGORITHM = "min_max"
+
 
 @dataclass(frozen=True)
 class Precision:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ofar_tf.conversion.mixed_rounding import ALGORITHMS, require_quantizer
-from ofar_tf.conversion.precision import precision_named
+from ofar_tf.conversion.mixed_rounding import require_quantizer
+from ofar_tf.conversion.precision import ALGORITHMS, DEFAULT_ALGORITHM, precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.tflite.metadata import Credits
 
@@ -23,7 +23,7 @@ class ExportSpec:
         latency_threads: How many threads each file is timed with on this machine, one file after the other; 0 to time
             none.
         report_images: How many images of the evaluation split the report shows, with what files say of them, from 0.
-        mixed_algorithm: How `mixed` files round weights, one of `ofar_tf.conversion.mixed_rounding.ALGORITHMS`.
+        mixed_algorithm: How `mixed` files round weights, one of `ofar_tf.conversion.precision.ALGORITHMS`.
     """
 
     precisions: tuple[str, ...] = ("float32", "int8")
@@ -35,7 +35,7 @@ class ExportSpec:
     latency_threads: int = 0
     forms: tuple[str, ...] = ()
     report_images: int = 8
-    mixed_algorithm: str = "min_max"
+    mixed_algorithm: str = DEFAULT_ALGORITHM
 
     def __post_init__(self) -> None:
         if self.report_images < 0:

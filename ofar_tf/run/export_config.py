@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ofar_tf.conversion.precision import ALGORITHMS, DEFAULT_ALGORITHM, PRECISIONS
 from ofar_tf.run.settings import Settings, setting
 
 
@@ -15,11 +16,7 @@ class ExportConfig(Settings):
     run_dir: str = setting("", "Folder of an evaluated run.")
     export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
-    precisions: tuple[str, ...] = setting(
-        ("float32", "int8"),
-        "Kinds of .tflite files.",
-        choices=("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8", "qat", "mixed"),
-    )
+    precisions: tuple[str, ...] = setting(("float32", "int8"), "Kinds of .tflite files.", choices=tuple(PRECISIONS))
     only: tuple[str, ...] = setting(
         ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
     )
@@ -35,10 +32,10 @@ class ExportConfig(Settings):
         1e-4, "Learning rate at which fine-tuning starts (Adam); it falls to zero as a cosine.", low=1e-12
     )
     mixed_algorithm: str = setting(
-        "min_max",
+        DEFAULT_ALGORITHM,
         "How mixed files round weights: to the largest (min_max), to a range that cuts outliers off (octav), or those "
         "of dense layers so that each makes up for those before it (gptq).",
-        choices=("min_max", "octav", "gptq"),
+        choices=ALGORITHMS,
     )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
     description: str = setting("", "What the networks recognize: a sentence that each file says about itself.")

@@ -65,10 +65,9 @@ class RunDir(TrainedFiles):
         """The accuracy of every structure at every resolution against MACs, drawn."""
         return self.path / "pareto.png"
 
-    @property
-    def detections(self) -> Path:
-        """What networks found in some images, drawn; of a run that detects."""
-        return self.path / "detections.png"
+    def picture(self, name: str) -> Path:
+        """What networks say of some images, as its task draws it (`Shipped.pictures`)."""
+        return self.path / f"{name}.png"
 
     @property
     def export(self) -> Path:

@@ -5,18 +5,31 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.scores import Metric, Scores
+from ofar_tf.text.size import Size
 
 Batches = Iterable[tuple[np.ndarray, Any]]
 """Pairs of images `[B, h, w, 3]`, values in 0..255, and of labels as the task takes them."""
 
 Run = Callable[[np.ndarray], Any]
 """Images `[B, h, w, 3]` to what a network of the task, or its file, says of them."""
+
+
+class SizedRun(NamedTuple):
+    """A network at one size.
+
+    Attributes:
+        size: What it sees.
+        run: Images of any size to what it says of them once they are resized.
+    """
+
+    size: Size
+    run: Run
 
 
 class Answers(Protocol):

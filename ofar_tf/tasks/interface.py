@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ofar_tf.tasks.answers import Answers, Batches, OnlyScores, Run
+from ofar_tf.tasks.answers import Answers, Batches, OnlyScores, Run, SizedRun
 from ofar_tf.tasks.ending import Ending
 from ofar_tf.tasks.scores import Metric
 from ofar_tf.text.size import Size
 from ofar_tf.tflite.detector_metadata import DetectorMetadata
 
 if TYPE_CHECKING:  # Not the other way round: a task is something that can be shipped, and what draws is heavy.
+    from matplotlib.figure import Figure
+
     from ofar_tf.tasks.examples import Example
     from ofar_tf.tasks.task import Evaluator
 
@@ -192,6 +194,21 @@ class Shipped(Protocol):
             count: How many images, at least 1; fewer where there are fewer.
         """
         return ()
+
+    def pictures(
+        self, networks: Mapping[str, SizedRun], batches: Batches, *, labels: Sequence[str]
+    ) -> "Mapping[str, Figure]":
+        """Draws some images with what networks of a run say of them; none by default.
+
+        Args:
+            networks: By what stands above their column. A task that draws nothing runs none of them.
+            batches: The images, at the largest size, and their labels, at least one batch: the first is what is drawn.
+            labels: What classes are called; none for tasks without classes.
+
+        Returns:
+            Drawings for the folder of the run, by the name of their file, without its suffix.
+        """
+        return {}
 
     def answers_of(self, arrays: Mapping[str, np.ndarray]) -> Answers:
         """Reads answers from what was kept of them (`Answers.arrays`).

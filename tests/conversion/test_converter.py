@@ -5,7 +5,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from ofar_tf.conversion.converter import convert
 from ofar_tf.conversion.precision import PRECISIONS
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 
 def interpreter_of(path):
@@ -76,7 +76,7 @@ def test_images_that_resizing_took_a_hair_out_of_range_leave_the_input_scale_at_
     images = np.full((2, 16, 16, 3), 255.00003, np.float32)
     images[0] = -1e-4
     (tmp_path / "net.tflite").write_bytes(convert(network, precision="int8", representative_images=images))
-    image = TFLiteClassifier(tmp_path / "net.tflite", allocate=False).input
+    image = TFLiteNetwork(tmp_path / "net.tflite", allocate=False).input
     assert (image.scale, image.zero_point) == (1.0, 0)
 
 

@@ -4,7 +4,7 @@ import pytest
 from ofar_tf.conversion import mixed_precision as module
 from ofar_tf.conversion.mixed_precision import MOST_LOST, expected_loss, mixed_precision
 from ofar_tf.conversion.mixed_rounding import PACKAGE, Bits, Layer, Samples
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 LAYERS = tuple(Layer(f"layer{index}", "CONV_2D", 100 - index) for index in range(10))
 
@@ -67,9 +67,9 @@ def test_a_file_keeps_the_accuracy_and_is_no_larger_than_8_bits_make_it(content,
     pytest.importorskip(PACKAGE)
     (tmp_path / "float.tflite").write_bytes(content)
     (tmp_path / "mixed.tflite").write_bytes(mixed_precision(content, images))
-    mixed = TFLiteClassifier(tmp_path / "mixed.tflite")
-    assert mixed.input.dtype == mixed.output.dtype == "float32"
-    expected = TFLiteClassifier(tmp_path / "float.tflite").scores(images)
-    assert expected_loss(expected, mixed.scores(images).argmax(-1)) <= MOST_LOST
+    mixed = TFLiteNetwork(tmp_path / "mixed.tflite")
+    assert mixed.input.dtype == mixed.outputs[0].dtype == "float32"
+    expected = TFLiteNetwork(tmp_path / "float.tflite").run(images)
+    assert expected_loss(expected, mixed.run(images).argmax(-1)) <= MOST_LOST
     whole = Samples(content, images).quantized(Bits())
     assert (tmp_path / "mixed.tflite").stat().st_size <= len(whole)

@@ -6,7 +6,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from ofar_tf.conversion import mixed_rounding as module
-from ofar_tf.conversion.mixed_rounding import ALGORITHMS, PACKAGE, Bits, Samples, layers_of
+from ofar_tf.conversion.mixed_rounding import PACKAGE, Bits, Samples, layers_of
+from ofar_tf.conversion.precision import ALGORITHMS
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.tflite.file_graph import operator_names, read_subgraph

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ofar_tf.conversion.precision import PRECISIONS
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
+from ofar_tf.tflite.network_file import TFLiteNetwork
 from tests.family.mediapipe_environment import NEEDS_MEDIAPIPE, ask
 
 pytestmark = NEEDS_MEDIAPIPE
@@ -44,7 +44,7 @@ def answers(files, pictures, tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mediapipe_gives_the_right_names_and_scores(name, answers, files, pictures):
-    expected = TFLiteClassifier(files[name]).scores(pictures)
+    expected = TFLiteNetwork(files[name]).run(pictures)
     assert len(answers[name]["categories"]) == len(pictures) and np.ptp(expected, axis=0).min() > 0.2
     # One step of an 8-bit score, in case MediaPipe's LiteRT rounds otherwise; floats may be summed in another order.
     tolerance = 1 / 256 if name.startswith("int8") else 1e-5

@@ -7,9 +7,9 @@ from ofar_tf.family.manifest import Manifest
 from ofar_tf.family.model_card import write_model_card
 from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.latency import Latency
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, with_metadata
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_what_the_card_says_of_metadata_and_inputs_is_true_of_real_files(card, c
         path.write_bytes(with_metadata(converted(precision).read_bytes(), about))
         # What ImageClassifier asks for: names of the classes, and for float input how it is normalized.
         assert read_metadata(path) == about
-        image = TFLiteClassifier(path, allocate=False).input
+        image = TFLiteNetwork(path, allocate=False).input
         assert image.dtype in ("float32", "uint8") and image.shape[0] == 1 and image.range == (0.0, 255.0)
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.flatbuffer_file import read_model, write_model
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 
 def unaligned_buffers(content):
@@ -24,8 +24,8 @@ def test_a_file_written_again_computes_the_same_and_is_aligned(precision, conver
     again = tmp_path / "again.tflite"
     again.write_bytes(write_model(read_model(content)))
     assert unaligned_buffers(again.read_bytes()) == 0
-    expected = TFLiteClassifier(converted(precision)).scores(images)
-    np.testing.assert_array_equal(TFLiteClassifier(again).scores(images), expected)
+    expected = TFLiteNetwork(converted(precision)).run(images)
+    np.testing.assert_array_equal(TFLiteNetwork(again).run(images), expected)
 
 
 def with_buffers_by_offset(content):

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from ofar_tf.tflite.classifier import TFLiteClassifier
 from ofar_tf.tflite.metadata import FileMetadata, read_metadata, read_tables, with_metadata
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 ABOUT = FileMetadata(
     name="net_r16",
@@ -33,8 +33,8 @@ def labelled(converted, tmp_path_factory):
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_file_with_metadata_computes_what_it_did(precision, converted, labelled, images):
-    expected = TFLiteClassifier(converted(precision)).scores(images)
-    np.testing.assert_array_equal(TFLiteClassifier(labelled(precision)).scores(images), expected)
+    expected = TFLiteNetwork(converted(precision)).run(images)
+    np.testing.assert_array_equal(TFLiteNetwork(labelled(precision)).run(images), expected)
 
 
 def test_a_file_says_what_it_was_told(labelled):

@@ -36,7 +36,7 @@ def write_report(
     path: str | Path,
     manifest: Manifest,
     *,
-    kind: str = "image classifiers",
+    kind: str,
     search: SearchRecord | None = None,
     predictions: Mapping[str, Predictions] | None = None,
     labels: Sequence[str] = (),

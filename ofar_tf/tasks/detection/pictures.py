@@ -20,30 +20,6 @@ LEAST_SCORE = 0.3
 """Detections of a lower score are not drawn."""
 
 
-def plot_detections(
-    path: str | Path,
-    images: np.ndarray,
-    labels: Arrays,
-    found: Mapping[str, Arrays],
-    *,
-    class_names: Sequence[str],
-    least_score: float = LEAST_SCORE,
-) -> None:
-    """Writes what `draw_detections` draws.
-
-    Args:
-        path: The image to write, in the format that its suffix names.
-        images: See `draw_detections`, as all that follow.
-        labels: See there.
-        found: See there.
-        class_names: See there.
-        least_score: See there.
-    """
-    figure = draw_detections(images, labels, found, class_names=class_names, least_score=least_score)
-    with atomic_file.replacing(path) as temporary:
-        figure.savefig(temporary)
-
-
 def draw_detections(
     images: np.ndarray,
     labels: Arrays,

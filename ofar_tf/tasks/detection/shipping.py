@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 from ofar_tf.models.detector import LEVELS
-from ofar_tf.tasks.answers import Batches, OnlyScores, Run
+from ofar_tf.tasks.answers import Batches, OnlyScores, Run, SizedRun
 from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.average_precision import AveragePrecision
 from ofar_tf.tasks.detection.decoding import Decoding
@@ -167,6 +168,17 @@ class DetectionFiles(Shipped):
         """Draws the true boxes of images that are spread over the split, and beside them what is found."""
         images = picked(batches, evenly_spread(np.arange(answers.scores.images), count))
         return tuple(self._example(image, truth, run(image), labels) for _, image, truth in images)
+
+    def pictures(
+        self, networks: Mapping[str, SizedRun], batches: Batches, *, labels: Sequence[str]
+    ) -> Mapping[str, Figure]:
+        """Draws the true boxes of a batch, and beside them what each network finds."""
+        images, truth = next(iter(batches))
+        found = {
+            name: self.decoding.decode(network.run(images), size=network.size, anchors=self.anchors)
+            for name, network in networks.items()
+        }
+        return {DETECTIONS: draw_detections(images, truth, found, class_names=labels)}
 
     def _example(
         self,

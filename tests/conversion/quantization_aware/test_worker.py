@@ -13,7 +13,7 @@ from ofar_tf.conversion.convert_files import convert_files
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tflite.network_file import TFLiteNetwork
 
 CASES = Path(__file__).with_name("quantization_cases.py")
 PACKAGE = CASES.parents[3] / "ofar_tf"
@@ -104,9 +104,10 @@ def test_a_job_becomes_a_checked_file_that_is_not_made_twice(network, images, tm
     job = job_in(tmp_path, network, images)
     (result,) = convert_files([job], workers=1)
     assert result.error is None and job.work().finished()
-    file = TFLiteClassifier(job.tflite_path)
+    file = TFLiteNetwork(job.tflite_path)
     assert (file.input.name, file.input.dtype, file.input.scale, file.input.zero_point) == ("image", "uint8", 1.0, 0)
-    assert (file.output.name, file.output.dtype, file.output.shape) == ("probabilities", "uint8", (1, 3))
+    (output,) = file.outputs
+    assert (output.name, output.dtype, output.shape) == ("probabilities", "uint8", (1, 3))
     checks = check_file(job.tflite_path, network, np.rint(images), task=Classification(3), tolerance=None)
     assert checks.passed and checks.argmax_agreement > 0.9
     assert convert_files([job], workers=1)[0].skipped

@@ -80,7 +80,7 @@ def record():
 @pytest.fixture
 def page_of(tmp_path):
     def write(manifest, search=None):
-        write_report(tmp_path / "report.html", manifest, search=search)
+        write_report(tmp_path / "report.html", manifest, search=search, kind="image classifiers")
         return (tmp_path / "report.html").read_text(encoding="utf-8")
 
     return write
@@ -199,7 +199,13 @@ def test_classes_and_their_confusion_are_counted_from_the_predictions(manifest, 
     ]
     assert found.matrix == ((2, 2, 0), (0, 1, 1), (0, 0, 0))
     predictions = {manifest.models[0].path: answers}
-    write_report(tmp_path / "report.html", manifest, predictions=predictions, labels=("cat", "dog", "<eel>"))
+    write_report(
+        tmp_path / "report.html",
+        manifest,
+        predictions=predictions,
+        labels=("cat", "dog", "<eel>"),
+        kind="image classifiers",
+    )
     page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
     assert "large_float32.tflite: worst class &lt;eel&gt; with 0.0 %" in page and "<eel>" not in page
     assert "<td>dog (2)</td>" in page and page.count('class="number right"') == 3
@@ -228,7 +234,11 @@ def test_the_layers_to_blame_are_shown_open_where_a_file_failed(manifest, tmp_pa
         path="small/small_int8.tflite",
         layer_errors=manifest.models[1].layer_errors,
     )
-    write_report(tmp_path / "report.html", dataclasses.replace(manifest, models=(*manifest.models[:2], good)))
+    write_report(
+        tmp_path / "report.html",
+        dataclasses.replace(manifest, models=(*manifest.models[:2], good)),
+        kind="image classifiers",
+    )
     page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
     assert "<details open><summary>large_int8.tflite: layers to blame</summary>" in page
     assert "<details><summary>small_int8.tflite</summary>" in page
@@ -307,7 +317,7 @@ def test_what_is_not_known_of_the_search_is_left_out(page_of, manifest, record):
 
 def test_a_manifest_without_files_is_refused(header, tmp_path):
     with pytest.raises(ValueError, match=r"Expected a manifest with at least one file. Received: none\."):
-        write_report(tmp_path / "report.html", Manifest(**vars(header), models=()))
+        write_report(tmp_path / "report.html", Manifest(**vars(header), models=()), kind="image classifiers")
 
 
 def test_the_plotting_library_is_the_published_file_with_its_licence():
@@ -351,7 +361,7 @@ def test_what_files_say_of_some_images_is_shown_and_nothing_is_loaded_from_elsew
     pixels = np.zeros((8, 8, 3))
     drawn = (Example.drawn(pixels, "eel, 61%; it is <cat>", right=False), Example.drawn(pixels, "eel, 90%", right=True))
     examples = {manifest.models[0].path: drawn, manifest.models[2].path: (Example.drawn(pixels, "2 there, 1 found"),)}
-    write_report(tmp_path / "report.html", manifest, examples=examples)
+    write_report(tmp_path / "report.html", manifest, examples=examples, kind="image classifiers")
     elements = Elements((tmp_path / "report.html").read_text())
     pictures = [attributes for tag, attributes in elements.tags if tag == "img"]
     assert [each["alt"] for each in pictures] == ["eel, 61%; it is <cat>", "eel, 90%", "2 there, 1 found"]

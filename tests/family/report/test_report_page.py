@@ -119,7 +119,9 @@ def page(manifest, tmp_path_factory):
     networks = [PrunedNetwork(f"rate{i}", mask.rate, mask, 40 - i, 9, 2, True) for i, mask in enumerate(masks)]
     maps = tuple(SimilarityMap(network.name, ((1.0,) * 5,) * 5) for network in networks)
     path = tmp_path_factory.mktemp("export") / "report.html"
-    write_report(path, manifest, search=SearchRecord(PrunedNetworkPool(tuple(networks)), maps))
+    write_report(
+        path, manifest, search=SearchRecord(PrunedNetworkPool(tuple(networks)), maps), kind="image classifiers"
+    )
     return path
 
 
@@ -315,7 +317,7 @@ def test_the_table_of_files_fits_a_screen_of_1280_pixels(browse, make_entry, hea
             ("int8_float_io", {"SQUEEZE": "no", "ARG_MAX": "no"}, reason),
         )
     )
-    write_report(tmp_path / "report.html", Manifest(**vars(header), models=models))
+    write_report(tmp_path / "report.html", Manifest(**vars(header), models=models), kind="image classifiers")
     seen, needed, rows = browse(
         tmp_path / "report.html",
         """const box = document.querySelector("#files").parentElement;
@@ -352,14 +354,18 @@ def test_the_figure_has_bars_names_and_a_description(browse, page, manifest):
 def test_names_run_no_script(browse, manifest, tmp_path):
     evil = "</script><script>troubles.push('ran')</script><img src=x onerror=troubles.push('ran')>"
     models = tuple(dataclasses.replace(model, structure=evil) for model in manifest.models)
-    write_report(tmp_path / "evil.html", dataclasses.replace(manifest, models=models, dataset={"name": evil}))
+    write_report(
+        tmp_path / "evil.html",
+        dataclasses.replace(manifest, models=models, dataset={"name": evil}),
+        kind="image classifiers",
+    )
     title, text = browse(tmp_path / "evil.html", "return [document.title, element('facts').innerText];")
     assert title == f"Which file to ship: {evil}" and evil in text
 
 
 def test_where_no_file_passed_the_page_says_so(browse, manifest, tmp_path):
     failed = dataclasses.replace(manifest, models=(manifest.models[3],))
-    write_report(tmp_path / "failed.html", failed)
+    write_report(tmp_path / "failed.html", failed, kind="image classifiers")
     verdict, path, files = browse(
         tmp_path / "failed.html",
         "return [element('verdict').innerText, shown(), drawn('files').length];",

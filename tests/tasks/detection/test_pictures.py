@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from ofar_tf.tasks.detection.pictures import draw_detections, plot_detections
+from ofar_tf.tasks.answers import SizedRun
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.detection.pictures import draw_detections
+from ofar_tf.tasks.detection.task import Detection
+from ofar_tf.text.size import Size
 
 IMAGES = np.full((2, 20, 40, 3), 200.0, np.float32)
 LABELS = {
@@ -44,9 +48,25 @@ def test_the_canvas_beside_an_image_is_cut_off():
     assert [axes.images[0].get_array().shape for axes in figure.axes] == [(20, 40, 3), (20, 20, 3)]
 
 
-def test_the_picture_is_written(tmp_path):
-    plot_detections(tmp_path / "found.png", IMAGES, LABELS, {"small": FOUND}, class_names=("ant", "bee"))
-    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+def test_the_task_draws_what_each_network_finds_at_its_own_size():
+    task = Detection(2)
+
+    def sees(images):
+        assert images is IMAGES
+        anchors = len(task.anchors.boxes(Size(64, 64)))
+        classes = np.full((2, anchors, 2), -9.0, np.float32)
+        classes[0, 5, 1] = 2.0
+        return {"classes": classes, "boxes": np.zeros((2, anchors, 4), np.float32)}
+
+    drawn = task.pictures({"small": SizedRun(Size(64, 64), sees)}, iter([(IMAGES, LABELS)]), labels=("ant", "bee"))
+    (name,) = drawn
+    _, found, _, empty = drawn[name].axes
+    assert name == "detections" and found.get_title() == "small"
+    assert [text.get_text() for text in found.texts] == ["bee 0.88"] and not empty.texts
+
+
+def test_a_task_that_draws_nothing_reads_no_images():
+    assert Classification(2).pictures({}, iter(()), labels=("ant", "bee")) == {}
 
 
 def test_no_images_are_refused():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofar_tf.tflite.classifier import TFLiteClassifier
+from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.tensor_info import TensorInfo
 
 
@@ -18,21 +18,22 @@ def test_floats_are_stored_as_they_are():
 
 
 def test_input_and_output_are_described(converted):
-    classifier = TFLiteClassifier(converted("int8"), allocate=False)
-    assert classifier.input == TensorInfo("image", "uint8", (1, 16, 16, 3), (0.0, 255.0), scale=1.0, zero_point=0)
-    assert classifier.output == TensorInfo("probabilities", "uint8", (1, 3), (0.0, 1.0), scale=1 / 256, zero_point=0)
-    assert TFLiteClassifier(converted("float32")).input == TensorInfo("image", "float32", (1, 16, 16, 3), (0.0, 255.0))
+    network = TFLiteNetwork(converted("int8"), ranges={"probabilities": (0.0, 1.0)}, allocate=False)
+    (output,) = network.outputs
+    assert network.input == TensorInfo("image", "uint8", (1, 16, 16, 3), (0.0, 255.0), scale=1.0, zero_point=0)
+    assert output == TensorInfo("probabilities", "uint8", (1, 3), (0.0, 1.0), scale=1 / 256, zero_point=0)
+    assert TFLiteNetwork(converted("float32")).input == TensorInfo("image", "float32", (1, 16, 16, 3), (0.0, 255.0))
 
 
 def test_scores_are_those_of_keras(converted, network, images):
     expected = network.predict(images, verbose=0)
-    np.testing.assert_allclose(TFLiteClassifier(converted("float32")).scores(images), expected, atol=1e-6)
+    np.testing.assert_allclose(TFLiteNetwork(converted("float32")).run(images), expected, atol=1e-6)
     # Two steps of an 8-bit probability and a little for the rounded weights.
-    np.testing.assert_allclose(TFLiteClassifier(converted("int8")).scores(images), expected, atol=0.06)
+    np.testing.assert_allclose(TFLiteNetwork(converted("int8")).run(images), expected, atol=0.06)
 
 
 def test_no_images_give_no_scores(converted, images):
-    assert TFLiteClassifier(converted("float32")).scores(images[:0]).shape == (0, 3)
+    assert TFLiteNetwork(converted("float32")).run(images[:0]).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
