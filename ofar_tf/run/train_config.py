@@ -84,12 +84,20 @@ class TrainConfig(
         super().__post_init__()
         if not self.run_dir and not self.only_looks:
             raise ValueError("Expected --run_dir, the folder of the run. Received: none.")
+        self._check_kind_of_budgets()
+        self._check_task()
+        self._check_schedule()
+        self._check_step()
+
+    def _check_kind_of_budgets(self) -> None:
         given = [list(values) for values in (self.pruning_rates, self.macs_budgets, self.budgets) if values]
         if len(given) > 1 or not (given or self.only_looks or self.takes_structures):
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
                 f"Received: {' and '.join(map(str, given)) or 'none'}."
             )
+
+    def _check_task(self) -> None:
         if self.detects:
             self._refuse_class_settings()
         if self.backbone_run_dir is not None and (not self.detects or self.pretrained != "none"):
@@ -101,26 +109,6 @@ class TrainConfig(
             raise ValueError(
                 "Expected square --resolutions with --task=classification. "
                 f"Received: {', '.join(map(str, self.resolutions))}."
-            )
-        self._check_schedule()
-        if self.finetune_structures and (self.weights or METHODS[self.method].weights) == "separate":
-            raise ValueError(
-                "Expected --finetune_structures with shared weights: separate ones train alone from the search on. "
-                f"Received: finetune_structures={self.finetune_structures}, method={self.method}, "
-                f"weights={self.weights}."
-            )
-        if self.rank_by == "ema" and self.ema_momentum is None:
-            raise ValueError("Expected --ema_momentum with --rank_by=ema. Received: none.")
-        networks = self.networks_to_compile
-        if networks > _MOST_COMPILED:
-            raise ValueError(
-                f"Expected at most {_MOST_COMPILED} networks for --jit_compile: one for each structure, resolution "
-                f"and, with --search_execution=sliced, epoch of the search. Received: {networks}."
-            )
-        if (self.batch_size or 0) % self.gradient_accumulation:
-            raise ValueError(
-                "Expected a --batch_size that --gradient_accumulation divides. "
-                f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
             )
 
     def _refuse_class_settings(self) -> None:
@@ -150,6 +138,27 @@ class TrainConfig(
             raise ValueError(
                 "Expected --gamma_shrink with --optimizer=sgd, whose steps a penalty can be computed for. "
                 f"Received: optimizer={self.optimizer}."
+            )
+
+    def _check_step(self) -> None:
+        if self.finetune_structures and (self.weights or METHODS[self.method].weights) == "separate":
+            raise ValueError(
+                "Expected --finetune_structures with shared weights: separate ones train alone from the search on. "
+                f"Received: finetune_structures={self.finetune_structures}, method={self.method}, "
+                f"weights={self.weights}."
+            )
+        if self.rank_by == "ema" and self.ema_momentum is None:
+            raise ValueError("Expected --ema_momentum with --rank_by=ema. Received: none.")
+        networks = self.networks_to_compile
+        if networks > _MOST_COMPILED:
+            raise ValueError(
+                f"Expected at most {_MOST_COMPILED} networks for --jit_compile: one for each structure, resolution "
+                f"and, with --search_execution=sliced, epoch of the search. Received: {networks}."
+            )
+        if (self.batch_size or 0) % self.gradient_accumulation:
+            raise ValueError(
+                "Expected a --batch_size that --gradient_accumulation divides. "
+                f"Received: batch_size={self.batch_size}, gradient_accumulation={self.gradient_accumulation}."
             )
 
     @property
