@@ -23,7 +23,7 @@ SOUND = (
     "--train_split=train[:64]",
 )
 BUDGETS = "--pruning_rates="  # In the place of rates.
-READABLE = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.jpeg and .png as well)"
+READABLE = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.png, .bmp, .webp, .gif as well)"
 
 MISTAKES = [
     # What a structure may cost. ResNet-8 has 9,571,712 MACs at 28 px, and 2,459,264 where its three prunable groups of

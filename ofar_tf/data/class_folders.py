@@ -10,11 +10,15 @@ from pathlib import Path
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.file_names import is_text, readable
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.jpeg and .png as well)"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+"""What image files are called that TensorFlow decodes."""
+
+LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.png, .bmp, .webp, .gif as well)"
 WHOLE = "all"
 """The split of a folder that has no folders of splits."""
 
+# What Windows, macOS' archives and network drives leave in folders of pictures, in small letters.
+_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -138,7 +142,7 @@ def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
     if not _has_suffix(entry) or not stat.S_ISREG(status.st_mode):
         kind = next((f" ({name})" for is_kind, name in _KINDS if is_kind(status.st_mode)), "")
         raise ValueError(
-            "Expected only .jpg, .jpeg and .png files in the folder of a class. "
+            f"Expected only images ({', '.join(SUFFIXES)}) in the folder of a class. "
             f"Received: {readable(entry.path)}{kind}."
         )
     _check_is_text(entry)
@@ -152,12 +156,16 @@ def _check_is_text(entry: os.DirEntry[str]) -> None:
 
 def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        return sorted((entry for entry in entries if _is_visible(entry)), key=lambda entry: entry.name)
+
+
+def _is_visible(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER
 
 
 def _holds_images(folder: os.DirEntry[str]) -> bool:
     with os.scandir(folder) as entries:
-        return any(_has_suffix(entry) and not entry.name.startswith(".") and not _is_folder(entry) for entry in entries)
+        return any(_has_suffix(entry) and _is_visible(entry) and not _is_folder(entry) for entry in entries)
 
 
 def _folders(entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:

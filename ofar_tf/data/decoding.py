@@ -13,10 +13,12 @@ _DEPTHS = (8, 10, 12, 14, 16)
 
 # A PNG begins 89 P N G, and byte 24 is the number of bits a channel.
 _PNG, _BITS_AT, _HEAD = 0x89, 24, 32
+# The kinds of WebP that may have an alpha channel, and which byte says so.
+_WEBP_FLAGS = ((b"WEBPVP8X", 20), (b"WEBPVP8L", 24))
 
 
 def decode_image_file(encoded: tf.Tensor, *, depth: int = 8) -> tf.Tensor:
-    """Decodes the bytes of a JPEG or PNG file to what a person sees: upright, and not darker than it is.
+    """Decodes the bytes of an image file to what a person sees: upright, and not darker than it is.
 
     Pipelines should find out with `read_header` which files need that, since this calls Python for every image.
 
@@ -41,9 +43,23 @@ def decode_stored(encoded: tf.Tensor) -> tf.Tensor:
     Returns:
         The image, uint8 [H, W, 3]: grey is repeated, an alpha channel is dropped, and of 16 bits the upper 8 are kept.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image = tf.cond(
+        _is_webp_with_alpha(encoded),
+        lambda: tf.io.decode_image(encoded, channels=4, expand_animations=False)[..., :3],
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
     image.set_shape([None, None, 3])
     return image
+
+
+def _is_webp_with_alpha(encoded: tf.Tensor) -> tf.Tensor:
+    """Of a WebP alone TensorFlow wants to be told how many channels it has; the bit stands at one of two places."""
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD)
+    has_alpha = [
+        tf.reduce_all(head[8:16] == np.frombuffer(kind, np.uint8)) & (tf.bitwise.bitwise_and(head[place], 0x10) > 0)
+        for kind, place in _WEBP_FLAGS
+    ]
+    return tf.reduce_any(has_alpha)
 
 
 def decode_seen(encoded: tf.Tensor, *, tag: tf.Tensor, depth: int) -> tf.Tensor:

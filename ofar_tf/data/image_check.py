@@ -126,7 +126,7 @@ def check_image(path: Path) -> ImageHeader:
     whole = any(start.startswith(first) and end.endswith(last) for first, last in _FIRST_AND_LAST_BYTES)
     # A proper start and end tell a whole file; a valid one may carry more after its end, so then decoding decides.
     if header is None or not ((whole and header.usual) or _decodes(path)):
-        raise ValueError(f"Expected a readable JPEG or PNG image. Received: {readable(path)} ({size} bytes).")
+        raise ValueError(f"Expected a readable image. Received: {readable(path)} ({size} bytes).")
     return header
 
 

@@ -1,4 +1,4 @@
-"""A folder of JPEG and PNG files, one sub-folder for each class."""
+"""A folder of images, one sub-folder for each class."""
 
 import hashlib
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
 
     Raises:
         FileNotFoundError: The folder does not exist or holds no images in that layout.
-        ValueError: A class folder is empty or holds something that is not a readable JPEG or PNG file, there is only
+        ValueError: A class folder is empty or holds something that is not a readable image, there is only
             one class, a name is no text, or splits differ in their classes.
     """
     class_names, found = find_class_folders(data_dir)

@@ -10,6 +10,8 @@ MOST_BYTES = 2**29
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
+# What an extended WebP says that it holds.
+_MOVES, _HAS_TAGS = 0x02, 0x08
 # Marker codes: start of frame in any coding, those of them that TensorFlow decodes, and markers without a length.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _USUAL_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
@@ -24,7 +26,7 @@ class ImageHeader(NamedTuple):
         height: In pixels, as stored.
         bits: Of each channel, 1 to 16.
         usual: Whether it is a PNG, or a JPEG of the kinds that TensorFlow decodes: no arithmetic or lossless coding.
-        orientation: The EXIF orientation tag, 1 to 8; read for JPEG and PNG.
+        orientation: The EXIF orientation tag, 1 to 8; read for JPEG, PNG and WebP.
     """
 
     width: int
@@ -46,7 +48,9 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
         file: A file open for reading, at its start. JPEG, PNG and what else `tf.io.decode_image` knows: GIF, BMP, WebP.
 
     Returns:
-        The header; `None` where there is none: the file is cut off before it, or no image.
+        The header; `None` where there is none: the file is cut off before it, or no image that TensorFlow decodes to
+        what a viewer shows. A moving WebP breaks its memory, and of a BMP with a palette it shows the numbers of the
+        colours.
     """
     start = file.read(32)
     try:
@@ -57,7 +61,10 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
             file.seek(2)
             header = _jpeg(file)
         else:
-            header = ImageHeader(*_others(start), bits=8, usual=False)
+            width, height = _others(start)
+            if start.startswith(b"BM"):
+                _require_grey_palette(file)
+            header = ImageHeader(width, height, 8, usual=False, orientation=_webp_orientation(start, file))
     except (struct.error, IndexError, ValueError):
         return None
     return header if header.width > 0 and header.height > 0 else None
@@ -115,6 +122,8 @@ def _others(start: bytes) -> tuple[int, int]:
         return width, abs(height)
     kind = start[12:16] if start.startswith(b"RIFF") and start[8:12] == b"WEBP" else b""
     if kind == b"VP8X":
+        if start[20] & _MOVES:
+            raise ValueError("several pictures")
         width, height = (int.from_bytes(start[place : place + 3], "little") for place in (24, 27))
         return width + 1, height + 1
     if kind == b"VP8L":
@@ -124,3 +133,30 @@ def _others(start: bytes) -> tuple[int, int]:
         width, height = struct.unpack_from("<HH", start, 26)
         return width & 0x3FFF, height & 0x3FFF
     raise ValueError("no image that TensorFlow decodes")
+
+
+def _webp_orientation(start: bytes, file: BinaryIO) -> int:
+    """Goes from chunk to chunk of an extended WebP; the tags lie behind the pixels."""
+    if start[8:16] != b"WEBPVP8X" or not start[20] & _HAS_TAGS:
+        return UPRIGHT
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", head)
+        if name == b"EXIF":
+            return orientation_of(file.read(length).removeprefix(_EXIF))
+        file.seek(length + length % 2, 1)
+    return UPRIGHT
+
+
+def _require_grey_palette(file: BinaryIO) -> None:
+    """Refuses a BMP whose pixels are numbers of colours, unless number n is the grey of value n."""
+    file.seek(0)
+    start = file.read(14 + 40)
+    (length,) = struct.unpack_from("<I", start, 14)
+    (bits,) = struct.unpack_from("<H", start, 28)
+    if bits > 8:
+        return
+    file.seek(14 + length)
+    palette = file.read(4 * 2**bits)
+    if bits < 8 or any(palette[4 * grey : 4 * grey + 3] != bytes([grey] * 3) for grey in range(len(palette) // 4)):
+        raise ValueError("a palette of colours")

@@ -11,6 +11,10 @@ from ofar_tf.text.size import Resolution, Size
 
 # So large that what unpadded convolutions cut off at the border vanishes when the ratio of sizes is rounded.
 _PROBE = 2**15
+# A map that is smaller yet belongs to a stride of more than 64, or has a size of its own whatever the image's.
+_SMALL = 2**9
+# So many sizes are tried where the stride alone does not tell the smallest that runs.
+_TRIES = 1024
 
 
 def fixed_size(model: keras.Model) -> int | None:
@@ -60,19 +64,53 @@ def smallest_resolution(model: keras.Model, *, outside: Sequence[str] = ()) -> i
 
     Returns:
         The largest ratio of input to feature map, in pixels: 32 for the ImageNet networks, 8 for most of them with
-        `small_images=True`. Maps of one pixel, which global pooling gives, do not count. Where `valid` padding asks for
-        more, the smallest size that runs. For a model with a fixed input size this size: it runs at no other.
+        `small_images=True`. Maps that do not grow with the image, as behind global pooling, a crop or `Resizing`, do
+        not count. Where `valid` padding asks for more, or maps only fit each other at certain sizes, the smallest size
+        that runs. For a model with a fixed input size this size: it runs at no other.
+
+    Raises:
+        ValueError: If it runs at no size.
     """
     channels = model.inputs[0].shape[3]
     fixed = fixed_size(model)
     if fixed is not None:
         return fixed
-    shapes = _feature_maps(model, [(_PROBE, _PROBE, channels)], outside=outside)
-    coarsest = min(size for shape in shapes if len(shape) == 4 for size in shape[1:3] if size is not None and size > 1)
-    resolution = round(_PROBE / coarsest)
-    while not _runs(model, (None, resolution, resolution, channels)):
-        resolution += 1
-    return resolution
+    stride = _stride(model, outside=outside)
+    if stride is not None:
+        fits = (size for size in range(stride, stride + _TRIES) if _runs(model, (None, size, size, channels)))
+    else:
+        fits = (size for size in range(1, _TRIES) if _calls(model, size))
+    smallest = next(fits, None)
+    if smallest is None:
+        raise ValueError(f"Expected a model that runs on square images. Received: {model.name}, which runs at no size.")
+    return smallest
+
+
+def _stride(model: keras.Model, *, outside: Sequence[str]) -> int | None:
+    """Returns the ratio of the image to the coarsest map; None where maps fit each other at certain sizes only."""
+    try:
+        sizes = _map_sizes(model, _PROBE, outside=outside)
+        if any(size is not None and 1 < size < _SMALL for size in sizes):
+            larger = _map_sizes(model, 2 * _PROBE, outside=outside)
+            sizes = [size for size, other in zip(sizes, larger, strict=True) if size != other]
+    except ValueError:
+        return None
+    return round(_PROBE / min((size for size in sizes if size is not None and size > 1), default=_PROBE))
+
+
+def _calls(model: keras.Model, size: int) -> bool:
+    """Whether every layer takes what it gets: calls check more than the inference of shapes does, and take longer."""
+    try:
+        _map_sizes(model, size, outside=())
+    except ValueError:
+        return False
+    return True
+
+
+def _map_sizes(model: keras.Model, side: int, *, outside: Sequence[str]) -> list[int | None]:
+    """Returns the heights and widths of all maps that a square image of a size becomes."""
+    shapes = _feature_maps(model, [(side, side, model.inputs[0].shape[3])], outside=outside)
+    return [size for shape in shapes if len(shape) == 4 for size in shape[1:3]]
 
 
 def _runs(model: keras.Model, shape: tuple[int | None, ...]) -> bool:

@@ -28,13 +28,29 @@ def count_macs(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
         The multiply-adds, and how many operations of which kind could not be counted: those in loops and branches, and
         those whose shape is unknown before they run.
     """
+    graph, _ = _traced(operation, args, kwargs)
+    return _count(graph)
+
+
+def output_shapes(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[int | None, ...]]:
+    """Returns the shapes of what one call gives, as TensorFlow infers them: some layers say less than that.
+
+    Args:
+        operation: As in `count_macs`.
+        args: Likewise.
+        kwargs: Likewise.
+    """
+    _, outputs = _traced(operation, args, kwargs)
+    return [tuple(output.shape) for output in keras.tree.flatten(outputs)]
+
+
+def _traced(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
     graph = tf.Graph()
     with graph.as_default(), keras.StatelessScope(state_mapping=_placeholders(operation)):
         positional, named = keras.tree.map_structure(_placeholder, (tuple(args), dict(kwargs)))
         if "training" in inspect.signature(operation.call).parameters and named.get("training") is None:
             named["training"] = False
-        operation(*positional, **named)
-    return _count(graph)
+        return graph, operation(*positional, **named)
 
 
 def _placeholders(operation: Any) -> list[tuple[Any, Any]]:

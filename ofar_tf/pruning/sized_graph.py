@@ -10,6 +10,7 @@ import numpy as np
 from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.functional_model import image_shape
+from ofar_tf.pruning.graph_macs import output_shapes
 from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.text.size import Size
 
@@ -80,7 +81,7 @@ def sized_calls(
             continue
         args, kwargs = now(call.args), now(dict(call.kwargs))
         try:
-            outputs = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))
+            outputs = _outputs(call.operation, args, kwargs)
         except ValueError as error:
             raise ValueError(
                 "Expected a resolution that the network can take. "
@@ -89,3 +90,12 @@ def sized_calls(
         known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
         sized = GraphCall(call.operation, args, kwargs, outputs)
         yield sized, [tensor.shape for tensor in tensors_of(sized)], outputs[0].shape
+
+
+def _outputs(operation: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:
+    outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+    if not any(None in output.shape for output in outputs):
+        return outputs
+    # `EinsumDense(..., output_shape=(None, None, 8))` says no more than that, whatever it is given.
+    shapes = output_shapes(operation, args, kwargs)
+    return [keras.KerasTensor(shape, output.dtype) for shape, output in zip(shapes, outputs, strict=True)]

@@ -155,12 +155,12 @@ def test_a_turned_deep_image_is_both_turned_and_scaled():
 def test_pillow_agrees():
     image_module = pytest.importorskip("PIL.Image")
     operations = pytest.importorskip("PIL.ImageOps")
-    for kind in ("PNG", "JPEG"):
+    for kind in ("PNG", "JPEG", "WEBP"):
         for tag in range(10):
             tags = image_module.Exif()
             tags[0x010F], tags[0x0112] = "maker", tag
             file = io.BytesIO()
-            image_module.fromarray(PICTURE).save(file, kind, exif=tags)
+            image_module.fromarray(PICTURE).save(file, kind, exif=tags, lossless=True)
             seen = np.asarray(operations.exif_transpose(image_module.open(file)).convert("RGB"))
             got = decode_image_file(file.getvalue()).numpy()
             assert got.shape == seen.shape

@@ -17,7 +17,7 @@ def test_bytes_after_the_end_of_a_readable_image_do_no_harm(plain):
 @pytest.mark.parametrize("content", [b"", b"not an image", b"<html></html>" * 100], ids=["empty", "text", "html"])
 def test_a_file_that_is_no_image_is_refused_by_name(plain, content):
     (plain / "cat" / "broken.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"^Expected a readable JPEG or PNG image. Received: .*cat/broken.jpg \("):
+    with pytest.raises(ValueError, match=r"^Expected a readable image. Received: .*cat/broken.jpg \("):
         load_dataset("image_folder", data_dir=plain)
 
 
@@ -73,7 +73,7 @@ def test_a_large_folder_is_opened_once_and_again_only_where_it_changed(plain, on
     assert (load(), load()) == (11, 0)
     (plain / "cat" / "new.png").write_bytes(b"broken")
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
+        with pytest.raises(ValueError, match=r"Expected a readable image"):
             load()
 
 
@@ -86,7 +86,7 @@ def test_a_memory_that_is_not_ours_is_no_memory(plain, tmp_path_factory, monkeyp
     (memory,) = (cache / "ofar_tf").iterdir()
     memory.write_bytes(content.encode("utf-8", "surrogatepass"))
     (plain / "cat" / "broken.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"Expected a readable JPEG or PNG image"):
+    with pytest.raises(ValueError, match=r"Expected a readable image"):
         load_dataset("image_folder", data_dir=plain)
 
 

@@ -86,9 +86,40 @@ def test_hidden_files_and_notes_beside_the_classes_are_ignored(plain):
     assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 70
 
 
+def test_what_systems_leave_in_folders_of_pictures_is_ignored(plain, one_png):
+    for name in ("ant/Thumbs.db", "bee/desktop.ini", "__MACOSX/ant/._000.png", "bee/@eaDir/000.png"):
+        (plain / name).parent.mkdir(parents=True, exist_ok=True)
+        (plain / name).write_bytes(one_png)
+    found = load_dataset("image_folder", data_dir=plain)
+    assert (found.class_names, found.num_examples("all")) == (("ant", "bee", "cat"), 70)
+
+
+def test_every_format_that_tensorflow_decodes_is_read(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    grey = np.full([6, 8, 4], (90, 90, 90, 120), np.uint8)
+    for name, mode in {"a.bmp": "RGB", "b.BMP": "L", "c.gif": "L", "d.webp": "RGB", "e.webp": "RGBA"}.items():
+        for folder in ("ant", "bee"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image_module.fromarray(grey).convert(mode).save(tmp_path / folder / name, lossless=True)
+    for image, _ in load_dataset("image_folder", data_dir=tmp_path).examples("all").as_numpy_iterator():
+        np.testing.assert_array_equal(image, np.full([6, 8, 3], 90))
+
+
+def test_what_tensorflow_would_show_wrongly_is_refused_by_name(plain):
+    image_module = pytest.importorskip("PIL.Image")
+    red, blue = (image_module.new("RGB", (8, 6), color) for color in ("red", "blue"))
+    red.convert("P").save(plain / "ant" / "colors.bmp")
+    with pytest.raises(ValueError, match=r"^Expected a readable image. Received: .*colors.bmp \("):
+        load_dataset("image_folder", data_dir=plain)
+    (plain / "ant" / "colors.bmp").unlink()
+    red.save(plain / "ant" / "moving.webp", save_all=True, append_images=[blue])
+    with pytest.raises(ValueError, match=r"^Expected a readable image. Received: .*moving.webp \("):
+        load_dataset("image_folder", data_dir=plain)
+
+
 def test_other_files_in_a_class_are_refused_by_name(plain):
     (plain / "bee" / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"^Expected only .jpg, .jpeg and .png .* Received: .*bee/notes.txt.$"):
+    with pytest.raises(ValueError, match=r"^Expected only images .* Received: .*bee/notes.txt.$"):
         load_dataset("image_folder", data_dir=plain)
 
 

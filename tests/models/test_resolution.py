@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from ofar_tf.models import build, smallest_resolution
+from ofar_tf.models import build, resolution, smallest_resolution
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,22 @@ def test_a_pooled_gate_does_not_count():
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(inputs)
     outputs = keras.layers.Multiply()([strided(1)(inputs), keras.layers.Conv2D(3, 1)(gate)])
     assert smallest_resolution(keras.Model(inputs, outputs)) == 2
+
+
+@pytest.mark.parametrize("fixed", [keras.layers.CenterCrop(24, 24), keras.layers.Resizing(24, 24)])
+def test_a_map_whose_size_is_fixed_tells_nothing_of_the_stride(fixed):
+    inputs = keras.Input((None, None, 3))
+    assert smallest_resolution(keras.Model(inputs, strided(1)(fixed(strided(2)(inputs))))) == 4
+
+
+def test_where_maps_fit_at_one_size_only_that_one_is_found(monkeypatch):
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.Concatenate()([keras.layers.Resizing(24, 24)(strided(1)(inputs)), inputs])
+    assert smallest_resolution(keras.Model(inputs, outputs)) == 24
+    other = keras.layers.Concatenate()([keras.layers.Resizing(25, 25)(inputs), inputs])
+    monkeypatch.setattr(resolution, "_TRIES", 30)
+    with pytest.raises(ValueError, match="which runs at no size"):
+        smallest_resolution(keras.Model(inputs, [outputs, other]))
 
 
 def test_unpadded_convolutions_need_what_they_cut_off():

@@ -88,3 +88,12 @@ def test_a_resolution_that_the_network_cannot_take_is_refused_by_the_layer_that_
     with pytest.raises(ValueError) as caught:
         Costs(groups).macs(ChannelMask.full(groups), 4)
     assert str(caught.value) == expected
+
+
+def test_a_layer_that_does_not_say_how_large_its_map_is_hides_no_costs() -> None:
+    inputs = keras.Input((None, None, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(inputs)))
+    x = layers.EinsumDense("bhwc,cd->bhwd", output_shape=(None, None, 6))(x)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(5, 1)(x)))
+    groups = find_channel_groups(keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x))))
+    assert Costs(groups).macs(ChannelMask.full(groups), 8) == 64 * (27 * 4 + 4 * 6 + 6 * 5) + 5 * 2

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
 from ofar_tf.data.detection.split_places import by_split, require_folder, split_named
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.text_file import read_text
 
 LAYOUTS = (
     "data_dir/instances_<split>.json or data_dir/annotations/instances_<split>.json, with images in "
@@ -24,7 +25,6 @@ LAYOUTS = (
 )
 # The first that finds a file is used: COCO's own folder has captions and key points beside the instances.
 _PATTERNS = ("instances_*.json", "annotations/instances_*.json", "*.json", "annotations/*.json", "*/*.json")
-_YEAR = re.compile(r"_?(19|20)\d\d$")
 _LARGEST = 2**63
 
 
@@ -32,7 +32,10 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     """Returns the images of a folder with boxes from files in COCO's format.
 
     Boxes that leave their image are cut and empty ones left out, with a note that counts them; `iscrowd` and `area` are
-    kept. Images without boxes stay. Class indices are contiguous, in the order of the category numbers.
+    kept. Images without boxes stay. Class indices are contiguous, in the order of the category numbers; a file may list
+    fewer categories than another. Numbers of images and categories may be written as texts or with a point; images
+    whose numbers are other texts are counted. Where an annotation has no box but polygons, the box around these is
+    taken. Images whose paths were those of another machine are looked for by their names alone.
 
     Args:
         data_dir: The folder. Files `instances_train2017.json` and `instances_val2017.json` are the splits `train` and
@@ -46,19 +49,29 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     files = _annotation_files(data_dir)
     contents = {split: _read(path) for split, path in files.items()}
     categories = {split: _categories(content, files[split]) for split, content in contents.items()}
-    known = next(iter(categories.values()))
-    for split, others in categories.items():
-        if others != known:
-            raise ValueError(
-                "Expected the same categories, with the same numbers, in every file. Received: others in "
-                f"{readable(files[split])} than in {readable(next(iter(files.values())))}."
-            )
+    known = _merged(categories, files)
     found = {
         split: _found(content, files[split], data_dir=data_dir, split=split, labels=list(known))
         for split, content in contents.items()
     }
     names = check_class_names(list(known.values()), where=readable(next(iter(files.values()))), least=1)
     return annotated_folder("coco_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed)
+
+
+def _merged(categories: Mapping[str, Mapping[int, str]], files: Mapping[str, Path]) -> dict[int, str]:
+    """Returns the categories of all files in the order of their numbers; some tools list those that occur only."""
+    merged: dict[int, str] = {}
+    owners: dict[int, str] = {}
+    for split, names in categories.items():
+        for number, name in names.items():
+            if merged.setdefault(number, name) != name:
+                raise ValueError(
+                    "Expected the same categories, with the same numbers, in every file. Received: number "
+                    f"{number} as {merged[number]!r:.80} in {readable(files[owners[number]])} and {name!r:.80} in "
+                    f"{readable(files[split])}."
+                )
+            owners.setdefault(number, split)
+    return dict(sorted(merged.items()))
 
 
 def _annotation_files(data_dir: Path) -> dict[str, Path]:
@@ -74,12 +87,12 @@ def _annotation_files(data_dir: Path) -> dict[str, Path]:
 def _split_name(path: Path, data_dir: Path) -> str:
     beside_images = path.parent != data_dir and path.parent.name != "annotations"
     stem = path.parent.name if beside_images else path.stem.removeprefix("instances_")
-    return split_named(re.sub(r"[^\w-]+", "_", _YEAR.sub("", stem)) or stem)
+    return split_named(re.sub(r"[^\w-]+", "_", stem))
 
 
 def _read(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Expected JSON in {readable(path)}. Received: {reason:.200}.") from error
@@ -94,8 +107,8 @@ def _read(path: Path) -> Any:
 
 def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
     """Returns the names of the categories by their numbers, in the order of these."""
-    numbers = _column(content["categories"], "id", int, path)
-    names = _column(content["categories"], "name", str, path)
+    numbers = [_number(each, "id", path) for each in content["categories"]]
+    names = _texts(content["categories"], "name", path)
     _check_distinct(numbers, "category", path)
     return dict(sorted(zip(numbers, names, strict=True)))
 
@@ -104,38 +117,58 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
     images, annotations = content["images"], content["annotations"]
     if not images:
         raise ValueError(f"Expected at least one image in {readable(path)}. Received: none.")
-    ids, names = _column(images, "id", int, path), _column(images, "file_name", str, path)
+    names = [name.replace("\\", "/") for name in _texts(images, "file_name", path)]
+    ids = [_key(each, "id", path) for each in images]
     _check_distinct(ids, "image", path)
     _check_distinct(names, "file", path)
-    rows = _places(_column(annotations, "image_id", int, path), ids, "image", path)
-    boxes = _boxes(annotations, path)
+    rows = _places([_key(each, "image_id", path) for each in annotations], ids, "image", path)
+    boxes = np.array([_box(each, path) for each in annotations], np.float64).reshape(-1, 4)
+    root, names = _root_and_names(names, path, data_dir=data_dir, split=split)
     return FoundSplit(
         source=path,
-        root=_image_root(names, path, data_dir=data_dir, split=split),
+        root=root,
         files=names,
-        image_ids=np.array(ids, np.int64),
+        image_ids=np.array(ids if all(isinstance(each, int) for each in ids) else range(len(ids)), np.int64),
         sizes=np.array([_size(image, path) for image in images], np.int64),
         rows=rows,
         boxes=np.stack([boxes[:, 1], boxes[:, 0], boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1),
-        classes=_places(_column(annotations, "category_id", int, path), labels, "category", path),
+        classes=_places([_number(each, "category_id", path) for each in annotations], labels, "category", path),
         crowd=np.array([bool(each.get("iscrowd")) for each in annotations], bool),
         areas=np.array([_area(each, path) for each in annotations], np.float64),
     )
 
 
-def _column(entries: Sequence[Any], key: str, kind: type, path: Path) -> list[Any]:
+def _texts(entries: Sequence[Any], key: str, path: Path) -> list[str]:
     values: list[Any] = [each.get(key) if isinstance(each, dict) else None for each in entries]
-
-    def is_right(value: Any) -> bool:
-        return type(value) is kind and not (isinstance(value, int) and abs(value) >= _LARGEST)
-
-    wrong = next((index for index, value in enumerate(values) if not is_right(value)), None)
+    wrong = next((index for index, value in enumerate(values) if not isinstance(value, str)), None)
     if wrong is not None:
         raise ValueError(
-            f"Expected {key!r} as {'a whole number' if kind is int else 'a text'} in every entry of {readable(path)}. "
-            f"Received: {entries[wrong]!r:.200}."
+            f"Expected {key!r} as a text in every entry of {readable(path)}. Received: {entries[wrong]!r:.200}."
         )
     return values
+
+
+def _key(entry: Any, key: str, path: Path) -> int | str:
+    """Returns what an entry is known by: a whole number, also one that is written as a text or with a point; a text."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"0|[1-9]\d{0,17}", value) else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is int and abs(value) < _LARGEST:
+        return value
+    raise ValueError(
+        f"Expected {key!r} as a whole number in every entry of {readable(path)}. Received: {entry!r:.200}."
+    )
+
+
+def _number(entry: Any, key: str, path: Path) -> int:
+    value = _key(entry, key, path)
+    if isinstance(value, int):
+        return value
+    raise ValueError(
+        f"Expected {key!r} as a whole number in every entry of {readable(path)}. Received: {entry!r:.200}."
+    )
 
 
 def _check_distinct(values: Sequence[Any], what: str, path: Path) -> None:
@@ -144,7 +177,7 @@ def _check_distinct(values: Sequence[Any], what: str, path: Path) -> None:
         raise ValueError(f"Expected each {what} once in {readable(path)}. Received: {what} {double!r:.200} twice.")
 
 
-def _places(values: Sequence[int], known: Sequence[int], what: str, path: Path) -> np.ndarray:
+def _places(values: Sequence[Any], known: Sequence[Any], what: str, path: Path) -> np.ndarray:
     """Returns where each number stands among the known ones, int64."""
     places = {number: place for place, number in enumerate(known)}
     unknown = next((value for value in values if value not in places), None)
@@ -152,25 +185,33 @@ def _places(values: Sequence[int], known: Sequence[int], what: str, path: Path) 
         count = sum(value not in places for value in values)
         raise ValueError(
             f"Expected annotations of the {len(places)} {what} numbers that {readable(path)} lists. "
-            f"Received: {count} of another {what}, the first of number {unknown}."
+            f"Received: {count} of another {what}, the first of number {unknown!r:.80}."
         )
     return np.array([places[value] for value in values], np.int64)
 
 
-def _boxes(annotations: Sequence[Mapping[str, Any]], path: Path) -> np.ndarray:
-    """Returns left, top, width and height, float64 [T, 4]."""
-    boxes = [each.get("bbox") for each in annotations]
-    wrong = next((index for index, box in enumerate(boxes) if not _is_box(box)), None)
-    if wrong is not None:
+def _box(annotation: Mapping[str, Any], path: Path) -> Sequence[float]:
+    """Returns left, top, width and height; where there is no box, of the box around its polygons."""
+    box = annotation.get("bbox") or _around(annotation.get("segmentation"))
+    if not _are_numbers(box) or len(box) != 4:
         raise ValueError(
-            f"Expected 'bbox' as four numbers in every annotation of {readable(path)}. "
-            f"Received: {annotations[wrong]!r:.200}."
+            f"Expected 'bbox' as four numbers in every annotation of {readable(path)}. Received: {annotation!r:.200}."
         )
-    return np.array(boxes, np.float64).reshape(-1, 4)
+    return box
 
 
-def _is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(type(number) in (int, float) for number in box)
+def _around(polygons: Any) -> list[float]:
+    if not isinstance(polygons, list) or not all(_are_numbers(polygon) for polygon in polygons):
+        return []
+    across = [number for polygon in polygons for number in polygon[::2]]
+    down = [number for polygon in polygons for number in polygon[1::2]]
+    return [min(across), min(down), max(across) - min(across), max(down) - min(down)] if down else []
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        type(number) is float or (type(number) is int and abs(number) < _LARGEST) for number in values
+    )
 
 
 def _size(image: Mapping[str, Any], path: Path) -> tuple[int, int]:
@@ -181,16 +222,26 @@ def _size(image: Mapping[str, Any], path: Path) -> tuple[int, int]:
 
 
 def _area(annotation: Mapping[str, Any], path: Path) -> float:
-    area = annotation.get("area", OWN_AREA)
+    area = annotation.get("area")
+    if area is None:
+        return OWN_AREA
     if not isinstance(area, (int, float)) or not (0.0 <= area < float("inf") or area == OWN_AREA):
         raise ValueError(f"Expected areas of 0 or more in {readable(path)}. Received: {annotation!r:.200}.")
     return float(area)
 
 
-def _image_root(names: Sequence[str], path: Path, *, data_dir: Path, split: str) -> Path:
-    """Returns the first of the usual folders that holds an image, and so should hold all."""
+def _root_and_names(names: Sequence[str], path: Path, *, data_dir: Path, split: str) -> tuple[Path, list[str]]:
+    """Returns the first of the usual folders that holds an image, and so should hold all, and the names in it.
+
+    Where none does, paths may be those of another machine; then the images are looked for by their names alone.
+    """
     stem = path.stem.removeprefix("instances_")
     inner = [part for part in (stem, split) if part != WHOLE]
     usual = [*inner, *(f"images/{part}" for part in inner), "images", "."]
     roots = [data_dir / each for each in usual] + [path.parent]
-    return next((root for root in roots if any((root / name).is_file() for name in names)), roots[0])
+    bare = [PurePosixPath(name).name for name in names]
+    for called in (list(names), bare) if len(set(bare)) == len(names) else (list(names),):
+        for root in roots:
+            if any((root / name).is_file() for name in called):
+                return root, called
+    return roots[0], list(names)

@@ -1,4 +1,4 @@
-"""A folder of JPEG and PNG files with annotation files, whatever their format: checked, ordered and divided."""
+"""A folder of images with annotation files, whatever their format: checked, ordered and divided."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """Where readers of annotations find splits: folders, and the names that they stand for."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -7,6 +8,8 @@ from typing import TypeVar
 from ofar_tf.data.file_names import readable
 
 Value = TypeVar("Value")
+
+_YEAR = re.compile(r"_?(19|20)\d\d$")
 
 
 def require_folder(data_dir: Path, *, layouts: str) -> None:
@@ -31,8 +34,13 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def split_named(place: str) -> str:
-    """Returns the split that the name of a folder, a list or a file stands for: `valid` is `validation`."""
-    return "validation" if place == "valid" else place
+    """Returns the split that the name of a folder, a list or a file stands for.
+
+    Args:
+        place: The name. A year behind it is left out, as that of `train2017`, and `valid` is `validation`.
+    """
+    name = _YEAR.sub("", place) or place
+    return "validation" if name == "valid" else name
 
 
 def by_split(found: Iterable[tuple[str, Path, Value]], *, what: str) -> dict[str, Value]:

@@ -12,6 +12,7 @@ from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
 from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, split_named
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.text_file import read_text
 
 LAYOUTS = (
     "data_dir/Annotations/*.xml with data_dir/JPEGImages (and lists in data_dir/ImageSets/Main/<split>.txt), "
@@ -20,6 +21,8 @@ LAYOUTS = (
 _ANNOTATIONS = ("Annotations", "annotations", ".")
 _IMAGES = ("JPEGImages", "images", ".")
 _LISTS = ("train", "val", "valid", "validation", "test")
+# Where there is no list of either part; the name of the split stays that of all training images.
+_BOTH, _PARTS_OF_BOTH = "trainval", ("train", "val", "validation")
 
 
 class _Part(NamedTuple):
@@ -39,7 +42,8 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
     Args:
         data_dir: The folder. Splits are the lists `train`, `val` and `test` in `ImageSets/Main`, or folders; without
-            either, `train` is 80 % of `all` and `validation` the rest.
+            either, `train` is 80 % of `all` and `validation` the rest. A list `trainval` is `train` where neither part
+            has a list of its own.
         split_seed: Another seed gives the images another order, and so other parts.
 
     Raises:
@@ -87,19 +91,26 @@ def _part(folder: Path) -> _Part | None:
 
 def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
     """Yields the splits that lists in ImageSets/Main name, and the lists."""
-    for name in _LISTS:
-        path = data_dir / "ImageSets" / "Main" / f"{name}.txt"
-        if not path.is_file():
-            continue
-        stems = path.read_text(encoding="utf-8").split()
+    lists = data_dir / "ImageSets" / "Main"
+    found = [(split_named(name), path) for name in _LISTS if (path := lists / f"{name}.txt").is_file()]
+    if not any(split in _PARTS_OF_BOTH for split, _ in found) and (lists / f"{_BOTH}.txt").is_file():
+        found.append(("train", lists / f"{_BOTH}.txt"))
+    for split, path in found:
+        stems = [_stem(line, whole.files) for line in read_text(path).splitlines() if line.strip()]
         missing = [stem for stem in stems if stem not in whole.files]
         if missing or not stems:
             raise FileNotFoundError(
                 f"Expected an XML file in {readable(whole.source)} for each name in {readable(path)}. "
                 f"Received: {len(missing)} of {len(stems)} without one, such as {missing[:1]!r:.80}."
             )
-        part = whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
-        yield split_named(name), path, part
+        yield split, path, whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
+
+
+def _stem(line: str, files: Mapping[str, Path]) -> str:
+    """Returns the name in a line of a list; behind it may stand the image's suffix, or whether a class is shown."""
+    name = line.strip()
+    bare = name.rsplit(maxsplit=1)[0]
+    return next((each for each in (name, Path(name).stem, bare) if each in files), name)
 
 
 def _notes(parts: Mapping[str, _Part]) -> list[str]:

@@ -61,6 +61,24 @@ def test_lists_are_splits(tmp_path):
         load(tmp_path)
 
 
+def test_a_list_may_have_suffixes_blanks_and_windows_line_ends_and_say_what_is_shown(tmp_path):
+    write(tmp_path, "Annotations", "JPEGImages", **{"a bee": xml(BEE), "b": xml(BEE), "c": xml(BEE)})
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_bytes(b"\xef\xbb\xbfa bee\r\nb.png\r\n\r\n")
+    (lists / "val.txt").write_text("c  -1\n")
+    assert load(tmp_path).splits == {"train": 2, "val": 1}
+
+
+def test_a_list_of_training_and_validation_is_train_where_there_is_neither(tmp_path):
+    write(tmp_path, "Annotations", "JPEGImages", a=xml(BEE), b=xml(BEE), c=xml(BEE))
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "trainval.txt").write_text("a\nb\n")
+    (lists / "test.txt").write_text("c\n")
+    assert load(tmp_path).splits == {"train": 2, "test": 1}
+
+
 @pytest.mark.parametrize(("annotations", "images"), [(".", "."), ("annotations", "images")])
 def test_folders_are_splits(tmp_path, annotations, images):
     write(tmp_path / "train", annotations, images, a=xml(BEE), b=xml(BEE))

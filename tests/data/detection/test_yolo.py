@@ -35,6 +35,50 @@ def test_of_a_polygon_the_box_around_it_is_taken(tmp_path):
     np.testing.assert_allclose(load(tmp_path).annotations("all").boxes, [[0.2, 0.1, 0.8, 0.6]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "line", ["1.0 0.5 0.25 0.2 0.1", "1.000e+00 5e-1 2.5e-1 2e-1 1e-1", "1 0.5 0.25 0.2 0.1 0.93", "\ufeff" + LINE]
+)
+def test_what_other_tools_write_means_the_same(tmp_path, line):
+    write(tmp_path, "images", "labels", a=f"{line}\r\n")
+    known = load(tmp_path).annotations("all")
+    np.testing.assert_allclose(known.boxes, [[0.2, 0.4, 0.3, 0.6]], rtol=1e-6)
+    assert list(known.classes) == [1]
+
+
+def test_key_points_that_data_yaml_tells_of_are_no_polygon(tmp_path):
+    write(tmp_path, "images", "labels", names="", a="0 0.5 0.25 0.2 0.1 0.05 0.9 2 0.9 0.05 2\n")
+    (tmp_path / "data.yaml").write_text("names: [ant]\nkpt_shape: [2, 3]\n")
+    np.testing.assert_allclose(load(tmp_path).annotations("all").boxes, [[0.2, 0.4, 0.3, 0.6]], rtol=1e-6)
+    (tmp_path / "data.yaml").write_text("names: [ant]\nkpt_shape: all\n")
+    with pytest.raises(ValueError, match="Expected kpt_shape as two whole numbers"):
+        load(tmp_path)
+
+
+def test_a_class_is_called_what_is_written_whatever_it_means_to_yaml(tmp_path):
+    write(tmp_path, "images", "labels", names="", a=LINE)
+    (tmp_path / "data.yaml").write_text("names:\n  0: no\n  1: 07\n")
+    assert load(tmp_path).class_names == ("no", "07")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mark_at_the_start_is_no_part_of_a_name(tmp_path, encoding):
+    write(tmp_path, "images", "labels", a=LINE)
+    (tmp_path / "classes.txt").write_text("ant\nbée\n", encoding=encoding)
+    assert load(tmp_path).class_names == ("ant", "bée")
+
+
+def test_names_in_another_encoding_are_refused_in_one_line(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE)
+    (tmp_path / "classes.txt").write_text("bée\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"^Expected text in UTF-8 in .*classes.txt \(save it so\). .* at 1.$"):
+        load(tmp_path)
+
+
+def test_a_year_behind_a_split_is_left_out(tmp_path):
+    write(tmp_path, "images/train2017", "labels/train2017", a=LINE)
+    assert load(tmp_path).splits == {"train": 1}
+
+
 @pytest.mark.parametrize(("images", "labels"), [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}")])
 def test_every_usual_layout_is_found(tmp_path, images, labels):
     write(tmp_path, images.format("train"), labels.format("train"), a=LINE, b=LINE)
@@ -58,11 +102,13 @@ def test_names_are_read_from_data_yaml_and_its_paths_are_not(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("2 0.5 0.5 0.1 0.1\n", "a class from 0 to 1 in .*a.txt. Received: line 1, '2 0.5"),
+        ("2 0.5 0.5 0.1 0.1\n", "a class from 0 to 1 .* in .*a.txt. Received: line 1, '2 0.5"),
         ("-1 0.5 0.5 0.1 0.1\n", "line 1"),
         (LINE + "1 0.5 0.5 0.1\n", "line 2, '1 0.5 0.5 0.1'"),
         ("1 0.5 nan 0.1 0.1\n", "line 1"),
         ("1 0.5 x 0.1 0.1\n", "line 1"),
+        ("1.5 0.5 0.5 0.1 0.1\n", "line 1"),
+        ("1 20 15 10 10\n", "shares of the image.* line 1, '1 20 15 10 10'"),
         ("1 0.5 0.5 -0.1 0.1\n", "left before their right"),
     ],
 )
