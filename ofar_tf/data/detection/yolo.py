@@ -54,7 +54,8 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         images = images_in(part.images)
         files = {path.stem: path for path in sorted(part.labels.glob("*.txt")) if path.name != "classes.txt"}
         _check_files(files, images, part)
-        read = [(name, _read(files.get(stem), classes=len(names), points=points)) for stem, name in images.items()]
+        known = {stem: _read(path, classes=len(names), points=points) for stem, path in files.items()}
+        read = [(name, known.get(stem, FoundImage((0, 0), [], [], []))) for stem, name in images.items()]
         found[split] = gathered(read, source=part.labels, root=part.images, label_of=int, relative=True)
     return annotated_folder("yolo_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed)
 
@@ -132,9 +133,9 @@ def _points_in(content: dict[str, Any], path: Path) -> int:
     return int(shape[0]) * int(shape[1])
 
 
-def _read(path: Path | None, *, classes: int, points: int) -> FoundImage:
+def _read(path: Path, *, classes: int, points: int) -> FoundImage:
     boxes, labels = [], []
-    for number, line in enumerate(read_text(path).splitlines() if path else (), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         kind, *numbers = _numbers(line) or [math.nan]
