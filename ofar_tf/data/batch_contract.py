@@ -23,7 +23,8 @@ class BatchContract:
     A batch is (images, labels) or (images, labels, weights):
 
     - images [B, R, R, 3], float32 in 0..255, or uint8 (any other number is taken as well);
-    - labels, int [B] or [B, 1] from 0 to K - 1; or one-hot or other probabilities [B, K], whose rows have the sum 1;
+    - labels, whole numbers [B] or [B, 1] from 0 to K - 1; or one-hot or other probabilities [B, K], whose rows have the
+      sum 1;
     - weights of the images' losses, [B] or [B, 1], none negative.
 
     `applied` and `check` look once, outside of traced functions, and say what is wrong in two sentences.
@@ -129,7 +130,7 @@ class BatchContract:
             )
         indices = labels.is_compatible_with([None]) or labels.is_compatible_with([None, 1])
         shares = labels.is_compatible_with([None, self.classes])
-        right_type = (indices and label_type.is_integer) or (shares and (_is_number(label_type) or label_type.is_bool))
+        right_type = (indices and _is_number(label_type)) or (shares and (_is_number(label_type) or label_type.is_bool))
         if not right_type:
             raise ValueError(
                 f"Expected labels as integers [batch], or as probabilities [batch, {self.classes}]. "
@@ -141,7 +142,7 @@ class BatchContract:
 
     def _check_labels(self, labels: np.ndarray) -> None:
         if labels.size == len(labels):
-            wrong = labels[(labels < 0) | (labels >= self.classes)]
+            wrong = labels[~((labels >= 0) & (labels < self.classes) & (labels == np.floor(labels)))]
             if wrong.size:
                 raise ValueError(f"{self._expected_labels} Received: label={wrong.flat[0]}.")
             return
@@ -157,12 +158,13 @@ class BatchContract:
             right = tf.reduce_all(shares >= 0.0) & tf.reduce_all(tf.abs(sums - 1.0) <= _SUM_TOLERANCE)
             worst = tf.gather(shares, tf.argmax(tf.abs(sums - 1.0) - tf.reduce_min(shares, axis=1)))
             return _asserted(shares, right, f"{_EXPECTED_SHARES} Received: ", worst)
-        indices = tf.cast(tf.reshape(labels, [-1]), tf.int64)
-        least, greatest = tf.reduce_min(indices), tf.reduce_max(indices)
-        right = (least >= 0) & (greatest < self.classes)
-        return _asserted(
-            indices, right, f"{self._expected_labels} Received: label=", tf.where(least < 0, least, greatest)
-        )
+        given = tf.reshape(labels, [-1])
+        indices = tf.cast(given, tf.int64)
+        wrong = (indices < 0) | (indices >= self.classes) | (tf.cast(indices, given.dtype) != given)
+        # A replica's share of the last batch may be empty.
+        first = tf.argmax(tf.cast(tf.concat([wrong, [False]], axis=0), tf.int32))
+        shown = tf.gather(tf.concat([given, tf.zeros([1], given.dtype)], axis=0), first)
+        return _asserted(indices, ~tf.reduce_any(wrong), f"{self._expected_labels} Received: label=", shown)
 
     @property
     def _expected_labels(self) -> str:

@@ -25,11 +25,14 @@ from ofar_tf.tasks.task import Task
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.training.fit_callbacks import callbacks_of_fit
+from ofar_tf.training.given_data import checked_data
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_step import SandwichStep
 from ofar_tf.training.saved_family import save_family
 from ofar_tf.training.step_metrics import StepMetrics
 from ofar_tf.training.step_spec import StepSpec
+
+_NOT_OURS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class OnceForAll(keras.Model):
@@ -165,12 +168,18 @@ class OnceForAll(keras.Model):
             **kwargs: `run_eagerly` and `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
-            ValueError: If XLA is asked for here, or the optimizer accumulates gradients itself, or keeps no averages
-                that the pool is to be ranked by.
+            ValueError: If XLA, a loss or a metric is asked for here, or the optimizer accumulates gradients itself, or
+                keeps no averages that the pool is to be ranked by.
         """
         if jit_compile:
             # XLA needs the resolution when it compiles, and the step draws it when it runs.
             raise ValueError("Expected jit_compile in the StepSpec of OnceForAll. Received: compile(jit_compile=True).")
+        ignored = [name for name in _NOT_OURS if kwargs.get(name)]
+        if ignored:
+            raise ValueError(
+                f"Expected no {ignored[0]} in compile: what networks learn and how they are judged is the task of "
+                f"OnceForAll. Received: {ignored[0]}={kwargs[ignored[0]]!r:.80}."
+            )
         optimizer = suitable(optimizer, dtype_policy=self.step.dtype_policy, averages=self.spec.rank_by == "ema")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
@@ -197,7 +206,7 @@ class OnceForAll(keras.Model):
             x: Images `[N, H, W, 3]` at the largest resolution, 0..255, or a data set of (images, labels) or (images,
                 labels, weights), which may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
-            trusted: Whether the data set needs no check, as those of this package; distributed ones are never checked.
+            trusted: Whether the data need no check, as those of this package; distributed ones are never checked.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
                 BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
 
@@ -219,11 +228,15 @@ class OnceForAll(keras.Model):
             searching=self.searching,
             steps_per_epoch=kwargs.get("steps_per_epoch"),
         )
-        is_dataset = isinstance(x, tf.data.Dataset)
-        if is_dataset and not trusted:
-            x = self.task.checked(x, self.resolutions[0])
+        if not trusted:
+            x, y = checked_data(
+                *(x, y, kwargs.get("sample_weight")),
+                task=self.task,
+                size=self.resolutions[0],
+                steps_per_epoch=kwargs.get("steps_per_epoch"),
+            )
         # Keras warns of every data set that it cannot shuffle itself.
-        kwargs.setdefault("shuffle", not (is_dataset or isinstance(x, tf.distribute.DistributedDataset)))
+        kwargs.setdefault("shuffle", not isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)))
         with explained():
             return super().fit(x, y, **kwargs)
 

@@ -29,7 +29,9 @@ def test_images_of_any_number_become_float32_of_the_same_values(images):
 
 
 @pytest.mark.parametrize(
-    "labels", [INDICES, INDICES.astype(np.int32), INDICES.astype(np.uint8), INDICES[:, None]], ids=str
+    "labels",
+    [INDICES, INDICES.astype(np.int32), INDICES.astype(np.uint8), INDICES[:, None], INDICES.astype(np.float32)],
+    ids=str,
 )
 def test_labels_that_are_indices_become_int64_vectors(labels):
     _, seen = received(PIXELS, labels)
@@ -101,7 +103,7 @@ def test_other_images_are_refused_in_one_line(images, message):
         (INDICES + 1, "^Expected labels from 0 to 2, for 3 classes. Received: label=3.$"),
         (np.where(INDICES == 2, -1, INDICES), "Received: label=-1.$"),
         ((INDICES + 1)[:, None], "Received: label=3.$"),
-        (INDICES.astype(np.float32), r"Expected labels as integers \[batch\], .* Received: float32 \[5\].$"),
+        (INDICES + 0.5, r"Expected labels from 0 to 2, for 3 classes. Received: label=\d.5.$"),
         (np.eye(4)[INDICES], r"or as probabilities \[batch, 3\]. Received: float64 \[5, 4\].$"),
         (np.array(["a", "b", "c", "a", "b"]), r"Received: str\d+ \[5\]\.$"),
         (ONE_HOT + ONE_HOT[::-1], "^Expected rows of probabilities, .* Received: .*2"),
@@ -151,6 +153,7 @@ def test_what_is_no_data_set_of_batches_is_refused_in_one_line(data, message):
     [
         (np.array([0, 1, 2, 3, 0]), "Expected labels from 0 to 2, for 3 classes. Received: label=3."),
         (np.array([0, 1, 2, -1, 0])[:, None], "Expected labels from 0 to 2, for 3 classes. Received: label=-1."),
+        (np.array([0, 1, 2, 1.5, 0]), "Expected labels from 0 to 2, for 3 classes. Received: label=1.5."),
         (
             np.stack([*ONE_HOT[:4], [0.5, 0.5, 0.5]]),
             "Expected rows of probabilities, none negative and with the sum 1. Received: 0.5 0.5 0.5.",

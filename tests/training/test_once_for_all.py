@@ -104,6 +104,12 @@ def test_validation_data_is_refused_before_an_epoch_is_spent(trainer_builder, ba
         model.fit(*batch, callbacks=MaskSearch(), validation_split=0.1)
 
 
+@pytest.mark.parametrize("name", ["loss", "metrics"])
+def test_a_loss_that_nothing_would_use_is_refused(trainer_builder, name):
+    with pytest.raises(ValueError, match=rf"Expected no {name} in compile.* Received: {name}='mse'\.$"):
+        trainer_builder().compile("sgd", **{name: "mse"})
+
+
 def test_a_pool_given_before_compiling_starts_the_decay_at_once(trainer_builder, mask_drawer, pool_maker):
     model = trainer_builder()
     model.freeze(pool_maker(model, mask_drawer(model)))

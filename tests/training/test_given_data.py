@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.text.size import Size
+from ofar_tf.training.given_data import checked_data
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 3)).astype(np.float32)
+LABELS = np.array([0, 1, 2, 1, 0])
+
+
+def given(x, y=None, weights=None, *, steps_per_epoch=None):
+    return checked_data(x, y, weights, task=Classification(classes=3), size=Size(4, 4), steps_per_epoch=steps_per_epoch)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.images, LABELS
+
+
+def test_arrays_are_given_back_as_they_are_and_lists_as_arrays():
+    assert given(IMAGES, LABELS) == (IMAGES, LABELS)
+    images, labels = given(list(IMAGES), list(LABELS), np.ones(5))
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ((IMAGES / 255, LABELS), "values from .* bring them back to 0..255"),
+        ((IMAGES, LABELS + 1), "label=3"),
+        ((np.zeros((5, 8, 8, 3)), LABELS), r"Expected images \[batch, 4, 4, 3\]"),
+        ((IMAGES, LABELS[:4]), "as many labels"),
+        ((IMAGES,), r"Expected batches \(images, labels\)"),
+        (({"image": IMAGES}, LABELS), "a dict of image"),
+        ((IMAGES, LABELS, -np.ones(5)), "weights of 0 or more"),
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused_before_training(arrays, message):
+    with pytest.raises(ValueError, match=message):
+        given(*arrays)
+
+
+def test_a_label_is_looked_at_wherever_it_stands_among_many():
+    images, labels = np.repeat(IMAGES, 300, axis=0), np.repeat(LABELS, 300)
+    labels[-1] = 7
+    with pytest.raises(ValueError, match="label=7"):
+        given(images, labels)
+
+
+def test_the_first_batch_of_what_gives_batches_is_looked_at_and_still_trained_on():
+    sequence = Batches(IMAGES)
+    assert given(sequence) == (sequence, None)
+    with pytest.raises(ValueError, match=r"bring them back to 0..255"):
+        given(Batches(IMAGES / 255))
+    batches, _ = given((IMAGES + k, LABELS) for k in range(3) if k == 0 or pytest.fail("read too early"))
+    assert next(batches)[0] is not None
+    with pytest.raises(ValueError, match=r"bring them back to 0..255"):
+        given(batch for batch in [(IMAGES / 255, LABELS)])
+
+
+def test_a_data_set_without_end_must_say_where_an_epoch_ends():
+    data = tf.data.Dataset.from_tensors((IMAGES, LABELS))
+    with pytest.raises(ValueError, match="Expected steps_per_epoch for a data set that repeats without end"):
+        given(data.repeat())
+    for finite in (given(data)[0], given(data.repeat(), steps_per_epoch=2)[0].take(1)):
+        assert len(list(finite)) == 1
