@@ -10,6 +10,7 @@ from ofar_tf.run.config_file import read_config
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.detection.fitting_anchors import FittingScale
 from ofar_tf.training.recipe import Recipe
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -22,11 +23,11 @@ class Completion:
 
     Attributes:
         config: The configuration.
-        note: What was chosen and why, in a line; empty where nothing was left open.
+        notes: What was chosen and why, a line each; none where nothing was left open.
     """
 
     config: TrainConfig
-    note: str
+    notes: tuple[str, ...] = ()
 
 
 def is_open(config: TrainConfig) -> bool:
@@ -36,12 +37,15 @@ def is_open(config: TrainConfig) -> bool:
     )
 
 
-def completed(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
-    """Fills in the settings that follow from the number of images, from the weights and from `--recipe`.
+def completed(
+    config: TrainConfig, *, images: Callable[[], int], anchors: Callable[[], FittingScale] | None = None
+) -> Completion:
+    """Fills in the settings that follow from the images, from the weights and from `--recipe`.
 
     Args:
         config: The settings as they were given.
         images: Counts the images to train on; called only where something depends on it.
+        anchors: Finds the scale of anchors that suits what is to be found, likewise; for detection.
 
     Returns:
         The settings, and what was chosen.
@@ -49,8 +53,17 @@ def completed(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
     Raises:
         ValueError: If settings that were given do not go with the others.
     """
+    found = _with_recipe(config, images=images)
+    if anchors is None or config.anchor_scale is not None:
+        return found
+    fitting = anchors()
+    note = () if fitting.is_usual else (f"Chosen for the training boxes: {fitting}",)
+    return Completion(dataclasses.replace(found.config, anchor_scale=fitting.scale), found.notes + note)
+
+
+def _with_recipe(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
     if not is_open(config):
-        return Completion(config, "")
+        return Completion(config)
     given = {name: getattr(config, name) for name in _FIELDS if getattr(config, name) is not None}
     follows_images = config.recipe != "none" or not set(given) >= _FOLLOW_IMAGES
     count = images() if follows_images else 1
@@ -65,14 +78,14 @@ def completed(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
     if "batch_size" in chosen:  # A batch that can be divided.
         chosen["batch_size"] = -(-chosen["batch_size"] // parts) * parts
     values = {name: value for name, value in chosen.items() if value is not None}
-    return Completion(dataclasses.replace(config, **values), _note(config, values, images=count))
+    return Completion(dataclasses.replace(config, **values), _notes(config, values, images=count))
 
 
 def _starts_from_others(config: TrainConfig) -> bool:
     return config.pretrained != "none" or config.initial_weights is not None or config.model.endswith(".keras")
 
 
-def _note(config: TrainConfig, values: dict[str, Any], *, images: int) -> str:
+def _notes(config: TrainConfig, values: dict[str, Any], *, images: int) -> tuple[str, ...]:
     usual = {field.name: field.default for field in dataclasses.fields(Recipe)}
     told = {
         name: value
@@ -81,11 +94,11 @@ def _note(config: TrainConfig, values: dict[str, Any], *, images: int) -> str:
         if value != usual[name] and (name != "importance" or config.recipe == "finetune")
     }
     if not told:
-        return ""
+        return ()
     weights = "pretrained" if _starts_from_others(config) else "random"
     recipe = f", --recipe={config.recipe}" if config.recipe != "none" else ""
     settings = " ".join(f"--{name}={_short(value)}" for name, value in told.items())
-    return f"Chosen for {images:,} images, {weights} weights{recipe}: {settings}"
+    return (f"Chosen for {images:,} images, {weights} weights{recipe}: {settings}",)
 
 
 def _short(value: Any) -> str:
@@ -108,5 +121,5 @@ def begun_with(config: TrainConfig) -> TrainConfig:
     if config.only_looks or not path.exists():
         return config
     began = read_config(path)
-    values = {name: getattr(began, name) for name in _FIELDS if getattr(config, name) is None}
+    values = {name: getattr(began, name) for name in (*_FIELDS, "anchor_scale") if getattr(config, name) is None}
     return dataclasses.replace(config, **values)

@@ -233,7 +233,7 @@ class Experiment:
 
     def notes(self, trainer: OnceForAll) -> list[str]:
         """Returns what a user should know of a run that is about to begin, a line each."""
-        notes = [self.images.completion.note] if self.images.completion.note else []
+        notes = [*self.images.completion.notes]
         if self.config.single_budget:
             # In bytes a budget takes conversions to find, and is the only one of the pool that knows them.
             in_bytes = [budget for budget in trainer.budgets if budget.file_bytes]

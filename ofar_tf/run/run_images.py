@@ -13,6 +13,7 @@ from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.run.completion import Completion, completed
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.average_precision import require_coco_tools
+from ofar_tf.tasks.detection.fitting_anchors import FittingScale, fitting_scale
 from ofar_tf.text.size import Size
 
 
@@ -38,7 +39,17 @@ class RunImages:
         Raises:
             ValueError: If settings that were given do not go with the others.
         """
-        return completed(self._given, images=lambda: self.dataset.num_examples(self._given.train_split))
+        return completed(
+            self._given,
+            images=lambda: self.dataset.num_examples(self._given.train_split),
+            anchors=self._fitting_anchors if self._given.detects else None,
+        )
+
+    def _fitting_anchors(self) -> FittingScale:
+        dataset: Any = self.dataset  # With boxes, as the run detects.
+        known = dataset.annotations_of(self._given.train_split)
+        single, canvas = ~known.crowd, Size.of(max(self._given.resolutions))
+        return fitting_scale(known.boxes[single], known.classes[single], canvas=canvas)
 
     @cached_property
     def config(self) -> TrainConfig:

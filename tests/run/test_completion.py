@@ -5,6 +5,7 @@ import pytest
 from ofar_tf.run.completion import begun_with, completed, is_open
 from ofar_tf.run.config_file import to_json
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.detection.fitting_anchors import FittingScale
 
 OPEN = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5))
 
@@ -17,14 +18,16 @@ def test_what_nobody_gave_is_chosen_and_said_with_its_reason():
     done = completed(OPEN, images=lambda: 3000)
     assert (done.config.epochs, done.config.batch_size, done.config.learning_rate) == (200, 32, 0.025)
     assert (done.config.optimizer, done.config.gamma_l1, done.config.warmup_epochs) == ("sgd", 1e-4, 0.0)
-    assert done.note == "Chosen for 3,000 images, random weights: --epochs=200 --batch_size=32 --learning_rate=0.025"
+    assert done.notes == (
+        "Chosen for 3,000 images, random weights: --epochs=200 --batch_size=32 --learning_rate=0.025",
+    )
     assert is_open(OPEN) and not is_open(done.config)
 
 
 def test_pretrained_weights_change_what_is_chosen():
     done = completed(dataclasses.replace(OPEN, pretrained="imagenet", batch_size=64), images=lambda: 3000)
     assert (done.config.epochs, done.config.batch_size, done.config.learning_rate) == (20, 64, 0.01)
-    assert done.note == "Chosen for 3,000 images, pretrained weights: --epochs=20 --learning_rate=0.01"
+    assert done.notes == ("Chosen for 3,000 images, pretrained weights: --epochs=20 --learning_rate=0.01",)
 
 
 def test_a_recipe_sets_what_is_not_given_and_nothing_else():
@@ -48,11 +51,11 @@ def test_a_recipe_sets_what_is_not_given_and_nothing_else():
         search_epochs=2,
         gamma_l1=1e-4,
     )
-    assert done.note == (
+    assert done.notes == (
         "Chosen for 3,000 images, pretrained weights, --recipe=finetune: --batch_size=32 --optimizer=adamw "
-        "--body_learning_rate=0.3 --head_epochs=1 --warmup_epochs=1 --search_epochs=2"
+        "--body_learning_rate=0.3 --head_epochs=1 --warmup_epochs=1 --search_epochs=2",
     )
-    assert completed(done.config, images=_not_counted) == dataclasses.replace(done, note="")
+    assert completed(done.config, images=_not_counted) == dataclasses.replace(done, notes=())
 
 
 def test_a_method_keeps_its_criterion_and_parts_divide_the_batch_that_is_chosen():
@@ -65,7 +68,7 @@ def test_a_method_keeps_its_criterion_and_parts_divide_the_batch_that_is_chosen(
 def test_images_are_counted_only_where_something_follows_from_them():
     given = dataclasses.replace(OPEN, epochs=5, batch_size=7, learning_rate=0.5)
     done = completed(given, images=_not_counted)
-    assert done.note == ""
+    assert done.notes == ()
     assert (done.config.optimizer, done.config.head_epochs, done.config.body_learning_rate) == ("sgd", 0, 1.0)
 
 
@@ -82,3 +85,27 @@ def test_a_run_goes_on_with_what_was_chosen_when_it_began(tmp_path):
     assert begun_with(config) == began
     # What is given now is compared with what it began with, as ever.
     assert begun_with(dataclasses.replace(config, epochs=7)) == dataclasses.replace(began, epochs=7)
+
+
+def _fitting():
+    return FittingScale(2.0, 0.99, 0.5)
+
+
+DETECTOR = dataclasses.replace(
+    OPEN, task="detection", dataset="coco_folder", epochs=9, batch_size=8, learning_rate=0.01, resolutions=(64,)
+)
+
+
+def test_anchors_are_fitted_where_nobody_gave_their_scale_and_a_run_goes_on_with_those_it_began_with(tmp_path):
+    done = completed(DETECTOR, images=_not_counted, anchors=_fitting)
+    assert done.config.anchor_scale == 2.0
+    assert done.notes == (
+        "Chosen for the training boxes: --anchor_scale=2: 99% of them have an anchor of about their size, in the mean "
+        "over the classes; with 4, 50%",
+    )
+    usual = completed(DETECTOR, images=_not_counted, anchors=lambda: FittingScale(4.0, 0.99, 0.99))
+    assert usual.config.anchor_scale == 4.0 and usual.notes == ()
+    given = dataclasses.replace(DETECTOR, anchor_scale=3.0)
+    assert completed(given, images=_not_counted, anchors=_not_counted).config.anchor_scale == 3.0
+    (tmp_path / "config.json").write_text(to_json(done.config))
+    assert begun_with(dataclasses.replace(DETECTOR, run_dir=str(tmp_path))).anchor_scale == 2.0

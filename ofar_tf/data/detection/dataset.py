@@ -37,10 +37,15 @@ class DetectionDataset(ImageDataset):
         """The most boxes of an image of the whole set, N: as many rows have the labels of every image."""
         return self.known.most
 
+    def annotations_of(self, split: str) -> Annotations:
+        """Returns the annotations of the images of a split, which may be a part of a stored one, or several."""
+        return Annotations.concatenated(
+            [self.annotations(name).rows(start, stop) for name, start, stop in self.parts(split)]
+        )
+
     def class_counts(self, split: str) -> np.ndarray:
         """Returns how many boxes each class has in a split, int64 [K]."""
-        tables = [self.annotations(name).rows(start, stop) for name, start, stop in self.parts(split)]
-        return Annotations.concatenated(tables).class_counts(len(self.class_names))
+        return self.annotations_of(split).class_counts(len(self.class_names))
 
 
 def first_rows(split_sizes: Mapping[str, int]) -> dict[str, int]:

@@ -1,0 +1,75 @@
+"""Which size of anchors suits the things that are to be found."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofar_tf.models.detector import LEVELS
+from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.matching import POSITIVE_OVERLAP
+from ofar_tf.text.size import Size
+
+# RetinaNet's first, which is for things of 32 pixels and more; then finer ones.
+SCALES = (4.0, 3.0, 2.0, 1.5, 1.0)
+# A coarser scale is as good if it suits as many boxes but for this share: its anchors lie closer, for their size, and
+# tell apart what stands side by side.
+_AS_GOOD = 0.05
+# So many boxes say what all of them would.
+_MOST_BOXES = 20_000
+
+
+@dataclass(frozen=True)
+class FittingScale:
+    """The scale of anchors that was chosen for boxes.
+
+    Attributes:
+        scale: See `Anchors`.
+        share: Share of the boxes that have an anchor of about their size, in the mean over the classes, in [0, 1].
+        usual: The same with the first of `SCALES`.
+    """
+
+    scale: float
+    share: float
+    usual: float
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the scale is RetinaNet's."""
+        return self.scale == SCALES[0]
+
+    def __str__(self) -> str:
+        return (
+            f"--anchor_scale={self.scale:g}: {self.share:.0%} of them have an anchor of about their size, in the mean "
+            f"over the classes; with {SCALES[0]:g}, {self.usual:.0%}"
+        )
+
+
+def fitting_scale(boxes: np.ndarray, classes: np.ndarray, *, canvas: Size) -> FittingScale:
+    """Chooses the coarsest scale whose anchors are about as large as the boxes (our own; RetinaNet's is always 4).
+
+    A box and an anchor are of about the same size if they would overlap enough for the anchor to find it, were their
+    centres the same. Classes count alike, however many boxes they have, as they do in AP.
+
+    Args:
+        boxes: float `[N, 4]`: top, left, bottom, right as shares of the image, which is taken to fill the canvas.
+        classes: int `[N]`, from 0.
+        canvas: The largest resolution; on smaller ones small things are lost, whatever the anchors.
+    """
+    if not len(boxes):
+        return FittingScale(SCALES[0], 1.0, 1.0)
+    some = np.unique(np.linspace(0, len(boxes) - 1, _MOST_BOXES, dtype=np.int64))
+    sides = (boxes[some, 2:] - boxes[some, :2]) * (canvas.height, canvas.width)
+    shares = [_share(sides, classes[some], scale=scale) for scale in SCALES]
+    chosen = next(index for index, share in enumerate(shares) if share >= max(shares) - _AS_GOOD)
+    return FittingScale(SCALES[chosen], shares[chosen], shares[0])
+
+
+def _share(sides: np.ndarray, classes: np.ndarray, *, scale: float) -> float:
+    """The share of boxes that an anchor overlaps enough, in the mean over the classes."""
+    best = np.zeros(len(sides))
+    for anchor in (np.array(own) * 2.0**level for level in LEVELS for own in Anchors(scale).sides()):
+        common = np.minimum(sides, anchor).prod(axis=1)
+        best = np.maximum(best, common / (sides.prod(axis=1) + anchor.prod() - common))
+    counts = np.bincount(classes)
+    found = np.bincount(classes, weights=best >= POSITIVE_OVERLAP)
+    return float((found[counts > 0] / counts[counts > 0]).mean())
