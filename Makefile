@@ -8,7 +8,7 @@ BIN = .venv/bin
 PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: quickstart quickstart-photos quickstart-detection benchmark test acceptance lint types format docs notebooks clean FORCE
+.PHONY: quickstart quickstart-photos quickstart-detection benchmark test test-all acceptance lint types format docs notebooks clean FORCE
 
 # Searches, trains, evaluates and exports on the data set inside the package. Begun again, it goes on where it ended.
 quickstart: $(RUN)/subnets.csv
@@ -45,8 +45,10 @@ $(SCENES)/supernet.keras: .venv/installed FORCE
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[detection]'
 	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_scenes.flagfile --run_dir=$(SCENES)
 
-test: .venv/installed
-	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# A quarter of an hour on two cores; `test-all` adds what repeats the same on larger networks, or more often.
+test: PICKED = -m "not slow"
+test test-all: .venv/installed
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PICKED)
 
 # The exported files in the library that phones use. It needs another absl than we, hence an environment of its own.
 acceptance: .venv/installed .venv-mediapipe/installed
