@@ -101,19 +101,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_two_devices_train_as_one_does_with_a_batch_in_two_parts(runs, epoch):
     assert_same_training(runs / "mirrored", runs / "one", epoch=epoch)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_device_does_with_a_batch_in_two_parts(runs):
     assert_same_training(runs / "processes", runs / "one", epoch=LAST_EPOCH_OF_THE_PROCESSES)
 
 
+@pytest.mark.slow
 def test_what_two_processes_began_two_devices_of_one_machine_go_on_with(runs):
     assert_same_training(runs / "resumed", runs / "one", epoch=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirrored", "processes", "resumed"])
 def test_several_devices_log_and_measure_the_same_as_one(runs, name):
     found, expected = rows(runs / name), rows(runs / "one")
@@ -125,6 +129,7 @@ def test_several_devices_log_and_measure_the_same_as_one(runs, name):
             assert float(row[column]) == pytest.approx(float(reference[column]), abs=0.021 if "top" in column else 1e-5)
 
 
+@pytest.mark.slow
 def test_a_process_that_loses_another_says_so_and_ends(runs):
     (status, _, errors), (killed, *_) = (json.loads((runs / f"process_{i}.json").read_text()) for i in range(2))
     assert (status, killed) == (1, -9)
@@ -132,10 +137,12 @@ def test_a_process_that_loses_another_says_so_and_ends(runs):
     assert line.startswith("Error: Expected all 2 processes to work. Received: one that has ended")
 
 
+@pytest.mark.slow
 def test_one_process_writes_for_all(runs):
     assert len(json.loads((runs / "processes" / "environment.json").read_text())) == 1
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_same_bits_on_any_number_of_devices(runs):
     tables = []
     for kind, devices in (("none", "1"), ("mirrored", "3")):

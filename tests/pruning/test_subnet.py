@@ -26,15 +26,20 @@ OURS = {
 }
 # Each network once, with its stream pruned and without where it has one; rates from a tenth to nine.
 MASKS = [
-    ("mobilenet_v1", 0.6, False),
     ("mobilenet_v2", 0.4, True),
-    ("mobilenet_v2", 0.8, False),
-    ("resnet8", 0.1, False),
     ("resnet14", 0.5, True),
-    ("resnet50", 0.4, True),
     ("vgg16", 0.2, False),
-    ("wide_resnet_10_2", 0.3, True),
     ("wide_resnet_10_2", 0.9, False),
+    *(
+        pytest.param(*others, marks=pytest.mark.slow)
+        for others in (
+            ("mobilenet_v1", 0.6, False),
+            ("mobilenet_v2", 0.8, False),
+            ("resnet8", 0.1, False),
+            ("resnet50", 0.4, True),
+            ("wide_resnet_10_2", 0.3, True),
+        )
+    ),
 ]
 # Arguments, and where the deep ones are cut off: by then every kind of their blocks has come, and come twice.
 APPLICATIONS: dict[str, tuple[dict[str, Any], str | None]] = {
@@ -49,6 +54,8 @@ APPLICATIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     "ResNet50V2": ({}, "conv3_block2_out"),
     "Xception": ({}, "add_3"),
 }
+# Dense connections, gates, and units of each kind; the rest repeats these.
+QUICK_APPLICATIONS = ("DenseNet121", "EfficientNetB0", "MobileNetV3Small", "ResNet50V2")
 
 
 def _images(resolution: int, batch: int = 3) -> np.ndarray:
@@ -76,7 +83,10 @@ def test_masked_and_sliced_runs_of_our_networks_are_equal(
     _check_costs(supernet, subnet, Costs(groups), mask, resolution=16, graph_macs=graph_macs)
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK_APPLICATIONS else [pytest.mark.slow]) for name in APPLICATIONS],
+)
 def test_masked_and_sliced_runs_of_keras_applications_are_equal(
     name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any, graph_macs: Any
 ) -> None:

@@ -29,7 +29,7 @@ MOMENTS = [
     "while_the_supernet_is_saved",
 ]
 SEED = random.SystemRandom().randrange(10**6)
-RANDOM_MOMENTS = [f"at_random:{SEED + kill}" for kill in range(int(os.environ.get("OFAR_TF_KILLS", "4")))]
+RANDOM_MOMENTS = [f"at_random:{SEED + kill}" for kill in range(int(os.environ.get("OFAR_TF_KILLS", "2")))]
 FULL_MOMENTS = [
     "when_the_disk_is_full:config.json",
     "when_no_file_may_be_larger:10000",  # Less than a drawing.
