@@ -17,10 +17,12 @@ from ofar_tf.models.user_code import one_line
 
 
 def is_flat(model: keras.Model) -> bool:
-    """Returns whether a model needs no flattening: one level of float32 layers, and plain tensors."""
+    """Returns whether a model needs no flattening: one level of float32 layers, plain tensors, batches of any size."""
     if isinstance(model, keras.Sequential) or any(is_functional(layer) for layer in model.layers):
         return False
     if keras.tree.is_nested(model.input) or (len(model.outputs) == 1 and keras.tree.is_nested(model.output)):
+        return False
+    if model.inputs[0].shape[0] is not None:  # A Sequential model that was first called on data has their batch size.
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
         return False

@@ -152,7 +152,7 @@ def _check_layers(model: keras.Model, reference: str) -> None:
 
 def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | None, int]:
     inputs = [tuple(tensor.shape) for tensor in model.inputs]
-    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][0] is not None or inputs[0][3] != 3:
+    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] != 3:
         raise ValueError(
             "Expected a model with one input of RGB images, [batch, height, width, 3]. "
             f"Received: {reference} with input shapes {inputs}."
@@ -168,8 +168,14 @@ def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | 
 
 def _flattened(model: keras.Model, shape: tuple[int | None, int | None, int], reference: str) -> keras.Model:
     try:
-        return flattened(model, shape=shape, reference=reference)
+        flat = flattened(model, shape=shape, reference=reference)
     except (KeyError, IndexError, TypeError, NotImplementedError) as error:
         raise ValueError(
             f"Expected a model whose nested models can be opened. Received: {reference}: {one_line(error)}"
         ) from error
+    if any(tensor.shape[0] is not None for tensor in flat.outputs):
+        raise ValueError(
+            f"Expected a model that takes any number of images. Received: {reference} with batches of "
+            f"{model.inputs[0].shape[0]}."
+        )
+    return flat

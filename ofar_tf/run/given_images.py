@@ -33,12 +33,22 @@ class GivenImages:
         calibration: Batches in the same form, normally of the training images; may be endless.
         selection: Batches as `validation`, of other images, that choices are made on; None for those of `validation`.
         calibration_images: How many images of `calibration` are used, at least 1.
+
+    Raises:
+        ValueError: If what is to be measured on repeats without end.
     """
 
     validation: tf.data.Dataset
     calibration: tf.data.Dataset
     selection: tf.data.Dataset | None = None
     calibration_images: int = 2000
+
+    def __post_init__(self) -> None:
+        for name, batches in (("validation", self.validation), ("selection", self.selection)):
+            if isinstance(batches, tf.data.Dataset) and batches.cardinality() == tf.data.INFINITE_CARDINALITY:
+                raise ValueError(
+                    f"Expected {name} to end, as data sets do without repeat(). Received: one without end."
+                )
 
     def of(self, trained: TrainedPool) -> TrainedPool:
         """Returns the pool with these images.

@@ -40,6 +40,12 @@ class OwnCall(keras.Model):
         return 2 * super().call(inputs)
 
 
+def batches_of_four() -> keras.Model:
+    images = keras.Input(batch_shape=(4, 8, 8, 3))
+    pooled = keras.ops.reshape(keras.layers.GlobalAveragePooling2D()(images), (4, 3))
+    return keras.Model(images, keras.layers.Dense(10)(pooled))
+
+
 def check(model, *, classes: int = 10) -> keras.Model:
     return as_classifier(model, classes=classes, reference="my:net")
 
@@ -57,6 +63,17 @@ def test_a_sequential_model_becomes_functional_with_the_same_weights():
     x = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
     np.testing.assert_array_equal(functional(x), model(x))
     assert functional.trainable_variables[0] is model.trainable_variables[0]
+
+
+def test_a_sequential_model_that_has_seen_data_takes_batches_of_any_size():
+    model = sequential(keras.layers.Conv2D(4, 3))
+    images = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
+    logits = model(images)
+    assert model.inputs[0].shape[0] == 2
+    free = check(model)
+    assert (free.input_shape[0], free.output_shape) == (None, (None, 10))
+    np.testing.assert_allclose(free(images[:1]), logits[:1], rtol=1e-4, atol=1e-5)
+    assert free.trainable_variables[0] is model.trainable_variables[0]
 
 
 @pytest.mark.parametrize("wrap", [lambda tensor: [tensor], lambda tensor: {"only": tensor}])
@@ -151,6 +168,7 @@ def softmax_within_sequential() -> keras.Model:
             r"one input of RGB images.* with input shapes \[\(None, None, None, 3\), \(None, None, None, 3\)\]",
         ),
         (lambda: network(channels=1), r"one input of RGB images.* with input shapes \[\(None, None, None, 1\)\]\."),
+        (batches_of_four, r"takes any number of images\. Received: my:net with batches of 4\."),
         (lambda: network(classes=1000), r"one output \[batch, 10\].* with output shapes \[\(None, 1000\)\]\."),
         (two_outputs, r"one output \[batch, 10\].* with output shapes \[\(None, 10\), \(None, 4\)\]\."),
         (lambda: network(activation="softmax"), r"remove the final softmax\. Received: my:net, "),
