@@ -12,8 +12,14 @@ from benchmarks.table import RESULTS, Row, print_rows, write_rows
 NETWORK, RESOLUTIONS, SIZE = "MobileNetV2", (96, 80, 64, 48), 256
 RATES = (0.0, 0.3, 0.5, 0.75)
 STEPS = 4
-# What a process trains: its largest network alone, or the sandwich with one or two networks at once.
-RUNS = {"alone": 0, "sandwich": 1, "two_at_once": 2}
+# What a process trains: its largest network alone, or the sandwich with settings of its step.
+RUNS = {
+    "alone": None,
+    "sandwich": {},
+    "two_at_once": {"networks_at_once": 2},
+    "largest_recomputed": {"gradient_checkpointing": "largest"},
+    "all_recomputed": {"gradient_checkpointing": "all"},
+}
 
 
 def peak_of(what: str) -> dict[str, int]:
@@ -30,9 +36,10 @@ def run(what: str) -> dict[str, int]:
     from benchmarks import networks
 
     images, labels = networks.batch(SIZE, RESOLUTIONS[0])
-    model = networks.frozen_trainer(NETWORK, RATES, RESOLUTIONS, networks_at_once=RUNS[what] or 1)
+    settings = RUNS[what]
+    model = networks.frozen_trainer(NETWORK, RATES, RESOLUTIONS, **(settings or {}))
     before = _peak()
-    if RUNS[what]:
+    if settings is not None:
         step = tf.function(model.train_step, autograph=False)
         for _ in range(STEPS):
             step((images, labels))["teacher_loss"].numpy()
@@ -58,6 +65,8 @@ def measure() -> list[Row]:
         Row(f"{title} / of its largest network", sandwich["peak"] / alone["peak"], "<= 1.15"),
         Row(f"{title} / the same, less what was there before the first step", grown["sandwich"] / grown["alone"]),
         Row(f"{title}, two networks at once / of its largest network", peaks["two_at_once"]["peak"] / alone["peak"]),
+        Row(f"{title}, --gradient_checkpointing=largest / without", grown["largest_recomputed"] / grown["sandwich"]),
+        Row(f"{title}, --gradient_checkpointing=all / without", grown["all_recomputed"] / grown["sandwich"]),
         Row(f"{title}, GB", sandwich["peak"] / 1e9),
     ]
 

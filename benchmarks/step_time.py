@@ -1,6 +1,7 @@
 """Step times against the physical limit: the same compact networks, written natively, with the same fused BatchNorm."""
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
             model.pool, pool = None, model.pool
             step = model._sandwich
             step._functions.use_gates(step.gates)
-            step.searching, step._search_rule = True, step._joint_rule
+            step.searching, step._rules = True, replace(step._rules, search=step._rules.joint)
             model.set_masks(pool.masks, frozen=[True] * len(PAPER))
         step = tf.function(model.train_step, autograph=False)
         runs[execution] = lambda step=step: step((images, labels))["teacher_loss"].numpy()

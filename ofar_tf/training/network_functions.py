@@ -17,6 +17,8 @@ from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.text.size import Size
 from ofar_tf.training.network_states import View, fused_norms, states_of
+from ofar_tf.training.recomputation import Forward, holding, recomputing
+from ofar_tf.training.step_spec import StepSpec
 
 # Takes the number of a structure, or `None` where networks are masked, and its gradients.
 Collect = Callable[[int | None, Sequence[tf.Tensor]], Sequence[tf.Tensor]]
@@ -53,8 +55,9 @@ class NetworkFunctions:
         groups: Its channel groups.
         task: What the networks learn.
         seed: Seed of dropout and other random layers.
-        dtype_policy: Number formats of the passes, see `build_subnet`. Losses and gradients are float32.
-        compiled_for: The sizes that XLA compiles networks for; none to leave it to TensorFlow.
+        spec: In what numbers passes compute, whether XLA compiles them, and whose activations are held. Losses and
+            gradients are float32.
+        sizes: What the networks may see. Only XLA, which compiles for each, and `recomputation` need to know.
     """
 
     def __init__(
@@ -64,15 +67,16 @@ class NetworkFunctions:
         *,
         task: Task,
         seed: int = 0,
-        dtype_policy: str = "float32",
-        compiled_for: Sequence[Size] = (),
+        spec: StepSpec | None = None,
+        sizes: Sequence[Size] = (),
     ):
         self._supernet = supernet
         self._groups = groups
         self._task = task
         self._seed = seed
-        self._dtype_policy = dtype_policy
-        self._compiled_for = tuple(compiled_for)
+        self._spec = spec or StepSpec()
+        self._sizes = tuple(sizes)
+        self._compiled_for = self._sizes if self._spec.jit_compile else ()
         self._lesson_form: Nest = None
         self._branches: list[Any] = []
         self._slices: dict[Any, Any] = {}
@@ -89,6 +93,7 @@ class NetworkFunctions:
             gates: float variable `[structures, channels + 1]`, read at every run; see `mask_tensor`.
         """
         network = self._network(ChannelMask.full(self._groups))
+        forward = self._forward(network, checkpointed=self._spec.gradient_checkpointing != "none")
         entries = self._groups.weights
 
         def run(index: Any, *arguments: Any) -> tuple[Any, ...]:
@@ -98,7 +103,7 @@ class NetworkFunctions:
                 return mask_tensor(value, entries[weight], gate)
 
             # Masking is its own adjoint.
-            return self._pass(network, self._supernet.weights, masked, masked, *arguments)
+            return self._pass(network, forward, self._supernet.weights, masked, masked, *arguments)
 
         self._gates, self._branches = gates, [self._traced(run)]
 
@@ -110,19 +115,27 @@ class NetworkFunctions:
             weights: The weights that each is cut out of, in that order; the supernet's own by default.
         """
         cut_from = [weights.of(index) if weights else self._supernet.weights for index in range(len(masks))]
-        keys = [(mask, *map(id, variables)) for mask, variables in zip(masks, cut_from, strict=True)]
+        whose = self._spec.gradient_checkpointing
+        checkpointed = [whose == "all" or (whose == "largest" and index == 0) for index in range(len(masks))]
+        made_of = list(zip(masks, cut_from, checkpointed, strict=True))
+        keys = [(mask, twice, *map(id, variables)) for mask, variables, twice in made_of]
         known = self._slices
         self._slices = {
-            key: known.get(key) or self._traced(self._sliced(mask, variables))
-            for key, mask, variables in zip(keys, masks, cut_from, strict=True)
+            key: known.get(key) or self._traced(self._sliced(mask, variables, checkpointed=twice))
+            for key, (mask, variables, twice) in zip(keys, made_of, strict=True)
         }
         self._gates, self._branches = None, [self._slices[key] for key in keys]
 
     def _network(self, mask: ChannelMask) -> keras.Model:
-        network = build_subnet(self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._dtype_policy)
+        network = build_subnet(
+            self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._spec.dtype_policy
+        )
         for norm in fused_norms(network):
             norm.reports_statistics = False
         return network
+
+    def _forward(self, network: keras.Model, *, checkpointed: bool) -> Forward:
+        return recomputing(network, size=max(self._sizes)) if checkpointed else holding(network)
 
     def _traced(self, run: Callable[..., Any]) -> Callable[..., Any]:
         if self._compiled_for:
@@ -138,12 +151,15 @@ class NetworkFunctions:
 
         return call
 
-    def _sliced(self, mask: ChannelMask, weights: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+    def _sliced(
+        self, mask: ChannelMask, weights: Sequence[Any], *, checkpointed: bool
+    ) -> Callable[..., tuple[Any, ...]]:
         network = self._network(mask)
+        forward = self._forward(network, checkpointed=checkpointed)
 
         def run(*arguments: Any) -> tuple[Any, ...]:
             slices = Slices(self._groups, mask)
-            return self._pass(network, weights, slices.narrow, slices.widen, *arguments)
+            return self._pass(network, forward, weights, slices.narrow, slices.widen, *arguments)
 
         return run
 
@@ -235,6 +251,7 @@ class NetworkFunctions:
     def _pass(
         self,
         network: keras.Model,
+        forward: Forward,
         weights: Sequence[Any],
         narrow: View,
         widen: View,
@@ -251,7 +268,7 @@ class NetworkFunctions:
         states = states_of(network, weights, narrow=narrow, seed=self._seed, noise=noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
-            outputs, _ = network.stateless_call(narrowed, states, images, training=True)
+            outputs = forward(narrowed, states, images)
             loss = self._task.loss(outputs, targets, lesson, from_labels=from_labels)
             scaled = loss * loss_scale
         gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)

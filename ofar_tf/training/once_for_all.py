@@ -183,7 +183,7 @@ class OnceForAll(keras.Model):
         optimizer = suitable(optimizer, dtype_policy=self.step.dtype_policy, averages=self.spec.rank_by == "ema")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
-        self._sandwich.rate_parts(self.optimizer, self.trainable_variables)
+        self._sandwich.rates.give_to(self.optimizer, self.trainable_variables)
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -290,7 +290,7 @@ class OnceForAll(keras.Model):
     @property
     def phase(self) -> str:
         """What training does now: `head`, `search`, `joint` or `finetune`, when each structure trains on alone."""
-        if self._sandwich.head_alone:
+        if self._sandwich.rates.head_alone:
             return "head"
         if self.searching:
             return "search"
@@ -377,7 +377,7 @@ class OnceForAll(keras.Model):
 
     def learn_head_alone(self, alone: bool) -> None:
         """Lets the head learn alone, or everything. `fit` calls it in time, see `StepSpec.head_epochs`."""
-        self._sandwich.learn_head_alone(alone)
+        self._sandwich.rates.learn_head_alone(alone)
 
     def _trace_again(self) -> None:
         """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""

@@ -54,6 +54,11 @@ class SandwichRule:
         """How many networks a step trains."""
         return self.structures if self.every_structure else _SANDWICH
 
+    @property
+    def roles(self) -> list[str]:
+        """What the networks of a step are called, largest first."""
+        return ["teacher", *(f"assistant_{index}" for index in range(1, self.networks - 1)), "student"]
+
     def draw(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
         """Draws a step's networks.
 

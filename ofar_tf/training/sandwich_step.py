@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.models.head import head_weights
 from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -18,15 +17,15 @@ from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.tasks.task import Nest, Task
-from ofar_tf.text.size import Size
 from ofar_tf.training.fixed_teacher import teaching
 from ofar_tf.training.gradient_accumulation import mean_over_parts
 from ofar_tf.training.network_functions import NetworkFunctions
-from ofar_tf.training.optimizer_state import inner_optimizer, loss_scale
-from ofar_tf.training.part_rates import rate_parts
+from ofar_tf.training.optimizer_state import loss_scale
+from ofar_tf.training.part_rates import PartRates
 from ofar_tf.training.regularization import Regularization
 from ofar_tf.training.sandwich import SandwichRule
 from ofar_tf.training.sandwich_pass import Outcome, SandwichPass
+from ofar_tf.training.step_rules import StepRules
 from ofar_tf.training.step_spec import StepSpec
 from ofar_tf.training.weight_update import WeightUpdate
 
@@ -49,7 +48,7 @@ class SandwichStep:
         weights: The weights that each structure is cut out of once the pool is frozen, the present ones.
         own: All variables that belong to one structure only, at whatever time.
         searching: Whether structures are still searched.
-        head_alone: Whether the head learns alone.
+        rates: The learning rates of the head and the body.
         finetuning: Whether each structure trains on alone.
         sensitivity: float32 `[channels]`, how much the loss depended on each channel, summed over the steps since masks
             were taken last; None where the criterion does not ask.
@@ -69,26 +68,20 @@ class SandwichStep:
         seed: int,
         teacher: keras.Model | None = None,
     ):
-        search_sizes, joint_sizes = _checked_sizes(supernet, pool=pool, spec=spec)
-        structures, every = len(pool.budgets), spec.networks_per_step == "all"
+        self._rules = StepRules.of(pool, spec, seed=seed)
+        check_resolutions(supernet, {"resolutions": pool.resolutions, **self._rules.sizes}, outside=pool.outside)
+        structures = len(pool.budgets)
         self._groups = groups
         self._spec = spec
-        self._task = task
-        self._search_rule = SandwichRule(structures, search_sizes, seed, every, spec.assistants)
-        self._joint_rule = SandwichRule(structures, joint_sizes, seed, every, spec.assistants)
-        self._alone_rule = SandwichRule(structures, joint_sizes, seed, every_structure=True, largest_first=False)
         self.searching = True
-        self.head_alone = False
         self.finetuning = False
-        self._body_rate = keras.Variable(spec.body_learning_rate, trainable=False, name="body_rate")
-        self._supernet = supernet
         self._teach = teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
         self._masked = False
         self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
         self._alone = (
             PoolWeights(supernet, structures=structures, owned="everything") if spec.finetune_structures else None
         )
-        self._originals = {**self.weights.originals(), **(self._alone.originals() if self._alone else {})}
+        originals = {**self.weights.originals(), **(self._alone.originals() if self._alone else {})}
         self.own = [*self.weights.own, *(self._alone.own if self._alone else ())]
         self._regularization = Regularization(
             supernet,
@@ -96,17 +89,13 @@ class SandwichStep:
             weight_decay=spec.weight_decay,
             gamma_l1=spec.gamma_l1 if pool.importance in BY_GAMMA else 0.0,
             decoupled=spec.decoupled_weight_decay,
-            originals=self._originals,
+            originals=originals,
         )
+        self.rates = PartRates(supernet, spec, decay=self._regularization.decay_of, originals=originals)
         self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
         self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
         self._functions = NetworkFunctions(
-            supernet,
-            groups,
-            task=task,
-            seed=seed,
-            dtype_policy=spec.dtype_policy,
-            compiled_for=sorted({*search_sizes, *joint_sizes}) if spec.jit_compile else (),
+            supernet, groups, task=task, seed=seed, spec=spec, sizes=self._rules.all_sizes
         )
         self._functions.use_gates(self.gates)
         self._sandwich = SandwichPass(
@@ -122,56 +111,27 @@ class SandwichStep:
     @property
     def roles(self) -> list[str]:
         """Names the networks of a step, largest first; those of a search's step have the names of joint training."""
-        return _roles((self._alone_rule if self.finetuning else self._joint_rule).networks)
+        return (self._rules.alone if self.finetuning else self._rules.joint).roles
 
     @property
     def all_roles(self) -> list[str]:
         """Names the networks of all steps."""
-        alone = _roles(self._alone_rule.networks) if self._alone else []
-        return list(dict.fromkeys([*_roles(self._joint_rule.networks), *alone]))
-
-    def rate_parts(self, optimizer: Any, variables: Sequence[Any]) -> None:
-        """Gives the head and the body learning rates of their own, if that is wanted.
-
-        Args:
-            optimizer: A built Keras optimizer.
-            variables: Those that it was built for: the supernet's, and those in `own`.
-        """
-        spec, head = self._spec, set()
-        if spec.head_epochs or spec.body_learning_rate < 1.0:
-            head = {id(weight) for weight in head_weights(self._supernet)}
-        elif not spec.decoupled_weight_decay:
-            return
-        stands_for = self._originals
-        rate_parts(
-            inner_optimizer(optimizer),
-            variables,
-            body=[bool(head) and id(stands_for.get(id(each), each)) not in head for each in variables],
-            body_rate=self._body_rate,
-            decay=self._regularization.decay_of if spec.decoupled_weight_decay else None,
-        )
-
-    def learn_head_alone(self, alone: bool) -> None:
-        """Keeps the body as it is, or lets it learn."""
-        self.head_alone = alone
-        self._body_rate.assign(0.0 if alone else self._spec.body_learning_rate)
+        alone = self._rules.alone.roles if self._alone else []
+        return list(dict.fromkeys([*self._rules.joint.roles, *alone]))
 
     @property
     def rule(self) -> SandwichRule:
         """What draws the networks now."""
         if self.finetuning:
-            return self._alone_rule
-        return self._search_rule if self.searching else self._joint_rule
+            return self._rules.alone
+        return self._rules.search if self.searching else self._rules.joint
 
     def use_masks(self, masks: Sequence[ChannelMask], *, frozen: Sequence[bool]) -> bool:
-        """Gates the networks that the search trains, and begins to measure sensitivity anew.
-
-        The teacher stays whole until its own structure is frozen: channels that no network trained could never earn
-        their place back, and a mask that cannot change would count as converged.
+        """Gates the networks that the search trains, see `OnceForAll.set_masks`, and measures sensitivity anew.
 
         Args:
-            masks: One per budget.
-            frozen: Which of them no longer change.
+            masks: See there.
+            frozen: See there.
 
         Returns:
             Whether a step that was traced before no longer holds.
@@ -228,7 +188,7 @@ class SandwichStep:
         Before the first masks every network is the whole supernet, and at one resolution a student that learns from
         itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
         """
-        same = not self._masked and len(self._search_rule.sizes) == 1 and self._spec.distillation != "none"
+        same = not self._masked and len(self._rules.search.sizes) == 1 and self._spec.distillation != "none"
         alone = self.searching and (same or self.weights.separate or self._spec.search_networks == "largest")
         return 1 if alone else self.rule.networks
 
@@ -279,22 +239,5 @@ class SandwichStep:
         )
 
 
-def _checked_sizes(
-    supernet: keras.Model, *, pool: PoolSpec, spec: StepSpec
-) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
-    """Returns what networks see in the search and in joint training, each of which the supernet can run at."""
-    sizes = {
-        "resolutions": pool.resolutions,
-        "search_resolutions": spec.search_sizes(pool.resolutions),
-        "training_resolutions": spec.training_sizes(pool.resolutions),
-    }
-    check_resolutions(supernet, sizes, outside=pool.outside)
-    return sizes["search_resolutions"], sizes["training_resolutions"]
-
-
 def _sum_over_steps(channels: int) -> keras.Variable:
     return keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
-
-
-def _roles(networks: int) -> list[str]:
-    return ["teacher", *(f"assistant_{index}" for index in range(1, networks - 1)), "student"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ofar_tf.search.pool_weights import ownership
 from ofar_tf.text.size import Resolution, Size
+from ofar_tf.training.recomputation import CHECKPOINTED
 from ofar_tf.training.regularization import DECAYED_NETWORKS
 from ofar_tf.training.sandwich import ASSISTANTS
 from ofar_tf.training.search_execution import EXECUTIONS
@@ -20,6 +21,7 @@ _CHOICES = {
     "search_networks": ("sandwich", "largest"),
     "distillation": DISTILLATIONS,
     "weight_decay_on": DECAYED_NETWORKS,
+    "gradient_checkpointing": CHECKPOINTED,
     "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 
@@ -64,6 +66,9 @@ class StepSpec:
             its own, and all of them train the networks drawn for the step.
         networks_at_once: How many of a step's networks after the largest may run at the same time. Two take more memory
             than one, and on a CPU less time; an accelerator gains nothing.
+        gradient_checkpointing: Which networks hold few of their activations and compute the others once more in the
+            backward pass (`recomputation`): `none`, the `largest`, or `all`. While structures are searched with masks
+            each is the whole network, so `largest` means all.
         dtype_policy: `float32`, `mixed_bfloat16` or `mixed_float16`: what networks compute in. Weights, losses and the
             supernet that is saved stay float32. `mixed_float16` scales the loss.
         jit_compile: Whether XLA compiles each network for each resolution; slower on CPUs.
@@ -94,6 +99,7 @@ class StepSpec:
     clip_norm: float | None = None
     gradient_accumulation: int = 1
     networks_at_once: int = 1
+    gradient_checkpointing: str = "none"
     dtype_policy: str = "float32"
     jit_compile: bool = False
 

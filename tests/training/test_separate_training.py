@@ -83,7 +83,7 @@ def test_switchable_batch_norm_trains_the_gammas_of_the_networks_that_ran(
     )
     model.compile(keras.optimizers.SGD(0.1))
     model.freeze(pool_maker(model, mask_drawer(model)))
-    structures, _ = model._sandwich._joint_rule.draw(tf.constant(0))
+    structures, _ = model._sandwich._rules.joint.draw(tf.constant(0))
     ran = {int(index) for index in structures}
     assert len(ran) == (5 if networks_per_step == "all" else 4)
     before = model.supernet.get_weights()

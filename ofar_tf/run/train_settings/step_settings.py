@@ -82,6 +82,12 @@ class StepSettings(Settings):
         low=1,
         free=True,
     )
+    gradient_checkpointing: str = setting(
+        "none",
+        "Which networks forget what their layers returned and compute it once more for the gradient, where memory is "
+        "short: none, the largest structure, or all; the results are the same up to rounding.",
+        choices=("none", "largest", "all"),
+    )
     dtype_policy: str = setting(
         "float32",
         "Number formats of the training step; weights stay float32.",
