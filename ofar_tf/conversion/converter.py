@@ -23,7 +23,6 @@ def convert(
     *,
     precision: str,
     representative_images: np.ndarray | None = None,
-    output_name: str = OUTPUT_NAME,
 ) -> bytes:
     """Converts a network to a TFLite file with builtin operators, batch 1 and a static shape.
 
@@ -37,16 +36,15 @@ def convert(
         precision: A key of `ofar_tf.conversion.precision.PRECISIONS`.
         representative_images: [N, h, w, 3], values in 0..255, uint8 or float: real images, by which the ranges of the
             activations are fixed. Only the calibrated precisions need and read them.
-        output_name: What the output is called; those of a dictionary have names.
 
     Returns:
-        The content of the file. Its signature `serve` maps `image` to `output_name`, or to the names of the outputs.
+        The content of the file. Its signature `serve` maps `image` to `OUTPUT_NAME`, or to the names of the outputs.
 
     Raises:
         ValueError: If the precision is unknown, the model's input is not static, or the images are missing or do not
             fit.
     """
-    with saved_network(model, output_name=output_name) as network:
+    with saved_network(model) as network:
         return network.converted(precision, representative_images=representative_images)
 
 
@@ -98,7 +96,7 @@ def saved_network(model: keras.Model, *, output_name: str = OUTPUT_NAME) -> Iter
 
     Args:
         model: As in `convert`.
-        output_name: As in `convert`.
+        output_name: What the output is called; those of a dictionary have names.
 
     Yields:
         What can be converted inside the block.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_MOST_LISTED = 5
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -80,6 +82,6 @@ def changed_splits(now: Fingerprint, *, trained: Fingerprint) -> list[str]:
     return sorted(name for name in names if now.splits.get(name) != trained.splits.get(name))
 
 
-def _listed(names: list[str], *, most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(repr(name) for name in names[:_MOST_LISTED]) + more

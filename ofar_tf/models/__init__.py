@@ -1,4 +1,4 @@
-"""Networks as plain Keras models: the paper's, EfficientNet-Lite, those of `keras.applications` and the user's."""
+"""Networks as plain Keras models: the paper's, EfficientNet-Lite, Keras' own, the user's, and detectors on any."""
 
 from ofar_tf.models.applications import application
 from ofar_tf.models.efficientnet_lite import efficientnet_lite

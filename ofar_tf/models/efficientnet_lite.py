@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.mobile_blocks import MobileBlocks
 from ofar_tf.models.width import scaled
 
 # Kernel size, expansion factor, output channels, number of blocks, stride of the first of them.
@@ -67,17 +68,19 @@ def efficientnet_lite(
         raise ValueError(f"Expected a variant from 0 to {len(_VARIANTS) - 1}. Received: variant={variant}.")
     chosen = _VARIANTS[variant]
     inputs, x = images(scale=1 / 128, offset=-127 / 128)
-    x = _convolution(x, scaled(_STEM_CHANNELS, width_multiplier), 3, strides=1 if small_images else 2, name="stem")
+    blocks = MobileBlocks(momentum=0.99, initializer=_initializer)
+    stem = scaled(_STEM_CHANNELS, width_multiplier)
+    x = blocks.convolution(x, stem, 3, strides=1 if small_images else 2, name="stem")
     index = 0
-    for stage, (kernel_size, expansion, channels, blocks, stride) in enumerate(_STAGES):
+    for stage, (kernel_size, expansion, channels, count, stride) in enumerate(_STAGES):
         filters = scaled(channels, chosen.width * width_multiplier)
         inner = 0 < stage < len(_STAGES) - 1
-        for block in range(math.ceil(chosen.depth * blocks) if inner else blocks):
+        for block in range(math.ceil(chosen.depth * count) if inner else count):
             index += 1
             strides = stride if block == 0 and not (small_images and channels == 24) else 1
             name = f"block_{index}"
-            x = _inverted_residual(x, filters, kernel_size, expansion=expansion, strides=strides, name=name)
-    x = _convolution(x, scaled(_HEAD_CHANNELS, max(1.0, width_multiplier)), 1, name="head")
+            x = blocks.inverted_residual(x, filters, kernel_size, expansion=expansion, strides=strides, name=name)
+    x = blocks.convolution(x, scaled(_HEAD_CHANNELS, max(1.0, width_multiplier)), 1, name="head")
     return classifier(
         inputs,
         x,
@@ -87,44 +90,6 @@ def efficientnet_lite(
     )
 
 
-def _inverted_residual(x: Any, filters: int, kernel_size: int, *, expansion: int, strides: int, name: str) -> Any:
-    channels = x.shape[-1]
-    block_input = x
-    if expansion != 1:
-        x = _convolution(x, expansion * channels, 1, name=f"{name}_expand")
-    depthwise = keras.layers.DepthwiseConv2D(
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=_initializer(),
-        name=f"{name}_depthwise",
-    )
-    x = _norm_relu6(depthwise(x), name=f"{name}_depthwise")
-    x = _convolution(x, filters, 1, linear=True, name=f"{name}_project")
-    if strides == 1 and filters == channels:
-        return keras.layers.Add(name=f"{name}_add")([block_input, x])
-    return x
-
-
-def _convolution(x: Any, filters: int, kernel_size: int, *, strides: int = 1, name: str, linear: bool = False) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=_initializer(),
-        name=name,
-    )
-    return _norm_relu6(convolution(x), name=name, linear=linear)
-
-
 def _initializer() -> Any:
     # A depthwise kernel [k, k, channels, 1] has a fan-out of k * k here, which is what one of its filters reads.
     return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
-
-
-def _norm_relu6(x: Any, *, name: str, linear: bool = False) -> Any:
-    x = keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_bn")(x)
-    return x if linear else keras.layers.ReLU(max_value=6, name=f"{name}_relu")(x)

@@ -1,10 +1,9 @@
 """MobileNetV1: depthwise separable convolutions (Howard et al. 2017, arXiv:1704.04861)."""
 
-from typing import Any
-
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.mobile_blocks import released_mobilenets
 from ofar_tf.models.width import scaled
 
 # Table 1 of the paper: output channels and stride of the 13 separable blocks. Its last block is printed with stride 2
@@ -42,39 +41,11 @@ def mobilenet_v1(
         ValueError: If `classes`, `width_multiplier` or `dropout` is out of range.
     """
     inputs, x = images()
-    x = _convolution(x, scaled(_STEM_CHANNELS, width_multiplier), 3, strides=1 if small_images else 2, name="stem")
+    blocks = released_mobilenets()
+    stem = scaled(_STEM_CHANNELS, width_multiplier)
+    x = blocks.convolution(x, stem, 3, strides=1 if small_images else 2, name="stem")
     for index, (channels, stride) in enumerate(_BLOCKS, start=1):
         strides = 1 if small_images and channels == 128 else stride
-        x = _separable(x, scaled(channels, width_multiplier), strides=strides, name=f"block_{index}")
+        x = blocks.depthwise(x, 3, strides=strides, name=f"block_{index}_depthwise")
+        x = blocks.convolution(x, scaled(channels, width_multiplier), 1, name=f"block_{index}_pointwise")
     return classifier(inputs, x, classes=classes, dropout=dropout, name="mobilenet_v1")
-
-
-def _separable(x: Any, filters: int, *, strides: int, name: str) -> Any:
-    depthwise = keras.layers.DepthwiseConv2D(
-        3,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=keras.initializers.TruncatedNormal(stddev=0.09),
-        name=f"{name}_depthwise",
-    )
-    x = _norm_relu6(depthwise(x), name=f"{name}_depthwise")
-    return _convolution(x, filters, 1, strides=1, name=f"{name}_pointwise")
-
-
-def _convolution(x: Any, filters: int, kernel_size: int, *, strides: int, name: str) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.09),
-        name=name,
-    )
-    return _norm_relu6(convolution(x), name=name)
-
-
-def _norm_relu6(x: Any, *, name: str) -> Any:
-    x = keras.layers.BatchNormalization(momentum=0.997, epsilon=1e-3, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(max_value=6, name=f"{name}_relu")(x)

@@ -1,10 +1,9 @@
 """MobileNetV2: inverted residuals with linear bottlenecks (Sandler et al. 2018, arXiv:1801.04381)."""
 
-from typing import Any
-
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.mobile_blocks import released_mobilenets
 from ofar_tf.models.width import scaled
 
 # Table 2 of the paper: expansion factor, output channels, number of blocks, stride of the first of them.
@@ -40,51 +39,15 @@ def mobilenet_v2(
         ValueError: If `classes`, `width_multiplier` or `dropout` is out of range.
     """
     inputs, x = images()
-    x = _convolution(x, scaled(_STEM_CHANNELS, width_multiplier), 3, strides=1 if small_images else 2, name="stem")
+    blocks = released_mobilenets()
+    stem = scaled(_STEM_CHANNELS, width_multiplier)
+    x = blocks.convolution(x, stem, 3, strides=1 if small_images else 2, name="stem")
     index = 0
-    for expansion, channels, blocks, stride in _STAGES:
-        for block in range(blocks):
+    for expansion, channels, count, stride in _STAGES:
+        for block in range(count):
             index += 1
             strides = stride if block == 0 and not (small_images and channels == 24) else 1
             filters = scaled(channels, width_multiplier)
-            x = _inverted_residual(x, filters, expansion=expansion, strides=strides, name=f"block_{index}")
-    x = _convolution(x, scaled(_HEAD_CHANNELS, max(1.0, width_multiplier)), 1, strides=1, name="head")
+            x = blocks.inverted_residual(x, filters, 3, expansion=expansion, strides=strides, name=f"block_{index}")
+    x = blocks.convolution(x, scaled(_HEAD_CHANNELS, max(1.0, width_multiplier)), 1, name="head")
     return classifier(inputs, x, classes=classes, dropout=dropout, name="mobilenet_v2")
-
-
-def _inverted_residual(x: Any, filters: int, *, expansion: int, strides: int, name: str) -> Any:
-    channels = x.shape[-1]
-    block_input = x
-    if expansion != 1:
-        x = _convolution(x, expansion * channels, 1, strides=1, name=f"{name}_expand")
-    depthwise = keras.layers.DepthwiseConv2D(
-        3,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=keras.initializers.TruncatedNormal(stddev=0.09),
-        name=f"{name}_depthwise",
-    )
-    x = _norm_relu6(depthwise(x), name=f"{name}_depthwise")
-    x = _convolution(x, filters, 1, strides=1, linear=True, name=f"{name}_project")
-    if strides == 1 and filters == channels:
-        return keras.layers.Add(name=f"{name}_add")([block_input, x])
-    return x
-
-
-def _convolution(x: Any, filters: int, kernel_size: int, *, strides: int, name: str, linear: bool = False) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.09),
-        name=name,
-    )
-    return _norm_relu6(convolution(x), name=name, linear=linear)
-
-
-def _norm_relu6(x: Any, *, name: str, linear: bool = False) -> Any:
-    x = keras.layers.BatchNormalization(momentum=0.997, epsilon=1e-3, name=f"{name}_bn")(x)
-    return x if linear else keras.layers.ReLU(max_value=6, name=f"{name}_relu")(x)

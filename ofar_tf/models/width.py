@@ -1,20 +1,22 @@
 """How a width multiplier changes a number of channels."""
 
+_DIVISOR = 8
 
-def make_divisible(channels: float, divisor: int = 8) -> int:
-    """Rounds a number of channels to a multiple of `divisor`, losing no more than a tenth of it.
+
+def make_divisible(channels: float) -> int:
+    """Rounds a number of channels to a multiple of 8, losing no more than a tenth of it.
 
     The rule of MobileNetV2's released code, which US-Net, MutualNet and all later MobileNets share.
 
     Args:
         channels: The wanted number of channels, positive, not necessarily whole.
-        divisor: What the result is a multiple of, also the smallest result.
 
     Returns:
-        The multiple of `divisor` nearest to `channels`, halves upwards; the next one if that is below 0.9 `channels`.
+        The multiple of 8, at least 8, nearest to `channels`, halves upwards; the next one if that is below 0.9
+        `channels`.
     """
-    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return nearest + divisor if nearest < 0.9 * channels else nearest
+    nearest = max(_DIVISOR, int(channels + _DIVISOR / 2) // _DIVISOR * _DIVISOR)
+    return nearest + _DIVISOR if nearest < 0.9 * channels else nearest
 
 
 def scaled(channels: int, width_multiplier: float) -> int:

@@ -55,19 +55,17 @@ def _wilson(share: float, images: int, *, deviations: float) -> tuple[float, flo
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def paired_drop_interval(
-    losses: int, gains: int, images: int, *, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def paired_drop_interval(losses: int, gains: int, images: int) -> tuple[float, float]:
     """Bounds how much accuracy a classifier loses against another on the same images.
 
     It is the score interval of Tango (Statistics in Medicine 17, 1998): a drop d is in it if the score test does not
-    reject it. At d = 0 that test is McNemar's. Each of the two bounds alone has the given confidence.
+    reject it. At d = 0 that test is McNemar's. Each of the two bounds alone has a confidence of
+    `CONFIDENCE`.
 
     Args:
         losses: On how many images only the other classifier is right.
         gains: On how many only this one is.
         images: How many there are in all.
-        confidence: Of each bound, in (0.5, 1).
 
     Returns:
         The least and the largest drop, in -1..1.
@@ -77,7 +75,7 @@ def paired_drop_interval(
     """
     if min(losses, gains) < 0 or images < 1 or losses + gains > images:
         raise ValueError(f"Expected counts within the images. Received: {losses}, {gains} of {images}.")
-    deviations = NormalDist().inv_cdf(confidence)
+    deviations = NormalDist().inv_cdf(CONFIDENCE)
 
     def score(drop: float) -> float:
         return _tango_score(drop, losses, gains, images)
@@ -126,16 +124,15 @@ def chance_of_losses(losses: int, gains: int) -> float:
     return ways / 2**differing
 
 
-def images_to_tell(limit: float, *, differing: float, confidence: float = CONFIDENCE) -> int:
+def images_to_tell(limit: float, *, differing: float) -> int:
     """Estimates how many images show that two classifiers of the same accuracy differ by no more than a limit.
 
     Args:
         limit: The largest drop that does not count, in (0, 1).
         differing: The share of the images on which one alone is right, in 0..1.
-        confidence: Of the statement.
 
     Returns:
         A number of images; no fewer than show it where the two never differ.
     """
-    squared = NormalDist().inv_cdf(confidence) ** 2
+    squared = NormalDist().inv_cdf(CONFIDENCE) ** 2
     return math.ceil(max(squared * differing / limit**2, squared * (1 - limit) / limit))

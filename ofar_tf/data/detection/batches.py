@@ -25,8 +25,6 @@ def training_batches(
     start_epoch: int = 0,
     start_step: int = 0,
     part: tuple[int, int] = (0, 1),
-    shuffle_buffer: int | None = None,
-    cache: bool | None = None,
     as_bytes: bool = False,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, with the promises of `ofar_tf.data.training_batches`.
@@ -41,9 +39,7 @@ def training_batches(
         start_epoch: Number of the first epoch.
         start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch.
-        shuffle_buffer: See `ofar_tf.data.training_batches`.
-        cache: See there.
-        as_bytes: See there.
+        as_bytes: See `ofar_tf.data.training_batches`.
 
     Returns:
         An endless data set of (images, labels), see `evaluation_batches`; `area` stays that of the original object.
@@ -59,8 +55,6 @@ def training_batches(
         start_epoch=start_epoch,
         start_step=start_step,
         part=part,
-        shuffle_buffer=shuffle_buffer,
-        cache=cache,
     )
     known = dataset.known.lookup(dataset.most_boxes)
 

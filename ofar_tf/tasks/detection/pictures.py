@@ -17,7 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 _INCHES = 3.2
 LEAST_SCORE = 0.3
-"""Detections of a lower score are not drawn."""
+"""Detections of a lower score are not drawn beside true boxes."""
 
 
 def draw_detections(
@@ -26,7 +26,6 @@ def draw_detections(
     found: Mapping[str, Arrays],
     *,
     class_names: Sequence[str],
-    least_score: float = LEAST_SCORE,
 ) -> Figure:
     """Draws a row for each image: the true boxes, and beside them what each network found.
 
@@ -36,7 +35,6 @@ def draw_detections(
         found: By the network's name, what it found: `boxes` [B, K, 4] as shares of the canvas, `classes` [B, K],
             `scores` [B, K] and `count` [B].
         class_names: The classes.
-        least_score: Detections of a lower score are not drawn.
 
     Returns:
         The drawing. Crowds, which need not be found, are dashed; what is left of a canvas beside an image is cut off.
@@ -58,7 +56,7 @@ def draw_detections(
             _show(axes, images[index], labels["content"][index])
         _draw_truth(row[0], {name: each[index] for name, each in labels.items()}, class_names)
         for axes, detections in zip(row[1:], found.values(), strict=True):
-            _draw_found(axes, {name: each[index] for name, each in detections.items()}, class_names, least_score)
+            _draw_found(axes, {name: each[index] for name, each in detections.items()}, class_names, LEAST_SCORE)
     return figure
 
 
