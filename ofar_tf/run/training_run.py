@@ -12,9 +12,7 @@ import tensorflow as tf
 
 from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
-from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.evaluation.results_log import ResultsLog, read_results
-from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_modules import user_modules_of
 from ofar_tf.run.completion import begun_with
@@ -26,6 +24,7 @@ from ofar_tf.run.rehearsal import rehearse_cutting
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import RunFacts, facts_of, keep_facts
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.run.validation import Validation
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.tasks.task import Metric
 from ofar_tf.training.callbacks import SaveCheckpoint, StopOnDivergence
@@ -133,25 +132,9 @@ class TrainingRun:
         )
         callbacks: list[Any] = [steps, SameWeights(distribution), StopOnDivergence(), self.search]
         if distribution.writes:
-            callbacks.append(
-                PhaseLines(
-                    search_epochs=self.search.epochs,
-                    steps_per_epoch=self.experiment.images.steps_per_epoch,
-                    line_every=60.0 if config.progress and not sys.stdout.isatty() else None,
-                )
-            )
+            callbacks.append(self._phase_lines())
         if config.validation_every:
-            callbacks.append(
-                ResultsLog(
-                    run_dir.results,
-                    run_dir.curves,
-                    metric=self.model.task.metric,
-                    measure=_Validation(self.experiment, self.model),
-                    every=config.validation_every,
-                    done=self.epochs_done,
-                    steps=steps,
-                )
-            )
+            callbacks.append(self._results_log(run_dir, steps))
         if distribution.writes:
             callbacks.append(keras.callbacks.TensorBoard(run_dir.path, write_graph=False))
             callbacks.append(
@@ -165,46 +148,24 @@ class TrainingRun:
             )
         return callbacks
 
-
-class _Validation:
-    """Measures the networks in force at the largest resolution, on part of the evaluation split."""
-
-    def __init__(self, experiment: Experiment, model: OnceForAll):
-        images = experiment.config.validation_images
-        self._accuracy = PoolAccuracy(
-            model.supernet,
-            model.groups,
-            PoolImages(
-                calibration=lambda: experiment.images.calibration_batches(
-                    images=min(images or 1000, experiment.config.calibration_images)
-                ),
-                evaluation=lambda: experiment.images.evaluation_batches(images=images),
-            ),
-            task=model.task,
-            weights_of=model.weights_of,
-            strategy=experiment.distribution.strategy,
+    def _phase_lines(self) -> PhaseLines:
+        wants_lines = self.experiment.config.progress and not sys.stdout.isatty()
+        return PhaseLines(
+            search_epochs=self.search.epochs,
+            steps_per_epoch=self.experiment.images.steps_per_epoch,
+            line_every=60.0 if wants_lines else None,
         )
 
-    def __call__(self, model: OnceForAll) -> list[SubnetRow]:
-        resolution = model.resolutions[0]
-        with model.averaged_weights():
-            if model.pool is None:
-                names = [budget.name for budget in model.budgets]
-                measured = self._accuracy.measure_masked(model.masks, resolution=resolution)
-            else:
-                names = [network.name for network in model.pool]
-                measured = list(self._accuracy.measure(model.masks, resolutions=[resolution]).values())
-        return [
-            SubnetRow(
-                structure=name,
-                rate=mask.rate,
-                resolution=resolution,
-                macs=model.costs.macs(mask, resolution),
-                params=model.costs.params(mask),
-                scores=scores,
-            )
-            for name, mask, scores in zip(names, model.masks, measured, strict=True)
-        ]
+    def _results_log(self, run_dir: RunDir, steps: EpochSteps) -> ResultsLog:
+        return ResultsLog(
+            run_dir.results,
+            run_dir.curves,
+            metric=self.model.task.metric,
+            measure=Validation(self.experiment, self.model),
+            every=self.experiment.config.validation_every,
+            done=self.epochs_done,
+            steps=steps,
+        )
 
 
 def prepare(config: TrainConfig) -> TrainingRun | None:
