@@ -22,7 +22,8 @@ _FUSES_RELU = (*KERNELS, "Add")
 # TFLite gives these the scale of what they read, or one of its own that depends on nothing.
 _SCALE_IS_GIVEN = ("MaxPooling2D", "AveragePooling2D", "ZeroPadding2D", "Cropping2D", "Flatten", "Reshape")
 _PAIRWISE = ("Add", "Multiply")
-_FIXED_RANGE = ("sigmoid", "tanh", "softmax")
+FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
+"""The least and the largest value that TFLite gives these activations, whatever they compute."""
 
 
 def fold(model: keras.Model) -> tuple[Step, ...]:
@@ -68,7 +69,7 @@ def own_ranges(steps: Sequence[Step]) -> list[bool]:
 
 
 def _is_fixed(step: Step) -> bool:
-    return step.options.get("activation") in _FIXED_RANGE
+    return step.options.get("activation") in FIXED_RANGES
 
 
 class _Reader:

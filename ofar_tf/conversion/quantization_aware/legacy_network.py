@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_model_optimization.quantization.keras import QuantizeConfig, QuantizeWrapperV2, quantizers
 
-from ofar_tf.conversion.quantization_aware.folded_network import own_ranges
+from ofar_tf.conversion.quantization_aware.folded_network import FIXED_RANGES, own_ranges
 from ofar_tf.conversion.quantization_aware.layer_steps import KERNELS, Step
 
 
@@ -39,7 +39,8 @@ def build_quantized(steps: Sequence[Step], *, shape: tuple[int, ...]) -> tf_kera
 
     Kernels are rounded to 8 bits, symmetric, for each output channel (for the whole matrix in dense layers, whose
     per-channel form the converter does not take), to the largest value they hold in this step. Activations are rounded
-    to the range they ever had while `training=True`, which begins empty. Images keep their 0..255 exactly.
+    to the range they ever had while `training=True`, which begins empty; those of a sigmoid or tanh to the range that
+    TFLite gives them. Images keep their 0..255 exactly.
 
     Args:
         steps: What `ofar_tf.conversion.quantization_aware.folded_network.fold` gave.
@@ -54,7 +55,7 @@ def build_quantized(steps: Sequence[Step], *, shape: tuple[int, ...]) -> tf_kera
     tensors = [QuantizeWrapperV2(pixels, _Rounding(output=_image_range()))(image)]
     for index, (step, ranged) in enumerate(zip(steps, own_ranges(steps), strict=True)):
         inputs = [tensors[source] for source in step.inputs]
-        rounding = _Rounding(kernel=_KERNEL_NAMES.get(step.kind), output=_activation_range() if ranged else None)
+        rounding = _Rounding(kernel=_KERNEL_NAMES.get(step.kind), output=_output_range(step, ranged=ranged))
         layer = _layer(step, index=index, shape=inputs[0].shape)
         tensors.append(_call(QuantizeWrapperV2(layer, rounding), inputs))
     return tf_keras.Model(image, tensors[-1])
@@ -84,11 +85,19 @@ def _hard_silu(x: tf.Tensor) -> tf.Tensor:
 
 
 def _image_range() -> Any:
-    return quantizers.FixedQuantizer(num_bits=8, init_min=0.0, init_max=255.0, narrow_range=False)
+    return _fixed_range(0.0, 255.0)
 
 
-def _activation_range() -> Any:
-    return quantizers.AllValuesQuantizer(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+def _output_range(step: Step, *, ranged: bool) -> Any:
+    """Returns how what a step gives is rounded; None where it is not, or has the range of what is read."""
+    if ranged:
+        return quantizers.AllValuesQuantizer(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+    fixed = FIXED_RANGES.get(step.options.get("activation", ""))
+    return _fixed_range(*fixed) if fixed else None
+
+
+def _fixed_range(low: float, high: float) -> Any:
+    return quantizers.FixedQuantizer(num_bits=8, init_min=low, init_max=high, narrow_range=False)
 
 
 class _DepthwiseQuantizer(quantizers.LastValueQuantizer):
