@@ -1,1 +1,1 @@
-"""Which file goes where: the choice of one, and files laid out for device targeting."""
+"""Which file goes where: the choice of one, what it says of photographs, files laid out for device targeting."""

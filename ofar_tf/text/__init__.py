@@ -1,1 +1,1 @@
-"""Numbers as engineers write them, and tables as terminals show them."""
+"""How the program speaks: numbers, sizes, times, tables, progress, and the line that it ends with."""
