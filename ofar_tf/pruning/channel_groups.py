@@ -158,14 +158,20 @@ def _gather(
     unknown = sorted(set(excluded) - sorter.taken)
     if unknown:
         raise ValueError(f"Expected names of channel groups to exclude. Received: {unknown}, which do not exist.")
+    return _sorted_groups(trace, sorter, merged, weight_index), sorter.lost
+
+
+def _sorted_groups(
+    trace: GraphTrace, sorter: GroupSorter, merged: Ids, weight_index: Mapping[int, int]
+) -> ChannelGroups:
+    """Says of everything in the graph which of the sorted channels it has."""
     size = len(sorter.numbers)
     numbers = _numbered(sorter.numbers, merged, otherwise=size)
-    groups = ChannelGroups(
+    kept = _numbered(sorter.kept, merged, otherwise=-1)
+    return ChannelGroups(
         groups=tuple(sorter.groups),
         unprunable=tuple(sorter.unprunable),
-        weights=_weight_channels(
-            weights, found, numbers, kept=_numbered(sorter.kept, merged, otherwise=-1), prunable=size
-        ),
+        weights=_weight_channels(trace.model.weights, trace.found, numbers, kept=kept, prunable=size),
         layer_outputs=tuple(None if ids is None else numbers[ids] for ids in trace.layer_outputs()),
         calls=tuple(trace.calls),
         inputs=trace.inputs,
@@ -177,7 +183,6 @@ def _gather(
         outside=trace.outside,
         tensors={key: Flow(numbers[known.ids], known.axis) for key, known in trace.tensors.items()},
     )
-    return groups, sorter.lost
 
 
 def _numbered(numbers: Mapping[int, int], merged: Ids, *, otherwise: int) -> np.ndarray:

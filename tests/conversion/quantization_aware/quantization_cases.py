@@ -206,7 +206,7 @@ if __name__ == "__main__":
         "twins": {name: twin_facts(built_in(name)) for name in NETWORKS}
         | {"odd": twin_facts(odd), "gated": twin_facts(gated)},
         "files": {
-            "odd": file_facts(odd),
+            "odd": file_facts(odd, tells=True),
             "gated": file_facts(gated, tells=True),
             "wide_resnet": file_facts(built_in("wide_resnet_10_1")),
         },

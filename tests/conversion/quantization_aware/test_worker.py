@@ -72,6 +72,11 @@ def test_measured_ranges_alone_give_scores_near_the_float_network(facts, network
     assert facts["files"][network]["difference"] < 0.03
 
 
+def test_a_file_is_nearer_to_the_rounded_network_than_to_the_float_one(facts):
+    # Its sigmoid and tanh have the ranges that TFLite gives them.
+    assert facts["files"]["odd"]["foretold"] < facts["files"]["odd"]["difference"]
+
+
 def test_hard_swish_is_one_operator_that_gives_what_the_rounded_network_foretold(facts):
     file = facts["files"]["gated"]
     assert file["operators"]["HARD_SWISH"] == 3 and file["operators"]["MUL"] == 3
