@@ -1,6 +1,6 @@
 """A new head for a network that was trained to tell other classes apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import keras
 
 from ofar_tf.models.classifier import logits
 from ofar_tf.models.functional_graph import GraphCall, graph_of
+from ofar_tf.text.patterns import matches
 
 layers = keras.layers
 
@@ -71,15 +72,19 @@ def with_new_head(model: keras.Model, *, classes: int, dropout: float | None = N
     return NewHead(made, f"{type(old).__name__} {old.name!r} of {width} outputs was replaced by {new}")
 
 
-def head_weights(model: keras.Model) -> list[Any]:
-    """Returns the weights of the last kernels of a network, one layer's for each output.
+def head_weights(model: keras.Model, *, outside: Sequence[str] = ()) -> list[Any]:
+    """Returns the weights of a network's head: of all layers behind its body, or of the last kernel of each output.
 
     Args:
         model: A flat functional model.
+        outside: Patterns of the names of layers behind the body, as neck and heads of a detector; none where the
+            network ends with kernels.
 
     Raises:
-        ValueError: If an output does not come from such a layer.
+        ValueError: If there are no patterns, and an output does not come from a kernel.
     """
+    if outside:
+        return [weight for layer in model.layers if matches(layer.name, outside) for weight in layer.weights]
     graph = graph_of(model)
     makers = {id(call.outputs): call for call in graph.calls}
     found: list[Any] = []

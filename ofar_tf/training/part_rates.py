@@ -26,13 +26,23 @@ class PartRates:
         decay: What is taken from a weight at each step, times its rate (AdamW, Loshchilov and Hutter, 2019).
         originals: By the id of a variable that belongs to one structure the variable of the supernet that it stands
             for.
+        outside: See `head_weights`.
 
     Attributes:
         head_alone: Whether the head learns alone.
     """
 
-    def __init__(self, supernet: keras.Model, spec: StepSpec, *, decay: Decay, originals: Mapping[int, Any]):
+    def __init__(
+        self,
+        supernet: keras.Model,
+        spec: StepSpec,
+        *,
+        decay: Decay,
+        originals: Mapping[int, Any],
+        outside: Sequence[str] = (),
+    ):
         self.head_alone = False
+        self._outside = outside
         self._supernet = supernet
         self._spec = spec
         self._decay = decay if spec.decoupled_weight_decay else None
@@ -54,7 +64,8 @@ class PartRates:
         has_parts = self._spec.head_epochs > 0 or self._spec.body_learning_rate < 1.0
         if not has_parts and self._decay is None:
             return
-        head = {id(weight) for weight in head_weights(self._supernet)} if has_parts else set()
+        weights = head_weights(self._supernet, outside=self._outside) if has_parts else ()
+        head = set(map(id, weights))
         in_body = [has_parts and id(self._originals.get(id(each), each)) not in head for each in variables]
         inner = inner_optimizer(optimizer)
         update = partial(type(inner).update_step, inner)

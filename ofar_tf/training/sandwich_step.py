@@ -91,7 +91,9 @@ class SandwichStep:
             decoupled=spec.decoupled_weight_decay,
             originals=originals,
         )
-        self.rates = PartRates(supernet, spec, decay=self._regularization.decay_of, originals=originals)
+        self.rates = PartRates(
+            supernet, spec, decay=self._regularization.decay_of, originals=originals, outside=groups.outside
+        )
         self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
         self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
         self._functions = NetworkFunctions(

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.models.head import with_new_head
+from ofar_tf.models.head import head_weights, with_new_head
 
 layers = keras.layers
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
@@ -111,3 +111,15 @@ def test_a_model_of_several_outputs_is_refused():
     both = keras.Model(model.input, [model.output, model.get_layer("relu").output], name="both")
     with pytest.raises(ValueError, match=r"Expected a model with one output\. Received: both with 2\."):
         with_new_head(both, classes=5)
+
+
+def test_the_head_of_a_network_is_its_last_kernel_or_all_that_lies_behind_its_body():
+    model = model_of(layers.GlobalAveragePooling2D(), layers.Dense(5, name="neck_a"), layers.ReLU(), layers.Dense(2))
+    assert [weight.path for weight in head_weights(model)] == [weight.path for weight in model.layers[-1].weights]
+    behind = head_weights(model, outside=["neck_*", model.layers[-1].name])
+    assert [weight.shape for weight in behind] == [(4, 5), (5,), (5, 2), (2,)]
+
+
+def test_a_network_without_a_last_kernel_has_no_head():
+    with pytest.raises(ValueError, match="Expected a network that ends with a dense layer"):
+        head_weights(model_of())
