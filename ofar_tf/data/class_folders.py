@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +82,13 @@ def find_class_folders(data_dir: Path) -> tuple[tuple[str, ...], dict[str, list[
 def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     """Returns the folder of each split and its class folders."""
     outer = _folders(_visible(data_dir))
-    if any(_holds_images(entry) for entry in outer):
+    with_images = [entry for entry in outer if _holds_images(entry)]
+    inner = {entry: _folders(_visible(entry)) for entry in outer if entry not in with_images}
+    deeper = [entry for parent, folders in inner.items() if not parent.is_symlink() for entry in folders]
+    _check_depth(data_dir, with_images, deeper)
+    if with_images:
         splits = {WHOLE: (data_dir, outer)}
     else:
-        inner = {entry: _folders(_visible(entry)) for entry in outer}
         splits = {entry.name: (Path(entry.path), folders) for entry, folders in inner.items() if folders}
     if not splits:
         raise FileNotFoundError(
@@ -94,6 +97,31 @@ def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     parents = {data_dir, *(folder for folder, _ in splits.values())}
     _check_distinct([*parents, *(Path(entry.path) for _, folders in splits.values() for entry in folders)])
     return splits
+
+
+def _check_depth(data_dir: Path, with_images: Sequence[os.DirEntry[str]], deeper: Sequence[os.DirEntry[str]]) -> None:
+    """Refuses splits of which one has no classes, as in competitions, and a data set that lies a folder deeper.
+
+    Args:
+        data_dir: The folder of all images.
+        with_images: Those of its folders that hold images.
+        deeper: The folders in the others.
+    """
+    if any(map(_holds_images, deeper)):
+        if with_images:
+            raise ValueError(
+                "Expected folders of classes in every split: images without a class are of no use here (move them). "
+                f"Received: images right in {readable(with_images[0].path)}, and {readable(deeper[0].path)}."
+            )
+    elif not with_images:
+        found = next(
+            (entry for entry in deeper if any(map(_holds_images, filter(_is_own_folder, _visible(entry))))), None
+        )
+        if found is not None:
+            raise ValueError(
+                f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)}, whose images lie a folder "
+                f"deeper; try --data_dir={readable(Path(found.path).parent)}."
+            )
 
 
 def _check_distinct(folders: Iterable[Path]) -> None:
@@ -165,7 +193,8 @@ def _is_visible(entry: os.DirEntry[str]) -> bool:
 
 def _holds_images(folder: os.DirEntry[str]) -> bool:
     with os.scandir(folder) as entries:
-        return any(_has_suffix(entry) and _is_visible(entry) and not _is_folder(entry) for entry in entries)
+        # Links that lead nowhere count: reading them says so.
+        return any(_has_suffix(entry) and _is_visible(entry) and not Path(entry.path).is_dir() for entry in entries)
 
 
 def _folders(entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
@@ -181,6 +210,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
             f"Expected folders and images. Received: {readable(entry.path)}, a link that leads nowhere or to itself."
         )
     return entry.is_dir()
+
+
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _has_suffix(entry: os.DirEntry[str]) -> bool:

@@ -362,3 +362,18 @@ def test_links_to_images_and_folders_elsewhere_are_followed(plain, tmp_path_fact
     (plain / "dog").symlink_to(elsewhere / "dogs")
     (plain / "ant" / "linked.png").symlink_to(elsewhere / "dogs" / "0.png")
     assert load_dataset("image_folder", data_dir=plain).num_examples("all") == 72
+
+
+def test_a_split_whose_images_have_no_class_is_named(tmp_path):
+    write_image(tmp_path / "train" / "ant" / "0.png")
+    write_image(tmp_path / "train" / "bee" / "0.png")
+    write_image(tmp_path / "test" / "0.png")
+    with pytest.raises(ValueError, match=r"images right in .*/test, and .*/train/ant.$"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+def test_a_data_set_that_lies_a_folder_deeper_is_found(tmp_path):
+    for split in ("train", "val"):
+        write_image(tmp_path / "pets" / split / "ant" / "0.png")
+    with pytest.raises(ValueError, match=r"try --data_dir=.*/pets.$"):
+        load_dataset("image_folder", data_dir=tmp_path)
