@@ -71,8 +71,8 @@ class Plan:
 
 def find_groups(config: TrainConfig) -> ChannelGroups:
     """Builds the model of a recipe, without its data set."""
-    # Weights that others trained change no multiply-adds, and may not be installed.
-    experiment = Experiment(dataclasses.replace(config, pretrained="none"))
+    # Weights that others trained change no multiply-adds, and may not be installed; nor do anchors, which need boxes.
+    experiment = Experiment(dataclasses.replace(config, pretrained="none", anchor_scale=1.0))
     experiment.images.dataset = absent_data_set(config.dataset)
     return experiment.find_groups(experiment.build_supernet())
 
