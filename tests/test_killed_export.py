@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 SEED = random.SystemRandom().randrange(10**6)
 SEEDS = [str(SEED + kill) for kill in range(int(os.environ.get("OFAR_TF_KILLS", "1")))]
 

@@ -58,6 +58,7 @@ def test_anything_else_is_refused(arguments: list[str], sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
+@pytest.mark.slow
 def test_the_command_runs_lists_and_refuses(tmp_path: Path, run_command: Any) -> None:
     file, out = tmp_path / "tiny.toml", tmp_path / "out"
     file.write_text(TINY)

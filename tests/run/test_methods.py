@@ -70,7 +70,13 @@ def last_measurements(run_dir: Path):
     return {row["structure"]: float(row["top1"]) for row in rows if row["epoch"] == rows[-1]["epoch"]}
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Shared weights, and weights of their own; the others differ from these by settings.
+QUICK = ("ofar", "us_net", "independent")
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=[] if method in QUICK else [pytest.mark.slow]) for method in METHODS]
+)
 def test_what_a_method_trained_is_what_is_measured_and_shipped(run_of, method):
     run = run_of(method)
     run_dir = run.run_dir.path
@@ -104,6 +110,7 @@ class InterruptedTrainingError(Exception):
     """Stands for a kill that comes while a checkpoint is about to be written."""
 
 
+@pytest.mark.slow
 def test_separate_averaged_weights_that_began_anew_survive_an_interruption(settings, tmp_path, monkeypatch):
     options = {
         "method": "network_slimming",

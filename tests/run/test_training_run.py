@@ -75,25 +75,40 @@ def folder(tmp_path_factory, write_tiny_networks):
     return path
 
 
+class OnDemand(dict):
+    """Makes a value when it is first asked for."""
+
+    def __init__(self, make):
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name):
+        self[name] = self._make(name)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def outputs(folder):
-    """What the same run printed four times, side by side: left alone, and ended at certain and at random moments."""
-    processes = {name: start(folder, folder / name, *moments, "at_no_time") for name, moments in PLANS.items()}
-    return {name: process.communicate(timeout=900) for name, process in processes.items()}
+    """What the same run printed, left alone or ended at certain or at random moments, by the name of the plan."""
+    return OnDemand(lambda name: start(folder, folder / name, *PLANS[name], "at_no_time").communicate(timeout=900))
 
 
 @pytest.fixture(scope="module")
 def runs(folder, outputs):
-    """The folders of the four runs, after each has ended as it should."""
+    """The folders of these runs, after each has ended as it should."""
     # A run that was finished before its random moment has ended well.
     allowed = {"killed": {"killed"}, "random": {"killed", "0"}, "full": {"1", "2"}, "whole": set()}
-    for name, (output, errors) in outputs.items():
+
+    def ended(name):
+        output, errors = outputs[name]
         ends = dict(line.rsplit(": ", 1) for line in output.splitlines() if line.startswith(("at_", "when_", *MOMENTS)))
         print(name, ends)
         assert list(ends) == [*PLANS[name], "at_no_time"] and ends.pop("at_no_time") == "0", (ends, errors)
         assert set(ends.values()) <= allowed[name], (ends, errors)
         assert name != "random" or "killed" in ends.values()
-    return {name: folder / name for name in outputs}
+        return folder / name
+
+    return OnDemand(ended)
 
 
 def last_checkpoint(run_dir):
@@ -101,7 +116,9 @@ def last_checkpoint(run_dir):
         return dict(archive)
 
 
-BROKEN_OFF = pytest.mark.parametrize("name", ["killed", "random", "full"])
+BROKEN_OFF = pytest.mark.parametrize(
+    "name", ["killed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "full"))]
+)
 
 
 @BROKEN_OFF
@@ -144,6 +161,7 @@ def test_nothing_half_written_is_left(runs, name):
     assert checkpoints == ["epoch_00003.npz", "epoch_00004.npz"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_that_names_the_file_and_the_way_on(outputs, runs):
     printed = [line for line in outputs["full"][1].splitlines() if "Error" in line or "Traceback" in line]
     run, way_on = runs["full"], "Make room: the same command goes on from the last checkpoint."

@@ -55,7 +55,7 @@ def make(supernet, masks, mode, *, seed=0):
     return functions
 
 
-@pytest.mark.parametrize(("mode", "traces"), [("masked", 1), ("sliced", 4)])
+@pytest.mark.parametrize(("mode", "traces"), [("masked", 1), pytest.param("sliced", 4, marks=pytest.mark.slow)])
 def test_each_structure_is_traced_once_whatever_the_resolutions(supernet, masks, batch, mode, traces):
     functions = make(supernet, masks, mode)
 

@@ -76,6 +76,7 @@ def test_label_smoothing_mixes_the_labels_with_the_uniform_distribution(frozen, 
     assert_close(smoothed, gradients_of(frozen(), images, smooth))
 
 
+@pytest.mark.slow
 def test_xla_gives_the_same_step(frozen, batch):
     after = []
     for jit_compile in (False, True):
