@@ -82,8 +82,9 @@ def find_class_folders(data_dir: Path) -> tuple[tuple[str, ...], dict[str, list[
 def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     """Returns the folder of each split and its class folders."""
     outer = _folders(_visible(data_dir))
-    with_images = [entry for entry in outer if _holds_images(entry)]
-    inner = {entry: _folders(_visible(entry)) for entry in outer if entry not in with_images}
+    holds = {entry: _holds_images(entry) for entry in outer}
+    with_images = [entry for entry, here in holds.items() if here]
+    inner = {entry: _folders(_visible(entry)) for entry, here in holds.items() if not here}
     deeper = [entry for parent, folders in inner.items() if not parent.is_symlink() for entry in folders]
     _check_depth(data_dir, with_images, deeper)
     if with_images:

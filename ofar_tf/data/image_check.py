@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import ClassFolder
-from ofar_tf.data.decoding import decode_seen, decode_stored, depth_of
+from ofar_tf.data.decoding import decode_any, decode_seen, decode_stored, depth_of
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
@@ -33,10 +33,12 @@ class Findings(NamedTuple):
     Attributes:
         bits: How many bits the values in 16-bit PNG files use, 8 to 16; 0 where there are no such files.
         turned: The EXIF orientation of each file that is not upright, 2 to 8.
+        unusual: Whether some are of another kind than `ImageHeader.usual`.
     """
 
     bits: int
     turned: Mapping[str, int]
+    unusual: bool
 
 
 def check_images(folders: Iterable[ClassFolder]) -> Findings:
@@ -65,6 +67,7 @@ def check_images(folders: Iterable[ClassFolder]) -> Findings:
     return Findings(
         bits=max(known[folder.stamp].bits for folder in folders),
         turned={f"{folder.path}/{name}": tag for folder in folders for name, tag in known[folder.stamp].turned.items()},
+        unusual=any(known[folder.stamp].unusual for folder in folders),
     )
 
 
@@ -84,6 +87,7 @@ def findings_of(folder: Path, headers: Mapping[str, ImageHeader]) -> Findings:
     return Findings(
         bits=max((depth_of(path.read_bytes()) for path in sample), default=0),
         turned={name: header.orientation for name, header in headers.items() if header.orientation != UPRIGHT},
+        unusual=not all(header.usual for header in headers.values()),
     )
 
 
@@ -94,7 +98,8 @@ def file_decoder(findings: Findings) -> Callable[[tf.Tensor], tf.Tensor]:
         findings: What is known of the files, by their whole paths.
     """
     if not findings.bits and not findings.turned:
-        return lambda path: decode_stored(tf.io.read_file(path))
+        decode = decode_any if findings.unusual else decode_stored
+        return lambda path: decode(tf.io.read_file(path))
     # A table must not be empty.
     turned = {"": UPRIGHT, **findings.turned}
     entries = tf.lookup.KeyValueTensorInitializer(list(turned), list(turned.values()), tf.string, tf.int32)
@@ -132,7 +137,7 @@ def check_image(path: Path) -> ImageHeader:
 
 def _decodes(path: Path) -> bool:
     try:
-        decode_stored(path.read_bytes())
+        decode_any(path.read_bytes())
     except tf.errors.InvalidArgumentError:
         return False
     return True
@@ -158,7 +163,8 @@ class _Memory:
             atomic_file.write_text(self._file, json.dumps(findings))
 
 
-def _findings(bits: int, turned: Mapping[str, int]) -> Findings:
-    if bits not in (0, 8, 10, 12, 14, 16) or not all(tag in range(2, 9) for tag in turned.values()):
+def _findings(bits: int, turned: Mapping[str, int], unusual: bool) -> Findings:
+    right = bits in (0, 8, 10, 12, 14, 16) and all(tag in range(2, 9) for tag in turned.values())
+    if not right or not isinstance(unusual, bool):
         raise ValueError("not written by us")
-    return Findings(bits, dict(turned))
+    return Findings(bits, dict(turned), unusual)
