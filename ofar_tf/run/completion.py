@@ -32,7 +32,7 @@ class Completion:
 
 def is_open(config: TrainConfig) -> bool:
     """Returns whether something is left open that a recipe says."""
-    return bool(config.left_open) or (
+    return bool(config.left_open & set(_FIELDS)) or (
         config.recipe != "none" and any(getattr(config, name) is None for name in _FIELDS)
     )
 
@@ -54,7 +54,7 @@ def completed(
         ValueError: If settings that were given do not go with the others.
     """
     found = _with_recipe(config, images=images)
-    if anchors is None or config.anchor_scale is not None:
+    if anchors is None or "anchor_scale" not in config.left_open:
         return found
     fitting = anchors()
     note = () if fitting.is_usual else (f"Chosen for the training boxes: {fitting}",)
@@ -121,5 +121,5 @@ def begun_with(config: TrainConfig) -> TrainConfig:
     if config.only_looks or not path.exists():
         return config
     began = read_config(path)
-    values = {name: getattr(began, name) for name in (*_FIELDS, "anchor_scale") if getattr(config, name) is None}
+    values = {name: getattr(began, name) for name in {*_FIELDS, *config.left_open} if getattr(config, name) is None}
     return dataclasses.replace(config, **values)

@@ -14,7 +14,6 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.run.tasks.body_run import BodyRun
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.anchors import Anchors
-from ofar_tf.tasks.detection.fitting_anchors import SCALES
 from ofar_tf.tasks.detection.task import Detection
 from ofar_tf.text.size import Size
 
@@ -71,7 +70,7 @@ class DetectionRun:
         config = self.config
         return Detection(
             classes=len(images.dataset.class_names),
-            anchors=Anchors(config.anchor_scale or SCALES[0]),
+            anchors=Anchors(config.anchor_scale),
             class_target=config.class_target,
             box_loss=config.box_loss,
         )

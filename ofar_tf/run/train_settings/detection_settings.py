@@ -24,11 +24,12 @@ class DetectionSettings(Settings):
     light_heads: bool = setting(
         True, "Detection: depthwise separable convolutions in neck and heads, as phones want them."
     )
-    anchor_scale: float | None = setting(
+    anchor_scale: float = setting(
         None,
         "Detection: side of the smallest anchor of each level, in strides: RetinaNet has 4, small things need less; by "
         "default the largest of 4, 3, 2, 1.5 and 1 that suits the training boxes.",
         low=0.5,
+        suggested=True,
     )
     class_target: str = setting(
         "both",

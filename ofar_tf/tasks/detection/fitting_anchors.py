@@ -6,6 +6,7 @@ import numpy as np
 
 from ofar_tf.models.detector import LEVELS
 from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.boxes import overlaps
 from ofar_tf.tasks.detection.matching import POSITIVE_OVERLAP
 from ofar_tf.text.size import Size
 
@@ -66,10 +67,13 @@ def fitting_scale(boxes: np.ndarray, classes: np.ndarray, *, canvas: Size) -> Fi
 
 def _share(sides: np.ndarray, classes: np.ndarray, *, scale: float) -> float:
     """The share of boxes that an anchor overlaps enough, in the mean over the classes."""
-    best = np.zeros(len(sides))
-    for anchor in (np.array(own) * 2.0**level for level in LEVELS for own in Anchors(scale).sides()):
-        common = np.minimum(sides, anchor).prod(axis=1)
-        best = np.maximum(best, common / (sides.prod(axis=1) + anchor.prod() - common))
+    anchors = np.concatenate([np.array(Anchors(scale).sides()) * 2.0**level for level in LEVELS])
+    best = np.max(overlaps(_centred(sides)[:, np.newaxis], _centred(anchors)), axis=1)
     counts = np.bincount(classes)
     found = np.bincount(classes, weights=best >= POSITIVE_OVERLAP)
     return float((found[counts > 0] / counts[counts > 0]).mean())
+
+
+def _centred(sides: np.ndarray) -> np.ndarray:
+    """Boxes of these heights and widths around one point."""
+    return np.concatenate([-sides, sides], axis=1) / 2
