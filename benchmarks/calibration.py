@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, Statistics, evaluate
+from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, PooledStatistics, Statistics, evaluate
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.slicing import kept_indices, slice_array
@@ -36,11 +35,10 @@ def pooled(statistics: Sequence[Statistics]) -> Statistics:
     Returns:
         Mean and biased variance of each BatchNorm.
     """
-    found = []
-    for parts in zip(*statistics, strict=True):
-        means, variances = (np.stack(values) for values in zip(*parts, strict=True))
-        found.append((means.mean(0), variances.mean(0) + means.var(0)))
-    return found
+    found = PooledStatistics([len(mean) for mean, _ in statistics[0]])
+    for each in statistics:
+        found.add(each, images=1)
+    return found.result()
 
 
 def sliced(statistics: Statistics, trained: TrainedPool, mask: ChannelMask) -> Statistics:

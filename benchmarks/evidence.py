@@ -133,10 +133,10 @@ def _between(run: dict[Place, tuple[int, float]], *, size: Resolution, macs: int
     return float(np.interp(math.log(macs), np.log(costs), accuracies))
 
 
-def print_smaller_images(folder: Path) -> None:
+def print_smaller_images(matrix: dict[str, Runs]) -> None:
     """Prints for every method what smaller images bring at equal multiply-adds."""
     table = Table("run", "seeds", "smaller images against more pruning, points")
-    for name, runs in read_matrix(folder).items():
+    for name, runs in matrix.items():
         first = next(iter(runs.values()))
         gains = [f"{first[place][0] / 1e6:.1f}M: {gain}" for place, gain in smaller_images(runs).items()]
         if gains:
@@ -144,9 +144,8 @@ def print_smaller_images(folder: Path) -> None:
     Console(width=180).print(table)
 
 
-def print_comparison(folder: Path, *, against: str) -> None:
+def print_comparison(runs: dict[str, Runs], *, against: str) -> None:
     """Prints every method's differences to one of them."""
-    runs = read_matrix(folder)
     places = list(next(iter(runs[against].values())))
     macs = {place: statistics.mean(run[place][0] for run in runs[against].values()) for place in places}
     table = Table("run", "seeds", *(f"{macs[place] / 1e6:.1f}M {place[0]} px" for place in places), "mean")
@@ -167,5 +166,6 @@ if __name__ == "__main__":
     parser.add_argument("matrix_dir", type=Path)
     parser.add_argument("--against", default="ofar")
     arguments = parser.parse_args()
-    print_comparison(arguments.matrix_dir, against=arguments.against)
-    print_smaller_images(arguments.matrix_dir)
+    found = read_matrix(arguments.matrix_dir)
+    print_comparison(found, against=arguments.against)
+    print_smaller_images(found)

@@ -1,5 +1,6 @@
 """What the networks of a run say of some of its images, drawn by its task."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -29,9 +30,12 @@ def write_pictures(run: FinishedRun, evaluation: PoolEvaluation) -> None:
         (found,) = run.trained_pool.outputs(evaluation.of([row]), images)
         return found
 
+    def batches() -> Iterator[Any]:  # Tracing them takes a second, for nothing where nothing is drawn.
+        yield from run.experiment.images.evaluation_batches(images=_IMAGES).as_numpy_iterator()
+
     drawn = run.experiment.task.pictures(
         {_title(row): SizedRun(row.resolution, partial(outputs, row)) for row in (best, smallest)},
-        run.experiment.images.evaluation_batches(images=_IMAGES).as_numpy_iterator(),
+        batches(),
         labels=run.class_names,
     )
     for name, figure in drawn.items():

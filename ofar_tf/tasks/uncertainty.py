@@ -59,8 +59,7 @@ def paired_drop_interval(losses: int, gains: int, images: int) -> tuple[float, f
     """Bounds how much accuracy a classifier loses against another on the same images.
 
     It is the score interval of Tango (Statistics in Medicine 17, 1998): a drop d is in it if the score test does not
-    reject it. At d = 0 that test is McNemar's. Each of the two bounds alone has a confidence of
-    `CONFIDENCE`.
+    reject it. At d = 0 that test is McNemar's. Each of the two bounds alone has a confidence of `CONFIDENCE`.
 
     Args:
         losses: On how many images only the other classifier is right.

@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -75,22 +76,10 @@ def folder(tmp_path_factory, write_tiny_networks):
     return path
 
 
-class OnDemand(dict):
-    """Makes a value when it is first asked for."""
-
-    def __init__(self, make):
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, name):
-        self[name] = self._make(name)
-        return self[name]
-
-
 @pytest.fixture(scope="module")
 def outputs(folder):
     """What the same run printed, left alone or ended at certain or at random moments, by the name of the plan."""
-    return OnDemand(lambda name: start(folder, folder / name, *PLANS[name], "at_no_time").communicate(timeout=900))
+    return cache(lambda name: start(folder, folder / name, *PLANS[name], "at_no_time").communicate(timeout=900))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +89,7 @@ def runs(folder, outputs):
     allowed = {"killed": {"killed"}, "random": {"killed", "0"}, "full": {"1", "2"}, "whole": set()}
 
     def ended(name):
-        output, errors = outputs[name]
+        output, errors = outputs(name)
         ends = dict(line.rsplit(": ", 1) for line in output.splitlines() if line.startswith(("at_", "when_", *MOMENTS)))
         print(name, ends)
         assert list(ends) == [*PLANS[name], "at_no_time"] and ends.pop("at_no_time") == "0", (ends, errors)
@@ -108,7 +97,7 @@ def runs(folder, outputs):
         assert name != "random" or "killed" in ends.values()
         return folder / name
 
-    return OnDemand(ended)
+    return cache(ended)
 
 
 def last_checkpoint(run_dir):
@@ -123,7 +112,7 @@ BROKEN_OFF = pytest.mark.parametrize(
 
 @BROKEN_OFF
 def test_a_run_that_was_broken_off_ends_with_the_same_weights_momenta_and_masks_bit_for_bit(runs, name):
-    whole, killed = last_checkpoint(runs["whole"]), last_checkpoint(runs[name])
+    whole, killed = last_checkpoint(runs("whole")), last_checkpoint(runs(name))
     assert killed.keys() == whole.keys()
     for array, value in whole.items():
         np.testing.assert_array_equal(killed[array], value, err_msg=f"{array}, seed {SEED}")
@@ -133,7 +122,7 @@ def test_a_run_that_was_broken_off_ends_with_the_same_weights_momenta_and_masks_
 
 @BROKEN_OFF
 def test_a_run_that_was_broken_off_ends_with_the_same_supernet(runs, name):
-    whole, killed = (keras.models.load_model(runs[run] / "supernet.keras") for run in ("whole", name))
+    whole, killed = (keras.models.load_model(runs(run) / "supernet.keras") for run in ("whole", name))
     for weight, other in zip(whole.weights, killed.weights, strict=True):
         np.testing.assert_array_equal(other, weight, err_msg=f"{weight.path}, seed {SEED}")
 
@@ -141,11 +130,11 @@ def test_a_run_that_was_broken_off_ends_with_the_same_supernet(runs, name):
 @BROKEN_OFF
 @pytest.mark.parametrize("file", ["pool.json", "results.csv", "similarity.csv", "labels.txt", "run.flagfile"])
 def test_a_run_that_was_broken_off_leaves_the_same_files(runs, name, file):
-    assert (runs[name] / file).read_bytes() == (runs["whole"] / file).read_bytes(), f"seed {SEED}"
+    assert (runs(name) / file).read_bytes() == (runs("whole") / file).read_bytes(), f"seed {SEED}"
 
 
 def test_the_table_has_a_row_for_every_epoch_and_subnet(runs):
-    lines = (runs["killed"] / "results.csv").read_text().splitlines()
+    lines = (runs("killed") / "results.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1::2]] == [
         ["1", "search"],
         ["2", "search"],
@@ -156,15 +145,15 @@ def test_the_table_has_a_row_for_every_epoch_and_subnet(runs):
 
 @BROKEN_OFF
 def test_nothing_half_written_is_left(runs, name):
-    assert not [path for path in runs[name].rglob("*") if path.name.startswith(".partial")], f"seed {SEED}"
-    checkpoints = sorted(path.name for path in (runs[name] / "checkpoints").iterdir())
+    assert not [path for path in runs(name).rglob("*") if path.name.startswith(".partial")], f"seed {SEED}"
+    checkpoints = sorted(path.name for path in (runs(name) / "checkpoints").iterdir())
     assert checkpoints == ["epoch_00003.npz", "epoch_00004.npz"]
 
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_that_names_the_file_and_the_way_on(outputs, runs):
-    printed = [line for line in outputs["full"][1].splitlines() if "Error" in line or "Traceback" in line]
-    run, way_on = runs["full"], "Make room: the same command goes on from the last checkpoint."
+    printed = [line for line in outputs("full")[1].splitlines() if "Error" in line or "Traceback" in line]
+    run, way_on = runs("full"), "Make room: the same command goes on from the last checkpoint."
     full = "Received: No space left on device."
     assert printed == [
         f"Error: Expected room for config.json in {run}. {full}",
@@ -175,12 +164,12 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_the_way_on(outputs, run
 
 
 def test_every_start_is_noted(runs):
-    assert [len(json.loads((runs[name] / "environment.json").read_text())) for name in ("whole", "killed")] == [1, 5]
+    assert [len(json.loads((runs(name) / "environment.json").read_text())) for name in ("whole", "killed")] == [1, 5]
 
 
 def test_tensorboard_has_training_and_validation(runs):
     for name in ("train", "validation"):
-        assert list((runs["whole"] / name).glob("events.*"))
+        assert list((runs("whole") / name).glob("events.*"))
 
 
 def contents(run_dir):
@@ -188,24 +177,24 @@ def contents(run_dir):
 
 
 def test_a_finished_run_is_not_trained_again_or_touched(runs):
-    before = contents(runs["whole"])
-    assert training_run.prepare(TrainConfig(**settings_for(runs["whole"]))) is None
-    assert contents(runs["whole"]) == before
+    before = contents(runs("whole"))
+    assert training_run.prepare(TrainConfig(**settings_for(runs("whole")))) is None
+    assert contents(runs("whole")) == before
 
 
 def test_a_finished_run_refuses_other_settings(runs):
-    before = contents(runs["whole"])
+    before = contents(runs("whole"))
     with pytest.raises(ValueError, match=r"Received: epochs was 4, now 5\.") as raised:
-        training_run.prepare(TrainConfig(**settings_for(runs["whole"], epochs=5)))
+        training_run.prepare(TrainConfig(**settings_for(runs("whole"), epochs=5)))
     assert "\n" not in str(raised.value)
-    assert contents(runs["whole"]) == before
+    assert contents(runs("whole")) == before
 
 
 def test_a_finished_run_with_a_flipped_byte_is_refused_and_comes_back_from_its_last_checkpoint(
     runs, folder, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(folder)
-    run_dir = RunDir(shutil.copytree(runs["whole"], tmp_path / "run"))
+    run_dir = RunDir(shutil.copytree(runs("whole"), tmp_path / "run"))
     pool = run_dir.pool.read_bytes()
     position = max(index for index in range(len(pool)) if pool[index : index + 1].isdigit())
     run_dir.pool.write_bytes(pool[:position] + b"%d" % (int(pool[position : position + 1]) ^ 1) + pool[position + 1 :])
@@ -214,7 +203,7 @@ def test_a_finished_run_with_a_flipped_byte_is_refused_and_comes_back_from_its_l
     run_dir.supernet.unlink()
     train.main(TrainConfig(**settings_for(run_dir.path)))
     assert run_dir.pool.read_bytes() == pool
-    whole = FinishedRun(str(runs["whole"]))
+    whole = FinishedRun(str(runs("whole")))
     again = FinishedRun(str(run_dir.path))
     assert again.pool == whole.pool
     for weight, other in zip(whole.supernet.weights, again.supernet.weights, strict=True):

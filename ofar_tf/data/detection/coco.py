@@ -157,16 +157,18 @@ def _key(entry: Any, key: str, path: Path) -> int | str:
         value = int(value)
     if type(value) is int and abs(value) < _LARGEST:
         return value
-    raise ValueError(
-        f"Expected {key!r} as a whole number in every entry of {readable(path)}. Received: {entry!r:.200}."
-    )
+    raise _no_number(entry, key, path)
 
 
 def _number(entry: Any, key: str, path: Path) -> int:
     value = _key(entry, key, path)
-    if isinstance(value, int):
-        return value
-    raise ValueError(
+    if isinstance(value, str):
+        raise _no_number(entry, key, path)
+    return value
+
+
+def _no_number(entry: Any, key: str, path: Path) -> ValueError:
+    return ValueError(
         f"Expected {key!r} as a whole number in every entry of {readable(path)}. Received: {entry!r:.200}."
     )
 
