@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.quickstart import CHECKOUT, FLAGFILE, command
 from benchmarks.table import RESULTS, Row, print_rows, read_rows, write_rows
-from benchmarks.timing import seconds_of, time_in_turn
+from benchmarks.timing import Rounds, seconds_of, time_in_turn
 
 FORMATS = ("float32", "mixed_bfloat16", "XLA")
 
@@ -97,14 +97,20 @@ def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
         run()  # Tracing and the choice of kernels take memory and time that no later step takes.
     memory = {name: _peak_of(run) for name, run in runs.items()}
     rounds = time_in_turn(runs, repetitions=repetitions)
-    networks_of_step = len(case.rates)
     return [
-        Row(f"{title}: sandwich step, ms", 1e3 * rounds.median("sandwich")),
-        Row(f"{title}: sandwich step / {networks_of_step} native steps", rounds.ratio("sandwich", "native")),
-        Row(f"{title}: images a second, {networks_of_step} networks each", case.size / rounds.median("sandwich")),
-        Row(f"{title}: images a second, the largest network alone", case.size / rounds.median("largest")),
+        *_speed_rows(title, case, rounds),
         *_memory_rows(title, memory),
         *busy(title, begin, steps=repetitions),
+    ]
+
+
+def _speed_rows(title: str, case: Case, rounds: Rounds) -> list[Row]:
+    networks = len(case.rates)
+    return [
+        Row(f"{title}: sandwich step, ms", 1e3 * rounds.median("sandwich")),
+        Row(f"{title}: sandwich step / {networks} native steps", rounds.ratio("sandwich", "native")),
+        Row(f"{title}: images a second, {networks} networks each", case.size / rounds.median("sandwich")),
+        Row(f"{title}: images a second, the largest network alone", case.size / rounds.median("largest")),
     ]
 
 

@@ -45,6 +45,9 @@ class Seconds(NamedTuple):
     clock: float
 
 
+Stage = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""An image's record and its seed to the image, as far as it has come."""
+
 HEIGHT, WIDTH, RESOLUTION, BATCH = 375, 500, 224, 64
 CROP_SCALE, PHOTOGRAPHS = (0.25, 1.0), 64
 RESULTS = Path(__file__).with_name("results") / "input_pipeline.json"
@@ -146,48 +149,9 @@ def measure_pipeline(encoded: list[bytes], *, batches: int, rounds: int) -> dict
 
 def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[str, float]:
     """Returns the processor seconds of each stage for an image: what it takes more to go one stage further."""
-    side = (RESOLUTION, RESOLUTION)
-    view = Augmentation("random_resized_crop", flip=True)
-
-    def crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = decode_stored(record)
-        return tf.slice(image, *random_window(tf.shape(image), seed, CROP_SCALE))
-
-    def fused_crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        begin, size = random_window(tf.image.extract_jpeg_shape(record), seed, CROP_SCALE)
-        return tf.image.decode_and_crop_jpeg(record, tf.concat([begin[:2], size[:2]], 0), channels=3)
-
-    stages: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-        "read": lambda record, seed: record,
-        "decode": lambda record, seed: decode_stored(record),
-        "crop": crop,
-        "resize": lambda record, seed: stretch(crop(record, seed), side),
-        "flip": lambda record, seed: view.view(decode_stored(record), seed, resolution=RESOLUTION),
-        "resize by tf.image.resize": lambda record, seed: tf.image.resize(crop(record, seed), side, antialias=True),
-        "crop by decode_and_crop_jpeg": fused_crop,
-    }
-
-    def measure(stage: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, batch: bool = False) -> Seconds:
-        done = itertools.count()
-
-        def run(index: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
-            result = stage(record, tf.stack([0, index]))
-            # What is measured one by one need not leave the pipeline as a whole.
-            return result if batch else tf.reshape(result, [-1])[0]
-
-        mapped = tf.data.Dataset.from_tensor_slices(encoded).repeat().enumerate().map(run)
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = 1
-        options.threading.max_intra_op_parallelism = 1
-        # One after the other and nothing ahead: what is read is what time was spent on.
-        options.autotune.enabled = False
-        options.experimental_optimization.inject_prefetch = False
-        stream = (mapped.batch(BATCH, drop_remainder=True) if batch else mapped).with_options(options)
-        elements = batches if batch else batches * BATCH
-        return seconds_of(stream, elements=elements, done=lambda: next(done) * batches * BATCH)
-
-    single = {name: partial(measure, stage) for name, stage in stages.items()}
-    batched = {f"{name} in batches": partial(measure, stages[name], batch=True) for name in ("read", "flip")}
+    stages, of = _stages(), partial(_stage_seconds, encoded, batches=batches)
+    single = {name: partial(of, stage) for name, stage in stages.items()}
+    batched = {f"{name} in batches": partial(of, stages[name], batch=True) for name in ("read", "flip")}
     taken = {name: seconds.processor for name, seconds in in_turn({**single, **batched}, rounds).items()}
     # To fetch images one by one costs more than to fetch batches: as much as for strings, which cost nothing to batch.
     fetching = taken["read"] - taken["read in batches"]
@@ -202,6 +166,51 @@ def measure_stages(encoded: list[bytes], *, batches: int, rounds: int) -> dict[s
         "(resize by tf.image.resize)": taken["resize by tf.image.resize"] - taken["crop"],
         "(decode and crop, fused)": taken["crop by decode_and_crop_jpeg"] - taken["read"],
     }
+
+
+def _stages() -> dict[str, Stage]:
+    """Returns the ways of an image as far as each stage, and beside them what they could be replaced by."""
+    side = (RESOLUTION, RESOLUTION)
+    view = Augmentation("random_resized_crop", flip=True)
+
+    def crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        image = decode_stored(record)
+        return tf.slice(image, *random_window(tf.shape(image), seed, CROP_SCALE))
+
+    def fused_crop(record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        begin, size = random_window(tf.image.extract_jpeg_shape(record), seed, CROP_SCALE)
+        return tf.image.decode_and_crop_jpeg(record, tf.concat([begin[:2], size[:2]], 0), channels=3)
+
+    return {
+        "read": lambda record, seed: record,
+        "decode": lambda record, seed: decode_stored(record),
+        "crop": crop,
+        "resize": lambda record, seed: stretch(crop(record, seed), side),
+        "flip": lambda record, seed: view.view(decode_stored(record), seed, resolution=RESOLUTION),
+        "resize by tf.image.resize": lambda record, seed: tf.image.resize(crop(record, seed), side, antialias=True),
+        "crop by decode_and_crop_jpeg": fused_crop,
+    }
+
+
+def _stage_seconds(encoded: list[bytes], stage: Stage, *, batches: int, batch: bool = False) -> Seconds:
+    """Times a stage, on one thread."""
+    done = itertools.count()
+
+    def run(index: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
+        result = stage(record, tf.stack([0, index]))
+        # What is measured one by one need not leave the pipeline as a whole.
+        return result if batch else tf.reshape(result, [-1])[0]
+
+    mapped = tf.data.Dataset.from_tensor_slices(encoded).repeat().enumerate().map(run)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    # One after the other and nothing ahead: what is read is what time was spent on.
+    options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
+    stream = (mapped.batch(BATCH, drop_remainder=True) if batch else mapped).with_options(options)
+    elements = batches if batch else batches * BATCH
+    return seconds_of(stream, elements=elements, done=lambda: next(done) * batches * BATCH)
 
 
 def images_a_gpu_wants() -> float:

@@ -11,7 +11,7 @@ from benchmarks.table import RESULTS, Row, print_rows, write_rows
 
 NETWORK, RESOLUTIONS, SIZE = "MobileNetV2", (96, 80, 64, 48), 256
 RATES = (0.0, 0.3, 0.5, 0.75)
-STEPS = 4
+STEPS = 2
 # What a process trains: its largest network alone, or the sandwich with settings of its step.
 RUNS = {
     "alone": None,

@@ -81,7 +81,7 @@ def sandwich(
 def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
     """The same sandwich with masks at full width and with compact networks, at the paper's rates and resolutions."""
     resolutions, runs = (224, 192, 160, 128), {}
-    images, labels = networks.batch(16, resolutions[0])
+    images, labels = networks.batch(8, resolutions[0])
     for execution in ("masked", "sliced"):
         model = networks.frozen_trainer(network, PAPER, resolutions)
         if execution == "masked":

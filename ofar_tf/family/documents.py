@@ -14,7 +14,6 @@ from ofar_tf.family.report.report import write_report
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.answers import predictions_path, read_predictions
-from ofar_tf.tasks.classification.accuracy import NAME
 from ofar_tf.tasks.classification.predictions import Predictions
 from ofar_tf.tasks.interface import Shipped
 
@@ -67,7 +66,7 @@ def describe(
             manifest,
             kind=task.kind,
             search=search,
-            predictions=_predictions(folder, manifest, labels),
+            predictions=_predictions(folder, manifest, task=task, labels=labels),
             labels=labels,
             examples=draw_examples(
                 manifest, folder=folder, task=task, labels=labels, images=images, count=report_images
@@ -79,10 +78,10 @@ def describe(
     folder.end()
 
 
-def _predictions(folder: FamilyFolder, manifest: Manifest, labels: Sequence[str]) -> Mapping[str, Predictions]:
-    """Reads what each classifier says of each image, as far as that lies beside it."""
-    if manifest.task != NAME:
-        return {}
+def _predictions(
+    folder: FamilyFolder, manifest: Manifest, *, task: Shipped, labels: Sequence[str]
+) -> Mapping[str, Predictions]:
+    """Reads what each file says of each image, where it names a class and that lies beside the file."""
     paths = {model.path: predictions_path(folder.path / model.path) for model in manifest.models if model.metrics}
-    found = {path: read_predictions(stored, parse=Predictions.of_arrays) for path, stored in paths.items()}
-    return {path: each for path, each in found.items() if each is not None and each.fits(len(labels))}
+    found = {path: read_predictions(stored, parse=task.answers_of) for path, stored in paths.items()}
+    return {path: each for path, each in found.items() if isinstance(each, Predictions) and each.fits(len(labels))}
