@@ -103,12 +103,22 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_that_is_shown_uses_names_that_exist(page: Path) -> None:
     for block in python_blocks(page):
+        homes = {name: name for name in PUBLIC}
+        if "from ofar_tf import data, models" in block:
+            homes |= {name: f"ofar_tf.{name}" for name in ("data", "models")}
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ofar_tf"):
                 module = import_module(str(node.module))
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in PUBLIC:
-                assert hasattr(import_module(ast.unparse(node.value)), node.attr), ast.unparse(node)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in homes:
+                assert hasattr(import_module(homes[ast.unparse(node.value)]), node.attr), ast.unparse(node)
+
+
+def test_from_a_folder_to_files_takes_ten_lines() -> None:
+    (block,) = python_blocks(CHECKOUT / "docs" / "pretrained.md")
+    lines = [line for line in block.splitlines() if line and not line.startswith(("import ", "from "))]
+    assert lines[0].startswith("photos = ") and "export_family" in lines[-1]
+    assert len(lines) == 10
 
 
 def test_worked_examples_are_short() -> None:

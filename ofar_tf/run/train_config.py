@@ -4,7 +4,6 @@ Each field is one flag: its name, its default, its help and its bounds stand in 
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +17,7 @@ from ofar_tf.run.train_settings.record_settings import RecordSettings
 from ofar_tf.run.train_settings.schedule_settings import ScheduleSettings
 from ofar_tf.run.train_settings.step_settings import StepSettings
 from ofar_tf.run.train_settings.task_settings import TaskSettings
+from ofar_tf.search.search_length import usual_search_epochs
 from ofar_tf.text.size import Size
 
 # XLA takes a minute and more for a network of ImageNet's size.
@@ -198,8 +198,7 @@ class TrainConfig(
             return 0
         if self.search_epochs is not None:
             return self.search_epochs
-        epochs = self.epochs - (self.head_epochs or 0)
-        return min(10, math.ceil(epochs / 3), epochs - 1)
+        return usual_search_epochs(self.epochs - (self.head_epochs or 0))
 
     @property
     def _training_resolutions(self) -> tuple[int | Size, ...]:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+import keras
+
+from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.search.pool_spec import PoolSpec
+from ofar_tf.search.search_length import usual_search_epochs
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.optimizer_state import build_optimizer
 from ofar_tf.training.schedules import SearchThenDecay
@@ -25,7 +30,7 @@ class Recipe:
         body_learning_rate: Of everything but the head, as a share of `learning_rate`.
         head_epochs: Epochs at the start in which the head learns alone.
         warmup_epochs: Epochs over which the rate rises after that.
-        search_epochs: Most epochs of the search; None for a third of the others, at most 10.
+        search_epochs: Most epochs of the search; None for a third of those behind the head's, at most 10.
         ema_momentum: Of the moving averages of the weights; None for none.
         importance: What ranks channels; None for what the method has.
         gamma_l1: L1 penalty on ranked gammas during the search; criteria that do not rank by gammas have none.
@@ -42,6 +47,20 @@ class Recipe:
     ema_momentum: float | None = None
     importance: str | None = None
     gamma_l1: float = 1e-4
+
+    @property
+    def epochs_of_search(self) -> int:
+        """Most epochs of the search: `search_epochs`, or the usual ones."""
+        return usual_search_epochs(self.epochs - self.head_epochs) if self.search_epochs is None else self.search_epochs
+
+    def pool_spec(self, **more: Any) -> PoolSpec:
+        """Says what the pool is to be.
+
+        Args:
+            **more: What `PoolSpec.of` takes: budgets, resolutions and so on.
+        """
+        chosen: dict[str, Any] = {"importance": self.importance} if self.importance else {}
+        return PoolSpec.of(**{**chosen, **more})
 
     def step_spec(self, **more: Any) -> StepSpec:
         """Says what a step does.
@@ -76,6 +95,28 @@ class Recipe:
             head_steps=self.head_epochs * steps_per_epoch,
         )
         return build_optimizer(self.optimizer, schedule, ema_momentum=self.ema_momentum)
+
+    def fit(self, model: OnceForAll, x: Any, *, steps_per_epoch: int, **more: Any) -> keras.callbacks.History:
+        """Searches and trains a model as the recipe says: compiles it, and calls `fit` for all epochs.
+
+        Args:
+            model: A model of this recipe's `step_spec`, and as a rule of its `pool_spec`.
+            x: A data set of batches of `batch_size` images, as `OnceForAll.fit` takes it.
+            steps_per_epoch: Steps of an epoch, at least 1.
+            **more: Other arguments of `OnceForAll.fit`. A `MaskSearch` among its callbacks takes the place of the
+                recipe's.
+
+        Returns:
+            The history of the losses.
+
+        Raises:
+            ValueError: As `OnceForAll.fit`.
+        """
+        model.compile(self.optimizer_of(model, steps_per_epoch=steps_per_epoch))
+        callbacks = keras.tree.flatten(more.pop("callbacks", None) or [])
+        if not any(isinstance(each, MaskSearch) for each in callbacks):
+            callbacks.insert(0, MaskSearch(epochs=self.epochs_of_search))
+        return model.fit(x, epochs=self.epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **more)
 
     @classmethod
     def usual(cls, *, images: int, pretrained: bool = False, **given: Any) -> Self:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.optimizer_state import averaged_weights
 from ofar_tf.training.recipe import Recipe
 from tests.training.recording_sgd import RecordingSGD
@@ -266,3 +268,29 @@ def test_a_recipe_makes_the_step_and_the_optimizer_of_a_model(trainer_builder, b
     rates = [float(model.optimizer._learning_rate(step)) for step in range(7)]
     assert rates == pytest.approx([0.02, 0.02, 0.02, 0.02 / 3, 0.04 / 3, 0.02, 0.02])
     assert isinstance(model.optimizer, keras.optimizers.Adam) and model.optimizer.use_ema
+
+
+def test_a_recipe_trains_a_model_from_its_head_to_its_last_epoch(supernet_builder, batch):
+    images, labels = batch
+    half = len(images) // 2
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(half).repeat()
+    recipe = Recipe.finetune(images=len(images), epochs=4, batch_size=half)
+    pool = recipe.pool_spec(pruning_rates=[0.0, 0.5], resolutions=[images.shape[1]], rules=MaskRules(1, 1))
+    assert pool.importance == "taylor"
+    model = OnceForAll(supernet_builder(), pool=pool, step=recipe.step_spec())
+    phases = []
+    seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: phases.append(model.phase))
+    history = recipe.fit(model, batches, steps_per_epoch=2, callbacks=[seen], verbose=0)
+    assert len(history.epoch) == recipe.epochs == 4
+    assert phases[0] == "head" and phases[1] == "search" and phases[-1] == "joint"
+
+
+def test_a_search_of_ones_own_takes_the_place_of_the_recipes(supernet_builder, batch):
+    images, labels = batch
+    recipe = Recipe.usual(images=len(images), epochs=1)
+    pool = recipe.pool_spec(pruning_rates=[0.0, 0.5], resolutions=[images.shape[1]], rules=MaskRules(1, 1))
+    assert pool.importance == "gamma"  # Nobody said.
+    model = OnceForAll(supernet_builder(), pool=pool, step=recipe.step_spec())
+    own = MaskSearch(epochs=0)
+    recipe.fit(model, tf.data.Dataset.from_tensors((images, labels)), steps_per_epoch=1, callbacks=own, verbose=0)
+    assert model.pool is not None and own.tracker.history
