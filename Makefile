@@ -84,7 +84,7 @@ format: .venv/installed
 clean:
 	rm -rf .venv .venv-mediapipe build dist ofar_tf.egg-info .pytest_cache site .mypy_cache .ruff_cache .hypothesis
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml ofar_tf/_version.py
 	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 as python3 (or make PYTHON=/path/to/python)." \
 		"Received: $$(python3 --version 2>&1 || echo none)." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Expected $(PYTHON) with its venv module" \

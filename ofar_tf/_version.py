@@ -1,3 +1,3 @@
 """The version of this package, known to every room and importing none."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -247,8 +247,8 @@ class Experiment:
         if penalized and self.config.optimizer == "sgd":
             shift = self.gamma_l1 * self._shift_of_gammas
             notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
-        if self.config.jit_compile:
-            notes.append(f"XLA compiles {self.config.networks_to_compile} networks, each when it first runs.")
+        if networks := self.config.networks_to_compile:
+            notes.append(f"XLA compiles {networks} networks as they first run: {networks} minutes at ImageNet's size.")
         return notes
 
     def _search_execution(self, supernet: keras.Model) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -77,10 +78,9 @@ class SandwichStep:
         self.finetuning = False
         self._teach = teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
         self._masked = False
-        self.weights = PoolWeights(supernet, structures=structures, owned=spec.owned)
-        self._alone = (
-            PoolWeights(supernet, structures=structures, owned="everything") if spec.finetune_structures else None
-        )
+        weights = partial(PoolWeights, supernet, structures=structures)
+        self.weights = weights(owned=spec.owned)
+        self._alone = weights(owned="everything") if spec.finetune_structures else None
         originals = {**self.weights.originals(), **(self._alone.originals() if self._alone else {})}
         self.own = [*self.weights.own, *(self._alone.own if self._alone else ())]
         self._regularization = Regularization(
