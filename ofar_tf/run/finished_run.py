@@ -101,13 +101,21 @@ class FinishedRun:
         """Says in a line what measuring the pool means."""
         return (
             f"Calibrating {len(self.pool)} structures at {len(self.config.resolutions)} resolutions on "
-            f"{self.experiment.config.calibration_images:,} images, then measuring each on {self._measured_images:,}."
+            f"{self._calibration_images:,} images, then measuring each on {self._measured_images:,}."
         )
 
     @property
-    def _measured_images(self) -> int:
+    def _calibration_images(self) -> int:
         images = self.experiment.images
-        return self._eval_images or images.dataset.num_examples(images.eval_split)
+        return self._count(images.calibration_split, most=images.config.calibration_images)
+
+    @property
+    def _measured_images(self) -> int:
+        return self._count(self.experiment.images.eval_split, most=self._eval_images)
+
+    def _count(self, split: str, *, most: int | None) -> int:
+        images = self.experiment.images.dataset.num_examples(split)
+        return min(images, most or images)
 
     def _check_pool(self) -> None:
         """Counts again what the structures cost; other versions may have counted MACs otherwise."""
@@ -218,12 +226,10 @@ class FinishedRun:
     @property
     def _images_used(self) -> int:
         """How many images this process measures the pool on, calibration and all."""
-        images = self.experiment.images
-        used = [(images.calibration_split, images.config.calibration_images), (images.eval_split, self._eval_images)]
-        used += [(images.selection_split, self._eval_images)] if images.selection_split else []
-        counts = [images.dataset.num_examples(split) for split, _ in used]
+        selection = self.experiment.images.selection_split
+        selected = self._count(selection, most=self._eval_images) if selection else 0
         _, parts = self.experiment.distribution.part
-        return sum(min(count, most or count) for count, (_, most) in zip(counts, used, strict=True)) // parts
+        return (self._calibration_images + self._measured_images + selected) // parts
 
     def evaluated(self) -> PoolEvaluation:
         """Reads what `evaluate` wrote.

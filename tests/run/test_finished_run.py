@@ -144,6 +144,12 @@ def test_measuring_says_how_many_images_it_has_used(finished: TrainConfig, capsy
     assert line.startswith("24/24 after ") and line.endswith(": images")
 
 
+def test_no_more_images_are_announced_than_there_are(finished: TrainConfig) -> None:
+    run = FinishedRun(finished.run_dir, eval_images=1_000)
+    assert run.measuring.endswith(" on 12 images, then measuring each on 12.")
+    assert run.dataset["eval_images"] == 12
+
+
 def test_data_that_is_gone_is_one_line(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         evaluate.main(EvaluateConfig(run_dir=finished.run_dir, data_dir="/nowhere"))
