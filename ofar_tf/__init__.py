@@ -110,6 +110,8 @@ def __getattr__(name: str) -> Any:
     _require_tensorflow()
     with quiet_start():
         home = importlib.import_module(_HOMES.get(name, f"ofar_tf.{name}"))
+        if (tensorflow := sys.modules.get("tensorflow")) is not None:
+            tensorflow.config.list_physical_devices()  # Where there is no GPU, CUDA says so when it is first asked.
     return getattr(home, name) if name in _HOMES else home
 
 

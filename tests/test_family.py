@@ -69,7 +69,10 @@ network = ofar_tf.load(sys.argv[1]).best(max_macs="1M")
 np.save(sys.argv[2], network.predict(np.arange(2 * 16 * 16 * 3).reshape(2, 16, 16, 3) % 256, verbose=0))
 """
     arguments = [str(shown["folder"] / "family"), str(tmp_path / "there.npy")]
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    usual = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    run = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    ended = subprocess.run(run, check=True, env=usual, capture_output=True, text=True)
+    assert ended.stdout + ended.stderr == ""  # Nor do TensorFlow and CUDA say that they are there, or are not.
     images = np.arange(2 * 16 * 16 * 3).reshape(2, 16, 16, 3) % 256
     here = shown["network"].predict(images, verbose=0)
     assert np.array_equal(here, np.load(tmp_path / "there.npy"))

@@ -363,6 +363,14 @@ def test_a_resolution_of_300000_is_refused_before_anything_is_made(argument, par
         parse_command(TrainConfig, "--run_dir=r", "--pruning_rates=0,0.5", argument)
 
 
+def test_a_resolution_of_300000_is_refused_by_the_library_too():
+    with pytest.raises(ValueError, match=r"^Expected resolutions of at most 4096 pixels\. Received: 300000\.$"):
+        ofar_tf.PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[224, (32, 300_000)])
+    dataset = ofar_tf.data.load_dataset("fashion_mnist_mini")
+    with pytest.raises(ValueError, match=r"^Expected a resolution of at most 4096 pixels\. Received: resolution=3"):
+        ofar_tf.data.evaluation_batches(dataset, "test[:4]", batch_size=4, resolution=300_000)
+
+
 def test_a_keras_file_of_300000_pixels_is_no_reason_to_take_memory(kinds, tmp_path):
     model = keras.Sequential([keras.Input((300_000, 300_000, 3)), keras.layers.GlobalAveragePooling2D()])
     model.save(tmp_path / "net.keras")

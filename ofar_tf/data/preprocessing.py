@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ofar_tf.text.size import Size
+from ofar_tf.text.size import LARGEST_SIDE, Size
 
 
 def evaluation_view(image: tf.Tensor, *, resolution: int, resize: int | None = None) -> tf.Tensor:
@@ -18,7 +18,7 @@ def evaluation_view(image: tf.Tensor, *, resolution: int, resize: int | None = N
         float32 [R, R, 3] in the image's range.
 
     Raises:
-        ValueError: `resolution` is less than 1 or `resize` less than `resolution`.
+        ValueError: `resolution` is less than 1 or more than `LARGEST_SIDE`, or `resize` less than `resolution`.
     """
     check_view(resolution, resize)
     resize = resize or resolution
@@ -81,6 +81,8 @@ def check_view(resolution: int, resize: int | None = None) -> None:
     """Raises the ValueError of `evaluation_view`, outside of a traced function and so on one line."""
     if resolution < 1:
         raise ValueError(f"Expected a resolution of at least 1 pixel. Received: resolution={resolution}.")
+    if resolution > LARGEST_SIDE:
+        raise ValueError(f"Expected a resolution of at most {LARGEST_SIDE} pixels. Received: resolution={resolution}.")
     if resize is not None and resize < resolution:
         raise ValueError(
             f"Expected a resize of at least the resolution, {resolution} pixels. Received: resize={resize}."

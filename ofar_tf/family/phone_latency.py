@@ -64,17 +64,21 @@ def read_phone_latencies(path: str | Path) -> list[PhoneLatency]:
     if not source.is_file():
         raise FileNotFoundError(f"Expected a table of measurements. Received: {source}, which does not exist.")
     reader = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8-sig")), strict=True)
-    columns = reader.fieldnames or []
+    try:
+        _check_columns(reader.fieldnames or [], source)
+        return [_row(row, where=f"line {reader.line_num} of {source}") for row in reader]
+    except csv.Error as error:
+        line = max(reader.line_num, 1)
+        raise ValueError(f"Expected a table in {source}. Received: {error} in line {line}.") from error
+
+
+def _check_columns(columns: Sequence[str], source: Path) -> None:
     unknown = set(columns) - {*_NAMES, *_FIGURES}
     if unknown or not set(_NEEDED) <= set(columns) or not _identify(columns):
         raise ValueError(
             f"Expected the columns device, threads, median_ms and file, sha256, or id and quantization, and no others "
             f"than p90_ms, p95_ms and runs, in {source}. Received: {', '.join(columns) or 'none'}."
         )
-    try:
-        return [_row(row, where=f"line {reader.line_num} of {source}") for row in reader]
-    except csv.Error as error:
-        raise ValueError(f"Expected a table in {source}. Received: {error} in line {reader.line_num}.") from error
 
 
 def _identify(names: Sequence[str]) -> bool:

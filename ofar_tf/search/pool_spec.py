@@ -8,7 +8,7 @@ from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
-from ofar_tf.text.size import Resolution, Size
+from ofar_tf.text.size import LARGEST_SIDE, Resolution, Size
 
 RANKED = ("weights", "ema")
 
@@ -52,6 +52,8 @@ class PoolSpec:
         if not self.resolutions or list(self.resolutions) != sorted(set(self.resolutions), reverse=True):
             listed = ", ".join(map(str, self.resolutions))
             raise ValueError(f"Expected different resolutions, the largest first. Received: {listed or 'none'}.")
+        if (side := max(max(size.height, size.width) for size in self.resolutions)) > LARGEST_SIDE:
+            raise ValueError(f"Expected resolutions of at most {LARGEST_SIDE} pixels. Received: {side}.")
         if self.importance not in CRITERIA:
             raise ValueError(f"Expected an importance of {', '.join(CRITERIA)}. Received: {self.importance!r}.")
         if self.rank_by not in RANKED:

@@ -13,14 +13,12 @@ from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
-from ofar_tf.text.size import Size
+from ofar_tf.text.size import LARGEST_SIDE, Size
 from ofar_tf.tflite.metadata import LABELS_FILE, read_metadata
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
 
 _LARGEST_TEXT = 10_000_000
-_LARGEST_SIDE = 4096
-
 
 Box = tuple[float, ...]
 DETECTIONS = ("boxes", "classes", "scores", "count")
@@ -71,9 +69,9 @@ class Detector:
 
     def __init__(self, network: TFLiteNetwork, path: Path):
         shape = network.input.shape
-        if len(shape) != 4 or shape[3] != 3 or not all(1 <= side <= _LARGEST_SIDE for side in shape[1:3]):
+        if len(shape) != 4 or shape[3] != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[1:3]):
             raise ValueError(
-                f"Expected a detector of RGB images of at most {_LARGEST_SIDE:,} pixels. "
+                f"Expected a detector of RGB images of at most {LARGEST_SIDE:,} pixels. "
                 f"Received: {path} with an input of {shape}."
             )
         self.size = Size(*shape[1:3])
@@ -233,9 +231,9 @@ def as_json(prediction: Prediction) -> str:
 
 def _side(shape: Any, path: Path) -> int:
     known = isinstance(shape, tuple) and len(shape) == 4 and all(isinstance(side, int) for side in shape[1:])
-    if not known or shape[1] != shape[2] or not 1 <= shape[1] <= _LARGEST_SIDE or shape[3] != 3:
+    if not known or shape[1] != shape[2] or not 1 <= shape[1] <= LARGEST_SIDE or shape[3] != 3:
         raise ValueError(
-            f"Expected a classifier of square RGB images of at most {_LARGEST_SIDE:,} pixels. "
+            f"Expected a classifier of square RGB images of at most {LARGEST_SIDE:,} pixels. "
             f"Received: {path} with an input of {shape}."
         )
     return int(shape[1])

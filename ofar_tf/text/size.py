@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import total_ordering
 from typing import Self
 
+LARGEST_SIDE = 4096
+"""Pixels of a side that a network may be asked for: more is a slip of the hand, which would take all memory."""
+
 
 @total_ordering
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ofar_tf.text.size import LARGEST_SIDE
+
 _SECONDS = 120
-_LARGEST_SIDE = 4096
 _PROGRAM = """
 import sys
 import numpy as np
@@ -35,7 +36,7 @@ def try_file(path: Path) -> None:
     Raises:
         ValueError: If LiteRT cannot run it, crashes or does not come to an end.
     """
-    command = [sys.executable, "-c", _PROGRAM, os.fspath(path), str(_LARGEST_SIDE)]
+    command = [sys.executable, "-c", _PROGRAM, os.fspath(path), str(LARGEST_SIDE)]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

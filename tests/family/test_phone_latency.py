@@ -60,6 +60,7 @@ def test_a_row_finds_its_file_by_whatever_names_it(manifest, read, columns, name
         ("file,device,threads,median_ms\na,phone,1,-2\n", "Expected a measurement in line 2 of FILE. Received: Expec"),
         ("file,device,threads,median_ms\na,phone,1,nan\n", "Expected a measurement in line 2 of FILE. Received: Exp"),
         ('file,device,threads,median_ms\n"a,phone,1,2\n', "Expected a table in FILE. Received: unexpected end of data"),
+        ('file,device,"threads,median_ms\n', "Expected a table in FILE. Received: unexpected end of data in line 1."),
     ],
 )
 def test_what_is_no_table_of_measurements_is_refused_in_one_line(read, tmp_path, text, message):

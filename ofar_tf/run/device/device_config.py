@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ofar_tf.run.settings import Settings, setting
-from ofar_tf.text.size import Size
+from ofar_tf.text.size import LARGEST_SIDE, Size
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class DeviceConfig(Settings):
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
     classes: int = setting(100, "Classes of the network; the number hardly changes the times.", low=2)
     resolutions: tuple[int | Size, ...] = setting(
-        (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=4096
+        (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=LARGEST_SIDE
     )
     prune_residual_stream: bool = setting(False, "Also prune sums and linear bottlenecks.")
     min_channels: int | None = setting(None, "Least channels a group keeps, as for training.", low=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import Settings, setting
-from ofar_tf.text.size import Size
+from ofar_tf.text.size import LARGEST_SIDE, Size
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PoolSettings(Settings):
         "is predicted from it.",
     )
     resolutions: tuple[int | Size, ...] = setting(
-        (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=4096
+        (224, 192, 160, 128), "Input sizes in pixels: sides of squares, or HEIGHTxWIDTH.", low=1, high=LARGEST_SIDE
     )
     search_resolutions: tuple[int | Size, ...] = setting(
         (), "Input sizes during the search; by default the largest only.", low=1
