@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def _current_directory_importable() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Shortens an exception to its type and the first line of its message.
+    """Shortens an exception to its type and the first line of its message, or of what Keras passes on in it.
 
     Args:
         error: Any exception.
@@ -89,5 +90,12 @@ def one_line(error: BaseException) -> str:
     Returns:
         Text without line breaks, such as `KeyError: 'x'`.
     """
-    lines = str(error).strip().splitlines()
+    lines = _cause(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _cause(text: str) -> str:
+    """Returns what Keras was told, of a text in which it says first where that was and last with what configuration."""
+    told = re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL)
+    cause = told[1] if told else text.rpartition("Exception encountered: ")[2]
+    return cause.partition(" Full object config: ")[0]

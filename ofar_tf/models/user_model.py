@@ -11,6 +11,7 @@ from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
+from ofar_tf.models.shared_code import load_shared
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_modules import load_announced
 
@@ -34,6 +35,7 @@ def read_file(path: str) -> keras.Model:
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a saved Keras model. Received: {path}, which does not exist.")
     load_announced()
+    load_shared()
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types; whatever it was, the user's file is what must change.

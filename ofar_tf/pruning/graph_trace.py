@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functional, replay
+from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
 from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
@@ -182,4 +183,11 @@ def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTr
 
 
 def _copy(layer: Any) -> Any:
-    return type(layer).from_config(layer.get_config())
+    try:
+        return type(layer).from_config(layer.get_config())
+    except Exception as error:  # A user's layer may raise anything.
+        raise ValueError(
+            "Expected layers that can be copied by their configuration: a get_config with what __init__ takes, and "
+            "functions with @keras.saving.register_keras_serializable(). "
+            f"Received: {type(layer).__name__} {layer.name!r}: {one_line(error)}"
+        ) from error

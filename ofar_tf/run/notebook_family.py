@@ -13,6 +13,7 @@ from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import FamilyExport, export_pool
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import ManifestHeader
+from ofar_tf.models.shared_code import shared_code
 from ofar_tf.run.environment import git_commit, versions
 from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, networks_digest, required
 from ofar_tf.run.trained_family import Family, export_options
@@ -47,7 +48,7 @@ def export_given(
     Raises:
         ValueError: If an argument makes no sense, or the folder is in use.
     """
-    with FamilyFolder(export_dir) as folder, explained():
+    with FamilyFolder(export_dir) as folder, shared_code(trained.supernet), explained():
         return export_pool(
             trained,
             chosen,

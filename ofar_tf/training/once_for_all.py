@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
+from ofar_tf.models.shared_code import check_shareable
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
@@ -85,6 +86,7 @@ class OnceForAll(keras.Model):
         classifies = task is None or isinstance(task, Classification)
         given = supernet
         self.supernet = supernet = (as_classifier if classifies else as_supernet)(supernet, reference="the supernet")
+        check_shareable(supernet, reference="the supernet")
         warn_of_frozen_layers(supernet)
         self.spec = pool
         self.step = step or StepSpec()

@@ -23,6 +23,11 @@ def body(x: Any) -> Any:
     return layers.ReLU()(layers.BatchNormalization()(x))
 
 
+def with_layer(layer: Any) -> keras.Model:
+    image = keras.Input(IMAGE)
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(layer(body(image)))))
+
+
 def classifier(end: Callable[[Any], Any] = lambda x: x, *, shape: Any = IMAGE) -> keras.Model:
     image = keras.Input(shape)
     return keras.Model(image, end(layers.Dense(3)(layers.GlobalAveragePooling2D()(body(image)))), name="net")
@@ -165,3 +170,27 @@ def test_a_model_of_another_format_trains_in_float32_while_its_policy_is_in_forc
     history = model.fit(images, labels, batch_size=4, epochs=3, callbacks=[MaskSearch(epochs=1)], verbose=0)
     assert np.isfinite(history.history["teacher_loss"]).all()
     assert {weight.dtype for weight in model.supernet.weights} == {"float32"}
+
+
+class Unregistered(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def unregistered_function(x: Any) -> Any:
+    return ops.relu(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        (Unregistered(), r"^Expected layers of yours that can be read from a file.*Could not locate class"),
+        (layers.Activation(unregistered_function), r"^Expected layers that can be copied.*Could not locate function"),
+        (layers.Lambda(lambda x: 2.0 * x), r"^Expected layers that can be copied.*Received: Lambda .*Python lambda"),
+    ],
+    ids=["class", "function", "lambda"],
+)
+def test_what_could_not_be_exported_is_refused_before_training(layer: Any, line: str) -> None:
+    with pytest.raises(ValueError, match=line) as caught:
+        OnceForAll(with_layer(layer), pruning_rates=(0.0, 0.5), resolutions=(32,))
+    assert "\n" not in str(caught.value)
