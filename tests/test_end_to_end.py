@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ofar_tf
 from ofar_tf.run.finished_run import FinishedRun
 
 TRAIN = (
@@ -196,6 +197,22 @@ def test_a_second_export_repeats_no_conversion_and_adds_to_the_first(run_dir: Pa
     assert command("export", f"--run_dir={run_dir}", "--only=rate50@16", "--precisions=float16").returncode in (0, 1)
     assert {path: path.stat().st_mtime_ns for path in first} == first
     assert [entry["quantization"] for entry in entries(run_dir)] == ["float32", "float16", "int8"]
+
+
+def test_a_run_is_a_family_that_exports_with_the_runs_own_images(
+    run_dir: Path, in_process: None, tmp_path: Path
+) -> None:
+    family = ofar_tf.load(run_dir)
+    table = [(row.structure, str(row.resolution), row.macs) for row in family.table]
+    assert table == [(row["structure"], row["resolution"], int(row["macs"])) for row in rows(run_dir / "subnets.csv")]
+    for refused_images in (family.evaluate, lambda **given: family.export(tmp_path / "files", **given)):
+        with pytest.raises(ValueError, match=r"^Expected no images: a run has its own\. Received: validation\.$"):
+            refused_images(validation=[])
+    options = {"precisions": ["float32"], "workers": 1, "latency_threads": 0, "report_images": 0}
+    result = family.export(tmp_path / "files", **options)
+    assert not result.failures
+    assert len(result.manifest.models) == sum(row["pareto"] == "True" for row in rows(run_dir / "subnets.csv"))
+    assert (tmp_path / "files" / "labels.txt").read_bytes() == (run_dir / "labels.txt").read_bytes()
 
 
 @pytest.fixture
