@@ -5,6 +5,7 @@ behind a kernel, one behind `exp`, and the next kernel multiplies it by zero. Th
 has no slope, as `1 / x` and `sqrt(x)` at zero; so every operation is tried on what dropped channels may be.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -81,9 +82,22 @@ def bends(call: Call) -> bool:
 
 
 def is_elementwise(activation: Any) -> bool:
-    """Returns whether the activation of a layer is known to look at single numbers."""
+    """Returns whether the activation of a layer looks at single numbers: it is known to, or a function that does."""
     known = any(activation is function for function in _KNOWN_ACTIVATIONS)
-    return known or type(activation) in (layers.ReLU, layers.LeakyReLU, layers.ELU)
+    return known or type(activation) in (layers.ReLU, layers.LeakyReLU, layers.ELU) or _is_tried_alone(activation)
+
+
+def _is_tried_alone(activation: Any) -> bool:
+    """Tries a function of the user's on a map, and on a few of its numbers without the others: what they give stays."""
+    if not inspect.isfunction(activation) or activation.__module__.startswith("keras."):
+        return False
+    numbers = tf.constant(np.random.default_rng(0).normal(0.0, 4.0, (2, 3, 3, 4)), tf.float32)
+    few = tf.reshape(numbers, [-1])[-_SAMPLES:]
+    try:
+        together, alone = np.asarray(activation(numbers)), np.asarray(activation(few))
+    except Exception:  # It may raise anything, for a shape that it does not expect.
+        return False
+    return together.shape == numbers.shape and np.allclose(together.ravel()[-_SAMPLES:], alone, rtol=1e-4, atol=1e-6)
 
 
 def function(found: Propagation, call: Call) -> Sequence[Flow]:
