@@ -92,9 +92,8 @@ def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     else:
         splits = {entry.name: (Path(entry.path), folders) for entry, folders in inner.items() if folders}
     if not splits:
-        raise FileNotFoundError(
-            f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)} (no images there)."
-        )
+        found = "images of no class, right in it" if _holds_images(data_dir) else "no images there"
+        raise FileNotFoundError(f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)} ({found}).")
     parents = {data_dir, *(folder for folder, _ in splits.values())}
     _check_distinct([*parents, *(Path(entry.path) for _, folders in splits.values() for entry in folders)])
     return splits
@@ -192,7 +191,7 @@ def _is_visible(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER
 
 
-def _holds_images(folder: os.DirEntry[str]) -> bool:
+def _holds_images(folder: Path | os.DirEntry[str]) -> bool:
     with os.scandir(folder) as entries:
         # Links that lead nowhere count: reading them says so.
         return any(_has_suffix(entry) and _is_visible(entry) and not Path(entry.path).is_dir() for entry in entries)

@@ -146,6 +146,13 @@ def test_a_folder_without_images_is_refused_with_the_layouts(tmp_path, folders):
         load_dataset("image_folder", data_dir=tmp_path)
 
 
+def test_images_that_no_folder_gives_a_class_are_no_missing_images(tmp_path):
+    write_image(tmp_path / "0.png")
+    (tmp_path / "labels.csv").write_text("0.png,ant\n")
+    with pytest.raises(FileNotFoundError, match=r"^Expected images as .* Received: .* \(images of no class, right in"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
 def test_a_missing_folder_is_refused_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Received: data_dir=.*/nowhere \(not a folder\)"):
         load_dataset("image_folder", data_dir=tmp_path / "nowhere")
