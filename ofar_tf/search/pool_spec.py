@@ -1,13 +1,16 @@
 """What a pool is to be: how many structures, what each may cost, at which sizes, and how they are found."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
 
 from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
+from ofar_tf.text.quantities import parse_quantity
 from ofar_tf.text.size import LARGEST_SIDE, Resolution, Size
 
 RANKED = ("weights", "ema")
@@ -66,7 +69,7 @@ class PoolSpec:
         cls,
         *,
         pruning_rates: Sequence[float] = (),
-        macs_budgets: Sequence[float] = (),
+        macs_budgets: Sequence[float | str] = (),
         budgets: Sequence[Budget] = (),
         resolutions: Sequence[Resolution],
         importance: str = "gamma",
@@ -82,7 +85,7 @@ class PoolSpec:
 
         Args:
             pruning_rates: Shares of prunable channels to remove, in [0, 1), at least two; or
-            macs_budgets: multiply-adds at the largest resolution, at least two; or
+            macs_budgets: multiply-adds at the largest resolution, `3M` as well, at least two; or
             budgets: budgets of any kind, at least two. Exactly one of the three.
             resolutions: Sides of squares in pixels, or pairs of height and width.
             importance: See the attributes, as for the rest.
@@ -97,12 +100,12 @@ class PoolSpec:
         Raises:
             ValueError: If one makes no sense.
         """
-        counts = [int(count) for count in macs_budgets]
+        rates = _listed("pruning_rates", pruning_rates)
+        counts = [_count(each) for each in _listed("macs_budgets", macs_budgets)]
+        sizes = _listed("resolutions", resolutions)
         return cls(
-            budgets=check_budgets(budgets)
-            if budgets
-            else parse_budgets(pruning_rates=pruning_rates, macs_budgets=counts),
-            resolutions=tuple(sorted(map(Size.of, resolutions), reverse=True)),
+            budgets=check_budgets(budgets) if budgets else parse_budgets(pruning_rates=rates, macs_budgets=counts),
+            resolutions=tuple(sorted(map(Size.of, sizes), reverse=True)),
             importance=importance,
             rank_by=rank_by,
             rules=rules or MaskRules(),
@@ -117,3 +120,16 @@ class PoolSpec:
     def largest(self) -> Size:
         """The largest resolution, at which images leave the pipeline."""
         return self.resolutions[0]
+
+
+def _count(number: Any) -> int:
+    return parse_quantity(number) if isinstance(number, str) else int(number)
+
+
+def _listed(name: str, numbers: Any) -> list[Any]:
+    """Returns numbers as a list of Python's own, whatever holds them; one number is none, nor is a text."""
+    if isinstance(numbers, np.ndarray):
+        numbers = numbers.tolist()
+    if isinstance(numbers, str) or not isinstance(numbers, Iterable):
+        raise ValueError(f"Expected {name} as a list. Received: {name}={numbers!r}.")
+    return list(numbers)

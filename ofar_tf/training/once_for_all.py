@@ -70,7 +70,7 @@ class OnceForAll(keras.Model):
         *,
         pool: PoolSpec | None = None,
         pruning_rates: Sequence[float] = (),
-        macs_budgets: Sequence[float] = (),
+        macs_budgets: Sequence[float | str] = (),
         resolutions: Sequence[int] = (),
         step: StepSpec | None = None,
         task: Task | None = None,
@@ -223,6 +223,11 @@ class OnceForAll(keras.Model):
             raise ValueError(
                 "Expected no validation data in fit: networks are measured after calibration, by "
                 "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
+            )
+        if not isinstance(kwargs.get("class_weight") or {}, dict):
+            raise ValueError(
+                "Expected class_weight as a dict of class and weight, or class_weights of Classification "
+                f"(ofar_tf.data.class_weights balances them). Received: class_weight={kwargs['class_weight']!r}."
             )
         kwargs["callbacks"] = callbacks_of_fit(
             kwargs.get("callbacks"),

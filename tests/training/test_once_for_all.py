@@ -104,6 +104,13 @@ def test_validation_data_is_refused_before_an_epoch_is_spent(trainer_builder, ba
         model.fit(*batch, callbacks=MaskSearch(), validation_split=0.1)
 
 
+def test_class_weights_without_numbers_are_refused_with_what_makes_them(trainer_builder, batch):
+    model = trainer_builder()
+    model.compile(keras.optimizers.SGD(0.0))
+    with pytest.raises(ValueError, match=r"data.class_weights balances them.* Received: class_weight='balanced'\.$"):
+        model.fit(*batch, callbacks=MaskSearch(), class_weight="balanced")
+
+
 @pytest.mark.parametrize("name", ["loss", "metrics"])
 def test_a_loss_that_nothing_would_use_is_refused(trainer_builder, name):
     with pytest.raises(ValueError, match=rf"Expected no {name} in compile.* Received: {name}='mse'\.$"):
@@ -137,6 +144,9 @@ def test_a_pool_of_another_number_of_structures_is_refused(trainer_builder, mask
         ({"gamma_l1": -1.0}, "gamma_l1 of at least 0"),
         ({"pruning_rates": [0.5]}, "at least two budgets"),
         ({"pruning_rates": [0.1, 0.99]}, "pruning rate of at most"),
+        ({"pruning_rates": 0.5}, r"Expected pruning_rates as a list. Received: pruning_rates=0.5"),
+        ({"resolutions": 8}, r"Expected resolutions as a list. Received: resolutions=8"),
+        ({"resolutions": "8,6"}, r"Expected resolutions as a list. Received: resolutions='8,6'"),
         ({"resolutions": []}, "different resolutions"),
         ({"resolutions": [8, 8]}, "different resolutions"),
         ({"search_resolutions": [16]}, "to search and train at of at most 12"),
