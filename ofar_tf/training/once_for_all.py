@@ -273,6 +273,17 @@ class OnceForAll(keras.Model):
         """
         save_family(self, folder, labels=labels, overwrite=overwrite)
 
+    def get_config(self) -> dict[str, Any]:
+        """Refuses, and with it copies, clones and pickles: they would have neither the structures nor their state.
+
+        Raises:
+            NotImplementedError: Always, as Keras expects it, with what keeps a family.
+        """
+        raise NotImplementedError(
+            "Expected save(folder), which ofar_tf.load reads, to keep or copy a family. Received: a request for the "
+            "configuration of OnceForAll."
+        )
+
     def __repr__(self) -> str:
         if self.pool is None:
             structures = f"{len(self.budgets)} structures to be found"

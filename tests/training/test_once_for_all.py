@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -109,6 +112,12 @@ def test_class_weights_without_numbers_are_refused_with_what_makes_them(trainer_
     model.compile(keras.optimizers.SGD(0.0))
     with pytest.raises(ValueError, match=r"data.class_weights balances them.* Received: class_weight='balanced'\.$"):
         model.fit(*batch, callbacks=MaskSearch(), class_weight="balanced")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps, keras.models.clone_model])
+def test_a_copy_is_refused_with_what_keeps_a_family(trainer_builder, copied):
+    with pytest.raises(NotImplementedError, match=r"^Expected save\(folder\), which ofar_tf.load reads"):
+        copied(trainer_builder())
 
 
 @pytest.mark.parametrize("name", ["loss", "metrics"])
