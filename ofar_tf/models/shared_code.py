@@ -18,6 +18,7 @@ import cloudpickle
 import keras
 
 from ofar_tf.models.functional_graph import flat_layers, is_stock
+from ofar_tf.models.unregistered_code import is_library_code
 from ofar_tf.models.user_code import one_line
 
 # How processes that this one starts are told.
@@ -32,8 +33,8 @@ def check_shareable(model: keras.Model, *, reference: str) -> None:
         reference: What the user calls it.
 
     Raises:
-        ValueError: If a class is not registered, a layer cannot be made from its configuration, or code cannot be
-            pickled.
+        ValueError: If Keras does not know a class within a layer, a layer cannot be made from its configuration, or
+            code cannot be pickled.
     """
     try:
         for layer in flat_layers(model):
@@ -42,8 +43,8 @@ def check_shareable(model: keras.Model, *, reference: str) -> None:
         _pickled(model)
     except Exception as error:  # The user's code may raise anything.
         raise ValueError(
-            "Expected layers of yours that can be read from a file: of classes with "
-            "@keras.saving.register_keras_serializable(), whose get_config says what __init__ takes. "
+            "Expected layers of yours that can be read from a file: a get_config with what __init__ takes, and classes "
+            "and functions with @keras.saving.register_keras_serializable(). "
             f"Received: {reference}: {one_line(error)}"
         ) from error
 
@@ -89,16 +90,12 @@ def _pickled(model: keras.Model) -> bytes | None:
         warnings.simplefilter("ignore")  # Of Lambda layers.
         texts = set(_texts(keras.saving.serialize_keras_object(model)))
     known = {text: keras.saving.get_registered_object(text) for text in texts}
-    objects = {text: each for text, each in known.items() if each is not None and not _is_ours(each)}
+    objects = {text: each for text, each in known.items() if each is not None and not is_library_code(each)}
     has_lambdas = "__lambda__" in texts
     if not objects and not has_lambdas:
         return None
     path = [each or str(Path.cwd()) for each in sys.path]
     return pickle.dumps((path, has_lambdas, cloudpickle.dumps(objects)))
-
-
-def _is_ours(registered: Any) -> bool:
-    return str(registered.__module__).partition(".")[0] in ("keras", "ofar_tf")
 
 
 def _texts(config: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functi
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.shared_code import load_shared
+from ofar_tf.models.unregistered_code import make_known
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_modules import load_announced
 
@@ -45,6 +46,8 @@ def read_file(path: str) -> keras.Model:
 def as_supernet(model: Any, *, reference: str) -> keras.Model:
     """Makes a model one that can be pruned and trained: functional, of one level, in float32, at any size it allows.
 
+    What of it is the user's own and not registered becomes known to Keras, see `make_known`.
+
     Args:
         model: What the user gave.
         reference: What the user calls it, for the errors.
@@ -58,6 +61,7 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
             images, or sizes that are not square.
     """
     _check_kind(model, reference)
+    make_known(model)
     _check_layers(model, reference)
     shape = _image_shape(model, reference)
     flat = model if is_flat(model) else _flattened(model, shape, reference)

@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from ofar_tf.models.unregistered_code import unregistered
 from ofar_tf.models.user_code import one_line
 
 # How processes that this one starts are told.
@@ -29,11 +30,13 @@ class UserModule:
         name: What it is imported as: `package.module`.
         path: The absolute path of its file.
         sha256: Of the file.
+        unregistered: What Keras finds there only if it is told, see `ofar_tf.models.unregistered_code`.
     """
 
     name: str
     path: str
     sha256: str
+    unregistered: tuple[str, ...] = ()
 
     def load(self) -> None:
         """Imports the module, from where it was or from where Python finds it now.
@@ -46,6 +49,8 @@ class UserModule:
         file = getattr(sys.modules[self.name], "__file__", None)
         if file is None or _sha256(Path(file)) != self.sha256:
             raise ValueError(f"{self._expected} Received: {file}, which differs.")
+        defined = vars(sys.modules[self.name])
+        keras.saving.get_custom_objects().update({name: defined[name] for name in self.unregistered if name in defined})
 
     @property
     def _expected(self) -> str:
@@ -128,10 +133,12 @@ def user_modules_of(model: keras.Model, reference: str) -> UserModules:
             ) from error
     found = list(_objects(config))
     lambdas = any(kind == "__lambda__" for _, kind in found)
+    own = unregistered(model)
+    found += [(each.__module__, each.__name__) for each in own.values()]
     names = {name for module, kind in found for name in _with_bases(module, kind)}
     if lambdas and ":" in reference:
         names.add(reference.partition(":")[0])
-    return UserModules(tuple(_remembered(name) for name in sorted(names)), lambdas)
+    return UserModules(tuple(_remembered(name, own) for name in sorted(names)), lambdas)
 
 
 def _objects(config: Any) -> Iterator[tuple[str, str]]:
@@ -167,12 +174,13 @@ def _is_ours(module: str) -> bool:
     return not module or module.partition(".")[0] in _LIBRARIES
 
 
-def _remembered(name: str) -> UserModule:
+def _remembered(name: str, own: Mapping[str, Any]) -> UserModule:
     file = getattr(sys.modules.get(name), "__file__", None)
     if name == "__main__" or file is None:
         raise ValueError(f"Expected layers from modules that can be imported. Received: one from {name}.")
     path = Path(file).resolve()
-    return UserModule(name, str(path), _sha256(path) or "")
+    untold = tuple(sorted(key for key, each in own.items() if each.__module__ == name))
+    return UserModule(name, str(path), _sha256(path) or "", untold)
 
 
 def _sha256(path: Path) -> str | None:

@@ -38,6 +38,10 @@ def square(x):
     return x * x
 
 
+def cube(x):
+    return x * x * x
+
+
 def build(kind):
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3)(image)
@@ -45,6 +49,8 @@ def build(kind):
         x = Half()(x)
     elif kind == "function":
         x = layers.Activation(square)(x)
+    elif kind == "unregistered":
+        x = layers.Activation(cube)(Scaled()(x))
     elif kind == "lambda":
         x = layers.Lambda(lambda t: t * 0.5)(x)
     elif kind == "local":
@@ -130,17 +136,18 @@ print(type(read_file(sys.argv[1]).layers[2]).__name__)
 """
 
 
+@pytest.mark.parametrize(("kind", "layer"), [("layer", "Half"), ("unregistered", "Scaled")])
 def test_a_process_that_was_started_after_loading_reads_the_network_from_any_folder(
-    package: str, tmp_path: Path
+    package: str, tmp_path: Path, kind: str, layer: str
 ) -> None:
-    model = build(package, "layer")
+    model = build(package, kind)
     model.save(tmp_path / "a.keras")
     user_modules_of(model, "net.keras").load()
     (tmp_path / "elsewhere").mkdir()
     reading = [sys.executable, "-c", READER, str(tmp_path / "a.keras")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     told = subprocess.run(reading, cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True)
-    assert told.stdout.strip() == "Half", told.stderr
+    assert told.stdout.strip() == layer, told.stderr
     del environment["OFAR_TF_USER_MODULES"]
     untold = subprocess.run(reading, cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True)
     assert "Expected a .keras file that Keras can read" in untold.stderr
