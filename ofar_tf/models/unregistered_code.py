@@ -1,6 +1,7 @@
 """Classes and functions of the user's that nobody registered: files name them by their own names alone."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,31 +9,37 @@ import keras
 from ofar_tf.models.functional_graph import flat_layers, is_stock
 
 _LIBRARIES = ("keras", "ofar_tf")
+_OF_KERAS = frozenset(each.__name__ for each in vars(keras.activations).values() if inspect.isfunction(each))
+# For functions that are called as one of Keras' is: by their name alone, files would mean that one.
+_PACKAGE = "ofar_tf.unregistered"
 
 
 def unregistered(model: keras.Model) -> dict[str, Any]:
-    """Finds what of a network Keras could write to a file and not find again.
+    """Finds what of a network Keras could write to a file and not find again, unless it was told (`make_known`).
 
     Args:
         model: A functional model.
 
     Returns:
-        Classes of layers and functions in `activation`, by name; none whose name is that of a function of Keras, which
-        it would hide.
+        Classes of layers and functions in `activation`, by name.
     """
     layers = list(flat_layers(model))
     own: list[Any] = [type(layer) for layer in layers if not is_stock(layer)]
     own += [each for layer in layers if inspect.isfunction(each := getattr(layer, "activation", None))]
-    return {each.__name__: each for each in own if not is_library_code(each) and _is_nameable(each)}
+    return {each.__name__: each for each in own if not is_library_code(each) and _is_unregistered(each)}
 
 
-def make_known(model: keras.Model) -> None:
-    """Lets Keras find what nobody registered, in this process, by the names that its files give them.
+def make_known(own: Mapping[str, Any]) -> None:
+    """Lets Keras find what nobody registered, in this process, by the names that its files give it.
 
     Args:
-        model: A functional model.
+        own: Classes and functions, by name.
     """
-    keras.saving.get_custom_objects().update(unregistered(model))
+    for name, each in own.items():
+        if name in _OF_KERAS:
+            keras.saving.register_keras_serializable(package=_PACKAGE, name=name)(each)
+        else:
+            keras.saving.get_custom_objects()[name] = each
 
 
 def is_library_code(own: Any) -> bool:
@@ -40,8 +47,6 @@ def is_library_code(own: Any) -> bool:
     return str(own.__module__).partition(".")[0] in _LIBRARIES
 
 
-def _is_nameable(own: Any) -> bool:
+def _is_unregistered(own: Any) -> bool:
     name = own.__name__
-    return (
-        keras.saving.get_registered_name(own) == name and name.isidentifier() and not hasattr(keras.activations, name)
-    )
+    return name.isidentifier() and keras.saving.get_registered_name(own) in (name, f"{_PACKAGE}>{name}")

@@ -9,10 +9,11 @@ import keras
 from ofar_tf.models.flattening import flattened, is_flat
 from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
+from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.shared_code import load_shared
-from ofar_tf.models.unregistered_code import make_known
+from ofar_tf.models.unregistered_code import make_known, unregistered
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_modules import load_announced
 
@@ -61,7 +62,7 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
             images, or sizes that are not square.
     """
     _check_kind(model, reference)
-    make_known(model)
+    make_known(unregistered(model))
     _check_layers(model, reference)
     shape = _image_shape(model, reference)
     flat = model if is_flat(model) else _flattened(model, shape, reference)
@@ -154,6 +155,10 @@ def _check_layers(model: keras.Model, reference: str) -> None:
             f"Expected a model of floating point weights. Received: {reference}, whose layer {quantized[0]!r} is "
             "quantized."
         )
+    with keras.StatelessScope(initialize_variables=False):  # As wherever the graph is cloned: no weights are made.
+        for layer in flat_layers(model):
+            if not isinstance(layer, keras.Model):
+                copy_of(layer)
 
 
 def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | None, int]:

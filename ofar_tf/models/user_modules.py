@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from ofar_tf.models.unregistered_code import unregistered
+from ofar_tf.models.unregistered_code import make_known, unregistered
 from ofar_tf.models.user_code import one_line
 
 # How processes that this one starts are told.
@@ -50,7 +50,7 @@ class UserModule:
         if file is None or _sha256(Path(file)) != self.sha256:
             raise ValueError(f"{self._expected} Received: {file}, which differs.")
         defined = vars(sys.modules[self.name])
-        keras.saving.get_custom_objects().update({name: defined[name] for name in self.unregistered if name in defined})
+        make_known({name: defined[name] for name in self.unregistered if name in defined})
 
     @property
     def _expected(self) -> str:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functional, replay
-from ofar_tf.models.user_code import one_line
+from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
 from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
@@ -170,7 +170,7 @@ def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTr
     """
     # In this scope neither the copy's weights nor those of anything in it are allocated.
     with keras.StatelessScope(initialize_variables=False):
-        trace = GraphTrace(keras.models.clone_model(model, clone_function=_copy, recursive=True), outside)
+        trace = GraphTrace(keras.models.clone_model(model, clone_function=copy_of, recursive=True), outside)
         for tensor in trace.inputs:
             ids = trace.found.new(tensor.shape[-1] or 1)
             trace.found.fix(ids, "it is an input of the model")
@@ -180,14 +180,3 @@ def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTr
         for tensor in trace.run(trace.model, trace.inputs):
             trace.found.fix(trace.tensors[id(tensor)].ids, "it is an output of the model")
     return trace
-
-
-def _copy(layer: Any) -> Any:
-    try:
-        return type(layer).from_config(layer.get_config())
-    except Exception as error:  # A user's layer may raise anything.
-        raise ValueError(
-            "Expected layers that can be copied by their configuration: a get_config with what __init__ takes, and "
-            "functions with @keras.saving.register_keras_serializable(). "
-            f"Received: {type(layer).__name__} {layer.name!r}: {one_line(error)}"
-        ) from error

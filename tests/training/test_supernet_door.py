@@ -203,7 +203,7 @@ class Demanding(layers.Layer):
 @pytest.mark.parametrize(
     ("layer", "line"),
     [
-        (Demanding(2.0), r"^Expected layers of yours that can be read from a file.*unexpected keyword argument"),
+        (Demanding(2.0), r"^Expected layers that can be copied.*Received: Demanding .*unexpected keyword argument"),
         (layers.Lambda(lambda x: 2.0 * x), r"^Expected layers that can be copied.*Received: Lambda .*Python lambda"),
     ],
     ids=["class", "lambda"],

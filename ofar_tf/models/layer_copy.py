@@ -1,0 +1,24 @@
+"""A layer once more, by its configuration."""
+
+from typing import Any
+
+from ofar_tf.models.user_code import one_line
+
+
+def copy_of(layer: Any) -> Any:
+    """Returns a new layer of the same configuration, not built.
+
+    Args:
+        layer: Any layer.
+
+    Raises:
+        ValueError: If it is a layer of the user's that cannot be made from its configuration, in one line.
+    """
+    try:
+        return type(layer).from_config(layer.get_config())
+    except Exception as error:  # A user's layer may raise anything.
+        raise ValueError(
+            "Expected layers that can be copied by their configuration: a get_config with what __init__ takes, and "
+            "functions with @keras.saving.register_keras_serializable(). "
+            f"Received: {type(layer).__name__} {layer.name!r}: {one_line(error)}"
+        ) from error
