@@ -172,7 +172,7 @@ def test_a_model_of_another_format_trains_in_float32_while_its_policy_is_in_forc
     assert {weight.dtype for weight in model.supernet.weights} == {"float32"}
 
 
-class Unregistered(layers.Layer):
+class Passed(layers.Layer):
     def call(self, x: Any) -> Any:
         return x
 
@@ -181,7 +181,7 @@ def unregistered_function(x: Any) -> Any:
     return ops.relu(x)
 
 
-@pytest.mark.parametrize("layer", [Unregistered(), layers.Activation(unregistered_function)], ids=["class", "function"])
+@pytest.mark.parametrize("layer", [Passed(), layers.Activation(unregistered_function)], ids=["class", "function"])
 def test_layers_and_activations_that_nobody_registered_are_found_by_their_names(layer: Any) -> None:
     image = keras.Input(IMAGE)
     network = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(body(layer(image)))))
