@@ -27,13 +27,12 @@ from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.training.fit_callbacks import callbacks_of_fit
 from ofar_tf.training.given_data import checked_data
+from ofar_tf.training.keras_arguments import check_compile, check_fit
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_step import SandwichStep
 from ofar_tf.training.saved_family import save_family
 from ofar_tf.training.step_metrics import StepMetrics
 from ofar_tf.training.step_spec import StepSpec
-
-_NOT_OURS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class OnceForAll(keras.Model):
@@ -173,15 +172,7 @@ class OnceForAll(keras.Model):
             ValueError: If XLA, a loss or a metric is asked for here, or the optimizer accumulates gradients itself, or
                 keeps no averages that the pool is to be ranked by.
         """
-        if jit_compile:
-            # XLA needs the resolution when it compiles, and the step draws it when it runs.
-            raise ValueError("Expected jit_compile in the StepSpec of OnceForAll. Received: compile(jit_compile=True).")
-        ignored = [name for name in _NOT_OURS if kwargs.get(name)]
-        if ignored:
-            raise ValueError(
-                f"Expected no {ignored[0]} in compile: what networks learn and how they are judged is the task of "
-                f"OnceForAll. Received: {ignored[0]}={kwargs[ignored[0]]!r:.80}."
-            )
+        check_compile(kwargs, jit_compile=jit_compile)
         optimizer = suitable(optimizer, dtype_policy=self.step.dtype_policy, averages=self.spec.rank_by == "ema")
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
@@ -219,16 +210,7 @@ class OnceForAll(keras.Model):
             ValueError: If nothing would ever search the structures, validation data is given, or the data are not as
                 the task takes them (`Task.checked`).
         """
-        if kwargs.get("validation_data") is not None or kwargs.get("validation_split"):
-            raise ValueError(
-                "Expected no validation data in fit: networks are measured after calibration, by "
-                "ofar_tf.evaluate_pool. Received: validation_data or validation_split."
-            )
-        if not isinstance(kwargs.get("class_weight") or {}, dict):
-            raise ValueError(
-                "Expected class_weight as a dict of class and weight, or class_weights of Classification "
-                f"(ofar_tf.data.class_weights balances them). Received: class_weight={kwargs['class_weight']!r}."
-            )
+        check_fit(kwargs)
         kwargs["callbacks"] = callbacks_of_fit(
             kwargs.get("callbacks"),
             step=self.step,

@@ -9,6 +9,7 @@ from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without
 from ofar_tf.run.rehearsal import rehearse_cutting, rehearse_saving
 from ofar_tf.text.size import Size
+from tests.demanding_layer import Demanding
 
 register = keras.saving.register_keras_serializable("test_rehearsal")
 
@@ -28,18 +29,6 @@ class Forgetful(keras.layers.Layer):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.factor = random.uniform(1, 2)
-
-    def call(self, x: Any) -> Any:
-        return x * self.factor
-
-
-@register
-class Demanding(keras.layers.Layer):
-    """Cannot be made from its config."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = factor
 
     def call(self, x: Any) -> Any:
         return x * self.factor
