@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import inspect
 import re
 import textwrap
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import ofar_tf
 from docs import refresh
 from ofar_tf.console import COMMANDS
 from ofar_tf.run.device.device_config import DeviceConfig
@@ -104,9 +106,10 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
 def test_code_that_is_shown_uses_names_that_exist(page: Path) -> None:
     for block in python_blocks(page):
         homes = {name: name for name in PUBLIC}
-        if "from ofar_tf import data, models" in block:
-            homes |= {name: f"ofar_tf.{name}" for name in ("data", "models")}
         for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module == "ofar_tf":
+                rooms = [alias.name for alias in node.names if inspect.ismodule(getattr(ofar_tf, alias.name, None))]
+                homes |= {name: f"ofar_tf.{name}" for name in rooms}
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ofar_tf"):
                 module = import_module(str(node.module))
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import is_functional
+from ofar_tf.models.layer_copy import CopyError, copy_of
 from ofar_tf.text.patterns import matches
 from ofar_tf.text.size import Resolution, Size
 
@@ -102,6 +103,8 @@ def _calls(model: keras.Model, size: int) -> bool:
     """Whether every layer takes what it gets: calls check more than the inference of shapes does, and take longer."""
     try:
         _map_sizes(model, size, outside=())
+    except CopyError:
+        raise
     except ValueError:
         return False
     return True
@@ -140,5 +143,5 @@ def _feature_maps(
     inputs = keras.tree.pack_sequence_as(model.input, [keras.Input(shape) for shape in input_shapes])
     # Cloning is the public way to see every layer call; in this scope the clone's weights are never allocated.
     with keras.StatelessScope(initialize_variables=False):
-        keras.models.clone_model(model, input_tensors=inputs, call_function=record)
+        keras.models.clone_model(model, input_tensors=inputs, clone_function=copy_of, call_function=record)
     return shapes

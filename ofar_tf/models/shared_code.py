@@ -18,8 +18,7 @@ import cloudpickle
 import keras
 
 from ofar_tf.models.functional_graph import flat_layers, is_stock
-from ofar_tf.models.unregistered_code import is_library_code
-from ofar_tf.models.user_code import one_line
+from ofar_tf.models.user_code import is_library, one_line
 
 # How processes that this one starts are told.
 _SHARED = "OFAR_TF_SHARED_CODE"
@@ -90,7 +89,7 @@ def _pickled(model: keras.Model) -> bytes | None:
         warnings.simplefilter("ignore")  # Of Lambda layers.
         texts = set(_texts(keras.saving.serialize_keras_object(model)))
     known = {text: keras.saving.get_registered_object(text) for text in texts}
-    objects = {text: each for text, each in known.items() if each is not None and not is_library_code(each)}
+    objects = {text: each for text, each in known.items() if each is not None and not is_library(each.__module__)}
     has_lambdas = "__lambda__" in texts
     if not objects and not has_lambdas:
         return None

@@ -7,11 +7,14 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import flat_layers, is_stock
+from ofar_tf.models.user_code import is_library
 
-_LIBRARIES = ("keras", "ofar_tf")
 _OF_KERAS = frozenset(each.__name__ for each in vars(keras.activations).values() if inspect.isfunction(each))
 # For functions that are called as one of Keras' is: by their name alone, files would mean that one.
 _PACKAGE = "ofar_tf.unregistered"
+
+# By this name files mean TensorFlow's silu, which Keras does not find; its other activations are called as Keras' are.
+keras.saving.get_custom_objects().setdefault("swish", keras.activations.silu)
 
 
 def unregistered(model: keras.Model) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def unregistered(model: keras.Model) -> dict[str, Any]:
     layers = list(flat_layers(model))
     own: list[Any] = [type(layer) for layer in layers if not is_stock(layer)]
     own += [each for layer in layers if inspect.isfunction(each := getattr(layer, "activation", None))]
-    return {each.__name__: each for each in own if not is_library_code(each) and _is_unregistered(each)}
+    return {each.__name__: each for each in own if not is_library(each.__module__) and _is_unregistered(each)}
 
 
 def make_known(own: Mapping[str, Any]) -> None:
@@ -40,11 +43,6 @@ def make_known(own: Mapping[str, Any]) -> None:
             keras.saving.register_keras_serializable(package=_PACKAGE, name=name)(each)
         else:
             keras.saving.get_custom_objects()[name] = each
-
-
-def is_library_code(own: Any) -> bool:
-    """Tells whether a class or function is of Keras or of this package."""
-    return str(own.__module__).partition(".")[0] in _LIBRARIES
 
 
 def _is_unregistered(own: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ofar_tf.models.precision import keras_settings_restored
 
+_LIBRARIES = ("keras", "tensorflow", "ofar_tf", "numpy", "builtins")
 # The user's code may raise what it likes, and `sys.exit` in it would end the command without a word. The cause stays
 # chained.
 _ANYTHING = (Exception, SystemExit)
@@ -79,6 +80,15 @@ def _current_directory_importable() -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError):  # The user's code may have removed it.
             sys.path.remove(current)
+
+
+def is_library(module: str | None) -> bool:
+    """Tells whether a module is of Keras, of this package or of what they stand on, or no module at all.
+
+    Args:
+        module: Its whole name, as `__module__` has it.
+    """
+    return not module or module.partition(".")[0] in _LIBRARIES
 
 
 def one_line(error: BaseException) -> str:

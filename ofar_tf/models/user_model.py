@@ -9,7 +9,6 @@ import keras
 from ofar_tf.models.flattening import flattened, is_flat
 from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
-from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.shared_code import load_shared
@@ -155,10 +154,6 @@ def _check_layers(model: keras.Model, reference: str) -> None:
             f"Expected a model of floating point weights. Received: {reference}, whose layer {quantized[0]!r} is "
             "quantized."
         )
-    with keras.StatelessScope(initialize_variables=False):  # As wherever the graph is cloned: no weights are made.
-        for layer in flat_layers(model):
-            if not isinstance(layer, keras.Model):
-                copy_of(layer)
 
 
 def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | None, int]:

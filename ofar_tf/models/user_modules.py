@@ -15,11 +15,10 @@ from typing import Any
 import keras
 
 from ofar_tf.models.unregistered_code import make_known, unregistered
-from ofar_tf.models.user_code import one_line
+from ofar_tf.models.user_code import is_library, one_line
 
 # How processes that this one starts are told.
 _ANNOUNCED = "OFAR_TF_USER_MODULES"
-_LIBRARIES = ("keras", "tensorflow", "ofar_tf", "numpy", "builtins")
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _objects(config: Any) -> Iterator[tuple[str, str]]:
 
 def _with_bases(module: str, kind: str) -> Iterator[str]:
     """Yields a module of the user's, and those of the classes that its class is derived from."""
-    if _is_ours(module):
+    if is_library(module):
         return
     found = getattr(sys.modules.get(module), kind, None)
     if found is None:
@@ -167,11 +166,7 @@ def _with_bases(module: str, kind: str) -> Iterator[str]:
             f"them. Received: {kind} of {module}."
         )
     bases = [base.__module__ for base in found.__mro__] if isinstance(found, type) else []
-    yield from (name for name in (module, *bases) if not _is_ours(name))
-
-
-def _is_ours(module: str) -> bool:
-    return not module or module.partition(".")[0] in _LIBRARIES
+    yield from (name for name in (module, *bases) if not is_library(name))
 
 
 def _remembered(name: str, own: Mapping[str, Any]) -> UserModule:

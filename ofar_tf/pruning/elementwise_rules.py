@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.models.user_code import is_library
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.lineage import passed_block
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
@@ -89,7 +90,7 @@ def is_elementwise(activation: Any) -> bool:
 
 def _is_tried_alone(activation: Any) -> bool:
     """Tries a function of the user's on a map, and on a few of its numbers without the others: what they give stays."""
-    if not inspect.isfunction(activation) or activation.__module__.startswith("keras."):
+    if not inspect.isfunction(activation) or is_library(activation.__module__):
         return False
     numbers = tf.constant(np.random.default_rng(0).normal(0.0, 4.0, (2, 3, 3, 4)), tf.float32)
     few = tf.reshape(numbers, [-1])[-_SAMPLES:]

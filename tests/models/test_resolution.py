@@ -91,3 +91,11 @@ def test_the_model_is_left_as_it_was():
     smallest_resolution(model)
     assert [variable.path for variable in model.variables] == weights
     assert model.get_layer("stem").output.shape == (None, None, None, 16)
+
+
+def test_a_layer_that_cannot_be_copied_is_what_is_named():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Lambda(lambda x: 2.0 * x)(image))
+    with pytest.raises(ValueError, match=r"^Expected layers that can be copied .* Received: Lambda ") as caught:
+        smallest_resolution(model)
+    assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ import pytest
 from ofar_tf.models.shared_code import check_shareable, load_shared, shared_code
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_model import read_file
+from tests.demanding_layer import Demanding
 
 register = keras.saving.register_keras_serializable(package="shared")
 
@@ -65,18 +66,6 @@ def test_of_a_network_of_stock_layers_nothing_is_shared() -> None:
 class Unregistered(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         return x
-
-
-@register
-class Demanding(keras.layers.Layer):
-    """Cannot be made from its config."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, x: Any) -> Any:
-        return x * self.factor
 
 
 LOCK = threading.Lock()

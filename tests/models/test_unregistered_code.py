@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import pytest
+import tensorflow as tf
 
 from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.models.unregistered_code import make_known, unregistered
@@ -57,3 +58,12 @@ def test_a_layer_is_copied_with_the_function_that_it_has_whatever_the_function_i
 def test_what_keras_calls_by_the_same_name_stays_its_own() -> None:
     make_known(unregistered(network(keras.layers.Activation(gelu))))
     assert copy_of(keras.layers.Activation("gelu")).activation is keras.activations.gelu
+
+
+@pytest.mark.parametrize(
+    ("function", "known"), [(tf.nn.relu, keras.activations.relu), (tf.nn.silu, keras.activations.silu)]
+)
+def test_functions_of_tensorflow_are_those_of_keras_in_every_process(function: Any, known: Any) -> None:
+    layer = keras.layers.Activation(function)
+    assert unregistered(network(layer)) == {}
+    assert copy_of(layer).activation is known

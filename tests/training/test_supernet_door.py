@@ -14,6 +14,7 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.step_spec import StepSpec
+from tests.demanding_layer import Demanding
 
 IMAGE = (None, None, 3)
 
@@ -191,19 +192,10 @@ def test_layers_and_activations_that_nobody_registered_are_found_by_their_names(
     assert model.groups.size == 8
 
 
-class Demanding(layers.Layer):
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, x: Any) -> Any:
-        return x * self.factor
-
-
 @pytest.mark.parametrize(
     ("layer", "line"),
     [
-        (Demanding(2.0), r"^Expected layers that can be copied.*Received: Demanding .*unexpected keyword argument"),
+        (Demanding(2.0), r"^Expected layers of yours that can be read from a file.*unexpected keyword argument"),
         (layers.Lambda(lambda x: 2.0 * x), r"^Expected layers that can be copied.*Received: Lambda .*Python lambda"),
     ],
     ids=["class", "lambda"],
