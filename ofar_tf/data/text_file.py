@@ -1,6 +1,7 @@
 """Text files that people and their tools wrote: in UTF-8 as a rule, with a mark at the start as editors leave it."""
 
 import codecs
+import gzip
 from pathlib import Path
 
 from ofar_tf.data.file_names import readable
@@ -12,6 +13,8 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_text(path: Path) -> str:
     """Reads a text file in UTF-8, or in UTF-16 if it says so; the mark that says so is no part of the text.
 
+    A file whose name ends in `.gz` is unpacked.
+
     Args:
         path: The file.
 
@@ -19,7 +22,8 @@ def read_text(path: Path) -> str:
         OSError: If it cannot be read.
         ValueError: If it is in another encoding; the message names it.
     """
-    content = path.read_bytes()
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read()
     encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
     try:
         return content.decode(encoding)

@@ -2,9 +2,11 @@
 
 import json
 import re
+import unicodedata
+import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.detection.split_places import by_split, require_folder, split_named
+from ofar_tf.data.detection.split_places import by_split, require_folder, split_named, tails, visible_files
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.text_file import read_text
 
@@ -35,7 +37,8 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     kept. Images without boxes stay. Class indices are contiguous, in the order of the category numbers; a file may list
     fewer categories than another. Numbers of images and categories may be written as texts or with a point; images
     whose numbers are other texts are counted. Where an annotation has no box but polygons, the box around these is
-    taken. Images whose paths were those of another machine are looked for by their names alone.
+    taken. Images whose paths were those of another machine are looked for by the ends of these. Files may be packed
+    by gzip.
 
     Args:
         data_dir: The folder. Files `instances_train2017.json` and `instances_val2017.json` are the splits `train` and
@@ -76,7 +79,7 @@ def _merged(categories: Mapping[str, Mapping[int, str]], files: Mapping[str, Pat
 
 def _annotation_files(data_dir: Path) -> dict[str, Path]:
     require_folder(data_dir, layouts=LAYOUTS)
-    paths = next((found for pattern in _PATTERNS if (found := sorted(data_dir.glob(pattern)))), [])
+    paths = next((found for pattern in _PATTERNS if (found := _visible(data_dir, pattern))), [])
     if not paths:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no such file).")
     if len(paths) == 1:
@@ -84,16 +87,23 @@ def _annotation_files(data_dir: Path) -> dict[str, Path]:
     return by_split(((_split_name(path, data_dir), path, path) for path in paths), what="annotation file")
 
 
+def _visible(data_dir: Path, pattern: str) -> list[Path]:
+    return [*visible_files(data_dir, pattern), *visible_files(data_dir, f"{pattern}.gz")]
+
+
 def _split_name(path: Path, data_dir: Path) -> str:
     beside_images = path.parent != data_dir and path.parent.name != "annotations"
-    stem = path.parent.name if beside_images else path.stem.removeprefix("instances_")
-    return split_named(re.sub(r"[^\w-]+", "_", stem))
+    return split_named(re.sub(r"[^\w-]+", "_", path.parent.name if beside_images else _stem(path)))
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".json")[0].removeprefix("instances_")
 
 
 def _read(path: Path) -> Any:
     try:
         content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Expected JSON in {readable(path)}. Received: {reason:.200}.") from error
     parts = ("images", "annotations", "categories")
@@ -133,7 +143,7 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
         rows=rows,
         boxes=np.stack([boxes[:, 1], boxes[:, 0], boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1),
         classes=_places([_number(each, "category_id", path) for each in annotations], labels, "category", path),
-        crowd=np.array([bool(each.get("iscrowd")) for each in annotations], bool),
+        crowd=np.array([_flag(each, path) for each in annotations], bool),
         areas=np.array([_area(each, path) for each in annotations], np.float64),
     )
 
@@ -217,10 +227,18 @@ def _are_numbers(values: Any) -> bool:
 
 
 def _size(image: Mapping[str, Any], path: Path) -> tuple[int, int]:
-    size = image.get("height", 0), image.get("width", 0)
+    said = [image.get(side) or 0 for side in ("height", "width")]
+    size = [int(side) if isinstance(side, str) and re.fullmatch(r"[0-9]{1,6}", side) else side for side in said]
     if not all(isinstance(side, (int, float)) and 0 <= side < 2**31 for side in size):
         raise ValueError(f"Expected images with height and width in {readable(path)}. Received: {image!r:.200}.")
     return int(size[0]), int(size[1])
+
+
+def _flag(annotation: Mapping[str, Any], path: Path) -> bool:
+    flag = annotation.get("iscrowd") or 0
+    if flag not in (0, 1, "0", "1"):
+        raise ValueError(f"Expected 'iscrowd' as 0 or 1 in {readable(path)}. Received: {annotation!r:.200}.")
+    return bool(int(flag))
 
 
 def _area(annotation: Mapping[str, Any], path: Path) -> float:
@@ -235,15 +253,29 @@ def _area(annotation: Mapping[str, Any], path: Path) -> float:
 def _root_and_names(names: Sequence[str], path: Path, *, data_dir: Path, split: str) -> tuple[Path, list[str]]:
     """Returns the first of the usual folders that holds an image, and so should hold all, and the names in it.
 
-    Where none does, paths may be those of another machine; then the images are looked for by their names alone.
+    Where none does, paths may be those of another machine; then the images are looked for by the ends of these.
     """
-    stem = path.stem.removeprefix("instances_")
-    inner = [part for part in (stem, split) if part != WHOLE]
+    inner = [part for part in (_stem(path), split) if part != WHOLE]
     usual = [*inner, *(f"images/{part}" for part in inner), "images", "."]
     roots = [data_dir / each for each in usual] + [path.parent]
-    bare = [PurePosixPath(name).name for name in names]
-    for called in (list(names), bare) if len(set(bare)) == len(names) else (list(names),):
+    for called in _ways_to_call(names):
         for root in roots:
-            if any((root / name).is_file() for name in called):
-                return root, called
+            if any(_stored(root, name) for name in called):
+                return root, [_stored(root, name) or name for name in called]
     return roots[0], list(names)
+
+
+def _stored(root: Path, name: str) -> str | None:
+    """Returns the name of a file that is there: letters with accents are written in two ways."""
+    forms = [name] if name.isascii() else [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
+    return next((form for form in forms if (root / form).is_file()), None)
+
+
+def _ways_to_call(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the names as they are, without their first folder, and so on, as long as they differ."""
+    yield list(names)
+    paths = [list(tails(name)) or [name] for name in names]
+    for start in range(1, max(map(len, paths))):
+        called = [path[min(start, len(path) - 1)] for path in paths]
+        if len(set(called)) == len(names):
+            yield called

@@ -1,7 +1,8 @@
 """Boxes gathered image by image, for readers of formats with a file of annotations for each image."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ofar_tf.data.class_folders import SUFFIXES
 from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.found_split import FoundSplit
+from ofar_tf.data.detection.split_places import visible_files
 from ofar_tf.data.file_names import readable
 
 
@@ -20,26 +22,30 @@ class FoundImage(NamedTuple):
         boxes: Of each object top, left, bottom, right.
         classes: Name or number of each object's class.
         crowd: Whether each object need not be found.
+        file_name: What the image is called; empty where it does not say.
     """
 
     size: tuple[int, int]
     boxes: list[tuple[float, float, float, float]]
     classes: list[str]
     crowd: list[bool]
+    file_name: str = ""
 
 
-def images_in(folder: Path) -> dict[str, str]:
+def images_in(folder: Path, *, below: bool = False) -> dict[str, str]:
     """Returns the names of the images in a folder by their names without suffix, sorted; empty if it is no folder.
+
+    Args:
+        folder: The folder.
+        below: Whether images in folders below count too; their names begin with these folders, as `camera/1.png`.
 
     Raises:
         ValueError: Two images differ in their suffixes only, so that one file of annotations would be for both.
     """
-    if not folder.is_dir():
-        return {}
-    names = sorted(path.name for path in folder.iterdir() if _is_image(path))
+    names = [path.relative_to(folder).as_posix() for path in visible_files(folder, "**/*" if below else "*")]
     found: dict[str, str] = {}
-    for name in names:
-        other = found.setdefault(Path(name).stem, name)
+    for name in filter(_is_image, names):
+        other = found.setdefault(bare(name), name)
         if other != name:
             raise ValueError(
                 "Expected images whose names differ in more than the suffix: each has one file of annotations. "
@@ -48,8 +54,13 @@ def images_in(folder: Path) -> dict[str, str]:
     return found
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def bare(name: str) -> str:
+    """Returns a name, which may begin with folders, without the suffix."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def gathered(
@@ -68,8 +79,17 @@ def gathered(
         root: See there.
         label_of: Gives the index of a class by its name or number.
         relative: See `FoundSplit`.
+
+    Raises:
+        ValueError: If two files of annotations are of one image.
     """
     names, found = zip(*images, strict=True)
+    double, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ValueError(
+            f"Expected each image to have one file of annotations. Received: {times} in {readable(source)} for "
+            f"{readable(double)}."
+        )
     counts = [len(each.boxes) for each in found]
     boxes = [box for each in found for box in each.boxes]
     return FoundSplit(

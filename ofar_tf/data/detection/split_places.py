@@ -1,7 +1,7 @@
 """Where readers of annotations find splits: folders, and the names that they stand for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +9,11 @@ from ofar_tf.data.file_names import readable
 
 Value = TypeVar("Value")
 
+LISTS = ("train", "val", "valid", "validation", "test")
+"""What lists of images are called, without suffix, that say which of them are a split."""
+
+_HIDDEN = (".", "__MACOSX")
+_SPLITS = {"train", "trainval", "val", "validation", "test"}
 _YEAR = re.compile(r"_?(19|20)\d\d$")
 
 
@@ -27,19 +32,49 @@ def require_folder(data_dir: Path, *, layouts: str) -> None:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Returns the folders in a folder but for hidden ones, sorted; none if it is no folder."""
+    """Returns the folders in a folder but for hidden ones and macOS's own, sorted; none if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(_HIDDEN))
+
+
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """Returns the files that fit a pattern, sorted, but for hidden ones and those in hidden folders.
+
+    Other systems leave such beside the files of a user: `._name` of macOS, `.ipynb_checkpoints` of notebooks.
+
+    Args:
+        folder: Where the pattern begins.
+        pattern: As `Path.glob` takes it.
+    """
+    found = sorted(folder.glob(pattern))
+    return [path for path in found if not any(part.startswith(_HIDDEN) for part in path.relative_to(folder).parts)]
+
+
+def is_split(place: str) -> bool:
+    """Whether a folder, list or file is called as splits usually are, `Train` or `val2017` for instance."""
+    return split_named(place) in _SPLITS
+
+
+def tails(name: str) -> Iterator[str]:
+    """Yields a path, then what is left of it without its first folder, its first two, and so on.
+
+    Args:
+        name: The path, maybe of another machine, which may be Windows.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    yield from ("/".join(parts[start:]) for start in range(len(parts)))
 
 
 def split_named(place: str) -> str:
     """Returns the split that the name of a folder, a list or a file stands for.
 
     Args:
-        place: The name. A year behind it is left out, as that of `train2017`, and `valid` is `validation`.
+        place: The name. A year behind it is left out, as that of `train2017`, `valid` is `validation`, and the usual
+            ones are small, `Train` too.
     """
     name = _YEAR.sub("", place) or place
+    name = name.lower() if name.lower() in {*_SPLITS, "valid"} else name
     return "validation" if name == "valid" else name
 
 

@@ -10,7 +10,16 @@ from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
-from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, split_named
+from ofar_tf.data.detection.split_places import (
+    LISTS,
+    by_split,
+    folders_in,
+    is_split,
+    require_folder,
+    split_named,
+    tails,
+    visible_files,
+)
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.text_file import read_text
 
@@ -20,7 +29,6 @@ LAYOUTS = (
 )
 _ANNOTATIONS = ("Annotations", "annotations", ".")
 _IMAGES = ("JPEGImages", "images", ".")
-_LISTS = ("train", "val", "valid", "validation", "test")
 # Where there is no list of either part; the name of the split stays that of all training images.
 _BOTH, _PARTS_OF_BOTH = "trainval", ("train", "val", "validation")
 
@@ -44,6 +52,7 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         data_dir: The folder. Splits are the lists `train`, `val` and `test` in `ImageSets/Main`, or folders; without
             either, `train` is 80 % of `all` and `validation` the rest. A list `trainval` is `train` where neither part
             has a list of its own.
+            A single folder that is not called like a split, `VOC2012` for instance, is the one that is meant.
         split_seed: Another seed gives the images another order, and so other parts.
 
     Raises:
@@ -57,7 +66,7 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     labels = {name: label for label, name in enumerate(names)}
     found = {
         split: gathered(
-            [(_image_of(part.root, stem), image) for stem, image in read[split]],
+            [(_image_of(part.root, stem, image.file_name), image) for stem, image in read[split]],
             source=part.source,
             root=part.root,
             label_of=labels.__getitem__,
@@ -74,36 +83,39 @@ def _parts(data_dir: Path) -> dict[str, _Part]:
     whole = _part(data_dir)
     if whole is not None:
         return by_split(_listed(data_dir, whole), what="list") or {WHOLE: whole}
-    found = ((folder, _part(folder)) for folder in folders_in(data_dir))
-    parts = by_split(((split_named(place.name), place, part) for place, part in found if part), what="folder")
+    found = [(folder, part) for folder in folders_in(data_dir) if (part := _part(folder))]
+    if len(found) == 1 and not is_split(found[0][0].name):
+        return _parts(found[0][0])
+    parts = by_split(((split_named(place.name), place, part) for place, part in found), what="folder")
     if not parts:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no XML file there).")
     return parts
 
 
 def _part(folder: Path) -> _Part | None:
-    source = next((folder / name for name in _ANNOTATIONS if any((folder / name).glob("*.xml"))), None)
+    source = next((folder / name for name in _ANNOTATIONS if visible_files(folder / name, "*.xml")), None)
     if source is None:
         return None
-    files = {path.stem: path for path in sorted(source.glob("*.xml"))}
+    files = {path.stem: path for path in visible_files(source, "*.xml")}
     return _Part(source, files, next((folder / name for name in _IMAGES if images_in(folder / name)), source))
 
 
 def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
     """Yields the splits that lists in ImageSets/Main name, and the lists."""
     lists = data_dir / "ImageSets" / "Main"
-    found = [(split_named(name), path) for name in _LISTS if (path := lists / f"{name}.txt").is_file()]
+    found = [(split_named(name), path) for name in LISTS if (path := lists / f"{name}.txt").is_file()]
     if not any(split in _PARTS_OF_BOTH for split, _ in found) and (lists / f"{_BOTH}.txt").is_file():
         found.append(("train", lists / f"{_BOTH}.txt"))
     for split, path in found:
         stems = [_stem(line, whole.files) for line in read_text(path).splitlines() if line.strip()]
         missing = [stem for stem in stems if stem not in whole.files]
-        if missing or not stems:
+        if missing:
             raise FileNotFoundError(
                 f"Expected an XML file in {readable(whole.source)} for each name in {readable(path)}. "
                 f"Received: {len(missing)} of {len(stems)} without one, such as {missing[:1]!r:.80}."
             )
-        yield split, path, whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
+        if stems:
+            yield split, path, whole._replace(source=path, files={stem: whole.files[stem] for stem in stems})
 
 
 def _stem(line: str, files: Mapping[str, Path]) -> str:
@@ -123,9 +135,9 @@ def _notes(parts: Mapping[str, _Part]) -> list[str]:
     ]
 
 
-def _image_of(root: Path, stem: str) -> str:
-    """Returns the name of the image; a usual one where there is none, for the message that it is missing."""
-    names = (f"{stem}{suffix}" for ending in SUFFIXES for suffix in (ending, ending.upper()))
+def _image_of(root: Path, stem: str, said: str) -> str:
+    """Returns the image that is called like its XML file, or as this says, or a usual name, which will be missed."""
+    names = [f"{stem}{suffix}" for ending in SUFFIXES for suffix in (ending, ending.upper())] + [*tails(said)][-1:]
     return next((name for name in names if (root / name).is_file()), f"{stem}{SUFFIXES[0]}")
 
 
@@ -138,6 +150,7 @@ def _read(path: Path) -> FoundImage:
             boxes=[_box(each) for each in objects],
             classes=[_text(each, "name") for each in objects],
             crowd=[each.findtext("difficult", "0").strip() == "1" for each in objects],
+            file_name=(root.findtext("filename") or "").strip(),
         )
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         reason = " ".join(str(error).split())

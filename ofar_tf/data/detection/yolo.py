@@ -1,34 +1,22 @@
 """Folders of images with annotations in YOLO's text files."""
 
 import math
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
-from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
-from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, split_named
+from ofar_tf.data.detection.found_boxes import FoundImage, gathered
+from ofar_tf.data.detection.split_places import require_folder
+from ofar_tf.data.detection.yolo_description import described
+from ofar_tf.data.detection.yolo_files import LAYOUTS, Part, class_names, parts_of
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.text_file import read_text
 
-LAYOUTS = (
-    "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "
-    "the same without splits or with the text files beside the images; and data.yaml or classes.txt with the names"
-)
-_NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 _BOX, _LEAST_POLYGON = 4, 6
 # Boxes may leave their image, but shares beyond this one are pixels.
 _FARTHEST = 2.0
-
-
-class _Part(NamedTuple):
-    """The folders of a split."""
-
-    images: Path
-    labels: Path
 
 
 def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
@@ -37,100 +25,56 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     A line is `class x y width height`, the box's centre and sides as shares of the image; a confidence behind them, and
     the key points that `kpt_shape` in `data.yaml` tells of, are left out. Of a polygon, `class x y x y x y ...`, the
     box around it is taken. An image without a file shows nothing. Where splits lie is told by folders, not by the
-    paths in `data.yaml`, which seldom hold on another machine.
+    paths in `data.yaml`, which seldom hold on another machine; but a folder of another name is the split that
+    `data.yaml` gives it to. Images and text files may lie in folders below these.
 
     Args:
-        data_dir: The folder; without folders of splits, `train` is 80 % of `all` and `validation` the rest.
+        data_dir: The folder. Without folders of splits, splits are the lists `train.txt`, `val.txt` and `test.txt` of
+            images; without either, `train` is 80 % of `all` and `validation` the rest.
         split_seed: Another seed gives the images another order, and so other parts.
 
     Raises:
         FileNotFoundError: The folder, its images or the names of the classes do not exist.
         ValueError: A file is damaged, or is for no image.
     """
-    found_names, points = _class_names(data_dir)
-    names = check_class_names(found_names, where=readable(data_dir), least=1)
-    found = {}
-    for split, part in _parts(data_dir).items():
-        images = images_in(part.images)
-        files = {path.stem: path for path in sorted(part.labels.glob("*.txt")) if path.name != "classes.txt"}
-        _check_files(files, images, part)
-        known = {stem: _read(path, classes=len(names), points=points) for stem, path in files.items()}
-        read = [(name, known.get(stem, FoundImage((0, 0), [], [], []))) for stem, name in images.items()]
-        found[split] = gathered(read, source=part.labels, root=part.images, label_of=int, relative=True)
-    return annotated_folder("yolo_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed)
-
-
-def _parts(data_dir: Path) -> dict[str, _Part]:
     require_folder(data_dir, layouts=LAYOUTS)
-    outer = {WHOLE: _Part(data_dir / "images", data_dir / "labels")}
-    of_images = {each.name: _Part(each, data_dir / "labels" / each.name) for each in folders_in(data_dir / "images")}
-    inner = {each.name: _Part(each / "images", each / "labels") for each in folders_in(data_dir)}
-    beside = {each.name: _Part(each, each) for each in folders_in(data_dir)}
-    for parts in (of_images, outer, inner, beside, {WHOLE: _Part(data_dir, data_dir)}):
-        held = {name: part for name, part in parts.items() if images_in(part.images)}
-        if any(any(part.labels.glob("*.txt")) for part in held.values()):
-            return by_split(((split_named(name), part.images, part) for name, part in held.items()), what="folder")
-    raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no images with text files).")
+    description = described(data_dir)
+    parts = parts_of(data_dir, description)
+    names = check_class_names(class_names(data_dir, description, parts), where=readable(data_dir), least=1)
+    found = {}
+    for split, part in parts.items():
+        files = _files(part).items()
+        known = {stem: _read(path, classes=len(names), points=description.points) for stem, path in files}
+        read = [(name, known.get(stem, FoundImage((0, 0), [], [], []))) for stem, name in part.images.items()]
+        found[split] = gathered(read, source=part.labels, root=part.root, label_of=int, relative=True)
+    return annotated_folder(
+        "yolo_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=_notes(parts)
+    )
 
 
-def _check_files(files: dict[str, Path], images: dict[str, str], part: _Part) -> None:
-    stray = [stem for stem in files if stem not in images]
+def _files(part: Part) -> dict[str, Path]:
+    """Returns the text files of boxes by the names of their images; notes of another kind may lie beside them."""
+    files = part.files()
+    stray = [path for name, path in files.items() if name not in part.known and _holds_boxes(path)]
     if stray:
         raise FileNotFoundError(
-            f"Expected an image in {readable(part.images)} for each text file in {readable(part.labels)}. "
-            f"Received: {len(stray)} without one, the first {readable(files[stray[0]].name)}."
+            f"Expected an image in {readable(part.root)} for each text file in {readable(part.labels)}. "
+            f"Received: {len(stray)} without one, the first {readable(stray[0].name)}."
         )
+    return {name: path for name, path in files.items() if name in part.images}
 
 
-def _class_names(data_dir: Path) -> tuple[list[str], int]:
-    """Returns the names of the classes, and how many numbers of key points follow each box."""
-    for path in sorted([*data_dir.glob("*.yaml"), *data_dir.glob("*.yml")]):
-        content = _yaml(path)
-        names = _names_in(content, path)
-        if names is not None:
-            return names, _points_in(content, path)
-    for path in (data_dir / name for name in _NAME_LISTS):
-        if path.is_file():
-            return [line.strip() for line in read_text(path).splitlines() if line.strip()], 0
-    raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no names of classes).")
+def _notes(parts: Mapping[str, Part]) -> list[str]:
+    """Counts the images that lists leave out."""
+    used = {(part.root, name) for part in parts.values() for name in part.images}
+    known = {(part.root, name) for part in parts.values() for name in part.known}
+    return [f"{len(known - used)} images are in no list of a split and are not used."] if known - used else []
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    """Returns the entries of a file, all of them texts: to YAML itself a class that is called `no` is false."""
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"Expected the package pyyaml, which reads {readable(path)}: pip install 'ofar_tf[detection]'. "
-            "Received: no such package."
-        ) from error
-    try:
-        content: Any = yaml.load(read_text(path), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"Expected YAML in {readable(path)}. Received: {reason:.200}.") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _names_in(content: dict[str, Any], path: Path) -> list[str] | None:
-    """Returns `names`, a list or a mapping from 0 on; None where there is no such entry."""
-    names = content.get("names")
-    if not names:
-        return None
-    if isinstance(names, dict) and set(names) == set(map(str, range(len(names)))):
-        names = [names[str(number)] for number in range(len(names))]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(
-            f"Expected names as a list, or by numbers from 0 on, in {readable(path)}. Received: {names!r:.200}."
-        )
-    return names
-
-
-def _points_in(content: dict[str, Any], path: Path) -> int:
-    shape = content.get("kpt_shape", ["0", "0"])
-    if not isinstance(shape, list) or len(shape) != 2 or not all(re.fullmatch(r"\d{1,4}", str(each)) for each in shape):
-        raise ValueError(f"Expected kpt_shape as two whole numbers in {readable(path)}. Received: {shape!r:.200}.")
-    return int(shape[0]) * int(shape[1])
+def _holds_boxes(path: Path) -> bool:
+    """Whether a file that is for no image begins as annotations do."""
+    with path.open("rb") as file:
+        return len(_numbers(file.readline(1000).decode("latin-1"))) > _BOX
 
 
 def _read(path: Path, *, classes: int, points: int) -> FoundImage:

@@ -1,4 +1,6 @@
+import gzip
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +268,43 @@ def test_whatever_stands_in_the_file_it_is_read_or_refused_in_one_line(coco_dir,
             load(coco_dir(**put(original, way, other)))
         except (ValueError, OSError) as error:
             assert "Expected" in str(error) and "\n" not in str(error), way
+
+
+def test_what_other_programs_leave_beside_the_files_is_not_read(coco_dir):
+    folder = coco_dir()
+    (folder / "instances_train.json").rename(folder / "train.json")
+    (folder / "._train.json").write_bytes(b"\0\5\x16\7\xff")
+    assert load(folder).split_sizes == {"all": 2}
+
+
+def test_a_packed_file_is_read_and_a_damaged_one_refused(coco_dir):
+    folder = coco_dir()
+    plain = folder / "instances_train.json"
+    packed = folder / "instances_train.json.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert load(folder).split_sizes == {"all": 2}
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"Expected JSON in .*json.gz"):
+        load(folder)
+
+
+@pytest.mark.parametrize("composed", [True, False])
+def test_images_in_folders_are_found_where_paths_are_those_of_another_machine(tmp_path, composed):
+    forms = ("NFC", "NFD") if composed else ("NFD", "NFC")
+    said, stored = (unicodedata.normalize(form, "né/1.png") for form in forms)
+    for name in (stored, "b/1.png"):
+        write_png(tmp_path / "images" / name)
+    content = coco()
+    for image, name in zip(content["images"], (said, "b/1.png"), strict=True):
+        image["file_name"] = f"/home/ada/cells/images/{name}"
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert load(tmp_path).split_sizes == {"all": 2}
+
+
+def test_a_flag_may_be_a_text_and_a_size_unknown(coco_dir):
+    images = [{**coco()["images"][0], "height": None, "width": None}, {**coco()["images"][1], "height": "20"}]
+    dataset = load(coco_dir(images=images, annotations=[box(iscrowd="0"), box(id=2, iscrowd=True)]))
+    assert sorted(dataset.annotations("all").crowd) == [False, True]
+    with pytest.raises(ValueError, match="Expected 'iscrowd' as 0 or 1"):
+        load(coco_dir(annotations=[box(iscrowd="no")]))

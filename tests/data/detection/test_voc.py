@@ -142,3 +142,37 @@ def test_an_xml_file_without_an_image_is_refused(tmp_path):
 def test_a_folder_without_annotations_is_refused_with_the_layouts(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^Expected data_dir/Annotations/\*.xml with .* \(no XML file there\)"):
         load(tmp_path)
+
+
+def test_an_image_may_be_called_as_its_xml_file_says(tmp_path):
+    said = "<annotation><filename>C:\\photos\\a.png</filename></annotation>"
+    write_png(tmp_path / "a.png")
+    (tmp_path / "0001.xml").write_text(said)
+    write(tmp_path, ".", ".", b=xml(BEE))
+    assert load(tmp_path).split_sizes == {"all": 2}
+    (tmp_path / "0002.xml").write_text(said)
+    with pytest.raises(ValueError, match=r"each image to have one file of annotations. Received: 2 in .*a.png"):
+        load(tmp_path)
+
+
+def test_an_empty_list_is_no_split(tmp_path):
+    write(tmp_path, "Annotations", "JPEGImages", a=xml(BEE), b=xml(BEE))
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for name, stems in {"train": "a\n", "val": "b\n", "test": "\n"}.items():
+        (lists / f"{name}.txt").write_text(stems)
+    assert load(tmp_path).splits == {"train": 1, "val": 1}
+
+
+def test_a_single_folder_that_is_not_called_like_a_split_is_meant_itself(tmp_path):
+    write(tmp_path / "VOC2012", "Annotations", "JPEGImages", a=xml(BEE), b=xml(BEE))
+    assert load(tmp_path).split_sizes == {"all": 2}
+    (tmp_path / "VOC2012/ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "VOC2012/ImageSets/Main/train.txt").write_text("a\n")
+    assert load(tmp_path).split_sizes == {"train": 1}
+
+
+def test_what_other_programs_leave_beside_the_files_is_not_read(tmp_path):
+    write(tmp_path, "Annotations", "JPEGImages", a=xml(BEE))
+    (tmp_path / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7\xff")
+    assert load(tmp_path).split_sizes == {"all": 1}

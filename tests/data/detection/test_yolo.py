@@ -158,3 +158,71 @@ def test_a_folder_without_names_or_without_images_is_refused(tmp_path):
     (tmp_path / "images" / "a.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"\(no images with text files\)"):
         load(tmp_path)
+
+
+def test_lists_are_splits_where_no_folders_are_and_images_in_none_are_counted(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE, b=LINE, c=LINE)
+    (tmp_path / "train.txt").write_text("C:\\data\\images\\a.png\n\n")
+    (tmp_path / "val.txt").write_text("./images/b.png\n")
+    (tmp_path / "test.txt").write_text("")
+    dataset = load(tmp_path)
+    assert dataset.split_sizes == {"train": 1, "val": 1}
+    assert dataset.notes == ("1 images are in no list of a split and are not used.",)
+
+
+def test_data_yaml_says_which_lists_are_splits(tmp_path):
+    write(tmp_path, "images", "labels", names="", a=LINE, b=LINE, c=LINE)
+    (tmp_path / "data.yaml").write_text("train: autosplit_1.txt\nval: /x/autosplit_2.txt\nnames: [ant, bee]\n")
+    (tmp_path / "autosplit_1.txt").write_text("./images/a.png\n./images/c.png\n")
+    (tmp_path / "autosplit_2.txt").write_text("./images/b.png\n")
+    assert load(tmp_path).split_sizes == {"train": 2, "val": 1}
+
+
+def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE)
+    (tmp_path / "train.txt").write_text("images/a.png\nimages/z.png\n")
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 without one, such as 'images/z.png'"):
+        load(tmp_path)
+
+
+def test_a_folder_of_another_name_is_the_split_that_data_yaml_gives_it_to(tmp_path):
+    for name in ("first", "second", "third"):
+        write(tmp_path, f"images/{name}", f"labels/{name}", names="", a=LINE)
+    (tmp_path / "data.yaml").write_text("train: ../images/first\nval: [images/second]\nnames: [ant, bee]\n")
+    assert list(load(tmp_path).split_sizes) == ["train", "val", "third"]
+
+
+@pytest.mark.parametrize(("images", "labels"), [("obj_train_data", "obj_train_data"), ("images/night", "labels/night")])
+def test_a_single_folder_that_is_not_called_like_a_split_is_the_whole(tmp_path, images, labels):
+    write(tmp_path, images, labels, a=LINE, b=LINE)
+    assert load(tmp_path).split_sizes == {"all": 2}
+
+
+def test_a_folder_around_the_data_set_does_no_harm(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path, f"cells/images/{split}", f"cells/labels/{split}", a=LINE)
+    assert list(load(tmp_path).split_sizes) == ["train", "val"]
+
+
+def test_images_and_text_files_may_lie_in_folders_below(tmp_path):
+    write(tmp_path, "images/train", "labels/train", a=LINE)
+    write(tmp_path, "images/train/night", "labels/train/night", a=LINE, b=None)
+    known = load(tmp_path).annotations("train")
+    assert sorted(known.counts) == [0, 1, 1]
+
+
+def test_what_other_programs_leave_beside_the_files_is_not_read(tmp_path):
+    write(tmp_path, "", "", a=LINE, b="")
+    for name in ("._a.txt", "._data.yaml", "._a.png", ".ipynb_checkpoints/x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7\xff")
+    (tmp_path / "README.txt").write_text("Written by hand.\n")
+    assert load(tmp_path).split_sizes == {"all": 2}
+
+
+def test_lists_of_names_that_differ_are_refused(tmp_path):
+    for split, names in (("train", "ant\nbee\n"), ("val", "bee\n")):
+        write(tmp_path, f"images/{split}", f"labels/{split}", names="", a="0 0.5 0.25 0.2 0.1\n")
+        (tmp_path / f"labels/{split}/classes.txt").write_text(names)
+    with pytest.raises(ValueError, match=r"the same names of classes in every list. Received: others in .*val"):
+        load(tmp_path)

@@ -1,0 +1,153 @@
+"""What lies where in a folder with YOLO's text files."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ofar_tf.data.class_folders import WHOLE
+from ofar_tf.data.detection.found_boxes import bare, images_in
+from ofar_tf.data.detection.split_places import (
+    LISTS,
+    by_split,
+    folders_in,
+    is_split,
+    split_named,
+    tails,
+    visible_files,
+)
+from ofar_tf.data.detection.yolo_description import Description
+from ofar_tf.data.file_names import readable
+from ofar_tf.data.text_file import read_text
+
+LAYOUTS = (
+    "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "
+    "the same without splits or with the text files beside the images; and data.yaml or classes.txt with the names"
+)
+_NAME_LISTS = ("classes.txt", "obj.names")
+
+
+class Part(NamedTuple):
+    """A split.
+
+    Attributes:
+        root: The folder of the images.
+        labels: The folder of their text files.
+        images: The images of the split, by their names without suffix.
+        known: The same of all images in the folder, of which a list names some.
+    """
+
+    root: Path
+    labels: Path
+    images: dict[str, str]
+    known: dict[str, str]
+
+    def files(self) -> dict[str, Path]:
+        """Returns the text files of the folder by their names without suffix, as those of the images."""
+        paths = visible_files(self.labels, "*.txt" if self.labels == self.root else "**/*.txt")
+        return {bare(path.relative_to(self.labels).as_posix()): path for path in paths if path.name not in _NAME_LISTS}
+
+
+def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
+    """Returns the parts of the first layout that fits, by split.
+
+    Args:
+        data_dir: The folder.
+        said: What `data.yaml` says. A folder that is called otherwise than splits are is the split that it gives it to.
+
+    Raises:
+        FileNotFoundError: If none fits, or a list names images that are not there.
+        ValueError: If two places are of one split.
+    """
+    for layout in _layouts(data_dir):
+        held = {name: part for name, places in layout.items() if (part := _part(*places)).images}
+        if not any(part.files() for part in held.values()):
+            continue
+        called = {place: split for split, place in _folders_named(said, held)}
+        parts = by_split(
+            ((called.get(name) or split_named(name), part.root, part) for name, part in held.items()), what="folder"
+        )
+        if len(parts) > 1 or is_split(next(iter(parts))):
+            return parts
+        whole = next(iter(parts.values()))
+        return by_split(_listed(data_dir, said, whole), what="list") or {WHOLE: whole}
+    raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no images with text files).")
+
+
+def class_names(data_dir: Path, said: Description, parts: Mapping[str, Part]) -> list[str]:
+    """Returns the names of the classes: those of `data.yaml`, or of a list beside it or the text files.
+
+    Args:
+        data_dir: The folder.
+        said: What `data.yaml` says.
+        parts: What `parts_of` returned.
+
+    Raises:
+        FileNotFoundError: If nothing says them.
+        ValueError: If two lists say different ones.
+    """
+    if said.names is not None:
+        return said.names
+    folders = dict.fromkeys([data_dir, data_dir / "labels", *(part.labels for part in parts.values())])
+    paths = [path for folder in folders for name in _NAME_LISTS if (path := folder / name).is_file()]
+    lists = [[line.strip() for line in read_text(path).splitlines() if line.strip()] for path in paths]
+    if not lists:
+        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no names of classes).")
+    other = next((path for path, names in zip(paths, lists, strict=True) if names != lists[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"Expected the same names of classes in every list. Received: others in {readable(other)} than in "
+            f"{readable(paths[0])}."
+        )
+    return lists[0]
+
+
+def _layouts(data_dir: Path) -> Iterator[dict[str, tuple[Path, Path]]]:
+    """Yields for each layout the folders of images and of their text files, by the names that may say a split."""
+    images, labels = data_dir / "images", data_dir / "labels"
+    yield {each.name: (each, labels / each.name) for each in folders_in(images)}
+    yield {WHOLE: (images, labels)}
+    yield {each.name: (each, each) for each in folders_in(images)}
+    folders = folders_in(data_dir)
+    if len(folders) == 1 and not is_split(folders[0].name):
+        yield from _layouts(folders[0])
+    yield {each.name: (each / "images", each / "labels") for each in folders}
+    yield {each.name: (each, each) for each in folders}
+    yield {WHOLE: (data_dir, data_dir)}
+
+
+def _part(images: Path, labels: Path) -> Part:
+    found = images_in(images, below=images != labels)
+    return Part(images, labels, found, found)
+
+
+def _folders_named(said: Description, held: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+    """Yields splits that `data.yaml` gives one folder, and these folders, where their own names say no split."""
+    for split, places in said.places.items():
+        names = [name for place in places for name in reversed(place.split("/")) if name in held][:1]
+        if len(places) == 1 and names and not is_split(names[0]):
+            yield split_named(split), names[0]
+
+
+def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[str, Path, Part]]:
+    """Yields the splits that lists of images name, and the lists; none where a single one names all images."""
+    usual = {split_named(name): path for name in LISTS if (path := data_dir / f"{name}.txt").is_file()}
+    found = {**usual, **dict(_lists_named(data_dir, said))}
+    # Beside images, `test.txt` holds the boxes of `test.png`.
+    lists = {name: path for name, path in found.items() if path.parent != whole.root or path.stem not in whole.images}
+    for split, path in lists.items():
+        lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        stems = [next((stem for tail in tails(line) if (stem := bare(tail)) in whole.images), None) for line in lines]
+        if None in stems:
+            raise FileNotFoundError(
+                f"Expected an image in {readable(whole.root)} for each line of {readable(path)}. "
+                f"Received: {stems.count(None)} of {len(stems)} without one, such as {lines[stems.index(None)]!r:.80}."
+            )
+        images = {stem: whole.images[stem] for stem in dict.fromkeys(stems) if stem}
+        if images and (len(lists) > 1 or len(images) < len(whole.images)):
+            yield split, path, whole._replace(images=images)
+
+
+def _lists_named(data_dir: Path, said: Description) -> Iterator[tuple[str, Path]]:
+    for split, places in said.places.items():
+        paths = [data_dir / tail for place in places[:1] if place.endswith(".txt") for tail in tails(place)]
+        yield from ((split_named(split), path) for path in [path for path in paths if path.is_file()][:1])
