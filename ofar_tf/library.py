@@ -25,6 +25,7 @@ from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import read_facts
 from ofar_tf.run.run_family import RunFamily
 from ofar_tf.run.trained_family import Family
+from ofar_tf.text.lists import listed
 from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.saved_family import FamilyFiles
@@ -112,8 +113,9 @@ def export_family(
             sense.
     """
     check_only(only)
+    labels = listed("labels", labels)
     spec = ExportSpec(
-        precisions=tuple(precisions),
+        precisions=tuple(listed("precisions", precisions)),
         representative_images=representative_images,
         fine_tuning=fine_tuning or FineTuning(seed=model.seed),
         fine_tuning_images=fine_tuning_images,

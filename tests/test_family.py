@@ -51,6 +51,21 @@ def test_every_public_name_has_an_example_that_runs(shown):
     assert (shown["folder"] / "pareto.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [("ant", "Expected labels as a list"), ([1, 2], "class names of one visible line"), (["a", "A"], "distinct")],
+)
+def test_labels_that_are_no_names_are_refused_before_anything_is_written(shown, tmp_path, labels, message):
+    with pytest.raises(ValueError, match=message):
+        shown["model"].save(tmp_path / "new", labels=labels)
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_kind_of_file_in_the_place_of_a_list_is_refused(shown, tmp_path):
+    with pytest.raises(ValueError, match=r"Expected precisions as a list. Received: precisions='int8'"):
+        shown["family"].export(tmp_path, validation=shown["validation"], calibration=shown["train"], precisions="int8")
+
+
 def test_a_loaded_family_is_the_one_that_was_saved(shown):
     model, family = shown["model"], ofar_tf.load(shown["folder"] / "family")
     assert [network.mask for network in family.pool] == model.masks

@@ -132,6 +132,13 @@ def test_data_of_another_form_are_refused_in_one_line(trained, images):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("name", "one"), [("precisions", "int8"), ("precisions", 8), ("labels", "cat")])
+def test_one_entry_in_the_place_of_a_list_is_refused(export, images, tmp_path, name, one):
+    with pytest.raises(ValueError, match=f"Expected {name} as a list. Received: {name}={one!r}."):
+        export(tmp_path / "new", images[2], **{name: one})
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_library_takes_the_lock_that_the_command_takes(export, images, tmp_path):
     with FamilyFolder(tmp_path), pytest.raises(ValueError, match="Received: one that does; `fuser"):
         export(tmp_path, images[2])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ofar_tf.conversion.mixed_rounding import require_quantizer
 from ofar_tf.conversion.precision import ALGORITHMS, DEFAULT_ALGORITHM, precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.text.lists import listed
 from ofar_tf.tflite.metadata import Credits
 
 
@@ -38,6 +39,8 @@ class ExportSpec:
     mixed_algorithm: str = DEFAULT_ALGORITHM
 
     def __post_init__(self) -> None:
+        for name in ("precisions", "forms"):
+            listed(name, getattr(self, name))
         if self.report_images < 0:
             raise ValueError(f"Expected a number of images from 0. Received: report_images={self.report_images}.")
         if not self.precisions or len(set(self.precisions)) < len(self.precisions):

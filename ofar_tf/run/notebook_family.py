@@ -18,6 +18,7 @@ from ofar_tf.run.environment import git_commit, versions
 from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, networks_digest, required
 from ofar_tf.run.trained_family import Family, export_options
 from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.text.lists import listed
 from ofar_tf.training.saved_family import FamilyFiles, read_family
 
 
@@ -137,7 +138,7 @@ class NotebookFamily(Family):
             self.table.chosen(only),
             export_dir=export_dir,
             images=images,
-            labels=labels or self.class_names,
+            labels=listed("labels", labels) or self.class_names,
             spec=spec,
             seed=self._seed,
         )

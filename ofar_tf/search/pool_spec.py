@@ -1,15 +1,14 @@
 """What a pool is to be: how many structures, what each may cost, at which sizes, and how they are found."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
-
-import numpy as np
 
 from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.importance import CRITERIA
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
+from ofar_tf.text.lists import listed
 from ofar_tf.text.quantities import parse_quantity
 from ofar_tf.text.size import LARGEST_SIDE, Resolution, Size
 
@@ -100,9 +99,9 @@ class PoolSpec:
         Raises:
             ValueError: If one makes no sense.
         """
-        rates = _listed("pruning_rates", pruning_rates)
-        counts = [_count(each) for each in _listed("macs_budgets", macs_budgets)]
-        sizes = _listed("resolutions", resolutions)
+        rates = listed("pruning_rates", pruning_rates)
+        counts = [_count(each) for each in listed("macs_budgets", macs_budgets)]
+        sizes = listed("resolutions", resolutions)
         return cls(
             budgets=check_budgets(budgets) if budgets else parse_budgets(pruning_rates=rates, macs_budgets=counts),
             resolutions=tuple(sorted(map(Size.of, sizes), reverse=True)),
@@ -110,8 +109,8 @@ class PoolSpec:
             rank_by=rank_by,
             rules=rules or MaskRules(),
             prune_residual_stream=prune_residual_stream,
-            excluded_groups=tuple(sorted(excluded_groups)),
-            outside=tuple(sorted(outside)),
+            excluded_groups=tuple(sorted(listed("excluded_groups", excluded_groups))),
+            outside=tuple(sorted(listed("outside", outside))),
             nested=nested,
             predictor=predictor,
         )
@@ -124,12 +123,3 @@ class PoolSpec:
 
 def _count(number: Any) -> int:
     return parse_quantity(number) if isinstance(number, str) else int(number)
-
-
-def _listed(name: str, numbers: Any) -> list[Any]:
-    """Returns numbers as a list of Python's own, whatever holds them; one number is none, nor is a text."""
-    if isinstance(numbers, np.ndarray):
-        numbers = numbers.tolist()
-    if isinstance(numbers, str) or not isinstance(numbers, Iterable):
-        raise ValueError(f"Expected {name} as a list. Received: {name}={numbers!r}.")
-    return list(numbers)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import keras
 
+from ofar_tf.data.class_names import check_class_names
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
 from ofar_tf.models.user_model import read_file
@@ -16,6 +17,7 @@ from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.text.lists import listed
 from ofar_tf.text.size import Size
 from ofar_tf.training.trained_files import TrainedFiles
 
@@ -121,9 +123,11 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         overwrite: Whether a family that is there may be replaced.
 
     Raises:
-        ValueError: If the structures are not frozen yet, or the folder holds something else.
+        ValueError: If the structures are not frozen yet, the folder holds something else, or the labels are no names.
     """
-    files, pool = FamilyFiles(Path(folder)), model.frozen_pool
+    files, pool, names = FamilyFiles(Path(folder)), model.frozen_pool, listed("labels", labels)
+    if names:
+        check_class_names(names, least=1)
     if files.path.suffix in (".keras", ".h5", ".hdf5"):
         raise ValueError(
             "Expected a folder: a family is more than one network (ofar_tf.load(folder).best() is one). "
@@ -143,7 +147,7 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         excluded_groups=model.spec.excluded_groups,
         owned=model.pool_weights.owned,
         seed=model.seed,
-        labels=tuple(labels),
+        labels=tuple(names),
         sha256=files.checksums(),
     )
     atomic_file.write_text(files.description, json.dumps(asdict(description), indent=1) + "\n")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ofar_tf.search.pool_weights import ownership
+from ofar_tf.text.lists import listed
 from ofar_tf.text.size import Resolution, Size
 from ofar_tf.training.recomputation import CHECKPOINTED
 from ofar_tf.training.regularization import DECAYED_NETWORKS
@@ -109,6 +110,8 @@ class StepSpec:
                 raise ValueError(
                     f"Expected {name} to be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}."
                 )
+        for name in ("search_resolutions", "training_resolutions"):
+            listed(name, getattr(self, name))
         ownership(weights=self.weights, batch_norm=self.batch_norm)
         for name in ("gamma_l1", "weight_decay"):
             if not 0.0 <= getattr(self, name) < float("inf"):

@@ -1,6 +1,7 @@
 """What a pool is told, in the forms that programs have it in."""
 
 import numpy as np
+import pytest
 
 from ofar_tf.search.pool_spec import PoolSpec
 
@@ -11,3 +12,9 @@ def test_arrays_and_quantities_mean_what_lists_of_numbers_mean():
     assert PoolSpec.of(macs_budgets=np.array([2e4, 3e6]), resolutions=(16, 8)) == plain
     rates = PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[8])
     assert PoolSpec.of(pruning_rates=np.array([0.0, 0.5]), resolutions=range(8, 9)) == rates
+
+
+@pytest.mark.parametrize("name", ["excluded_groups", "outside", "macs_budgets"])
+def test_one_name_in_the_place_of_a_list_is_refused(name):
+    with pytest.raises(ValueError, match=f"Expected {name} as a list. Received: {name}='stem'."):
+        PoolSpec.of(**{"pruning_rates": [0.0, 0.5], "resolutions": [8], name: "stem"})
