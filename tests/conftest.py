@@ -54,6 +54,14 @@ SLOW_FIRST = (
     "training/test_training_options.py",
     "tasks/test_second_task.py",
     "checks/test_layer_errors.py",
+    "pruning/test_layer_rules.py",
+    "training/test_separate_training.py",
+    "test_flagfiles.py",
+    "pruning/test_architectures.py",
+    "tasks/detection/test_detection_training.py",
+    "models/test_applications.py",
+    "models/test_registry.py",
+    "family/report/test_report_page.py",
 )
 
 

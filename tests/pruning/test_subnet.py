@@ -55,7 +55,7 @@ APPLICATIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     "Xception": ({}, "add_3"),
 }
 # Dense connections, gates, and units of each kind; the rest repeats these.
-QUICK_APPLICATIONS = ("DenseNet121", "EfficientNetB0", "MobileNetV3Small", "ResNet50V2")
+QUICK_APPLICATIONS = ("DenseNet121", "MobileNetV3Small", "ResNet50V2")
 
 
 def _images(resolution: int, batch: int = 3) -> np.ndarray:

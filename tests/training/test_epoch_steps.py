@@ -10,7 +10,7 @@ from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps
 from ofar_tf.training.preemption import PreemptedError, Preemption
 
 
-@pytest.mark.parametrize(("planned", "at_once"), [(5, 1), (5, 2), (4, 2), (3, 7)])
+@pytest.mark.parametrize(("planned", "at_once"), [(5, 1), (5, 2), pytest.param(4, 2, marks=pytest.mark.slow), (3, 7)])
 def test_an_epoch_has_as_many_steps_as_planned_however_many_run_at_once(trainer_builder, batch, planned, at_once):
     model, seen = trainer_builder(), []
     model.compile(keras.optimizers.SGD(0.01), steps_per_execution=at_once)
