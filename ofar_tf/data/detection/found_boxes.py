@@ -10,7 +10,7 @@ import numpy as np
 from ofar_tf.data.class_folders import SUFFIXES
 from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.detection.split_places import visible_files
+from ofar_tf.data.detection.split_places import visible_names
 from ofar_tf.data.file_names import readable
 
 
@@ -42,7 +42,7 @@ def images_in(folder: Path, *, below: bool = False) -> dict[str, str]:
     Raises:
         ValueError: Two images differ in their suffixes only, so that one file of annotations would be for both.
     """
-    names = [path.relative_to(folder).as_posix() for path in visible_files(folder, "**/*" if below else "*")]
+    names = visible_names(folder, "**/*" if below else "*")
     found: dict[str, str] = {}
     for name in filter(_is_image, names):
         other = found.setdefault(bare(name), name)

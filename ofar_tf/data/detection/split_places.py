@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,8 +48,13 @@ def visible_files(folder: Path, pattern: str) -> list[Path]:
         folder: Where the pattern begins.
         pattern: As `Path.glob` takes it.
     """
-    found = sorted(folder.glob(pattern))
-    return [path for path in found if not any(part.startswith(_HIDDEN) for part in path.relative_to(folder).parts)]
+    return [folder / name for name in visible_names(folder, pattern)]
+
+
+def visible_names(folder: Path, pattern: str) -> list[str]:
+    """Returns the same as `visible_files`, as names from the folder on: of many files that is much faster."""
+    found = glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207, leaves out what is hidden.
+    return sorted(name for name in found if not name.startswith(_HIDDEN))
 
 
 def is_split(place: str) -> bool:

@@ -13,7 +13,7 @@ from ofar_tf.data.detection.split_places import (
     is_split,
     split_named,
     tails,
-    visible_files,
+    visible_names,
 )
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
@@ -43,8 +43,8 @@ class Part(NamedTuple):
 
     def files(self) -> dict[str, Path]:
         """Returns the text files of the folder by their names without suffix, as those of the images."""
-        paths = visible_files(self.labels, "*.txt" if self.labels == self.root else "**/*.txt")
-        return {bare(path.relative_to(self.labels).as_posix()): path for path in paths if path.name not in _NAME_LISTS}
+        names = visible_names(self.labels, "*.txt" if self.labels == self.root else "**/*.txt")
+        return {bare(name): self.labels / name for name in names if Path(name).name not in _NAME_LISTS}
 
 
 def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
