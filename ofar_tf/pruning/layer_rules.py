@@ -73,7 +73,8 @@ _ON_LAST_AXIS: dict[type, Rule] = {
     **dict.fromkeys(
         (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D), unchanged
     ),
-    **dict.fromkeys((layers.AdaptiveMaxPooling2D, layers.AdaptiveAveragePooling2D), unchanged),
+    **dict.fromkeys((layers.AdaptiveMaxPooling2D, layers.AdaptiveAveragePooling2D, layers.CenterCrop), unchanged),
+    layers.RepeatVector: unchanged,
 }
 _RULES: dict[type, Rule] = {
     **{kind: on_last_axis(rule) for kind, rule in _ON_LAST_AXIS.items()},
@@ -99,18 +100,25 @@ _OPERATION_RULES: dict[str, Rule] = {
     "Stack": shapes.stack,
     "Reshape": shapes.reshape("newshape"),
     **dict.fromkeys(("Transpose", "Swapaxes", "Moveaxis", "ExpandDims", "Squeeze"), shapes.moved),
-    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var"), shapes.reduction),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), shapes.over_positions),
+    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Prod", "Logsumexp"), shapes.reduction),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Sparsemax"), shapes.over_positions),
     **dict.fromkeys(
-        ("MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Resize"), on_last_axis(shapes.pooling)
+        ("MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Resize", "PadImages", "CropImages"),
+        on_last_axis(shapes.pooling),
     ),
+    "SpaceToDepth": on_last_axis(shapes.space_to_depth),
+    "DepthToSpace": on_last_axis(shapes.depth_to_space),
     "Pad": shapes.pad,
     "Repeat": shapes.repeat,
     "Tile": shapes.tile,
     "Flip": shapes.flip,
+    "Roll": shapes.roll,
+    "Rot90": shapes.turned,
+    "BroadcastTo": shapes.broadcast,
     "Glu": shapes.gated_half,
     "Split": slices.split,
     "Unstack": slices.unstack,
     "Slice": slices.box,
     "GetItem": slices.item,
+    "Take": slices.take,
 }

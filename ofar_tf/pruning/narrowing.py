@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import is_functional
-from ofar_tf.pruning.propagation import map_counted
+from ofar_tf.pruning.propagation import Chosen, map_counted
 
 
 def flat_operations(model: keras.Model) -> Iterator[Any]:
@@ -26,4 +26,5 @@ def narrowed(value: Any, keep: np.ndarray) -> Any:
         value: The setting, with an array of channel numbers in the place of each number that counts them.
         keep: bool `[channels + 1]`, whether each channel is kept; the last entry, for those that always stay, is true.
     """
-    return map_counted(value, lambda channels: int(keep[channels].sum()))
+    counts = map_counted(value, lambda channels: int(keep[channels].sum()))
+    return [number for number, is_kept in counts if is_kept] if isinstance(counts, Chosen) else counts

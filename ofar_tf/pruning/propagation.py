@@ -182,6 +182,14 @@ class Propagation:
         return [ids[~np.isin(merged[ids], elsewhere)] for ids, activated in self.reads if not activated]
 
 
+class Chosen(list[Any]):
+    """The value of a setting that names channels by their numbers, for `Propagation.state`.
+
+    Each entry is a pair: the channels before the one that is named, whose count is its number, and the one itself. A
+    network that does not have it does not name it.
+    """
+
+
 def counted(value: Any) -> list[Ids]:
     """Lists the identities in a setting that `Propagation.state` was given."""
     found: list[Ids] = []

@@ -201,6 +201,51 @@ def flip(found: Propagation, call: Call) -> Sequence[Flow]:
     return [Flow(call.ids[::-1] if turned else call.ids, call.inputs[0].axis)]
 
 
+def roll(found: Propagation, call: Call) -> Sequence[Flow]:
+    """Turns axes in a ring; of the channels as many come to the front as are left of those that did."""
+    if call.layer.axis is None:
+        raise NotImplementedError("mixes channels with positions")
+    axes, shifts = np.broadcast_arrays(np.atleast_1d(call.layer.axis), np.atleast_1d(call.layer.shift))
+    if not any(call.is_channels(int(axis)) for axis in axes):
+        return [call.inputs[0]]
+    if np.ndim(call.layer.shift) or len(axes) > 1:
+        raise NotImplementedError("turns channels and other axes at once")
+    stays = -int(shifts[0]) % len(call.ids)
+    found.state(call.layer, "shift", call.ids[stays:])
+    return [Flow(np.roll(call.ids, -stays), call.inputs[0].axis)]
+
+
+def turned(found: Propagation, call: Call) -> Sequence[Flow]:
+    """Turns a plane of positions by quarters."""
+    if any(call.is_channels(int(axis)) for axis in call.layer.axes):
+        raise NotImplementedError("turns channels into positions")
+    return [call.inputs[0]]
+
+
+def space_to_depth(found: Propagation, call: Call) -> Sequence[Flow]:
+    """The pixels of a block side by side along the channels: each channel comes once for each pixel."""
+    return [Flow(np.tile(call.ids, call.layer.block_size**2))]
+
+
+def depth_to_space(found: Propagation, call: Call) -> Sequence[Flow]:
+    """The channels of each pixel of a block lie side by side: those that become one channel are tied."""
+    pixels = call.ids.reshape(call.layer.block_size**2, -1)
+    for ids in pixels[1:]:
+        found.tie(pixels[0], ids)
+    found.note(call.ids, f"{call.title} ties the channels of the pixels that it makes")
+    return [Flow(pixels[0])]
+
+
+def broadcast(found: Propagation, call: Call) -> Sequence[Flow]:
+    """Spreads a tensor over a larger shape, which states the channels."""
+    shape: list[Any] = list(call.layer.shape)
+    if shape[call.inputs[0].axis] != len(call.ids):
+        raise NotImplementedError("spreads a single channel over many")
+    shape[call.inputs[0].axis] = call.ids
+    found.state(call.layer, "shape", tuple(shape))
+    return [Flow(call.ids, call.inputs[0].axis)]
+
+
 def gated_half(found: Propagation, call: Call) -> Sequence[Flow]:
     """GLU: the first half of the channels, gated by the second."""
     if not call.is_channels(call.layer.axis):

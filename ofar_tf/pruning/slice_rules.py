@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.propagation import Flow, Ids, Propagation
+from ofar_tf.pruning.propagation import Chosen, Flow, Ids, Propagation
 
 _ALL = slice(None)
 
@@ -60,6 +60,24 @@ def item(found: Propagation, call: Call) -> Sequence[Flow]:
     entries[place] = _narrowed(found, call, entry)
     found.state(call.layer, 1, tuple(entries))
     return [Flow(_piece(found, call, call.ids[entry]).ids, -1 - behind)]
+
+
+def take(found: Propagation, call: Call) -> Sequence[Flow]:
+    """`keras.ops.take` by constant numbers, of positions or of channels, as a shuffle of these does."""
+    axis, rank = call.layer.axis, len(call.inputs[0].shape)
+    if axis is None or len(call.inputs) > 1:
+        raise NotImplementedError("takes entries that are known only when it runs, or of several axes")
+    numbers = np.asarray(call.args[1])
+    if not call.is_channels(axis):
+        added = numbers.ndim - 1 if axis % rank > call.axis else 0
+        return [Flow(call.ids, call.inputs[0].axis - added)]
+    if numbers.ndim != 1:
+        raise NotImplementedError("takes a single channel out, or channels into several axes")
+    taken = call.ids[numbers]
+    found.state(call.layer, 1, Chosen((call.ids[:number], call.ids[[number]]) for number in numbers % len(call.ids)))
+    if set(taken) == set(call.ids):
+        return [Flow(taken, call.inputs[0].axis)]
+    return [_piece(found, call, taken)]
 
 
 def _piece(found: Propagation, call: Call, ids: Ids) -> Flow:

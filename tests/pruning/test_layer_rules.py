@@ -133,6 +133,23 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "unstack": (lambda x: keras.ops.add(*keras.ops.unstack(keras.ops.reshape(x, (-1, 2, 3, SIZE, 8)), axis=1)), 14),
     "repeat_and_tile": (lambda x: keras.ops.tile(keras.ops.repeat(x, 2, axis=-1), (1, 1, 1, 2)), 14),
     "flip": (lambda x: keras.ops.flip(x, axis=-1), 14),
+    "rolled_positions": (lambda x: keras.ops.roll(x, (1, 2), axis=(1, 2)), 14),
+    "rolled_channels": (lambda x: keras.ops.roll(keras.ops.roll(x, 3, axis=-1), -14, axis=-1), 14),
+    "turned": (lambda x: keras.ops.rot90(x, axes=(1, 2)), 14),
+    "shuffled_by_numbers": (lambda x: keras.ops.take(x, [0, 4, 1, 5, 2, 6, 3, -1], axis=-1), 14),
+    "taken_by_numbers": (lambda x: layers.Concatenate()([keras.ops.take(x, [6, 1, 1], axis=-1), x]), 14),
+    "taken_rows": (lambda x: keras.ops.take(keras.ops.take(x, [[0], [2]], axis=2), 0, axis=1), 14),
+    "pixels_side_by_side": (lambda x: keras.ops.space_to_depth(x, 2), 14),
+    # Four channels make the pixels of one, 2 decisions.
+    "channels_side_by_side": (lambda x: keras.ops.depth_to_space(x, 2), 2 + 6),
+    "spread": (
+        lambda x: x * keras.ops.broadcast_to(keras.ops.max(x, axis=(0, 1, 2), keepdims=True), (1, SIZE, SIZE, 8)),
+        14,
+    ),
+    "repeated_vector": (
+        lambda x: layers.Reshape((2, 2, 8))(layers.RepeatVector(4)(layers.GlobalMaxPooling2D()(x))),
+        14,
+    ),
     "padding_of_channels": (lambda x: keras.ops.pad(x, ((0, 0), (1, 1), (0, 0), (2, 1))), 14),
     "pooling_functions": (lambda x: keras.ops.max_pool(keras.ops.average_pool(x, 2, strides=1), 2), 14),
     "sum_over_positions": (lambda x: keras.ops.sum(x, axis=(1, 2)), 8),
