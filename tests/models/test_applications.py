@@ -41,7 +41,9 @@ def test_images_are_scaled_as_the_family_wants_them(module):
     np.testing.assert_allclose(scaled(PREPROCESSED[module]), expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2B0", "EfficientNetV2S"])
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", "EfficientNetV2B0", pytest.param("EfficientNetV2S", marks=pytest.mark.slow)]
+)
 def test_images_are_scaled_as_by_the_layers_that_a_network_starts_with(name):
     own = graph_only(getattr(keras.applications, name), include_top=False, weights=None, input_shape=(None, None, 3))
     expected = PIXELS
@@ -125,7 +127,9 @@ def own_network(name: str, **options) -> keras.Model:
     [
         ("MobileNetV2", PIXELS / 127.5 - 1, {"alpha": 0.35}),
         # BGR, less the means of ImageNet.
-        ("ResNet50", PIXELS[..., ::-1] - np.array([103.939, 116.779, 123.68]), {}),
+        pytest.param(
+            *("ResNet50", PIXELS[..., ::-1] - np.array([103.939, 116.779, 123.68]), {}), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_file_of_keras_weights_gives_what_keras_own_network_gives(name, images, options, tmp_path):

@@ -32,7 +32,7 @@ def _profiled_macs(network: keras.Model, resolution: int) -> int:
         ("mobilenet_v1", {"width_multiplier": 0.25}),
         ("mobilenet_v2", {"width_multiplier": 0.25}),
         ("resnet20", {}),
-        ("resnet50", {"width_multiplier": 0.125}),
+        pytest.param("resnet50", {"width_multiplier": 0.125}, marks=pytest.mark.slow),
         ("vgg16", {"width_multiplier": 0.125}),
         ("wide_resnet_10_2", {}),
     ],

@@ -36,7 +36,7 @@ def cut_out(model, mask):
     return [slice_array(np.asarray(w), kept) for w, kept in zip(model.weights_of(mask), indices, strict=True)]
 
 
-@pytest.mark.parametrize("clip_norm", [1e9, 0.3])
+@pytest.mark.parametrize("clip_norm", [pytest.param(1e9, marks=pytest.mark.slow), 0.3])
 def test_structures_with_separate_weights_are_trained_as_if_alone(
     trainer_builder, mask_drawer, pool_maker, batch, clip_norm
 ):
@@ -118,7 +118,7 @@ def test_the_gradient_of_an_own_gamma_is_that_of_its_own_networks_alone(
         np.testing.assert_allclose(own, shared / 2, rtol=1e-3, atol=1e-6)  # The shared one was counted twice.
 
 
-@pytest.mark.parametrize("ema_momentum", [None, 0.5])
+@pytest.mark.parametrize("ema_momentum", [pytest.param(None, marks=pytest.mark.slow), 0.5])
 def test_after_joint_training_each_structure_trains_on_as_if_alone_from_its_slice(
     trainer_builder, mask_drawer, pool_maker, batch, ema_momentum
 ):

@@ -93,7 +93,7 @@ def test_xla_gives_the_same_step(frozen, batch):
         model.compile("sgd", jit_compile=True)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
 def test_mixed_precision_gives_nearly_the_same_gradients_and_leaves_weights_float32(frozen, batch, policy):
     exact = np.concatenate([gradient.ravel() for gradient in gradients_of(frozen(), *batch)])
     model = frozen(dtype_policy=policy)
@@ -225,7 +225,7 @@ def test_taylor_sums_weight_times_gradient_of_the_whole_network_until_masks_are_
     assert not np.asarray(model.sensitivity).any()
 
 
-@pytest.mark.parametrize("side", [None, 10])
+@pytest.mark.parametrize("side", [None, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_fixed_teacher_joins_what_the_largest_network_learns_and_no_other(
     trainer_builder, mask_drawer, pool_maker, batch, side
 ):
