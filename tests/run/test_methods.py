@@ -141,12 +141,14 @@ def test_separate_averaged_weights_that_began_anew_survive_an_interruption(setti
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("moments", [(5,), pytest.param((2, 5), marks=pytest.mark.slow)])
 def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an_interruption(
-    settings, tmp_path, monkeypatch
+    settings, tmp_path, monkeypatch, moments
 ):
     # With the recipe there is more to restore: Adam's moments, what taylor has seen, the phase of the head.
     options = {"finetune_structures": 2, "recipe": "finetune", "epochs": 3, "ema_momentum": 0.5, "deterministic": True}
     options["validation_every"] = 1
+    settings = {**settings, "run_dir": str(tmp_path / "whole")}
     whole = trained(settings, **options)
     rows = whole.trained_pool.evaluate()
     measured = {row.structure: row.merit for row in rows if str(row.resolution) == "12"}
@@ -166,7 +168,7 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
         return interrupt
 
     settings["run_dir"] = str(tmp_path / "interrupted")
-    for last in (2, 5):
+    for last in moments:
         with monkeypatch.context() as patched:
             patched.setattr(Checkpoints, "save", interrupted_at(last))
             with pytest.raises(InterruptedTrainingError):
