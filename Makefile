@@ -94,9 +94,9 @@ clean:
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-.venv-mediapipe/installed: | .venv/installed
+.venv-mediapipe/installed:
 	@echo "Installing mediapipe into .venv-mediapipe; this takes half a minute."
-	@$(BIN)/python -m venv .venv-mediapipe
+	@$(PYTHON) -m venv .venv-mediapipe
 	@.venv-mediapipe/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'mediapipe>=1.2,<2'
 	@.venv-mediapipe/bin/python -c 'from mediapipe.tasks.python import vision' || { echo "Expected the system libraries" \
 		"of mediapipe (on Debian and Ubuntu: apt install libegl1 libgles2 libgl1 libglib2.0-0)." \

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from ofar_tf.evaluation.pool_accuracy import PoolImages
@@ -59,7 +58,6 @@ def batches() -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
 
 
-@pytest.mark.slow
 def test_a_detector_is_searched_trained_and_measured(tmp_path):
     whole = build()
     history = whole.fit(
