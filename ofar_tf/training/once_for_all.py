@@ -80,7 +80,7 @@ class OnceForAll(keras.Model):
         super().__init__(name="once_for_all")
         if pool is None:
             pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
-        elif pruning_rates or macs_budgets or resolutions:
+        elif any(np.size(values) for values in (pruning_rates, macs_budgets, resolutions)):  # Arrays have no truth.
             raise ValueError("Expected a pool or the short form of one. Received: both.")
         classifies = task is None or isinstance(task, Classification)
         given = supernet

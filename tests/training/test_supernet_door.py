@@ -116,6 +116,12 @@ def trainer(model: Any, *, resolutions: tuple[int, ...] = (8,), **step: Any) -> 
     return OnceForAll(model, pool=pool, step=StepSpec(**step))
 
 
+def test_a_pool_and_arrays_of_its_short_form_are_one_too_many() -> None:
+    pool = PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[8])
+    with pytest.raises(ValueError, match="Expected a pool or the short form of one"):
+        OnceForAll(classifier(), pool=pool, resolutions=np.array([8, 6]))
+
+
 ACCEPTED: dict[str, Callable[[], keras.Model]] = {
     "sequential": lambda: keras.Sequential([keras.Input(IMAGE), classifier()]),
     "of_one_image_in_a_dict": in_dicts,
