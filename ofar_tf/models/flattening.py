@@ -5,6 +5,7 @@ layers wherever that is possible; those that must change are copied.
 """
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,11 @@ from ofar_tf.models.user_code import one_line
 
 
 def is_flat(model: keras.Model) -> bool:
-    """Returns whether a model needs no flattening: one level of float32 layers, plain tensors, batches of any size."""
+    """Returns whether a model needs no flattening.
+
+    It is one level of float32 layers, takes and gives plain tensors and batches of any size, and TensorFlow can use its
+    names.
+    """
     if isinstance(model, keras.Sequential) or any(is_functional(layer) for layer in model.layers):
         return False
     if keras.tree.is_nested(model.input) or (len(model.outputs) == 1 and keras.tree.is_nested(model.output)):
@@ -25,6 +30,8 @@ def is_flat(model: keras.Model) -> bool:
     if model.inputs[0].shape[0] is not None:  # A Sequential model that was first called on data has their batch size.
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
+        return False
+    if any(each.name != _plain(each.name) for each in (model, *model.operations)):
         return False
     return all(isinstance(each, keras.layers.Layer) or not is_float(_format_of(each)) for each in model.operations)
 
@@ -39,17 +46,18 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
 
     Returns:
         A functional model of one level that computes the same, with the same weights. Layer names stay, except that one
-        which is taken already gets the name of its nested model in front.
+        which is taken already gets the name of its nested model in front, and what TensorFlow cannot use in names, such
+        as blanks, becomes an underscore.
 
     Raises:
         ValueError: If a layer that must be copied cannot be, or computes in another format than float32 anyway.
     """
     with default_policy("float32"):
-        image = keras.Input(shape, name=model.inputs[0].name)
+        image = keras.Input(shape, name=_plain(model.inputs[0].name))
         flattening = _Flattening(reference, taken=image.name)
         outputs = flattening.run(model, [image], prefix="", training=None)
     flattening.copy_weights()
-    return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
+    return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=_plain(model.name))
 
 
 class _Flattening:
@@ -99,10 +107,11 @@ class _Flattening:
         return self._made[id(operation)]
 
     def _free_name(self, name: str, prefix: str) -> str:
-        free, count = name if name not in self._taken else f"{prefix}{name}", 1
+        plain, longer = _plain(name), _plain(f"{prefix}{name}")
+        free, count = plain if plain not in self._taken else longer, 1
         while free in self._taken:
             count += 1
-            free = f"{prefix}{name}_{count}"
+            free = f"{longer}_{count}"
         return free
 
     def _as_it_must_be(self, operation: Any, name: str) -> Any:
@@ -134,6 +143,12 @@ class _Flattening:
                 "Expected a model that can be made to compute in float32. "
                 f"Received: {self._reference}, {_title(operation)}, which insists on {wrong[0]}."
             )
+
+
+def _plain(name: str) -> str:
+    """Returns a name that TensorFlow can use. Keras itself, outside of a TensorFlow graph, takes any."""
+    plain = re.sub(r"[^A-Za-z0-9_.\\>-]", "_", name)
+    return plain if re.match(r"[A-Za-z0-9.]", plain) else f"layer{plain}"
 
 
 def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:

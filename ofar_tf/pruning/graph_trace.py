@@ -12,7 +12,7 @@ from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
 from ofar_tf.pruning.layer_rules import bends, is_product, rule_for
-from ofar_tf.pruning.lineage import Descent, descend
+from ofar_tf.pruning.lineage import Descent, Lineage, descend, without
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
 from ofar_tf.text.patterns import matches
@@ -121,12 +121,8 @@ class GraphTrace:
         entered = np.concatenate([known.ids for known in call.inputs]) if call.inputs else np.zeros(0, int)
         renewed = not np.isin(flow.ids, entered).any()
         is_bent = bends(call)
-        lineage = descend(
-            [known.lineage for known in call.inputs],
-            is_product=is_product(call),
-            kernels=int(renewed),
-            bends=is_bent,
-        )
+        parents = [_left(known, flow.ids) for known in call.inputs]
+        lineage = descend(parents, is_product=is_product(call), kernels=int(renewed), bends=is_bent)
         lineage[len(self.tensors)] = Descent(flow.ids)
         before = [known.dropped for known in call.inputs] or [np.zeros(1)]
         self.tensors[id(tensor)] = Channels(
@@ -156,6 +152,12 @@ class GraphTrace:
         for flow in flows:
             self.found.block(flow.ids, reason)
         return flows
+
+
+def _left(known: Channels, ids: Ids) -> Lineage:
+    """Returns the ancestors of what an operation took over of a tensor: all, unless it cut some of the channels off."""
+    taken = np.isin(known.ids, ids)
+    return without(known.lineage, known.ids[~taken]) if taken.any() else known.lineage
 
 
 def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTrace:

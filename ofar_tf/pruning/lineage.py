@@ -7,7 +7,9 @@ Branches that all start anew, as in RepVGG or a gate of two pools, and functions
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import reduce
+
+import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,12 +17,12 @@ class Descent:
     """How a tensor was made from an earlier one.
 
     Attributes:
-        ids: The channels of the earlier tensor.
+        ids: The channels of the earlier tensor that it was made from: what is cut out of a tensor comes from a part.
         kernels: How many kernels lie between the two, on the longest way.
         bent: Whether a non-linearity lies between them.
     """
 
-    ids: Any
+    ids: np.ndarray
     kernels: int = 0
     bent: bool = False
 
@@ -43,12 +45,23 @@ def descend(parents: Sequence[Lineage], *, is_product: bool, kernels: int, bends
     lineage = {}
     for number in numbers:
         ways = [parent[number] for parent in parents if number in parent]
-        lineage[number] = replace(
-            ways[0],
+        lineage[number] = Descent(
+            reduce(np.union1d, [way.ids for way in ways]),
             kernels=choose(way.kernels for way in ways) + kernels,
             bent=bends or any(way.bent for way in ways),
         )
     return lineage
+
+
+def without(lineage: Lineage, channels: np.ndarray) -> Lineage:
+    """Returns the ancestors of what is left of a tensor when these of its channels are cut off."""
+    if not len(channels):
+        return lineage
+    left = {
+        number: way if way.kernels else replace(way, ids=np.setdiff1d(way.ids, channels))
+        for number, way in lineage.items()
+    }
+    return {number: way for number, way in left.items() if len(way.ids)}
 
 
 def passed_block(branches: Sequence[Lineage]) -> Descent | None:
@@ -59,13 +72,16 @@ def passed_block(branches: Sequence[Lineage]) -> Descent | None:
 
     Returns:
         How a branch was made from the tensor where the branches part last; `None` if no branch runs past a block. A
-        sum of linear maps of one tensor is itself one linear map, so a block has a non-linearity.
+        sum of linear maps of one tensor is itself one linear map, so a block has a non-linearity. Branches that begin
+        with different parts of its channels (Res2Net) do not run past each other.
     """
     common = set.intersection(*map(set, branches))
     if not common:
         return None
     fork = max(common)
     ways = [branch[fork] for branch in branches]
+    if len(reduce(np.intersect1d, [way.ids for way in ways])) == 0:
+        return None
     kernels = [way.kernels for way in ways]
     past = min(kernels) <= 1 and min(kernels) < max(kernels)
-    return ways[0] if past and any(way.bent for way in ways) else None
+    return min(ways, key=lambda way: way.kernels) if past and any(way.bent for way in ways) else None

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.models.functional_graph import flat_layers, is_functional
+from ofar_tf.models.functional_graph import flat_layers, is_functional, is_stock
 from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -110,6 +110,8 @@ class _Narrower:
         config = layer.get_config()
         if id(layer) in self._widths:
             _narrow(config, layer, self._widths[id(layer)])
+        if is_stock(layer):
+            config |= {name: "zeros" for name, value in config.items() if _may_know_shape(name, value)}
         stated = self._settings.get(id(layer), {})
         config |= {name: value for name, value in stated.items() if isinstance(name, str)}
         policy = self._policy(layer)
@@ -156,6 +158,17 @@ def _narrow(config: dict[str, Any], layer: keras.layers.Layer, width: int) -> No
         config[_WIDTH[type(layer)]] = width
     if type(layer) in _GROUPED and layer.groups > 1 and layer.kernel.shape[-2] == 1:
         config["groups"] = layer.groups * width // layer.filters  # As many as channels: a depthwise convolution.
+
+
+def _may_know_shape(name: str, value: Any) -> bool:
+    """Returns whether a setting is an initializer that may be for the shape of the whole weight: an array, or a user's.
+
+    What it would make is replaced by the supernet's weights in any case.
+    """
+    if not name.endswith("_initializer") or not isinstance(value, dict):
+        return False
+    is_array = value["class_name"] == "Constant" and not isinstance(value["config"]["value"], (int, float))
+    return is_array or value.get("module") != "keras.initializers"
 
 
 def _copy_normalization(supernet: keras.Model, subnet: keras.Model) -> None:

@@ -269,6 +269,8 @@ class NetworkFunctions:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
             outputs = forward(narrowed, states, images)
+            for output, known in zip(keras.tree.flatten(outputs), network.outputs, strict=True):
+                output.set_shape(known.shape)  # What flattens a map of any size cannot tell how much comes out.
             loss = self._task.loss(outputs, targets, lesson, from_labels=from_labels)
             scaled = loss * loss_scale
         gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from ofar_tf.models.functional_graph import inner_layers, is_functional
@@ -232,3 +233,18 @@ def test_a_quantized_model_is_refused() -> None:
     model.get_layer("logits").quantize("int8")
     with pytest.raises(ValueError, match=r"^Expected a model of floating point weights\. Received: it, whose layer '"):
         as_supernet(model, reference="it")
+
+
+def test_names_that_tensorflow_cannot_use_are_changed_and_the_rest_stays() -> None:
+    image = keras.Input(IMAGE, name="Bild 1")
+    x = layers.Conv2D(4, 3, name="block one")(image)
+    x = layers.Conv2D(4, 3, name="block_one")(layers.ReLU(name="für")(x))
+    x = layers.GlobalAveragePooling2D(name="_pool")(x)
+    model = drawn(keras.Model(image, layers.Dense(5, name="logits")(x), name="my net"))
+    flat = as_supernet(model, reference="it")
+    assert flat.name == "my_net"
+    names = ["Bild_1", "block_one", "f_r", "block_one_2", "layer_pool", "logits"]
+    assert [layer.name for layer in flat.layers] == names
+    run = tf.function(lambda x: flat.stateless_call(flat.trainable_variables, flat.non_trainable_variables, x)[0])
+    np.testing.assert_allclose(run(images()), outputs(model), rtol=1e-5, atol=1e-5)
+    assert as_supernet(flat, reference="it") is flat

@@ -233,6 +233,15 @@ def _inception(x: Any) -> Any:
     return layers.Concatenate()(branches)
 
 
+def _res2_net(x: Any) -> Any:
+    first, *rest = ops.split(_relu(x, 12, 1), 4, axis=-1)
+    scales, before = [first], None
+    for part in rest:
+        before = _relu(part if before is None else part + before, 3)
+        scales.append(before)
+    return ops.relu(x + _norm(ops.concatenate(scales, axis=-1), 8, 1))
+
+
 def _conv_next_like(x: Any) -> Any:
     inner = _depthwise(x, 5)
     inner = _norm(layers.Activation("gelu")(_norm(inner, 12, 1)), x.shape[-1], 1)
@@ -305,7 +314,8 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], list[int], list[int]]] = {
     "halves": (_halves, [8, 3, 3, 4], [8, 3, 3, 4]),
     # Norms without a scale.
     "inception": (_inception, [8, 4, 3, 5, 2, 4], [8, 4, 3, 5, 2, 4]),
-    # Residual streams.
+    # Residual streams. The scales of a Res2Net are sums of different channels: only what runs past its unit is one.
+    "res2_net": (_res2_net, [3, 3, 3, 3, 3, 4], [8, 3, 3, 3, 3, 3, 4]),
     "conv_next_like": (_conv_next_like, [12, 4], [8, 12, 4]),
     "res_net": (_res_net, [6, 6, 4], [8, 6, 6, 12, 4]),
     "padded_shortcut": (_padded_shortcut, [6, 4], [8, 6, 4]),

@@ -208,3 +208,26 @@ def test_what_is_frozen_inside_of_a_layer_stays_frozen(random_mask: Any) -> None
     groups = find_channel_groups(supernet)
     subnet = build_subnet(supernet, groups, random_mask(groups, 0.5), trainable_copy=True)
     assert len(subnet.trainable_variables) == len(supernet.trainable_variables) == 8
+
+
+@keras.saving.register_keras_serializable("test_subnet")
+def _blur(shape: Any, dtype: Any = None) -> Any:
+    assert tuple(shape) == (3, 3, 6, 1)
+    return keras.ops.ones(shape, dtype) / 9.0
+
+
+@pytest.mark.parametrize("of", ["array", "function"])
+def test_an_initializer_for_the_shape_of_the_whole_weight_does_not_keep_it_from_being_cut(
+    of: str, tmp_path: Path, random_mask: Any
+) -> None:
+    blur = keras.initializers.Constant(np.full((3, 3, 6, 1), 1 / 9, "float32")) if of == "array" else _blur
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 3)(image)))
+    x = keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False, trainable=False, depthwise_initializer=blur)(x)
+    supernet = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    groups = find_channel_groups(supernet)
+    subnet = extract_subnet(supernet, groups, random_mask(groups, 0.5))
+    subnet.save(tmp_path / "small.keras")
+    kernel = keras.saving.load_model(tmp_path / "small.keras").layers[4].kernel
+    assert kernel.shape[2] < 6
+    np.testing.assert_allclose(kernel, 1 / 9, rtol=1e-6)

@@ -134,3 +134,14 @@ def test_training_leaves_the_moving_statistics_alone(supernet, masks, batch):
     run(functions, batch)
     for old, weight in zip(before, supernet.weights, strict=True):
         np.testing.assert_array_equal(old, weight)
+
+
+def test_logits_that_a_flattened_map_makes_are_as_many_whatever_the_size_of_the_images(batch):
+    image = keras.Input((12, 12, 3))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, strides=2)(image)))
+    network = keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(3, 5)(x)))
+    functions = NetworkFunctions(network, find_channel_groups(network), task=TASK)
+    functions.use_gates(tf.Variable(tf.ones([1, 5])))
+    arguments = {"noise": tf.constant(0), "images": tf.constant(batch[0]), "targets": TASK.targets(batch[1])}
+    lesson = tf.function(lambda size: functions.run(tf.constant(0), size=size, **arguments).lesson)
+    assert lesson.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs.shape[-1] == 3
