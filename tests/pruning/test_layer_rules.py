@@ -150,6 +150,16 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
         lambda x: layers.Reshape((2, 2, 8))(layers.RepeatVector(4)(layers.GlobalMaxPooling2D()(x))),
         14,
     ),
+    "product_over_positions": (lambda x: keras.ops.prod(0.1 * x + 1.0, axis=(1, 2)), 8),
+    "smooth_maximum": (lambda x: keras.ops.logsumexp(x, axis=(1, 2), keepdims=True) * x, 14),
+    "sparse_weights_of_positions": (lambda x: x * keras.ops.sparsemax(x, axis=1), 14),
+    "borders_by_functions": (
+        lambda x: keras.ops.image.crop_images(
+            keras.ops.image.pad_images(x, 1, 2, 1, 2), 2, 1, target_height=4, target_width=5
+        ),
+        14,
+    ),
+    "centre": (lambda x: layers.CenterCrop(4, 4)(x), 14),
     "padding_of_channels": (lambda x: keras.ops.pad(x, ((0, 0), (1, 1), (0, 0), (2, 1))), 14),
     "pooling_functions": (lambda x: keras.ops.max_pool(keras.ops.average_pool(x, 2, strides=1), 2), 14),
     "sum_over_positions": (lambda x: keras.ops.sum(x, axis=(1, 2)), 8),

@@ -165,8 +165,11 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_the_way_on(outputs, run
     ]
 
 
-def test_every_start_is_noted(runs):
-    assert [len(json.loads((runs(name) / "environment.json").read_text())) for name in ("whole", "killed")] == [1, 3]
+@pytest.mark.parametrize(
+    ("name", "starts"), [("whole", 1), ("killed", 3), pytest.param("often", 5, marks=pytest.mark.slow)]
+)
+def test_every_start_is_noted(runs, name, starts):
+    assert len(json.loads((runs(name) / "environment.json").read_text())) == starts
 
 
 def test_tensorboard_has_training_and_validation(runs):
