@@ -115,7 +115,7 @@ def export_family(
     check_only(only)
     labels = listed("labels", labels)
     spec = ExportSpec(
-        precisions=tuple(listed("precisions", precisions)),
+        precisions=precisions,
         representative_images=representative_images,
         fine_tuning=fine_tuning or FineTuning(seed=model.seed),
         fine_tuning_images=fine_tuning_images,

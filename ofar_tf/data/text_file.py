@@ -10,6 +10,11 @@ from ofar_tf.data.file_names import readable
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a text file that are not blank, without the blanks around them; see `read_text`."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
 def read_text(path: Path) -> str:
     """Reads a text file in UTF-8, or in UTF-16 if it says so; the mark that says so is no part of the text.
 

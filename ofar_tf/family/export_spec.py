@@ -1,5 +1,6 @@
 """What an export is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ofar_tf.conversion.mixed_rounding import require_quantizer
@@ -27,20 +28,20 @@ class ExportSpec:
         mixed_algorithm: How `mixed` files round weights, one of `ofar_tf.conversion.precision.ALGORITHMS`.
     """
 
-    precisions: tuple[str, ...] = ("float32", "int8")
+    precisions: Sequence[str] = ("float32", "int8")
     representative_images: int = 200
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     fine_tuning_images: int = 2000
     credits: Credits = field(default_factory=Credits)
     workers: int = 2
     latency_threads: int = 0
-    forms: tuple[str, ...] = ()
+    forms: Sequence[str] = ()
     report_images: int = 8
     mixed_algorithm: str = DEFAULT_ALGORITHM
 
     def __post_init__(self) -> None:
         for name in ("precisions", "forms"):
-            listed(name, getattr(self, name))
+            object.__setattr__(self, name, tuple(listed(name, getattr(self, name))))
         if self.report_images < 0:
             raise ValueError(f"Expected a number of images from 0. Received: report_images={self.report_images}.")
         if not self.precisions or len(set(self.precisions)) < len(self.precisions):

@@ -156,6 +156,8 @@ class GraphTrace:
 
 def _left(known: Channels, ids: Ids) -> Lineage:
     """Returns the ancestors of what an operation took over of a tensor: all, unless it cut some of the channels off."""
+    if known.ids is ids:
+        return known.lineage
     taken = np.isin(known.ids, ids)
     return without(known.lineage, known.ids[~taken]) if taken.any() else known.lineage
 

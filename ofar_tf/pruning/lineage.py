@@ -46,11 +46,17 @@ def descend(parents: Sequence[Lineage], *, is_product: bool, kernels: int, bends
     for number in numbers:
         ways = [parent[number] for parent in parents if number in parent]
         lineage[number] = Descent(
-            reduce(np.union1d, [way.ids for way in ways]),
+            _union(ways),
             kernels=choose(way.kernels for way in ways) + kernels,
             bent=bends or any(way.bent for way in ways),
         )
     return lineage
+
+
+def _union(ways: Sequence[Descent]) -> np.ndarray:
+    """Returns the channels of all ways; most ways are of one array, and to join arrays takes long in large networks."""
+    arrays = {id(way.ids): way.ids for way in ways}
+    return reduce(np.union1d, arrays.values())
 
 
 def without(lineage: Lineage, channels: np.ndarray) -> Lineage:

@@ -157,7 +157,7 @@ def over_positions(found: Propagation, call: Call) -> Sequence[Flow]:
 
 
 def pooling(found: Propagation, call: Call) -> Sequence[Flow]:
-    """Pooling and resizing by functions on tensors, channels last."""
+    """Pooling, resizing and borders by functions on tensors, channels last."""
     if call.layer.data_format == "channels_first":
         raise NotImplementedError("has channels first")
     return [call.inputs[0]]

@@ -21,7 +21,6 @@ from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.explanation import Explanation, explain
 from ofar_tf.run.family_choice import Count, RowLimits, best_row
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-from ofar_tf.text.lists import listed
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Resolution, Size
 
@@ -246,17 +245,13 @@ def export_options(options: dict[str, Any]) -> ExportSpec:
     """Makes the specification of an export of what was given by name.
 
     Args:
-        options: Fields of `ExportSpec`; precisions and forms in any sequence.
+        options: Fields of `ExportSpec`.
 
     Raises:
         ValueError: If one is none of these, or makes no sense.
     """
-    lists = ("precisions", "forms")
-    given: dict[str, Any] = {
-        name: tuple(listed(name, value)) if name in lists else value for name, value in options.items()
-    }
     try:
-        return ExportSpec(**given)
+        return ExportSpec(**options)
     except TypeError as error:
         names = ", ".join(ExportSpec.__dataclass_fields__)
         raise ValueError(f"Expected options of {names}. Received: {error}.") from None

@@ -14,7 +14,7 @@ LISTS = ("train", "val", "valid", "validation", "test")
 """What lists of images are called, without suffix, that say which of them are a split."""
 
 _HIDDEN = (".", "__MACOSX")
-_SPLITS = {"train", "trainval", "val", "validation", "test"}
+_SPLITS = {*LISTS, "trainval"}
 _YEAR = re.compile(r"_?(19|20)\d\d$")
 
 
@@ -80,7 +80,7 @@ def split_named(place: str) -> str:
             ones are small, `Train` too.
     """
     name = _YEAR.sub("", place) or place
-    name = name.lower() if name.lower() in {*_SPLITS, "valid"} else name
+    name = name.lower() if name.lower() in _SPLITS else name
     return "validation" if name == "valid" else name
 
 

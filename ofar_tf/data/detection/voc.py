@@ -21,7 +21,7 @@ from ofar_tf.data.detection.split_places import (
     visible_files,
 )
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.text_file import read_text
+from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/Annotations/*.xml with data_dir/JPEGImages (and lists in data_dir/ImageSets/Main/<split>.txt), "
@@ -93,10 +93,11 @@ def _parts(data_dir: Path) -> dict[str, _Part]:
 
 
 def _part(folder: Path) -> _Part | None:
-    source = next((folder / name for name in _ANNOTATIONS if visible_files(folder / name, "*.xml")), None)
-    if source is None:
+    found = ((folder / name, visible_files(folder / name, "*.xml")) for name in _ANNOTATIONS)
+    source, paths = next(((source, paths) for source, paths in found if paths), (folder, []))
+    if not paths:
         return None
-    files = {path.stem: path for path in visible_files(source, "*.xml")}
+    files = {path.stem: path for path in paths}
     return _Part(source, files, next((folder / name for name in _IMAGES if images_in(folder / name)), source))
 
 
@@ -107,7 +108,7 @@ def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
     if not any(split in _PARTS_OF_BOTH for split, _ in found) and (lists / f"{_BOTH}.txt").is_file():
         found.append(("train", lists / f"{_BOTH}.txt"))
     for split, path in found:
-        stems = [_stem(line, whole.files) for line in read_text(path).splitlines() if line.strip()]
+        stems = [_stem(line, whole.files) for line in read_lines(path)]
         missing = [stem for stem in stems if stem not in whole.files]
         if missing:
             raise FileNotFoundError(
@@ -120,9 +121,8 @@ def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
 
 def _stem(line: str, files: Mapping[str, Path]) -> str:
     """Returns the name in a line of a list; behind it may stand the image's suffix, or whether a class is shown."""
-    name = line.strip()
-    bare = name.rsplit(maxsplit=1)[0]
-    return next((each for each in (name, Path(name).stem, bare) if each in files), name)
+    bare = line.rsplit(maxsplit=1)[0]
+    return next((each for each in (line, Path(line).stem, bare) if each in files), line)
 
 
 def _notes(parts: Mapping[str, _Part]) -> list[str]:

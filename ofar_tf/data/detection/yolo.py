@@ -54,14 +54,13 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
 def _files(part: Part) -> dict[str, Path]:
     """Returns the text files of boxes by the names of their images; notes of another kind may lie beside them."""
-    files = part.files()
-    stray = [path for name, path in files.items() if name not in part.known and _holds_boxes(path)]
+    stray = [path for name, path in part.files.items() if name not in part.known and _holds_boxes(path)]
     if stray:
         raise FileNotFoundError(
             f"Expected an image in {readable(part.root)} for each text file in {readable(part.labels)}. "
             f"Received: {len(stray)} without one, the first {readable(stray[0].name)}."
         )
-    return {name: path for name, path in files.items() if name in part.images}
+    return {name: path for name, path in part.files.items() if name in part.images}
 
 
 def _notes(parts: Mapping[str, Part]) -> list[str]:

@@ -17,7 +17,7 @@ from ofar_tf.data.detection.split_places import (
 )
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.text_file import read_text
+from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "
@@ -34,17 +34,14 @@ class Part(NamedTuple):
         labels: The folder of their text files.
         images: The images of the split, by their names without suffix.
         known: The same of all images in the folder, of which a list names some.
+        files: The text files in the folder, by their names without suffix, as those of the images.
     """
 
     root: Path
     labels: Path
     images: dict[str, str]
     known: dict[str, str]
-
-    def files(self) -> dict[str, Path]:
-        """Returns the text files of the folder by their names without suffix, as those of the images."""
-        names = visible_names(self.labels, "*.txt" if self.labels == self.root else "**/*.txt")
-        return {bare(name): self.labels / name for name in names if Path(name).name not in _NAME_LISTS}
+    files: dict[str, Path]
 
 
 def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
@@ -60,7 +57,7 @@ def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
     """
     for layout in _layouts(data_dir):
         held = {name: part for name, places in layout.items() if (part := _part(*places)).images}
-        if not any(part.files() for part in held.values()):
+        if not any(part.files for part in held.values()):
             continue
         called = {place: split for split, place in _folders_named(said, held)}
         parts = by_split(
@@ -89,7 +86,7 @@ def class_names(data_dir: Path, said: Description, parts: Mapping[str, Part]) ->
         return said.names
     folders = dict.fromkeys([data_dir, data_dir / "labels", *(part.labels for part in parts.values())])
     paths = [path for folder in folders for name in _NAME_LISTS if (path := folder / name).is_file()]
-    lists = [[line.strip() for line in read_text(path).splitlines() if line.strip()] for path in paths]
+    lists = [read_lines(path) for path in paths]
     if not lists:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no names of classes).")
     other = next((path for path, names in zip(paths, lists, strict=True) if names != lists[0]), None)
@@ -116,8 +113,12 @@ def _layouts(data_dir: Path) -> Iterator[dict[str, tuple[Path, Path]]]:
 
 
 def _part(images: Path, labels: Path) -> Part:
-    found = images_in(images, below=images != labels)
-    return Part(images, labels, found, found)
+    apart = images != labels
+    found = images_in(images, below=apart)
+    # Without images the layout is another one, and its files need not be listed.
+    names = visible_names(labels, "**/*.txt" if apart else "*.txt") if found else []
+    files = {bare(name): labels / name for name in names if Path(name).name not in _NAME_LISTS}
+    return Part(images, labels, found, found, files)
 
 
 def _folders_named(said: Description, held: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
@@ -135,7 +136,7 @@ def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[st
     # Beside images, `test.txt` holds the boxes of `test.png`.
     lists = {name: path for name, path in found.items() if path.parent != whole.root or path.stem not in whole.images}
     for split, path in lists.items():
-        lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        lines = read_lines(path)
         stems = [next((stem for tail in tails(line) if (stem := bare(tail)) in whole.images), None) for line in lines]
         if None in stems:
             raise FileNotFoundError(
