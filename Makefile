@@ -84,7 +84,6 @@ format: .venv/installed
 clean:
 	rm -rf .venv .venv-mediapipe build dist ofar_tf.egg-info .pytest_cache site .mypy_cache .ruff_cache .hypothesis
 
-# Python compiles what it imports; to compile all of TensorFlow takes as long as to install it.
 .venv/installed: pyproject.toml ofar_tf/_version.py
 	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 as python3 (or make PYTHON=/path/to/python)." \
 		"Received: $$(python3 --version 2>&1 || echo none)." >&2; exit 1; }
@@ -92,13 +91,13 @@ clean:
 		"(on Debian and Ubuntu: apt install python3-venv). Received: a Python without it." >&2; exit 1; }
 	@echo "Installing ofar_tf and TensorFlow into .venv; this takes a minute or more."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --quiet --no-compile --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 .venv-mediapipe/installed:
 	@echo "Installing mediapipe into .venv-mediapipe; this takes half a minute."
 	@$(PYTHON) -m venv .venv-mediapipe
-	@.venv-mediapipe/bin/python -m pip install --quiet --quiet --no-compile --disable-pip-version-check 'mediapipe>=1.2,<2'
+	@.venv-mediapipe/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'mediapipe>=1.2,<2'
 	@.venv-mediapipe/bin/python -c 'from mediapipe.tasks.python import vision' || { echo "Expected the system libraries" \
 		"of mediapipe (on Debian and Ubuntu: apt install libegl1 libgles2 libgl1 libglib2.0-0)." \
 		"Received: the error above." >&2; exit 1; }
