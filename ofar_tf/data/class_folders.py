@@ -8,17 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofar_tf.data.class_names import check_class_names
-from ofar_tf.data.file_names import is_text, readable
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-"""What image files are called that TensorFlow decodes."""
+from ofar_tf.data.file_names import readable
+from ofar_tf.data.folder_listing import (
+    SUFFIXES,
+    files_below,
+    folders_in,
+    has_suffix,
+    holds_images,
+    is_own_folder,
+    require_text,
+    some_file,
+    visible,
+)
+from ofar_tf.data.split_names import is_split
 
 LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.png, .bmp, .webp, .gif as well)"
 WHOLE = "all"
 """The split of a folder that has no folders of splits."""
 
-# What Windows, macOS' archives and network drives leave in folders of pictures, in small letters.
-_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -26,6 +33,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_MOST_NAMES = 5
+_Inner = Mapping[os.DirEntry[str], Sequence[os.DirEntry[str]]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class ClassFolder:
 
     Attributes:
         path: The folder.
-        files: The names of its images, sorted.
+        files: The paths of its images from there, sorted: `0.jpg`, or `morning/0.jpg` in a folder below.
         stamp: Digest of these names, their sizes and the times of their last changes.
     """
 
@@ -81,47 +90,69 @@ def find_class_folders(data_dir: Path) -> tuple[tuple[str, ...], dict[str, list[
 
 def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     """Returns the folder of each split and its class folders."""
-    outer = _folders(_visible(data_dir))
-    holds = {entry: _holds_images(entry) for entry in outer}
+    outer = folders_in(data_dir)
+    holds = {entry: holds_images(entry) for entry in outer}
     with_images = [entry for entry, here in holds.items() if here]
-    inner = {entry: _folders(_visible(entry)) for entry, here in holds.items() if not here}
-    deeper = [entry for parent, folders in inner.items() if not parent.is_symlink() for entry in folders]
-    _check_depth(data_dir, with_images, deeper)
+    inner = {entry: folders_in(entry) for entry, here in holds.items() if not here}
     if with_images:
+        _check_have_classes(with_images[0], inner)
+    if with_images or _are_classes(inner):
         splits = {WHOLE: (data_dir, outer)}
     else:
+        _check_depth(data_dir, inner)
         splits = {entry.name: (Path(entry.path), folders) for entry, folders in inner.items() if folders}
     if not splits:
-        found = "images of no class, right in it" if _holds_images(data_dir) else "no images there"
-        raise FileNotFoundError(f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)} ({found}).")
+        raise FileNotFoundError(
+            f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)} ({_what_there_is(data_dir)})."
+        )
     parents = {data_dir, *(folder for folder, _ in splits.values())}
     _check_distinct([*parents, *(Path(entry.path) for _, folders in splits.values() for entry in folders)])
     return splits
 
 
-def _check_depth(data_dir: Path, with_images: Sequence[os.DirEntry[str]], deeper: Sequence[os.DirEntry[str]]) -> None:
-    """Refuses splits of which one has no classes, as in competitions, and a data set that lies a folder deeper.
+def _are_classes(inner: _Inner) -> bool:
+    """Whether folders without images of their own are classes, divided further, and not splits.
 
     Args:
-        data_dir: The folder of all images.
-        with_images: Those of its folders that hold images.
-        deeper: The folders in the others.
+        inner: The folders in each of them. Splits are called as splits usually are, or share names of classes, two or
+            more.
     """
-    if any(map(_holds_images, deeper)):
-        if with_images:
-            raise ValueError(
-                "Expected folders of classes in every split: images without a class are of no use here (move them). "
-                f"Received: images right in {readable(with_images[0].path)}, and {readable(deeper[0].path)}."
-            )
-    elif not with_images:
-        found = next(
-            (entry for entry in deeper if any(map(_holds_images, filter(_is_own_folder, _visible(entry))))), None
+    names = [entry.name for folders in inner.values() for entry in folders]
+    several = sum(map(bool, inner.values())) > 1
+    usual = any(map(is_split, [*names, *(parent.name for parent in inner)]))
+    return several and not usual and len(set(names)) in (1, len(names))
+
+
+def _check_have_classes(with_images: os.DirEntry[str], inner: _Inner) -> None:
+    """Refuses splits of which one, `with_images`, has no classes, as in competitions."""
+    splits = [folders for entry, folders in inner.items() if is_split(entry.name) or is_split(with_images.name)]
+    classes = next((entry for folders in splits for entry in folders if holds_images(entry)), None)
+    if classes is not None:
+        raise ValueError(
+            "Expected folders of classes in every split: images without a class are of no use here (move them). "
+            f"Received: images right in {readable(with_images.path)}, and {readable(classes.path)}."
         )
-        if found is not None:
-            raise ValueError(
-                f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)}, whose images lie a folder "
-                f"deeper; try --data_dir={readable(Path(found.path).parent)}."
-            )
+
+
+def _check_depth(data_dir: Path, inner: _Inner) -> None:
+    """Refuses a data set that lies a folder deeper, and says where. The classes of usual splits may be divided."""
+    deeper = [entry for parent, folders in inner.items() if not parent.is_symlink() for entry in folders]
+    if any(map(holds_images, deeper)) or any(is_split(parent.name) for parent in inner):
+        return
+    found = next((entry for entry in deeper if any(map(holds_images, filter(is_own_folder, visible(entry))))), None)
+    if found is not None:
+        raise ValueError(
+            f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)}, whose images lie a folder "
+            f"deeper; try --data_dir={readable(Path(found.path).parent)}."
+        )
+
+
+def _what_there_is(folder: Path) -> str:
+    """Says what a folder without images in the right places holds."""
+    if holds_images(folder):
+        return "images of no class, right in it"
+    file = some_file([folder])
+    return "no images there" if file is None else f"no images there, {readable(file)} for instance is none"
 
 
 def _check_distinct(folders: Iterable[Path]) -> None:
@@ -141,22 +172,29 @@ def _common_class_names(splits: Mapping[str, tuple[Path, list[os.DirEntry[str]]]
     (first_folder, first_entries), *others = splits.values()
     first = [entry.name for entry in first_entries]
     for folder, entries in others:
-        difference = sorted(set(first) ^ {entry.name for entry in entries})
-        if difference:
+        names = {entry.name for entry in entries}
+        lacks = [(folder, set(first) - names), (first_folder, names - set(first))]
+        if any(missing for _, missing in lacks):
+            said = (f"no {_listed(missing)} in {readable(place)}" for place, missing in lacks if missing)
             raise ValueError(
-                f"Expected the same class folders in every split. Received: {', '.join(map(readable, difference))} "
-                f"only in one of {readable(first_folder)} and {readable(folder)}."
+                "Expected the same class folders in every split (an empty one where a class has no images). "
+                f"Received: {', and '.join(said)}."
             )
     return check_class_names(first, where=readable(first_folder))
 
 
+def _listed(names: set[str]) -> str:
+    shown = ", ".join(map(readable, sorted(names)[:_MOST_NAMES]))
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
+
+
 def _class_folder(folder: os.DirEntry[str]) -> ClassFolder:
     names, digest = [], hashlib.sha256()
-    for entry in _visible(folder):
+    for name, entry in files_below(folder):
         status = _status_of_file(entry)
-        names.append(entry.name)
-        digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return ClassFolder(Path(folder.path), tuple(names), digest.hexdigest())
+        names.append(name)
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return ClassFolder(Path(folder.path), tuple(sorted(names)), digest.hexdigest())
 
 
 def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
@@ -167,54 +205,11 @@ def _status_of_file(entry: os.DirEntry[str]) -> os.stat_result:
         raise ValueError(
             f"Expected images in the folder of a class. Received: {readable(entry.path)} ({error.strerror})."
         ) from error
-    if not _has_suffix(entry) or not stat.S_ISREG(status.st_mode):
+    if not has_suffix(entry) or not stat.S_ISREG(status.st_mode):
         kind = next((f" ({name})" for is_kind, name in _KINDS if is_kind(status.st_mode)), "")
         raise ValueError(
             f"Expected only images ({', '.join(SUFFIXES)}) in the folder of a class. "
             f"Received: {readable(entry.path)}{kind}."
         )
-    _check_is_text(entry)
+    require_text(entry)
     return status
-
-
-def _check_is_text(entry: os.DirEntry[str]) -> None:
-    if not (entry.name.isascii() or is_text(entry.name)):
-        raise ValueError(f"Expected names in UTF-8 (rename it). Received: {readable(entry.path)}.")
-
-
-def _visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if _is_visible(entry)), key=lambda entry: entry.name)
-
-
-def _is_visible(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name.lower() not in _CLUTTER
-
-
-def _holds_images(folder: Path | os.DirEntry[str]) -> bool:
-    with os.scandir(folder) as entries:
-        # Links that lead nowhere count: reading them says so.
-        return any(_has_suffix(entry) and _is_visible(entry) and not Path(entry.path).is_dir() for entry in entries)
-
-
-def _folders(entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
-    folders = [entry for entry in entries if _is_folder(entry)]
-    for folder in folders:
-        _check_is_text(folder)
-    return folders
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink() and not Path(entry.path).exists():
-        raise ValueError(
-            f"Expected folders and images. Received: {readable(entry.path)}, a link that leads nowhere or to itself."
-        )
-    return entry.is_dir()
-
-
-def _is_own_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
-
-
-def _has_suffix(entry: os.DirEntry[str]) -> bool:
-    return entry.name.lower().endswith(SUFFIXES)

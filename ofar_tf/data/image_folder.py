@@ -1,7 +1,7 @@
 """A folder of images, one sub-folder for each class."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.class_folders import WHOLE, ClassFolder, find_class_folders
+from ofar_tf.data.class_folders import ClassFolder, find_class_folders
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
 from ofar_tf.data.image_check import check_images, file_decoder
 from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.data.split_names import is_split, split_named
 from ofar_tf.data.splits import SplitPart
 
 
@@ -31,7 +32,9 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
     Args:
         data_dir: Holds a folder for each class, and then there are the split `all` and two parts of it, `train` and
             `validation`, its first 80 % (more where some class would be left out) and the rest; or a folder for each
-            split, all of them with the same folders for classes. Hidden files and folders are ignored.
+            split, all of them with the same folders for classes. Splits that are called otherwise than usual, such as
+            `Training`, go by their usual names too. Images in folders within that of a class are the class's. Hidden
+            files and folders are ignored.
         split_seed: Any int; another seed gives other orders, and so another `train` and `validation`.
 
     Returns:
@@ -45,7 +48,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
     class_names, found = find_class_folders(data_dir)
     findings = check_images(folder for folders in found.values() for folder in folders)
     files = {split: _in_order(folders, seed=split_seed) for split, folders in found.items()}
-    within = _divided(files[WHOLE].labels) if list(files) == [WHOLE] else {}
+    within, division = _further_splits(data_dir, files, seed=split_seed)
 
     def table(split: str, start: int, stop: int) -> tuple[tf.Tensor, tf.Tensor]:
         return files[split].paths[start:stop], tf.constant(files[split].labels[start:stop])
@@ -59,22 +62,31 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(files[split].paths[start:stop]),
         table=table,
         within=within,
-        division=said_of_division(
-            data_dir,
-            within,
-            lacks="folders of splits",
-            how="each class in proportion, by the files' names",
-            seed=split_seed,
-        ),
+        division=division,
         digest=lambda split: files[split].digest,
-        notes=_notes(data_dir, bits=findings.bits),
+        notes=(*_said_of_bits(data_dir, bits=findings.bits), *_said_of_depth(found)),
     )
 
 
-def _notes(data_dir: Path, *, bits: int) -> tuple[str, ...]:
+def _said_of_bits(data_dir: Path, *, bits: int) -> tuple[str, ...]:
     if bits in (0, 16):
         return ()
     return (f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {bits} bits, and are read as such.",)
+
+
+def _said_of_depth(found: Mapping[str, Sequence[ClassFolder]]) -> tuple[str, ...]:
+    """Says whether images of classes lie in folders further down: they may be masks, or what was sorted out."""
+    below = [
+        folder.path / name
+        for folders in found.values()
+        for folder in folders
+        for name in dict.fromkeys(file.rpartition("/")[0] for file in folder.files)
+        if name
+    ]
+    if not below:
+        return ()
+    more = f" and {len(below) - 1} more" if len(below) > 1 else ""
+    return (f"Images in folders within those of classes are used as well: {readable(below[0])}{more}.",)
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,27 @@ def _in_order(folders: Sequence[ClassFolder], *, seed: int) -> _Files:
     return _Files(folders[0].path.parent, [names[index] for index in order], np.concatenate(labels)[order])
 
 
-def _divided(labels: np.ndarray) -> dict[str, SplitPart]:
-    """Returns the two parts of `all`, every class in the first."""
+def _further_splits(data_dir: Path, files: Mapping[str, _Files], *, seed: int) -> tuple[dict[str, SplitPart], str]:
+    """Returns what other names there are for splits and parts of them, and a sentence that says so."""
+    only, *others = files
+    if others or is_split(only):
+        called = _usually_called(files)
+        said = ", ".join(f"{part.name} is {usual!r}" for usual, part in called.items())
+        return called, f"Folders of splits by their usual names: {said}." if called else ""
+    labels = files[only].labels
     _, first_of_class = np.unique(labels, return_index=True)
-    return train_and_validation(len(labels), least=int(first_of_class.max()) + 1)
+    parts = train_and_validation(len(labels), least=int(first_of_class.max()) + 1, of=only)
+    how = "each class in proportion, by the files' names"
+    return parts, said_of_division(data_dir, parts, lacks="folders of splits", how=how, seed=seed)
+
+
+def _usually_called(files: Mapping[str, _Files]) -> dict[str, SplitPart]:
+    """Returns the splits by their usual names, where they have others: the folder `Training` is `train` too."""
+    called: dict[str, list[str]] = {}
+    for name in files:
+        called.setdefault(split_named(name), []).append(name)
+    return {
+        usual: SplitPart(names[0], 0, len(files[names[0]].labels))
+        for usual, names in called.items()
+        if len(names) == 1 and names != [usual]
+    }

@@ -79,9 +79,11 @@ class RunImages:
         """
         if self.config.eval_split:
             return self.config.eval_split
-        for name in ("validation", "test", "val"):
-            if name in self.dataset.splits:
-                return name
+        # Folders that are called so come before those that stand for such a name.
+        for splits in (self.dataset.split_sizes, self.dataset.within):
+            found = next((name for name in ("validation", "test", "val") if name in splits), None)
+            if found:
+                return found
         raise ValueError(
             f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.class_folders import SUFFIXES
 from ofar_tf.data.decoding import decode_image_file
+from ofar_tf.data.folder_listing import SUFFIXES
 from ofar_tf.data.image_header import read_header
 from ofar_tf.data.preprocessing import evaluation_view
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.data import load_dataset, split_notes
+from ofar_tf.data.splits import shared_examples
 
 
 def write_image(path: Path, value: int = 0, *, channels: int = 3) -> None:
@@ -126,9 +127,10 @@ def test_other_files_in_a_class_are_refused_by_name(plain):
 def test_splits_with_different_classes_are_refused(tmp_path):
     for path in ("train/ant/0.png", "train/bee/0.png", "val/ant/0.png", "val/bees/0.png"):
         write_image(tmp_path / path)
-    with pytest.raises(
-        ValueError, match=r"Expected the same class folders in every split. Received: bee, bees only in"
-    ):
+    message = (
+        r"Expected the same class folders in every split .* Received: no bee in .*/val, and no bees in .*/train\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         load_dataset("image_folder", data_dir=tmp_path)
 
 
@@ -383,4 +385,72 @@ def test_a_data_set_that_lies_a_folder_deeper_is_found(tmp_path):
     for split in ("train", "val"):
         write_image(tmp_path / "pets" / split / "ant" / "0.png")
     with pytest.raises(ValueError, match=r"try --data_dir=.*/pets.$"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("paths", "classes"),
+    [
+        (("ant/a/0.png", "ant/b/c/1.png", "bee/d/2.png"), ("ant", "bee")),
+        (("ant/0.png", "ant/b/1.png", "bee/2.png"), ("ant", "bee")),
+        (("ant/0.png", "ant/1.png", "bee/b/2.png"), ("ant", "bee")),
+        (("ant/photos/0.png", "ant/photos/1.png", "bee/photos/2.png"), ("ant", "bee")),
+        (("train/ant/0.png", "train/ant/b/1.png", "train/bee/c/2.png"), ("ant", "bee")),
+    ],
+)
+def test_images_in_folders_within_a_class_are_its_own_and_that_is_said(tmp_path, paths, classes):
+    for value, path in enumerate(paths):
+        write_image(tmp_path / path, value)
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    assert dataset.class_names == classes
+    (split,) = dataset.split_sizes
+    assert sorted(values_and_labels(dataset, split)) == [(0, 0), (1, 0), (2, 1)]
+    assert [note.startswith("Images in folders within those of classes are used as well: ") for note in dataset.notes]
+
+
+def test_a_link_to_a_folder_within_a_class_is_refused_so_that_no_loop_is_followed(plain):
+    (plain / "ant" / "loop").symlink_to(plain)
+    with pytest.raises(ValueError, match=r"ant/loop \(a folder\)\.$"):
+        load_dataset("image_folder", data_dir=plain)
+
+
+def test_folders_that_share_some_names_are_splits_and_not_classes(tmp_path):
+    for path in ("one/ant/0.png", "one/bee/0.png", "two/ant/0.png"):
+        write_image(tmp_path / path)
+    with pytest.raises(ValueError, match=r"Expected the same class folders .* Received: no bee in .*/two\.$"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+def test_splits_go_by_their_usual_names_too_and_that_is_said(tmp_path):
+    for split in ("Training", "Validation", "test"):
+        for value, name in enumerate(("ant", "bee")):
+            write_image(tmp_path / split / name / "0.png", value)
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    assert dataset.splits == dict.fromkeys(("Training", "Validation", "test", "train", "validation"), 2)
+    assert sorted(values_and_labels(dataset, "train")) == [(0, 0), (1, 1)]
+    assert shared_examples(dataset.parts("train"), dataset.parts("Training")) == 2
+    assert split_notes(dataset, train_split="Training", eval_split="test") == []
+    assert split_notes(dataset, train_split="train", eval_split="test") == [
+        "Folders of splits by their usual names: Training is 'train', Validation is 'validation'."
+    ]
+
+
+def test_two_folders_of_one_usual_name_keep_their_own(tmp_path):
+    for path in ("Train/ant/0.png", "Train/bee/0.png", "training/ant/0.png", "training/bee/0.png"):
+        write_image(tmp_path / path)
+    assert set(load_dataset("image_folder", data_dir=tmp_path).splits) == {"Train", "training"}
+
+
+def test_the_only_folder_of_a_folder_is_divided_as_if_it_were_named(plain, tmp_path_factory):
+    outer = tmp_path_factory.mktemp("outer")
+    (outer / "photographs").symlink_to(plain)
+    dataset = load_dataset("image_folder", data_dir=outer)
+    assert dataset.splits == {"photographs": 70, "train": 56, "validation": 14}
+    assert "divided 80/20" in split_notes(dataset, train_split="train", eval_split="validation")[0]
+
+
+def test_a_folder_without_images_names_a_file_that_is_none(tmp_path):
+    (tmp_path / "ant").mkdir()
+    (tmp_path / "ant" / "0.tif").write_bytes(b"II*")
+    with pytest.raises(FileNotFoundError, match=r"\(no images there, .*/ant/0.tif for instance is none\)\.$"):
         load_dataset("image_folder", data_dir=tmp_path)

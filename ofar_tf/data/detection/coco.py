@@ -17,8 +17,9 @@ from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.detection.split_places import by_split, require_folder, split_named, tails, visible_files
+from ofar_tf.data.detection.split_places import by_split, require_folder, tails, visible_files
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.split_names import split_named
 from ofar_tf.data.text_file import read_text
 
 LAYOUTS = (

@@ -1,6 +1,5 @@
-"""Where readers of annotations find splits: folders, and the names that they stand for."""
+"""Where readers of annotations find splits: folders, files, and what is found of each split."""
 
-import re
 from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
@@ -10,12 +9,7 @@ from ofar_tf.data.file_names import readable
 
 Value = TypeVar("Value")
 
-LISTS = ("train", "val", "valid", "validation", "test")
-"""What lists of images are called, without suffix, that say which of them are a split."""
-
 _HIDDEN = (".", "__MACOSX")
-_SPLITS = {*LISTS, "trainval"}
-_YEAR = re.compile(r"_?(19|20)\d\d$")
 
 
 def require_folder(data_dir: Path, *, layouts: str) -> None:
@@ -57,11 +51,6 @@ def visible_names(folder: Path, pattern: str) -> list[str]:
     return sorted(name for name in found if not name.startswith(_HIDDEN))
 
 
-def is_split(place: str) -> bool:
-    """Whether a folder, list or file is called as splits usually are, `Train` or `val2017` for instance."""
-    return split_named(place) in _SPLITS
-
-
 def tails(name: str) -> Iterator[str]:
     """Yields a path, then what is left of it without its first folder, its first two, and so on.
 
@@ -70,18 +59,6 @@ def tails(name: str) -> Iterator[str]:
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     yield from ("/".join(parts[start:]) for start in range(len(parts)))
-
-
-def split_named(place: str) -> str:
-    """Returns the split that the name of a folder, a list or a file stands for.
-
-    Args:
-        place: The name. A year behind it is left out, as that of `train2017`, `valid` is `validation`, and the usual
-            ones are small, `Train` too.
-    """
-    name = _YEAR.sub("", place) or place
-    name = name.lower() if name.lower() in _SPLITS else name
-    return "validation" if name == "valid" else name
 
 
 def by_split(found: Iterable[tuple[str, Path, Value]], *, what: str) -> dict[str, Value]:

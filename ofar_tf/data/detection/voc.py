@@ -5,22 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ofar_tf.data.class_folders import SUFFIXES, WHOLE
+from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
-from ofar_tf.data.detection.split_places import (
-    LISTS,
-    by_split,
-    folders_in,
-    is_split,
-    require_folder,
-    split_named,
-    tails,
-    visible_files,
-)
+from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, tails, visible_files
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.folder_listing import SUFFIXES
+from ofar_tf.data.split_names import LISTS, is_split, split_named
 from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (

@@ -6,17 +6,10 @@ from typing import NamedTuple
 
 from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.detection.found_boxes import bare, images_in
-from ofar_tf.data.detection.split_places import (
-    LISTS,
-    by_split,
-    folders_in,
-    is_split,
-    split_named,
-    tails,
-    visible_names,
-)
+from ofar_tf.data.detection.split_places import by_split, folders_in, tails, visible_names
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.split_names import LISTS, is_split, split_named
 from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
