@@ -10,6 +10,7 @@ import tensorflow as tf
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.decoding import decode_image_file
 from ofar_tf.data.fingerprint import Fingerprint
+from ofar_tf.data.read_ahead import untuned
 from ofar_tf.data.splits import SplitPart, check_disjoint, parse_split
 
 __all__ = ["ImageDataset", "decode_image_file"]
@@ -131,7 +132,7 @@ class ImageDataset:
         first, *others = (self.read(part.name, part.start, part.stop) for part in self.parts(split))
         for other in others:
             first = first.concatenate(other)
-        return first
+        return untuned(first)
 
     def examples(self, split: str) -> tf.data.Dataset:
         """Returns the examples of a split, unshuffled, decoded one by one as they are read.

@@ -10,6 +10,7 @@ from ofar_tf.data.epoch_order import Decode, as_written, shuffled_shares
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.mixing import Mixing
 from ofar_tf.data.preprocessing import check_view, evaluation_view
+from ofar_tf.data.read_ahead import read_ahead
 
 # A batch is mixed by the seed of its first image with this folded in, which no draw for that image alone uses.
 _MIXING_DRAWS = 2
@@ -110,7 +111,7 @@ def training_batches(
     together = _are_small(dataset, split, resolution)
     viewed = _viewed(shares, view, count=batch_size // part[1], together=together)
     mixed = _mixed(viewed, mixing)
-    return (mixed.map(rounded_to_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(mixed.map(rounded_to_bytes) if as_bytes else mixed)
 
 
 def training_shares(
@@ -200,7 +201,7 @@ def evaluation_batches(
         return evaluation_view(dataset.decode(record), resolution=resolution, resize=resize), label
 
     views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(views.batch(batch_size))
 
 
 def evaluation_records(

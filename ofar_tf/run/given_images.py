@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.keras_file import model_digest
+from ofar_tf.data.read_ahead import untuned
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.pool_evaluation import content_digest
 from ofar_tf.evaluation.trained_pool import TrainedPool
@@ -82,7 +83,8 @@ class GivenImages:
     @staticmethod
     def _checked(trained: TrainedPool, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Returns batches of images and labels in the one form that the task knows."""
-        return trained.task.checked(batches, trained.resolutions[0]).map(lambda images, labels, *_: (images, labels))
+        checked = trained.task.checked(batches, trained.resolutions[0])
+        return untuned(checked.map(lambda images, labels, *_: (images, labels)))
 
 
 def required(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.data.read_ahead import untuned
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 
@@ -39,7 +40,7 @@ def checked_data(
     if isinstance(x, tf.data.Dataset):
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError("Expected steps_per_epoch for a data set that repeats without end. Received: none.")
-        return task.checked(x, size), y
+        return untuned(task.checked(x, size)), y
     if isinstance(x, tf.distribute.DistributedDataset):
         return x, y
     if isinstance(x, keras.utils.PyDataset):

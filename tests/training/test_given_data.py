@@ -34,6 +34,11 @@ def test_arrays_are_given_back_as_they_are_and_lists_as_arrays():
     np.testing.assert_array_equal(labels, LABELS)
 
 
+def test_a_data_set_is_read_without_tensorflows_tuner_for_which_the_end_of_fit_would_wait():
+    batches, _ = given(tf.data.Dataset.from_tensors((IMAGES, LABELS)))
+    assert batches.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

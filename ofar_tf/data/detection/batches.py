@@ -9,6 +9,7 @@ from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.data.detection.visible import Labels
 from ofar_tf.data.epoch_order import as_written
 from ofar_tf.data.pipeline import evaluation_records, rounded_to_bytes, training_shares
+from ofar_tf.data.read_ahead import read_ahead
 from ofar_tf.text.size import Size
 
 _NONE = BoxAugmentation()
@@ -66,7 +67,7 @@ def training_batches(
     views = shares.unbatch().map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = views.batch(batch_size // part[1], drop_remainder=True)
     mixed = batches.map(as_written(augmentation.mixed), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return (mixed.map(rounded_to_bytes) if as_bytes else mixed).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(mixed.map(rounded_to_bytes) if as_bytes else mixed)
 
 
 def evaluation_batches(
@@ -112,7 +113,7 @@ def evaluation_batches(
         return _whole(dataset.decode(record), known(row), size)
 
     views = records.map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return read_ahead(views.batch(batch_size))
 
 
 def _whole(image: tf.Tensor, known: Labels, size: Size) -> tuple[tf.Tensor, Labels]:
