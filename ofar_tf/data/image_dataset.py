@@ -1,7 +1,8 @@
 """What every data set is to the rest of the program: named splits of labelled RGB images in a fixed order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -39,6 +40,8 @@ class ImageDataset:
         digest: Called with the name of a whole split; returns a string that changes when its examples do, without
             reading them. None for the number of examples.
         notes: What a user should know of how the images are read, a sentence each.
+        files: Called like `read`; returns the file that each example is, in the same order. None where examples are no
+            files of their own.
     """
 
     unit: ClassVar[str] = "image"
@@ -56,6 +59,7 @@ class ImageDataset:
     division: str = ""
     digest: Callable[[str], str] | None = None
     notes: tuple[str, ...] = ()
+    files: Callable[[str, int, int], Sequence[Path]] | None = None
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names, least=self.least_classes)
@@ -102,6 +106,14 @@ class ImageDataset:
             return None
         labels = np.concatenate([np.asarray(self.table(*part)[1]) for part in self.parts(split)])
         return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
+
+    def files_of(self, split: str) -> list[Path]:
+        """Returns the files that the examples of a split are, in their order; none where they are no files.
+
+        Args:
+            split: A split string, see `examples`.
+        """
+        return [] if self.files is None else [file for part in self.parts(split) for file in self.files(*part)]
 
     def check_disjoint(self, **splits: str) -> None:
         """Refuses splits that share examples.

@@ -65,6 +65,7 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         division=division,
         digest=lambda split: files[split].digest,
         notes=(*_said_of_bits(data_dir, bits=findings.bits), *_said_of_depth(found)),
+        files=lambda split, start, stop: files[split].files(start, stop),
     )
 
 
@@ -106,6 +107,9 @@ class _Files:
     @cached_property
     def paths(self) -> tf.Tensor:
         return tf.constant([f"{self.root}/{name}" for name in self.names])
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        return [self.root / name for name in self.names[start:stop]]
 
     @cached_property
     def digest(self) -> str:

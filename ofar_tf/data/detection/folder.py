@@ -74,6 +74,7 @@ def annotated_folder(
         division=said_of_division(data_dir, within, lacks="splits", how="by the files' names", seed=split_seed),
         digest=lambda split: splits[split].digest(scattered[split].files),
         notes=(*notes, *(note for split, (_, mended) in checked.items() for note in mended.sentences(split))),
+        files=lambda split, start, stop: [Path(path) for path in splits[split].paths[start:stop]],
         annotations=lambda split: splits[split].annotations,
     )
 
