@@ -51,8 +51,8 @@ MISTAKES = [
      "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "
      "exist."),
-    (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
-     "Received: {files}/subclassed.keras, which gives a {module}.Subclassed."),
+    (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs), or "
+     "one whose call applies layers and keras.ops alone, with all its weights in these layers. Received: {files}/subclassed.keras, which gives a {module}.Subclassed."),
     (["--model={files}/seven.keras"], "Expected a model with one output [batch, 10], a logit for each class of the "
      "data set. Received: {files}/seven.keras with output shapes [(None, 7)]."),
     (["--model={files}/seven.keras", "--width_multiplier=2"], "Expected width_multiplier=1 for a saved model, whose "
@@ -114,12 +114,13 @@ class Subclassed(keras.Model):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.head = keras.layers.Dense(10)
+        self.scale = self.add_weight(shape=())
 
     def build(self, shape: Any) -> None:
         self.head.build((None, 3))
 
     def call(self, images: Any) -> Any:
-        return self.head(keras.ops.mean(images, axis=(1, 2)))
+        return self.head(keras.ops.mean(images, axis=(1, 2))) * self.scale
 
 
 @pytest.fixture(scope="module")

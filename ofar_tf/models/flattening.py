@@ -12,7 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional
+from ofar_tf.models.opening import is_closed, opened, stock_kind, tensors_of
 from ofar_tf.models.precision import computes_in_float32, default_policy, is_float, with_policy
 from ofar_tf.models.user_code import one_line
 
@@ -20,16 +22,18 @@ from ofar_tf.models.user_code import one_line
 def is_flat(model: keras.Model) -> bool:
     """Returns whether a model needs no flattening.
 
-    It is one level of float32 layers, takes and gives plain tensors and batches of any size, and TensorFlow can use its
-    names.
+    It is one level of float32 layers, none of which could be opened, takes and gives plain tensors and batches of any
+    size, and TensorFlow can use its names.
     """
-    if isinstance(model, keras.Sequential) or any(is_functional(layer) for layer in model.layers):
+    if isinstance(model, keras.Sequential) or any(is_functional(layer) or is_closed(layer) for layer in model.layers):
         return False
     if keras.tree.is_nested(model.input) or (len(model.outputs) == 1 and keras.tree.is_nested(model.output)):
         return False
     if model.inputs[0].shape[0] is not None:  # A Sequential model that was first called on data has their batch size.
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
+        return False
+    if any(is_free_reshape(each) for each in model.operations):
         return False
     if any(each.name != _plain(each.name) for each in (model, *model.operations)):
         return False
@@ -76,12 +80,17 @@ class _Flattening:
             # What a nested model is told by its caller, its layers are told.
             if training is not None and kwargs.get("training") is None and _takes_training(operation):
                 kwargs = {**kwargs, "training": training}
+            longer = f"{prefix}{operation.name}_"
             if is_functional(operation):
                 nested = _arguments_of(operation, args, kwargs)
-                told = kwargs.get("training")
-                return self.run(operation, nested, prefix=f"{prefix}{operation.name}_", training=told)
+                return self.run(operation, nested, prefix=longer, training=kwargs.get("training"))
+            inside = opened(operation, args, kwargs)
+            if inside is not None:
+                return self.run(inside, tensors_of(args, kwargs), prefix=longer, training=training)
             if _is_idle_cast(operation, args):
                 return args[0]
+            if is_free_reshape(operation):
+                return free_reshape(operation, args[0])
             outputs = self._layer(operation, prefix)(*args, **kwargs)
             self._check_formats(operation, outputs)
             return outputs
@@ -116,14 +125,14 @@ class _Flattening:
 
     def _as_it_must_be(self, operation: Any, name: str) -> Any:
         if isinstance(operation, keras.layers.Layer):
-            fits = computes_in_float32(operation)
+            fits, kind = computes_in_float32(operation), stock_kind(operation) or type(operation)
         else:
-            fits = not is_float(_format_of(operation))
-        if fits and name == operation.name:
+            fits, kind = not is_float(_format_of(operation)), type(operation)
+        if fits and name == operation.name and kind is type(operation):
             return operation
         try:
-            config = operation.get_config()
-            copy = type(operation).from_config({**(config if fits else with_policy(config, "float32")), "name": name})
+            config = kind.get_config(operation)
+            copy = kind.from_config({**(config if fits else with_policy(config, "float32")), "name": name})
         except Exception as error:  # A user's layer may raise anything.
             raise ValueError(
                 "Expected layers that can be copied by their configuration, where they are nested or compute in other "

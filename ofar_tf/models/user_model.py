@@ -10,6 +10,7 @@ from ofar_tf.models.flattening import flattened, is_flat
 from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
 from ofar_tf.models.logits import final_activation
+from ofar_tf.models.opening import opened_model
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.shared_code import load_shared
 from ofar_tf.models.unregistered_code import make_known, unregistered
@@ -60,7 +61,7 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
         ValueError: If it is not a functional Keras model, uses channels first, is quantized, has other inputs than RGB
             images, or sizes that are not square.
     """
-    _check_kind(model, reference)
+    model = _functional(model, reference)
     make_known(unregistered(model))
     _check_layers(model, reference)
     shape = _image_shape(model, reference)
@@ -89,7 +90,7 @@ def as_classifier(model: Any, *, reference: str, classes: int | None = None) -> 
     Raises:
         ValueError: If `as_supernet` refuses it, it has other outputs, or ends in softmax or sigmoid.
     """
-    _check_kind(model, reference)
+    model = _functional(model, reference)
     _check_outputs(model, reference, classes)
     supernet = as_supernet(model, reference=reference)
     probabilities = final_activation(supernet)
@@ -119,17 +120,23 @@ def warn_of_frozen_layers(model: keras.Model) -> None:
         )
 
 
-def _check_kind(model: Any, reference: str) -> None:
-    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call and not is_functional(model):
+def _functional(model: Any, reference: str) -> keras.Model:
+    """Returns the model if it is functional, or its graph if it is one of the user's that can be opened."""
+    if is_functional(model):
+        return model
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
         raise ValueError(
             "Expected a Sequential model that starts with keras.Input. "
             f"Received: {reference}, whose input shape is unknown."
         )
-    if not is_functional(model):
+    graph = opened_model(model) if isinstance(model, keras.Model) else None
+    if graph is None:
         raise ValueError(
-            "Expected a functional Keras model, made by keras.Model(inputs, outputs). "
+            "Expected a functional Keras model, made by keras.Model(inputs, outputs), or one whose call applies layers "
+            "and keras.ops alone, with all its weights in these layers. "
             f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
         )
+    return graph
 
 
 def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> None:

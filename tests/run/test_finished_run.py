@@ -30,8 +30,8 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="finished_run_nets")
 class Half(layers.Layer):
-    def call(self, x):
-        return x * 0.5
+    def call(self, x, training=None):  # Two ways, so that it is not opened.
+        return x * 0.5 if training else x / 2.0
 
 
 def build(classes):

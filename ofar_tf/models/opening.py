@@ -1,0 +1,222 @@
+"""Layers and models of the user's that consist of other layers, opened: what their `call` does becomes a graph.
+
+Most people write their blocks, and many their whole networks, as classes with a `call`. Run once on symbolic tensors it
+leaves the layers and operations that it applies, which can be traced, pruned and exported like all others. A layer is
+opened only where that says all that it does: its weights are those of the layers inside, it does the same in training
+and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the layer gave.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
+from ofar_tf.models.functional_graph import Graph, graph_of, is_functional, is_stock, replay
+from ofar_tf.models.tensorflow_functions import as_operations
+
+_MAKING = ("__init__", "get_config", "from_config")
+_UNKNOWN_SIZE = 16  # Of the maps that a layer is tried on whose size is not known.
+
+
+def opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+    """Makes a graph of what a layer of the user's does, of the very layers inside of it.
+
+    Args:
+        layer: Any layer or operation.
+        args: The positional arguments of a call of it, Keras tensors included.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        A functional model that computes the same on `tensors_of(args, kwargs)`. `None` for a layer of Keras' own, but
+        for Lambda, and where the graph would not say all.
+    """
+    if not is_closed(layer):
+        return None
+    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+    for attempt in (_run_symbolically, _shuffled):
+        try:
+            graph = attempt(layer, args, kwargs)
+            if graph is not None and _gives_the_same(layer, graph, args, kwargs):
+                return graph
+        except Exception:  # The user's code may raise anything on symbolic tensors; the layer stays as it is.
+            continue
+    return None
+
+
+def opened_model(model: Any) -> keras.Model | None:
+    """Makes a functional model of one that has only a `call`.
+
+    Args:
+        model: A model that is not functional. One that was never built gets images of any size.
+
+    Returns:
+        A functional model of the same layers, `None` where `opened` does not open it or it has several inputs.
+    """
+    shape: Any = (None, None, None, 3)
+    if len(getattr(model, "inputs", None) or ()) == 1:
+        shape = model.inputs[0].shape
+    elif model.built:
+        shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, (tuple, list)) or any(not isinstance(size, (int, type(None))) for size in shape):
+        return None
+    image = keras.Input(batch_shape=(None, *shape[1:]), name="images")
+    graph = opened(model, (image,), {})
+    return None if graph is None else keras.Model(graph.inputs, graph.outputs, name=model.name)
+
+
+def is_closed(layer: Any) -> bool:
+    """Returns whether a layer is of a kind that can be opened perhaps: a class of the user's, or Lambda."""
+    if not isinstance(layer, keras.layers.Layer) or is_functional(layer):
+        return False
+    return not is_stock(layer) or type(layer) is keras.layers.Lambda
+
+
+def stock_kind(layer: Any) -> Any:
+    """Returns the class of Keras' whose layer a layer of the user's is, if it only says how that one is made."""
+    for kind in type(layer).__mro__:
+        if kind.__module__.startswith("keras.src."):
+            return kind if kind is not type(layer) and kind is not keras.layers.Layer else None
+        if any(name not in _MAKING and _is_behaviour(name, value) for name, value in vars(kind).items()):
+            return None
+    return None
+
+
+def _is_behaviour(name: str, value: Any) -> bool:
+    return name == "__call__" or (not name.startswith("__") and (callable(value) or hasattr(value, "__get__")))
+
+
+def tensors_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """Lists the Keras tensors among the arguments of a call, each once."""
+    leaves = keras.tree.flatten((tuple(args), dict(kwargs)))
+    return list({id(leaf): leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)}.values())
+
+
+def _run_symbolically(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+    graphs = [_traced(layer, args, kwargs, training=training) for training in (None, True, False)]
+    return graphs[0] if _is_one(layer, list(map(graph_of, graphs))) else None
+
+
+def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+    """Says by their numbers what channels a layer without weights gives, where it gives nothing but some of its own.
+
+    So does the usual shuffle of channels, whose reshapes to sizes of any image no graph of Keras' can hold.
+    """
+    (tensor,) = tensors_of(args, kwargs)
+    if layer.variables or kwargs or len(args) > 1:
+        return None
+    values = _numbers(tensor, np.random.default_rng(1))
+    told = [{"training": flag} for flag in (True, False)] if _takes_training(layer) else [{}]
+    given = [np.asarray(layer(values, **each)) for each in told]
+    before, after = (np.moveaxis(np.asarray(each), -1, 0) for each in (values, given[0]))
+    channels = [next(iter(np.flatnonzero((before == one).reshape(len(before), -1).all(axis=1)))) for one in after]
+    if not all((each == given[0]).all() for each in given):
+        return None
+    image = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+    return keras.Model(image, keras.ops.take(image, [int(number) for number in channels], axis=-1))
+
+
+def _traced(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool | None) -> keras.Model:
+    inputs = {id(each): keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in tensors_of(args, kwargs)}
+    positional, named = keras.tree.map_structure(lambda leaf: inputs.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
+    if _takes_training(layer):
+        named["training"] = training
+    with as_operations():
+        graph = keras.Model(_alone(list(inputs.values())), layer.call(*positional, **named))
+    return replay(graph, graph.inputs, call=_call) if any(map(is_free_reshape, graph.operations)) else graph
+
+
+def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    return free_reshape(operation, args[0]) if is_free_reshape(operation) else operation(*args, **kwargs)
+
+
+def _is_one(layer: Any, graphs: Sequence[Graph]) -> bool:
+    """Returns whether a layer does the same whether it trains or not, with no weights but those of layers inside."""
+    undecided, training, inference = (_steps(graph) for graph in graphs)
+    same = len({len(steps) for steps in (undecided, training, inference)}) == 1
+    same = same and all(_agree(*each) for each in zip(undecided, training, inference, strict=True))
+    own = {id(variable) for variable in layer.variables}
+    inside = {
+        id(variable)
+        for call in graphs[0].calls
+        if isinstance(call.operation, keras.layers.Layer)
+        for variable in call.operation.variables
+    }
+    return same and own == inside and layer.activity_regularizer is None
+
+
+def _steps(graph: Graph) -> list[tuple[Any, list[Any], Any]]:
+    """Lists of each call what is called, on what but for `training`, and that."""
+    numbers = {id(tensor): f"tensor {number}" for number, tensor in enumerate(graph.inputs)}
+    steps = []
+    for call in graph.calls:
+        operation = call.operation
+        given = {name: value for name, value in call.kwargs.items() if name != "training"}
+        leaves = [numbers.get(id(leaf), leaf) for leaf in keras.tree.flatten((call.args, given))]
+        steps.append((_identity(operation), leaves, call.kwargs.get("training")))
+        numbers |= {
+            id(tensor): f"tensor {len(numbers) + n}" for n, tensor in enumerate(keras.tree.flatten(call.outputs))
+        }
+    outputs = [numbers.get(id(tensor)) for tensor in graph.outputs]
+    return [*steps, ("outputs", outputs, None)]
+
+
+def _identity(operation: Any) -> Any:
+    """Returns what two calls have in common that do the same: the layer, or kind and settings of what has no weights.
+
+    Such layers may be made anew by each call, as `keras.layers.add` makes one.
+    """
+    if isinstance(operation, keras.layers.Layer):
+        if operation.variables or not is_stock(operation):
+            return id(operation)
+        settings = operation.get_config()
+    else:
+        settings = {name: value for name, value in vars(operation).items() if not name.startswith("_")}
+    return type(operation), repr({name: value for name, value in settings.items() if name != "name"})
+
+
+def _agree(undecided: Any, training: Any, inference: Any) -> bool:
+    told = [step[2] for step in (undecided, training, inference)]
+    if told[1:] != [True, False] and len(set(told)) > 1:
+        return False
+    return all(
+        step[0] == undecided[0]
+        and len(step[1]) == len(undecided[1])
+        and all(_equal(*pair) for pair in zip(step[1], undecided[1], strict=True))
+        for step in (training, inference)
+    )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if one is other or type(one) is not type(other):
+        return one is other
+    return bool(np.all(np.asarray(one == other)))
+
+
+def _gives_the_same(layer: Any, graph: keras.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    random = np.random.default_rng(0)
+    values = [_numbers(tensor, random) for tensor in graph.inputs]
+    known = dict(zip(map(id, tensors_of(args, kwargs)), values, strict=True))
+    positional, named = keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
+    expected = layer(*positional, **named, **({"training": False} if _takes_training(layer) else {}))
+    actual = graph(_alone(values), training=False)
+    tolerance = 1e-4 if layer.compute_dtype == "float32" else 2e-2
+    return all(
+        np.allclose(np.asarray(one), np.asarray(other), rtol=tolerance, atol=tolerance)
+        for one, other in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True)
+    )
+
+
+def _alone(tensors: Sequence[Any]) -> Any:
+    return tensors[0] if len(tensors) == 1 else list(tensors)
+
+
+def _numbers(tensor: Any, random: np.random.Generator) -> Any:
+    shape = [2, *(size or _UNKNOWN_SIZE for size in tensor.shape[1:])]
+    return keras.ops.convert_to_tensor(random.normal(size=shape), tensor.dtype)
+
+
+def _takes_training(layer: Any) -> bool:
+    return "training" in inspect.signature(layer.call).parameters

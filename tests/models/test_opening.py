@@ -1,0 +1,215 @@
+"""Layers and models that have a `call` become the graph of what is called, where that says all that they do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from ofar_tf.models.functional_graph import is_stock
+from ofar_tf.models.user_model import as_classifier, as_supernet
+from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.subnet import extract_subnet
+
+SIZE = 8
+
+
+class Conv(layers.Layer):
+    """A block as people write it, with a function of TensorFlow's and no configuration."""
+
+    def __init__(self, filters: int):
+        super().__init__()
+        self.conv = layers.Conv2D(filters, 3, padding="same", use_bias=False)
+        self.norm = layers.BatchNormalization()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return tf.nn.relu(self.norm(self.conv(x), training=training))
+
+
+class Residual(keras.Model):
+    """A block that is a model, and says in `build` what it consists of."""
+
+    def build(self, shape: Any) -> None:
+        self.blocks = [Conv(8), Conv(shape[-1])]
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        y = x
+        for block in self.blocks:
+            y = block(y, training=training)
+        return layers.add([x, y])
+
+
+class Gate(layers.Layer):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.squeeze = keras.Sequential([layers.Dense(4, "relu"), layers.Dense(channels, "sigmoid")])
+
+    def call(self, x: Any) -> Any:
+        return tf.multiply(x, self.squeeze(tf.reduce_mean(x, axis=[1, 2], keepdims=True)))
+
+
+class Shuffle(layers.Layer):
+    """Its reshapes are to sizes that are known only when it runs."""
+
+    def call(self, x: Any) -> Any:
+        shape = tf.shape(x)
+        pairs = tf.reshape(x, [shape[0], shape[1], shape[2], 2, x.shape[-1] // 2])
+        return tf.reshape(tf.transpose(pairs, [0, 1, 2, 4, 3]), shape)
+
+
+class Halves(layers.Layer):
+    def call(self, x: Any) -> Any:
+        one, other = tf.split(x, 2, axis=-1)
+        return {"a": one, "b": tf.concat([other, one], axis=-1)}
+
+
+class Wide(layers.Conv2D):
+    """Says only how a layer of Keras' is made."""
+
+    factor = 2
+
+    def __init__(self, filters: int, **kwargs: Any):
+        super().__init__(self.factor * filters, 1, **kwargs)
+
+
+class Network(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rescaling, self.blocks = layers.Rescaling(1 / 255), [Conv(8), Residual(), Gate(8), Shuffle(), Conv(12)]
+        self.head = keras.Sequential([layers.GlobalAveragePooling2D(), layers.Dropout(0.1), layers.Dense(3)])
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        x = self.rescaling(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x, training=training)
+
+
+def halved(x: Any) -> Any:
+    halves = Halves()(x)
+    return layers.Concatenate()([halves["b"], halves["a"]])
+
+
+def images(batch: int = 3) -> Any:
+    return np.random.default_rng(0).uniform(0, 255, (batch, SIZE, SIZE, 3)).astype("float32")
+
+
+def network(body: Callable[[Any], Any], *, size: int | None = None) -> keras.Model:
+    image = keras.Input((size, size, 3))
+    x = Conv(10)(body(Conv(8)(image)))
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+# Name -> (body, how many channels can be pruned beside the 8 + 10 around it).
+OPENED: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "a_block": (lambda x: Conv(6)(x), 6),
+    "a_block_of_blocks": (lambda x: Residual()(x), 8),
+    "a_gate": (lambda x: Gate(8)(x), 0),
+    "a_shuffle": (lambda x: Shuffle()(x), 0),
+    "several_outputs": (halved, 0),
+    "lambda": (lambda x: layers.Lambda(lambda t: tf.nn.relu6(t + 3.0) * t / 6.0)(x), 0),
+    "a_lambda_that_resizes": (lambda x: layers.Lambda(lambda t: tf.image.resize(t, (5, 5)))(x), 0),
+    "a_layer_of_keras_by_another_name": (lambda x: layers.ReLU()(layers.BatchNormalization()(Wide(3)(x))), 6),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_a_layer_calls_is_what_a_network_consists_of(name: str) -> None:
+    body, channels = OPENED[name]
+    model = network(body)
+    flat = as_classifier(model, reference="it")
+    assert all(is_stock(layer) and type(layer) is not layers.Lambda for layer in flat.layers)
+    np.testing.assert_allclose(flat(images()), model(images()), rtol=1e-5, atol=1e-5)
+    assert len(flat.weights) == len(model.weights)
+    groups = find_channel_groups(flat, prune_residual_stream=True)
+    assert groups.size == 8 + channels + 10
+    half = ChannelMask(groups.groups, np.arange(groups.size) % 2 == 0)
+    assert extract_subnet(flat, groups, half)(images()).shape == (3, 3)
+
+
+def test_a_model_that_has_only_a_call_is_opened_with_its_own_weights() -> None:
+    model = Network()
+    model(images())
+    flat = as_classifier(model, reference="it")
+    assert {id(weight) for weight in flat.weights} == {id(weight) for weight in model.weights}
+    np.testing.assert_allclose(flat(images()), model(images()), rtol=1e-5, atol=1e-5)
+    assert find_channel_groups(flat).size == 8 + 12
+
+
+def test_a_model_that_was_never_called_is_opened_for_images_of_any_size() -> None:
+    assert as_classifier(Network(), reference="it").input_shape == (None, None, None, 3)
+
+
+def test_what_is_inside_trains_and_infers_as_it_did() -> None:
+    model = network(lambda x: Residual()(x))
+    flat = as_supernet(model, reference="it")
+    flat(images(), training=True)  # The moving averages of inner layers, which their weights are, have moved.
+    moved = [np.asarray(weight) for weight in model.weights if weight.name == "moving_mean"]
+    assert len(moved) == 4 and all(mean.any() for mean in moved)
+
+
+class OwnWeight(layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+class OnlyInTraining(layers.Layer):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x + 1.0 if training else x
+
+
+class Random(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * keras.random.uniform(())
+
+
+class Counting(layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.calls = layers.Conv2D(8, 1), self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.calls.assign_add(1.0)
+        return self.conv(x)
+
+
+class OtherNumbers(layers.Layer):
+    """Looks at the numbers, which symbolic tensors do not have."""
+
+    def call(self, x: Any) -> Any:
+        return x if isinstance(x, keras.KerasTensor) else ops.cumsum(x, axis=-1)
+
+
+class Normed(layers.Conv2D):
+    def call(self, x: Any) -> Any:
+        return ops.conv(x, self.kernel - ops.mean(self.kernel), padding=self.padding)
+
+
+CLOSED: dict[str, Callable[[], Any]] = {
+    "own_weight": OwnWeight,
+    "only_in_training": OnlyInTraining,
+    "random": Random,
+    "counting": Counting,
+    "other_numbers": OtherNumbers,
+    "a_kernel_of_its_own": lambda: Normed(8, 3, padding="same"),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_layer_of_which_the_graph_would_not_say_all_stays_as_it_is(name: str) -> None:
+    layer = CLOSED[name]()
+    flat = as_supernet(network(lambda x: layer(x)), reference="it")
+    assert any(each is layer for each in flat.layers)
+
+
+def test_functions_of_tensorflow_refuse_symbolic_tensors_as_before_where_nothing_is_opened() -> None:
+    as_supernet(network(lambda x: Gate(8)(x)), reference="it")
+    with pytest.raises(ValueError, match="KerasTensor cannot be used as input to a TensorFlow function"):
+        tf.nn.relu(keras.Input((4,)))
