@@ -104,7 +104,7 @@ class BatchContract:
 
     def _first_batch(self, batches: tf.data.Dataset) -> tuple[tf.Tensor, ...]:
         if not isinstance(batches, tf.data.Dataset):
-            raise ValueError(f"Expected a tf.data.Dataset of batches (images, labels). Received: {_outline(batches)}.")
+            raise ValueError(f"Expected a tf.data.Dataset of batches (images, labels). Received: {outline(batches)}.")
         self._check_form(batches.element_spec)
         batch = next(iter(batches.take(1)), None)
         if batch is None:
@@ -117,7 +117,7 @@ class BatchContract:
         if not isinstance(batch, tuple) or len(batch) not in (2, 3) or not all(map(_is_one_array, batch)):
             raise ValueError(
                 "Expected batches (images, labels) or (images, labels, weights), each one tensor. "
-                f"Received: {_outline(batch)}."
+                f"Received: {outline(batch)}."
             )
         forms = [(tf.TensorShape(each.shape), tf.as_dtype(each.dtype)) for each in batch]
         (images, image_type), (labels, label_type), *weights = forms
@@ -126,7 +126,7 @@ class BatchContract:
         if not images.is_compatible_with([None, side, side, 3]) or not square or not _is_number(image_type):
             wanted = "R" if side is None else side
             raise ValueError(
-                f"Expected images [batch, {wanted}, {wanted}, 3] of numbers in 0..255. Received: {_outline(batch[0])}."
+                f"Expected images [batch, {wanted}, {wanted}, 3] of numbers in 0..255. Received: {outline(batch[0])}."
             )
         indices = labels.is_compatible_with([None]) or labels.is_compatible_with([None, 1])
         shares = labels.is_compatible_with([None, self.classes])
@@ -134,11 +134,11 @@ class BatchContract:
         if not right_type:
             raise ValueError(
                 f"Expected labels as integers [batch], or as probabilities [batch, {self.classes}]. "
-                f"Received: {_outline(batch[1])}."
+                f"Received: {outline(batch[1])}."
             )
         for shape, dtype in weights:
             if not (shape.is_compatible_with([None]) or shape.is_compatible_with([None, 1])) or not _is_number(dtype):
-                raise ValueError(f"Expected weights [batch] of numbers. Received: {_outline(batch[2])}.")
+                raise ValueError(f"Expected weights [batch] of numbers. Received: {outline(batch[2])}.")
 
     def _check_labels(self, labels: np.ndarray) -> None:
         if labels.size == len(labels):
@@ -225,12 +225,16 @@ def _is_number(dtype: tf.DType) -> bool:
     return bool(dtype.is_floating or dtype.is_integer)
 
 
-def _outline(batch: Any) -> str:
-    """Returns the form of a batch in a few words."""
+def outline(batch: Any) -> str:
+    """Returns the form of a batch in a few words, for messages.
+
+    Args:
+        batch: Anything; of arrays the type and sides are said, of tuples and dicts what they hold.
+    """
     if isinstance(batch, dict):
         return "a dict of " + ", ".join(map(str, batch))
     if isinstance(batch, tuple):
-        return "(" + ", ".join(map(_outline, batch)) + ")"
+        return "(" + ", ".join(map(outline, batch)) + ")"
     if hasattr(batch, "shape") and hasattr(batch, "dtype"):
         dtype = getattr(batch.dtype, "name", batch.dtype)
         sides = tf.TensorShape(batch.shape)

@@ -78,6 +78,8 @@ class OnceForAll(keras.Model):
         seed: int = 0,
     ):
         super().__init__(name="once_for_all")
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
+            raise ValueError(f"Expected a seed from 0 to {2**31 - 1}. Received: seed={seed!r:.80}.")
         if pool is None:
             pool = PoolSpec.of(pruning_rates=pruning_rates, macs_budgets=macs_budgets, resolutions=resolutions)
         elif any(np.size(values) for values in (pruning_rates, macs_budgets, resolutions)):  # Arrays have no truth.
@@ -207,18 +209,22 @@ class OnceForAll(keras.Model):
             The history of the losses.
 
         Raises:
-            ValueError: If nothing would ever search the structures, validation data is given, or the data are not as
-                the task takes them (`Task.checked`).
+            ValueError: If nothing would ever search the structures, validation data or a callback that would do nothing
+                is given, or the data are not as the task takes them (`Task.checked`).
         """
-        check_fit(kwargs)
+        if not self.compiled:
+            raise ValueError("Expected compile before fit. Received: a model that was not compiled.")
+        check_fit(kwargs, classes=self.task.classes if isinstance(self.task, Classification) else None)
         kwargs["callbacks"] = callbacks_of_fit(
             kwargs.get("callbacks"),
             step=self.step,
             searching=self.searching,
             steps_per_epoch=kwargs.get("steps_per_epoch"),
+            losses=self._step_metrics.losses,
+            progress=self.task.metric.progress,
         )
         if not trusted:
-            x, y = checked_data(
+            x, y, kwargs["sample_weight"] = checked_data(
                 *(x, y, kwargs.get("sample_weight")),
                 task=self.task,
                 size=self.resolutions[0],

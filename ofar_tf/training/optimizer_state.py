@@ -91,8 +91,10 @@ def suitable(optimizer: Any, *, dtype_policy: str, averages: bool = False) -> An
         averages: Whether it must keep moving averages of the weights.
 
     Raises:
-        ValueError: If it accumulates gradients itself, or keeps no averages.
+        ValueError: If there is none, it accumulates gradients itself, or keeps no averages.
     """
+    if optimizer is None:
+        raise ValueError("Expected an optimizer of Keras, or its name. Received: None.")
     optimizer = keras.optimizers.get(optimizer)
     if getattr(optimizer, "gradient_accumulation_steps", None):
         raise ValueError(

@@ -24,6 +24,11 @@ class StepMetrics:
         self._losses = {role: keras.metrics.Mean(name=f"{role}_loss") for role in roles}
         self._progress = keras.metrics.Mean(name=progress)
 
+    @property
+    def losses(self) -> list[str]:
+        """The names of the losses of all roles."""
+        return [metric.name for metric in self._losses.values()]
+
     def of(self, roles: Sequence[str]) -> list[keras.metrics.Mean]:
         """Returns the means of some roles' losses, in that order, and that of the progress."""
         return [*(self._losses[role] for role in roles), self._progress]

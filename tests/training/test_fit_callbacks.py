@@ -8,9 +8,20 @@ from ofar_tf.training.phases import Phases
 from ofar_tf.training.step_spec import StepSpec
 
 
+def checked(given, *, step=None, searching=False, steps_per_epoch=None):
+    return callbacks_of_fit(
+        given,
+        step=step or StepSpec(),
+        searching=searching,
+        steps_per_epoch=steps_per_epoch,
+        losses=["teacher_loss", "student_loss"],
+        progress="accuracy",
+    )
+
+
 def kinds(given, *, head_epochs=0, searching=False, steps_per_epoch=None):
     step = StepSpec(head_epochs=head_epochs)
-    made = callbacks_of_fit(given, step=step, searching=searching, steps_per_epoch=steps_per_epoch)
+    made = checked(given, step=step, searching=searching, steps_per_epoch=steps_per_epoch)
     return made if isinstance(made, keras.callbacks.CallbackList) else [type(each) for each in made]
 
 
@@ -42,3 +53,41 @@ def test_a_list_that_keras_made_stays_one_but_for_the_phases():
 def test_a_search_without_its_callback_is_refused(given):
     with pytest.raises(ValueError, match=r"^Expected MaskSearch among the callbacks of fit"):
         kinds(given, searching=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("EarlyStopping", r"callbacks of Keras, made by calling their class\. Received: 'EarlyStopping'\.$"),
+        (keras.callbacks.TerminateOnNaN, r"made by calling their class\. Received: <class .*TerminateOnNaN'>\.$"),
+        (keras.callbacks.EarlyStopping(), r"EarlyStopping to monitor one of teacher_loss, student_loss and accuracy: "
+         r"fit validates nothing\. Received: monitor='val_loss'\.$"),
+        (keras.callbacks.ReduceLROnPlateau("loss"), r"ReduceLROnPlateau to monitor .* Received: monitor='loss'\.$"),
+        (keras.callbacks.ModelCheckpoint("a.weights.h5", save_weights_only=True, save_best_only=True),
+         r"ModelCheckpoint to monitor .* Received: monitor='val_loss'\.$"),
+        (keras.callbacks.ModelCheckpoint("a.keras"), r"save_weights_only=True.* Received: save_weights_only=False\.$"),
+        (keras.callbacks.BackupAndRestore("folder"), r"Expected no BackupAndRestore: .* Received: BackupAndRestore\.$"),
+    ],
+)  # fmt: skip
+def test_callbacks_that_would_do_nothing_or_spoil_the_family_are_refused_before_training(given, message):
+    with pytest.raises(ValueError, match=message):
+        checked([given])
+
+
+def test_callbacks_that_watch_a_number_there_is_know_which_way_is_better():
+    given = [
+        keras.callbacks.EarlyStopping("teacher_loss"),
+        keras.callbacks.EarlyStopping("accuracy"),
+        keras.callbacks.EarlyStopping("accuracy", mode="min"),
+        keras.callbacks.ModelCheckpoint("{epoch}.weights.h5", save_weights_only=True),
+    ]
+    assert [each.mode for each in checked(given)] == ["min", "max", "min", "auto"]
+
+
+def test_numbers_that_a_callback_of_the_caller_adds_can_be_watched():
+    class Measures(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_top1"] = 0.5
+
+    for own in (Measures(), keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(val_top1=1))):
+        assert len(checked([own, keras.callbacks.EarlyStopping("val_top1", mode="max")])) == 2

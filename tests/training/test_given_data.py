@@ -28,14 +28,15 @@ class Batches(keras.utils.PyDataset):
 
 
 def test_arrays_are_given_back_as_they_are_and_lists_as_arrays():
-    assert given(IMAGES, LABELS) == (IMAGES, LABELS)
-    images, labels = given(list(IMAGES), list(LABELS), np.ones(5))
+    assert given(IMAGES, LABELS) == (IMAGES, LABELS, None)
+    images, labels, weights = given(list(IMAGES), list(LABELS), [1.0] * 5)
     np.testing.assert_array_equal(images, IMAGES)
     np.testing.assert_array_equal(labels, LABELS)
+    np.testing.assert_array_equal(weights, np.ones(5))
 
 
 def test_a_data_set_is_read_without_tensorflows_tuner_for_which_the_end_of_fit_would_wait():
-    batches, _ = given(tf.data.Dataset.from_tensors((IMAGES, LABELS)))
+    batches, *_ = given(tf.data.Dataset.from_tensors((IMAGES, LABELS)))
     assert batches.options().autotune.enabled is False
 
 
@@ -49,6 +50,12 @@ def test_a_data_set_is_read_without_tensorflows_tuner_for_which_the_end_of_fit_w
         ((IMAGES,), r"Expected batches \(images, labels\)"),
         (({"image": IMAGES}, LABELS), "a dict of image"),
         ((IMAGES, LABELS, -np.ones(5)), "weights of 0 or more"),
+        ((IMAGES, LABELS.astype(object)), r"arrays of numbers, .* Received: .*object \[5\]\)\.$"),
+        (([IMAGES[0], IMAGES[1][:2]], LABELS[:2]), r"arrays of numbers, .* Received: 2 of several shapes\.$"),
+        ((lambda: IMAGES, LABELS), r"arrays of numbers, .* Received: \(a function, "),
+        ((iter([(IMAGES, LABELS)]),), r"arrays of numbers, .* Received: \(a list_iterator\)\.$"),
+        ((None,), r"Expected images and labels as arrays of numbers, .* Received: nothing\.$"),
+        (((batch for batch in ()),), r"a generator that gives at least one batch\. Received: one that gives none\.$"),
     ],
 )
 def test_arrays_that_make_no_sense_are_refused_before_training(arrays, message):
@@ -65,10 +72,10 @@ def test_a_label_is_looked_at_wherever_it_stands_among_many():
 
 def test_the_first_batch_of_what_gives_batches_is_looked_at_and_still_trained_on():
     sequence = Batches(IMAGES)
-    assert given(sequence) == (sequence, None)
+    assert given(sequence) == (sequence, None, None)
     with pytest.raises(ValueError, match=r"bring them back to 0..255"):
         given(Batches(IMAGES / 255))
-    batches, _ = given((IMAGES + k, LABELS) for k in range(3) if k == 0 or pytest.fail("read too early"))
+    batches, *_ = given((IMAGES + k, LABELS) for k in range(3) if k == 0 or pytest.fail("read too early"))
     assert next(batches)[0] is not None
     with pytest.raises(ValueError, match=r"bring them back to 0..255"):
         given(batch for batch in [(IMAGES / 255, LABELS)])
