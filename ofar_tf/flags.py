@@ -172,6 +172,12 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     except BrokenPipeError:
         raise  # Not a mistake, see `run`.
     except caught as error:
-        message = " ".join(str(error).split())
-        print(f"Error: {message}", file=sys.stderr)
+        print(f"Error: {' '.join(_sentences(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _sentences(error: Exception) -> str:
+    """Returns what is said of an error: of the system's own, which file it is about and why."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"Expected files and folders that can be used. Received: {error.filename} ({error.strerror})."
+    return str(error)

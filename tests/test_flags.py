@@ -10,6 +10,7 @@ import pytest
 from absl import app
 from absl import flags as absl_flags
 
+from ofar_tf import flags
 from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
@@ -143,3 +144,13 @@ def test_help_lists_our_flags_without_importing_tensorflow(name: str, how: str) 
     listed = ended["printed"].replace("--[no]", "--")
     for field in dataclasses.fields(COMMANDS[name]):
         assert f"  --{field.name}: {field.metadata['help'].split()[0]}" in listed
+
+
+@pytest.mark.parametrize("use", [lambda path: path.read_text(), lambda path: (path / "a" / "b").mkdir()])
+def test_an_error_of_the_system_names_its_file_in_two_sentences(tmp_path: Path, capsys: Any, use: Any) -> None:
+    with pytest.raises(SystemExit) as end, flags.one_line_errors():
+        use(tmp_path)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"Error: Expected files and folders that can be used. Received: {tmp_path}")
+    assert said.endswith(("(Is a directory).\n", "(No such file or directory).\n"))

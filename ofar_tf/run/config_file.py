@@ -11,6 +11,9 @@ from ofar_tf.run.settings import format_setting, kind_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.text.size import Size
 
+BEFORE = {"optimizer": "sgd", "body_learning_rate": 1.0, "head_epochs": 0}
+"""What runs of 0.1.0 did and could not write down; nothing else was possible then."""
+
 
 def to_json(config: TrainConfig) -> str:
     """Returns the text of `config.json`."""
@@ -60,9 +63,11 @@ def differences(first: TrainConfig, second: TrainConfig) -> list[str]:
     """Lists the settings in which two runs differ, as far as they change a result."""
     # A setting that is given as the method has it anyway is no difference.
     resolved = first.resolved(), second.resolved()
+    unwritten = {name for name in first.left_open & BEFORE.keys() if getattr(second, name) == BEFORE[name]}
     return [
         f"{field.name} was {getattr(resolved[0], field.name)!r}, now {getattr(resolved[1], field.name)!r}"
         for field in dataclasses.fields(first)
         if not field.metadata["free"]
+        and field.name not in unwritten
         and all(getattr(one, field.name) != getattr(other, field.name) for one, other in ((first, second), resolved))
     ]

@@ -105,6 +105,8 @@ def _check(field: Any, value: Any) -> None:
 def _check_entry(field: Any, value: Any, *, kind: type) -> None:
     if isinstance(value, str) and any(ord(character) < _SPACE for character in value):
         raise ValueError(f"Expected --{field.name} on one line, without control characters. Received: {value!r:.200}.")
+    if isinstance(value, str) and value and not value.strip():
+        raise ValueError(f"Expected --{field.name} to be more than blanks. Received: {value!r:.200}.")
     # A bool is an int to Python, and an int is as good as a float to everyone.
     if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
         name = "int or HEIGHTxWIDTH" if kind == int | Size else kind.__name__

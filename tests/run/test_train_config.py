@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ofar_tf.run.config_file import differences, read_config, to_flagfile, to_json
+from ofar_tf.run.config_file import BEFORE, differences, read_config, to_flagfile, to_json
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.settings import kind_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.text.size import Size
+from ofar_tf.training.recipe import Recipe
 
 CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
 
@@ -30,6 +31,7 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
          "Expected at most 200 networks for --jit_compile: one for each structure, resolution and, with "
          "--search_execution=sliced, epoch of the search. Received: 388."),
         ({"epochs": 10**400}, "Expected --epochs of at most 63 bits. Received: 1329 bits."),
+        ({"run_dir": "  "}, "Expected --run_dir to be more than blanks. Received: '  '."),
         ({"data_dir": "two\nlines"}, "Expected --data_dir on one line, without control characters. "
          "Received: 'two\\nlines'."),
         ({"pruning_rates": ()}, "Expected one of --pruning_rates, --macs_budgets and --budgets. Received: none."),
@@ -196,6 +198,16 @@ def test_sizes_that_are_no_squares_are_for_detection() -> None:
         dataclasses.replace(CONFIG, resolutions=(192, Size(96, 128)))
     assert str(caught.value) == "Expected square --resolutions with --task=classification. Received: 192, 96x128."
     assert dataclasses.replace(CONFIG, task="detection", resolutions=(192, Size(96, 128))).detects
+
+
+def test_a_run_of_version_0_1_0_goes_on_with_what_it_could_not_write_down() -> None:
+    usual = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    assert usual | BEFORE == usual
+    began = dataclasses.replace(CONFIG, **dict.fromkeys(BEFORE))
+    now = dataclasses.replace(CONFIG, **BEFORE)
+    assert differences(began, now) == []
+    assert differences(began, dataclasses.replace(now, optimizer="adamw")) == ["optimizer was None, now 'adamw'"]
+    assert differences(dataclasses.replace(now, optimizer="adamw"), now) == ["optimizer was 'adamw', now 'sgd'"]
 
 
 def test_only_differences_that_change_a_result_count() -> None:
