@@ -99,7 +99,7 @@ class PoolSpec:
         Raises:
             ValueError: If one makes no sense.
         """
-        rates = listed("pruning_rates", pruning_rates)
+        rates = [_rate(each) for each in listed("pruning_rates", pruning_rates)]
         counts = [_count(each) for each in listed("macs_budgets", macs_budgets)]
         sizes = listed("resolutions", resolutions)
         return cls(
@@ -119,6 +119,13 @@ class PoolSpec:
     def largest(self) -> Size:
         """The largest resolution, at which images leave the pipeline."""
         return self.resolutions[0]
+
+
+def _rate(given: Any) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={given!r:.80}.") from error
 
 
 def _count(number: Any) -> int:

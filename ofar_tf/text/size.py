@@ -1,6 +1,7 @@
 """The size of the images that a network sees."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Self
@@ -33,11 +34,20 @@ class Size:
 
     @classmethod
     def of(cls, value: "Resolution") -> "Size":
-        """Reads a size: a number is a square's side, a pair is (height, width)."""
+        """Reads a size: a number is a square's side, a pair is (height, width).
+
+        Raises:
+            ValueError: If it is neither, or a number is not whole.
+        """
         if isinstance(value, Size):
             return value
-        height, width = value if isinstance(value, tuple) else (value, value)
-        return cls(int(height), int(width))
+        sides = value if isinstance(value, tuple) else (value, value)
+        whole: tuple[int, ...] = ()
+        with suppress(TypeError, ValueError, OverflowError):
+            whole = tuple(map(int, sides))
+        if len(whole) != 2 or whole != sides:
+            raise ValueError(f"Expected sizes in whole pixels, or pairs of height and width. Received: {value!r:.80}.")
+        return cls(*whole)
 
     @classmethod
     def parse(cls, text: str) -> Self:

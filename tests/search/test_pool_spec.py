@@ -18,3 +18,9 @@ def test_arrays_and_quantities_mean_what_lists_of_numbers_mean():
 def test_one_name_in_the_place_of_a_list_is_refused(name):
     with pytest.raises(ValueError, match=f"Expected {name} as a list. Received: {name}='stem'."):
         PoolSpec.of(**{"pruning_rates": [0.0, 0.5], "resolutions": [8], name: "stem"})
+
+
+@pytest.mark.parametrize("rate", ["much", None, [0.1]])
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(ValueError, match=r"^Expected a pruning rate in \[0, 1\)\. Received: rate="):
+        PoolSpec.of(pruning_rates=[0, rate], resolutions=[12])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,3 +37,15 @@ def test_sizes_are_ordered_by_their_pixels():
 def test_texts_that_are_no_size_are_refused(text):
     with pytest.raises(ValueError, match=r"^Expected a size"):
         Size.parse(text)
+
+
+@pytest.mark.parametrize(
+    "value", [12.5, "12", "a", None, (12, 12, 3), (12, None), float("nan"), float("inf"), [12, 12]]
+)
+def test_what_is_no_size_in_whole_pixels_is_refused(value):
+    with pytest.raises(ValueError, match=r"^Expected sizes in whole pixels, or pairs of height and width\. Received: "):
+        Size.of(value)
+
+
+def test_whole_numbers_of_any_type_are_sizes():
+    assert Size.of(12.0) == Size.of(np.int64(12)) == Size.of((12, 12)) == 12

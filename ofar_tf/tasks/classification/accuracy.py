@@ -26,8 +26,8 @@ class AccuracyEvaluator:
         self._counts = np.zeros(3)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """Adds a batch of scores `[B, K]` with its labels, int `[B]`."""
-        ranks = label_ranks(outputs, np.asarray(labels))
+        """Adds a batch of scores `[B, K]` with its labels, as `classes_of` takes them."""
+        ranks = label_ranks(outputs, classes_of(labels))
         self._counts += np.array([len(ranks), np.sum(ranks < 1), np.sum(ranks < 5)])
 
     def share(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -63,6 +63,19 @@ def accuracy(top1: float, top5: float, images: int) -> Scores:
             f"Expected 0 <= top1 <= top5 <= 1 on at least one image. Received: top1={top1}, top5={top5}, {images=}."
         )
     return Scores(METRIC, {"top1": float(top1), "top5": float(top5)}, images)
+
+
+def classes_of(labels: np.ndarray) -> np.ndarray:
+    """Returns the class of each image.
+
+    Args:
+        labels: Class indices `[B]`, or one-hot and other probabilities `[B, K]`: the likeliest counts, as in Keras.
+
+    Returns:
+        Whole numbers `[B]`.
+    """
+    labels = np.asarray(labels)
+    return labels.argmax(axis=1) if labels.ndim == 2 else labels
 
 
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

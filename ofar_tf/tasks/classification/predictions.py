@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofar_tf.tasks.answers import Batches, Run
-from ofar_tf.tasks.classification.accuracy import accuracy, label_ranks
+from ofar_tf.tasks.classification.accuracy import accuracy, classes_of, label_ranks
 from ofar_tf.tasks.examples import evenly_spread
 from ofar_tf.tasks.scores import Scores
 
@@ -46,7 +46,7 @@ class Predictions:
 
         Args:
             scores: Images [B, r, r, 3] to scores [B, K].
-            batches: Images and labels [B], class indices.
+            batches: Images and labels, as `classes_of` takes them.
 
         Returns:
             Its answers.
@@ -54,7 +54,7 @@ class Predictions:
         Raises:
             ValueError: If there are no images.
         """
-        parts = [_answers(scores(np.asarray(images)), np.asarray(labels)) for images, labels in batches]
+        parts = [_answers(scores(np.asarray(images)), classes_of(labels)) for images, labels in batches]
         if not parts:
             raise ValueError("Expected at least one image to measure accuracy on. Received: none.")
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -31,6 +31,16 @@ def test_the_accuracy_is_the_one_that_is_counted_without_them(predictions):
     assert predictions.scores == accuracy(top1=0.25, top5=0.5, images=4)
 
 
+def test_one_hot_labels_are_judged_as_the_classes_they_stand_for(predictions):
+    shares = np.eye(SCORES.shape[1])[LABELS] * 0.9 + 0.1 / SCORES.shape[1]
+    evaluator = AccuracyEvaluator()
+    evaluator.update(SCORES, shares)
+    assert evaluator.result() == predictions.scores
+    found = Predictions.of(lambda images: SCORES[images], [(np.arange(4), shares)])
+    np.testing.assert_array_equal(found.labels, LABELS)
+    assert found.scores == predictions.scores
+
+
 def test_an_image_without_a_class_agrees_with_nothing(predictions):
     assert predictions.agreement(predictions) == 0.75
 
