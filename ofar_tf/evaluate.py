@@ -26,6 +26,8 @@ def main(config: EvaluateConfig) -> None:
             eval_images=config.eval_images,
             distribution=distribute(config.distribution),
         )
+        if run.experiment.distribution.writes:
+            atomic_file.require_writable(run.run_dir.path, name="a --run_dir")
     try:
         with flags.one_line_errors(DamagedImageError), run.experiment.images.reading():
             print(run.measuring, flush=True)

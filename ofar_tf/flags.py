@@ -172,12 +172,13 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     except BrokenPipeError:
         raise  # Not a mistake, see `run`.
     except caught as error:
-        print(f"Error: {' '.join(_sentences(error).split())}", file=sys.stderr)
+        print_error(error)
         raise SystemExit(2) from None
 
 
-def _sentences(error: Exception) -> str:
-    """Returns what is said of an error: of the system's own, which file it is about and why."""
+def print_error(error: Exception) -> None:
+    """Prints an error as one line on standard error; of the system's own, which file it is about and why."""
+    said = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"Expected files and folders that can be used. Received: {error.filename} ({error.strerror})."
-    return str(error)
+        said = f"Expected files and folders that can be used. Received: {error.filename} ({error.strerror})."
+    print(f"Error: {' '.join(said.split())}", file=sys.stderr)

@@ -26,6 +26,7 @@ def main(config: DeviceConfig) -> None:
             output = Path(str(config.output))
             if output.exists():
                 raise ValueError(f"Expected a new --output. Received: {output}, which exists.")
+            atomic_file.require_writable(output.parent, name="a folder of --output")
             folder = Path(config.read) if config.read else None
             predictor = read_phone_folder(folder, threads=config.threads) if folder else measure_here(config)
             predictor.write(output)

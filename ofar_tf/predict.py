@@ -3,7 +3,6 @@
 python -m ofar_tf.predict --file=RUN/export/NAME/NAME_int8.tflite photo.jpg
 """
 
-import sys
 from pathlib import Path
 
 from ofar_tf import flags
@@ -40,7 +39,7 @@ def main(config: PredictConfig) -> int:
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
-            print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
+            flags.print_error(error)
             failed = True
             continue
         print(as_json(found) if config.json else as_text(found))

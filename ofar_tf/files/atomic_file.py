@@ -101,6 +101,23 @@ def remove_unfinished(folder: Path) -> None:
         shutil.rmtree(path)
 
 
+def require_writable(folder: Path, *, name: str) -> None:
+    """Refuses a folder in which nothing can be written: before work is done whose result would be lost.
+
+    Args:
+        folder: A folder; of one that is missing, the place where it would be made is tried.
+        name: What it is, for the message.
+
+    Raises:
+        OSError: If nothing can be written there.
+    """
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=place)).rmdir()
+    except OSError as error:
+        raise OSError(f"Expected {name} that can be written. Received: {folder} ({error.strerror}).") from error
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes a UTF-8 text file atomically.
 

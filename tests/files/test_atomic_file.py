@@ -117,3 +117,18 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
 def test_the_digest_is_that_of_the_bytes(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert atomic_file.sha256_of(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("missing", ["", "new/folder"])
+def test_a_folder_where_something_can_be_written_is_left_as_it_was(tmp_path, missing, monkeypatch):
+    atomic_file.require_writable(tmp_path / missing, name="a folder")
+    monkeypatch.chdir(tmp_path)
+    atomic_file.require_writable(Path(missing), name="a folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["file/run", "file"])
+def test_a_folder_where_nothing_can_be_written_is_named(tmp_path, folder):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"^Expected a --run_dir that can be written. Received: .*file\S* \(Not a dir"):
+        atomic_file.require_writable(tmp_path / folder, name="a --run_dir")
