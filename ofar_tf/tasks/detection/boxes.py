@@ -16,19 +16,44 @@ _LEAST = 1e-8
 
 def areas(boxes: Any) -> tf.Tensor:
     """Returns the areas, `[...]`; 0 for boxes whose sides are the wrong way round."""
-    sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
-    return sides[..., 0] * sides[..., 1]
+    return _areas(*_edges(boxes))
 
 
 def intersections(first: Any, second: Any) -> tf.Tensor:
     """Returns the areas that boxes of broadcastable shapes have in common, `[...]`."""
-    return areas(tf.concat([tf.maximum(first, second)[..., :2], tf.minimum(first, second)[..., 2:]], axis=-1))
+    (top, left, bottom, right), others = _edges(first), _edges(second)
+    return _areas(
+        tf.maximum(top, others[0]),
+        tf.maximum(left, others[1]),
+        tf.minimum(bottom, others[2]),
+        tf.minimum(right, others[3]),
+    )
 
 
-def overlaps(first: Any, second: Any) -> tf.Tensor:
-    """Returns intersection over union of boxes of broadcastable shapes, `[...]` in [0, 1]; 0 for empty ones."""
-    common = intersections(first, second)
+def overlaps(first: Any, second: Any, common: Any = None) -> tf.Tensor:
+    """Returns intersection over union of boxes of broadcastable shapes, `[...]` in [0, 1]; 0 for empty ones.
+
+    Args:
+        first: Boxes.
+        second: Boxes.
+        common: Their `intersections`, where these are known.
+    """
+    if common is None:
+        common = intersections(first, second)
     return tf.math.divide_no_nan(common, areas(first) + areas(second) - common)
+
+
+def _edges(boxes: Any) -> list[tf.Tensor]:
+    """Takes boxes apart into their tops, lefts, bottoms and rights, `[...]` each.
+
+    Numbers of one kind side by side are many times faster to work on than every fourth of a row, both ways.
+    """
+    taken: list[tf.Tensor] = tf.unstack(boxes, num=4, axis=-1)
+    return taken
+
+
+def _areas(top: tf.Tensor, left: tf.Tensor, bottom: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    return tf.maximum(bottom - top, 0.0) * tf.maximum(right - left, 0.0)
 
 
 def encode(boxes: Any, anchors: Any) -> tf.Tensor:

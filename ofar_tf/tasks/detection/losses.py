@@ -10,7 +10,6 @@ from ofar_tf.tasks.detection.boxes import areas, decode, overlaps
 
 # RetinaNet, section 4.
 _ALPHA = 0.25
-_GAMMA = 2.0
 # Where the squared error becomes a linear one (Detectron).
 _BEND = 1.0 / 9.0
 _LEAST = 1e-8
@@ -33,7 +32,7 @@ def focal_loss(probabilities: Any, logits: Any) -> tf.Tensor:
     error = tf.abs(probabilities - tf.sigmoid(logits))
     balance = _ALPHA * probabilities + (1.0 - _ALPHA) * (1.0 - probabilities)
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=probabilities, logits=logits)
-    return balance * error**_GAMMA * entropy
+    return balance * tf.square(error) * entropy  # Their gamma is 2; a power's gradient would take logarithms.
 
 
 def smooth_l1(wanted: Any, deltas: Any, anchors: Any) -> tf.Tensor:

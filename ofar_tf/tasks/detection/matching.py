@@ -67,12 +67,14 @@ def assign_image(boxes: Any, classes: Any, crowd: Any, anchors: Any) -> Assignme
     classes = tf.concat([[BACKGROUND], classes], axis=0)
     crowd = tf.concat([[False], crowd], axis=0)
     single = (classes >= 0) & ~crowd
-    found = tf.where(single, overlaps(anchors[:, tf.newaxis], boxes), -1.0)
+    common = intersections(anchors[:, tf.newaxis], boxes)
+    found = tf.where(single, overlaps(anchors[:, tf.newaxis], boxes, common), -1.0)
     best, overlap = tf.argmax(found, axis=1, output_type=tf.int32), tf.reduce_max(found, axis=1)
     chosen, is_chosen = _best_anchors(found, count)
     positive = is_chosen | (overlap >= POSITIVE_OVERLAP)
     matched = tf.where(is_chosen, chosen, best)
-    unsure = (overlap >= NEGATIVE_OVERLAP) | _in_crowd(anchors, boxes, crowd & (classes >= 0))
+    in_crowd = tf.reduce_max(tf.where(crowd & (classes >= 0), common, 0.0), axis=1) >= 0.5 * areas(anchors)
+    unsure = (overlap >= NEGATIVE_OVERLAP) | in_crowd
     labels = tf.where(positive, tf.gather(classes, matched), tf.where(unsure, IGNORED, BACKGROUND))
     targets = tf.where(positive[:, tf.newaxis], tf.gather(boxes, matched), anchors)
     return Assignment(labels[:, tf.newaxis], encode(targets, anchors))
@@ -89,8 +91,3 @@ def _best_anchors(found: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     numbers = tf.where(wins, tf.range(tf.shape(found)[1]), -1)
     box = tf.math.unsorted_segment_max(numbers, anchor, count)
     return tf.maximum(box, 0), box >= 0
-
-
-def _in_crowd(anchors: Any, boxes: Any, crowd: Any) -> tf.Tensor:
-    inside = tf.where(crowd, intersections(anchors[:, tf.newaxis], boxes), 0.0)
-    return tf.reduce_max(inside, axis=1) >= 0.5 * areas(anchors)

@@ -126,14 +126,14 @@ class Detection(DetectionFiles):
         self, outputs: Mapping[str, tf.Tensor], targets: Targets, lesson: Lesson, *, from_labels: tf.Tensor
     ) -> tf.Tensor:
         """Computes the mean over the anchors with a box: what classes and boxes have to lower."""
-        labels = targets.labels
-        positive = tf.cast(labels >= 0, tf.float32)
-        things = tf.maximum(tf.reduce_sum(positive), 1.0)
         logits, deltas = (tf.cast(outputs[name], tf.float32) for name in ("classes", "boxes"))
-        anchors = tf.broadcast_to(self.anchors.boxes(targets.size[0]), tf.shape(deltas))
-        of_boxes = BOX_LOSSES[self.box_loss](targets.deltas, deltas, anchors)
-        of_boxes = tf.reduce_sum(tf.where(positive[..., 0] > 0.0, of_boxes, 0.0))
+        # Few anchors have a box, and only those are looked at: int64 [P, 2], image and anchor.
+        places = tf.where(targets.labels[..., 0] >= 0)
+        wanted, found = tf.gather_nd(targets.deltas, places), tf.gather_nd(deltas, places)
+        anchors = tf.gather(self.anchors.boxes(targets.size[0]), places[:, 1])
+        of_boxes = tf.reduce_sum(BOX_LOSSES[self.box_loss](wanted, found, anchors))
         of_classes = self._class_loss(logits, targets, lesson, from_labels)
+        things = tf.maximum(tf.cast(tf.shape(places)[0], tf.float32), 1.0)
         return (of_classes + self.box_weight * of_boxes) / things
 
     def _class_loss(self, logits: tf.Tensor, targets: Targets, lesson: Lesson, from_labels: tf.Tensor) -> tf.Tensor:
