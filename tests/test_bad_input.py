@@ -51,8 +51,9 @@ MISTAKES = [
      "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "
      "exist."),
-    (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs), or "
-     "one whose call applies layers and keras.ops alone, with all its weights in these layers. Received: {files}/subclassed.keras, which gives a {module}.Subclassed."),
+    (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs), "
+     "or one whose call applies layers and keras.ops alone, with all its weights in these layers. "
+     "Received: {files}/subclassed.keras, which gives a {module}.Subclassed."),
     (["--model={files}/seven.keras"], "Expected a model with one output [batch, 10], a logit for each class of the "
      "data set. Received: {files}/seven.keras with output shapes [(None, 7)]."),
     (["--model={files}/seven.keras", "--width_multiplier=2"], "Expected width_multiplier=1 for a saved model, whose "
