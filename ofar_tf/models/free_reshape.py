@@ -9,12 +9,21 @@ import keras
 
 
 def is_free_reshape(operation: Any) -> bool:
-    """Returns whether an operation is a reshape to a shape whose first size, and no other, is unknown."""
+    """Returns whether an operation is a reshape to a shape with unknown sizes."""
     if type(operation).__name__ != "Reshape" or isinstance(operation, keras.layers.Layer):
         return False
-    return operation.newshape[0] is None and None not in operation.newshape[1:]
+    return None in operation.newshape
 
 
 def free_reshape(operation: Any, tensor: Any) -> Any:
-    """Reshapes a symbolic tensor as such an operation means it."""
+    """Reshapes a symbolic tensor as such an operation means it.
+
+    Raises:
+        ValueError: If more than the number of images is unknown.
+    """
+    if operation.newshape[0] is not None or None in operation.newshape[1:]:
+        raise ValueError(
+            "Expected a reshape to sizes that are known, but for the number of images, or -1 for one of them. "
+            f"Received: operation {operation.name!r} to {tuple(operation.newshape)}, which Keras cannot run."
+        )
     return keras.layers.Reshape(operation.newshape[1:])(tensor)

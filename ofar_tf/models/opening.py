@@ -31,12 +31,13 @@ def opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.
 
     Returns:
         A functional model that computes the same on `tensors_of(args, kwargs)`. `None` for a layer of Keras' own, but
-        for Lambda, and where the graph would not say all.
+        for Lambda and TimeDistributed, and where the graph would not say all.
     """
     if not is_closed(layer):
         return None
     kwargs = {name: value for name, value in kwargs.items() if name != "training"}
-    for attempt in (_run_symbolically, _shuffled):
+    attempts = [_at_each_step] if type(layer) is keras.layers.TimeDistributed else [_run_symbolically, _shuffled]
+    for attempt in attempts:
         try:
             graph = attempt(layer, args, kwargs)
             if graph is not None and _gives_the_same(layer, graph, args, kwargs):
@@ -68,10 +69,10 @@ def opened_model(model: Any) -> keras.Model | None:
 
 
 def is_closed(layer: Any) -> bool:
-    """Returns whether a layer is of a kind that can be opened perhaps: a class of the user's, or Lambda."""
+    """Returns whether a layer is of a kind that can be opened perhaps: a class of the user's, or of two of Keras'."""
     if not isinstance(layer, keras.layers.Layer) or is_functional(layer):
         return False
-    return not is_stock(layer) or type(layer) is keras.layers.Lambda
+    return not is_stock(layer) or type(layer) in (keras.layers.Lambda, keras.layers.TimeDistributed)
 
 
 def stock_kind(layer: Any) -> Any:
@@ -97,6 +98,14 @@ def tensors_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
 def _run_symbolically(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
     graphs = [_traced(layer, args, kwargs, training=training) for training in (None, True, False)]
     return graphs[0] if _is_one(layer, list(map(graph_of, graphs))) else None
+
+
+def _at_each_step(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+    """Takes a dense layer out of TimeDistributed: it works on the last axis at every step as it is."""
+    if type(layer.layer) is not keras.layers.Dense or kwargs.get("mask") is not None:
+        return None
+    image = keras.Input(batch_shape=args[0].shape, dtype=args[0].dtype)
+    return keras.Model(image, layer.layer(image))
 
 
 def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -102,7 +102,8 @@ def find_channel_groups(
 ) -> ChannelGroups:
     """Traces a functional model and returns its channel groups.
 
-    For every layer that it cannot follow, and that costs channels of a kernel or a norm, it logs one warning.
+    For every layer that it cannot follow, and that costs channels of a kernel or a norm, it logs one warning. Where no
+    BatchNorm ranks any channel, all that lie between two kernels can be pruned, ranked by their filters (DESIGN D13).
 
     Args:
         model: A functional Keras model, channels last. It is not changed.
@@ -128,8 +129,12 @@ def find_channel_groups(
         if any("residual stream" in reason for reason in reasons):
             reasons.append("prune_residual_stream would give more")
         raise ValueError(
-            "Expected a model with channels that a BatchNormalization can rank. "
+            "Expected a model with channels that can be pruned. "
             f"Received: {model.name!r}, which has none ({'; '.join(reasons)})."
+        )
+    if not trace.found.unscaled and not any(group.gammas for group in groups.groups):
+        logging.getLogger(__name__).warning(
+            "No BatchNormalization ranks the channels of %s: the norms of their filters do.", model.name
         )
     for reason, channels in lost.items():
         logging.getLogger(__name__).warning("%s: %d channels cannot be pruned.", reason, channels)
@@ -143,18 +148,24 @@ def _gather(
     found, weights = trace.found, trace.model.weights
     merged = found.merged()
     weight_index = {id(variable): index for index, variable in enumerate(weights)}
-    sorter = GroupSorter(
+    make = partial(
+        GroupSorter,
         weights,
         found=found,
-        reasons=found.reasons(merged, prune_residual_stream=prune_residual_stream),
         names=_first_producers(trace, merged),
         notes=_notes(found, merged),
         weight_index=weight_index,
         excluded=frozenset(excluded),
         outside=trace.outside,
     )
-    for (places, _), channels in _by_places(trace, merged, weight_index).items():
-        sorter.add(places, channels)
+    by_places = _by_places(trace, merged, weight_index)
+    # Where that leaves nothing: without a sum nothing runs past anything, and without a norm the kernels rank.
+    through = prune_residual_stream or not found.stream
+    for stream, by_kernels in ((prune_residual_stream, False), (through, False), (through, True)):
+        reasons = found.reasons(merged, prune_residual_stream=stream)
+        sorter = make(reasons=reasons, by_kernels=by_kernels).add_all(by_places)
+        if sorter.taken:
+            break
     unknown = sorted(set(excluded) - sorter.taken)
     if unknown:
         raise ValueError(f"Expected names of channel groups to exclude. Received: {unknown}, which do not exist.")

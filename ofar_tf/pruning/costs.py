@@ -19,6 +19,7 @@ from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.layer_rules import rule_for
 from ofar_tf.pruning.operator_work import OperatorWork
+from ofar_tf.pruning.probed_rules import can_be_tried
 from ofar_tf.pruning.sized_graph import kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
 
@@ -121,7 +122,7 @@ class Costs:
         for call, inputs, output in sized_calls(self._groups, size, everything=everything):
             known = list(kernels_of(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
-            if not known and rule_for(call.operation) is None:
+            if not known and (rule_for(call.operation) is None or can_be_tried(call.operation)):
                 always += _macs_inside(call)
         return kernels, always
 

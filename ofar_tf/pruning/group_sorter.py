@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import keras
 
@@ -9,7 +10,7 @@ from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.propagation import Propagation
 from ofar_tf.text.patterns import matches
 
-_UNRANKED = "no BatchNormalization ranks it"
+UNRANKED = "no BatchNormalization ranks it"
 _OUTSIDE = "it is behind the part of the model that is pruned"
 
 
@@ -25,6 +26,7 @@ class GroupSorter:
         weight_index: The position of each weight in `weights`, by its id.
         excluded: Names of groups that must not be pruned.
         outside: Patterns of the names of layers whose channels must not be pruned.
+        by_kernels: Whether the kernels that make them rank channels that no BatchNorm sees.
 
     Attributes:
         groups: The prunable groups so far.
@@ -45,13 +47,14 @@ class GroupSorter:
         weight_index: Mapping[int, int],
         excluded: frozenset[str],
         outside: tuple[str, ...] = (),
+        by_kernels: bool = False,
     ):
         self._weights, self._reasons, self._names, self._notes = weights, reasons, names, notes
         self._gammas = {weight_index[gamma] for gamma in found.gammas}
         self._unscaled = {weight_index[norm] for norm in found.unscaled}
         self._feeders = {(weight_index[kernel], axis) for kernel, axis in found.feeders}
         self._blocked = {reason for _, reason in found.blocked}
-        self._excluded, self._outside = excluded, outside
+        self._excluded, self._outside, self._by_kernels = excluded, outside, by_kernels
         self.taken: set[str] = set()
         self.groups: list[ChannelGroup] = []
         self.unprunable: list[UnprunableChannels] = []
@@ -61,16 +64,22 @@ class GroupSorter:
         self._other_losses: Counter[str] = Counter()
         self._read: set[str] = set()
 
+    def add_all(self, by_places: Mapping[tuple[frozenset[tuple[int, int]], Any], Sequence[int]]) -> Self:
+        """Takes channels by what they index, each run of them to be one group or none."""
+        for (places, _), channels in by_places.items():
+            self.add(places, channels)
+        return self
+
     def add(self, places: frozenset[tuple[int, int]], channels: Sequence[int]) -> None:
         """Takes the channels that index the same (weight, axis) pairs."""
         name = self._names.get(channels[0], "input")
         notes = tuple(dict.fromkeys(note for channel in channels for note in self._notes.get(channel, ())))
         ranked = tuple(sorted(weight for weight, _ in places if weight in self._gammas))
-        unscaled = not ranked and any(weight in self._unscaled for weight, _ in places)
+        unscaled = not ranked and (self._by_kernels or any(weight in self._unscaled for weight, _ in places))
         kernels = tuple(sorted(places & self._feeders)) if unscaled else ()
         reason = next((self._reasons[channel] for channel in channels if channel in self._reasons), "")
         if reason or not (ranked or kernels):
-            self._keep(UnprunableChannels(name, len(channels), reason or _UNRANKED, notes), channels)
+            self._keep(UnprunableChannels(name, len(channels), reason or UNRANKED, notes), channels)
             if reason in self._blocked:
                 self._count_loss(reason, places, channels, is_ranked=bool(ranked or kernels))
             return

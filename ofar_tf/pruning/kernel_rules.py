@@ -90,6 +90,23 @@ def batch_norm(found: Propagation, call: Call) -> Sequence[Flow]:
     return [Channels(call.ids, call.inputs[0].axis, dropped=dropped)]
 
 
+def group_norm(found: Propagation, call: Call) -> Sequence[Flow]:
+    """GroupNormalization, which ranks its channels; those that it normalizes together live and die together."""
+    groups = len(call.ids) if call.layer.groups == -1 else call.layer.groups
+    if not call.is_channels(call.layer.axis) or groups == 1:
+        raise NotImplementedError("normalizes all channels together")
+    blocks = call.ids.reshape(groups, -1)
+    for column in blocks.T[1:]:
+        found.tie(blocks[:, 0], column)
+        found.note(call.ids, f"{call.title} ties what it normalizes together")
+    for variable in call.layer.weights:
+        found.own(variable, 0, call.ids)
+    if call.layer.scale:
+        found.gammas.add(id(call.layer.gamma))
+    found.state(call.layer, "groups", blocks[:, 0])
+    return [Channels(call.ids, call.inputs[0].axis)]
+
+
 def normalization(found: Propagation, call: Call) -> Sequence[Flow]:
     """Normalization, whose constants are not weights that could be narrowed; it sits right behind the input."""
     found.block(call.ids, f"{call.title} holds constants for it")

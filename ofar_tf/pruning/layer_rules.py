@@ -11,6 +11,7 @@ import keras
 from ofar_tf.models.functional_graph import is_stock
 from ofar_tf.pruning import elementwise_rules as elementwise
 from ofar_tf.pruning import kernel_rules as kernels
+from ofar_tf.pruning import probed_rules as probed
 from ofar_tf.pruning import shape_rules as shapes
 from ofar_tf.pruning import slice_rules as slices
 from ofar_tf.pruning.call import Call, Rule, on_last_axis, unchanged
@@ -22,20 +23,32 @@ layers = keras.layers
 def rule_for(operation: Any) -> Rule | None:
     """Returns the rule for a layer or operation, `None` where the library knows none.
 
-    A subclass of a Keras layer may compute anything, so only the class itself counts as known.
+    A subclass of a Keras layer may compute anything, so only the class itself counts as known, and what has no weights
+    is tried.
     """
     if isinstance(operation, layers.Layer):
-        return _RULES.get(type(operation))
+        return probed.channelwise if probed.can_be_tried(operation) else _RULES.get(type(operation))
     return _OPERATION_RULES.get(type(operation).__name__) if is_stock(operation) else None
 
 
 def bends(call: Call) -> bool:
     """Returns whether a layer applies a non-linearity; one that is unknown may."""
+    if probed.can_be_tried(call.layer):
+        return not probed.is_linear(call)
     if rule_for(call.layer) is None:
         return True
     if type(call.layer) in (*_KERNELS, layers.DepthwiseConv2D, layers.Activation):
         return call.layer.activation is not keras.activations.linear
     return elementwise.bends(call)
+
+
+def activates(call: Call) -> bool:
+    """Returns whether a kernel behind a layer reads other than linearly what comes out of the one before it.
+
+    The largest of several numbers is no linear function of them. It is no block of its own all the same: beside a sum
+    `bends` is asked.
+    """
+    return bends(call) or type(call.layer) in _EXTREMES or type(call.layer).__name__ in _EXTREME_FUNCTIONS
 
 
 def is_product(call: Call) -> bool:
@@ -55,6 +68,11 @@ _KERNELS: dict[type, Rule] = {
     layers.SeparableConv2D: kernels.separable_convolution,
     layers.Dense: kernels.dense,
 }
+_EXTREMES = (
+    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.AdaptiveMaxPooling2D),
+    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
+)
+_EXTREME_FUNCTIONS = ("MaxPool", "AdaptiveMaxPool", "Max", "Min", "Amax", "Amin", "Logsumexp")
 # They find channels on the last axis.
 _ON_LAST_AXIS: dict[type, Rule] = {
     **_KERNELS,
@@ -79,6 +97,7 @@ _ON_LAST_AXIS: dict[type, Rule] = {
 _RULES: dict[type, Rule] = {
     **{kind: on_last_axis(rule) for kind, rule in _ON_LAST_AXIS.items()},
     layers.BatchNormalization: kernels.batch_norm,
+    layers.GroupNormalization: kernels.group_norm,
     layers.Activation: elementwise.activation,
     **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.ELU), elementwise.function),
     layers.Softmax: shapes.over_positions,

@@ -113,6 +113,10 @@ OPENED: dict[str, tuple[Callable[[Any], Any], int]] = {
     "several_outputs": (halved, 0),
     "lambda": (lambda x: layers.Lambda(lambda t: tf.nn.relu6(t + 3.0) * t / 6.0)(x), 0),
     "a_lambda_that_resizes": (lambda x: layers.Lambda(lambda t: tf.image.resize(t, (5, 5)))(x), 0),
+    "a_dense_layer_at_each_step": (
+        lambda x: layers.ReLU()(layers.BatchNormalization()(layers.TimeDistributed(layers.Dense(9))(x))),
+        9,
+    ),
     "a_layer_of_keras_by_another_name": (lambda x: layers.ReLU()(layers.BatchNormalization()(Wide(3)(x))), 6),
 }
 
@@ -207,6 +211,26 @@ def test_a_layer_of_which_the_graph_would_not_say_all_stays_as_it_is(name: str) 
     layer = CLOSED[name]()
     flat = as_supernet(network(lambda x: layer(x)), reference="it")
     assert any(each is layer for each in flat.layers)
+
+
+def test_a_reshape_of_any_number_of_images_runs() -> None:
+    image = keras.Input((None, None, 3))
+    x = Conv(8)(image)
+    x = ops.reshape(x, (ops.shape(x)[0], -1, 8))  # Keras itself fails to run this one.
+    flat = as_classifier(keras.Model(image, layers.Dense(3)(ops.mean(x, axis=1))), reference="it")
+    assert flat(images()).shape == (3, 3)
+    assert find_channel_groups(flat).size == 8
+
+
+def test_a_reshape_to_sizes_that_nobody_knows_is_refused_in_one_line() -> None:
+    image = keras.Input((None, None, 3))
+    x = Conv(8)(image)
+    size = ops.shape(x)
+    x = ops.reshape(ops.reshape(x, (*size[:3], 2, 4)), (*size[:3], 8))
+    model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    with pytest.raises(ValueError, match=r"to \(None, None, None, 2, 4\), which Keras cannot run\.$") as error:
+        as_classifier(model, reference="it")
+    assert "\n" not in str(error.value)
 
 
 def test_functions_of_tensorflow_refuse_symbolic_tensors_as_before_where_nothing_is_opened() -> None:

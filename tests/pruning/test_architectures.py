@@ -342,6 +342,40 @@ def test_a_network_prunes_what_no_residual_stream_holds_and_runs_masked_as_it_ru
         assert costs.macs(mask, SIZE) == graph_macs(subnet, SIZE)
 
 
+def _plain(x: Any) -> Any:
+    for filters, activation in ((6, "relu"), (7, "sigmoid")):
+        x = layers.MaxPooling2D()(layers.Conv2D(filters, 3, padding="same", activation=activation)(x))
+    return layers.Dense(5, activation="relu")(layers.Dropout(0.0)(layers.Flatten()(x)))
+
+
+def _conv_next(x: Any) -> Any:
+    x = layers.LayerNormalization()(layers.Conv2D(8, 2, strides=2)(x))
+    for _ in range(2):
+        y = layers.LayerNormalization()(layers.DepthwiseConv2D(7, padding="same")(x))
+        x = x + layers.Dense(8)(layers.Activation("gelu")(layers.Dense(16)(y)))
+    return layers.LayerNormalization()(_pool(x))
+
+
+# Name -> (body that gets the image, sizes of the groups).
+WITHOUT_NORMS: dict[str, tuple[Callable[[Any], Any], list[int]]] = {
+    "plain": (_plain, [6, 7, 5]),
+    "conv_next": (_conv_next, [16, 16]),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_NORMS)
+def test_a_network_without_batch_norms_prunes_what_lies_between_two_kernels(
+    name: str, double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any
+) -> None:
+    body, sizes = WITHOUT_NORMS[name]
+    inputs = keras.Input((SIZE, SIZE, 3))
+    network = randomize(keras.Model(inputs, layers.Dense(3)(body(inputs))), _images())
+    groups = find_channel_groups(network, prune_residual_stream=True)
+    assert [group.size for group in groups.groups] == sizes
+    mask = random_mask(groups, 0.4, seed=2)
+    assert Costs(groups).params(mask) == check_masked_is_sliced(network, groups, mask, images=_images()).count_params()
+
+
 # Name -> (body that gets 8 channels, sizes of the groups).
 SHUFFLED: dict[str, tuple[Callable[[Any], Any], list[int]]] = {
     # The first unit ties the left four of 8 channels to its own four, and leaves the right four to its kernel. What it

@@ -125,13 +125,65 @@ def test_a_model_that_is_all_residual_stream_is_refused_with_the_way_on():
         find_channel_groups(model)
 
 
+def plain_network(*, normed: bool) -> keras.Model:
+    """What most people write first: convolutions with a bias, pools, a hidden dense layer."""
+    image = keras.Input((8, 8, 3))
+    x = layers.BatchNormalization()(image)  # It sees what cannot be pruned.
+    for filters in (4, 6):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{filters}")(x)
+        x = layers.MaxPooling2D()(layers.BatchNormalization()(x) if normed else x)
+    x = layers.Dense(5, activation="relu", name="hidden")(layers.Flatten()(x))
+    return keras.Model(image, layers.Dense(2, name="logits")(layers.Dropout(0.5)(x)), name="plain")
+
+
+def test_where_no_batch_norm_ranks_a_channel_the_kernels_rank_all(caplog: pytest.LogCaptureFixture) -> None:
+    groups = find_channel_groups(plain_network(normed=False))
+    assert [(group.name, group.size, group.gammas) for group in groups.groups] == [
+        ("conv4", 4, ()),
+        ("conv6", 6, ()),
+        ("hidden", 5, ()),
+    ]
+    made = [[(groups.weights[weight].path, axis) for weight, axis in group.kernels] for group in groups.groups]
+    assert made == [[("conv4/kernel", 3)], [("conv6/kernel", 3)], [("hidden/kernel", 1)]]
+    assert caplog.messages == ["No BatchNormalization ranks the channels of plain: the norms of their filters do."]
+    assert [group.name for group in find_channel_groups(plain_network(normed=False), excluded=["conv4"]).groups] == [
+        "conv6",
+        "hidden",
+    ]
+
+
+def test_where_batch_norms_rank_some_channels_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
+    assert [group.name for group in find_channel_groups(plain_network(normed=True)).groups] == ["conv4", "conv6"]
+    assert not caplog.messages
+    with pytest.raises(ValueError, match=r"can be pruned.*it was excluded by hand"):
+        find_channel_groups(plain_network(normed=True), excluded=["conv4", "conv6"])
+
+
+@pytest.mark.parametrize(
+    "pool", [layers.MaxPooling2D(), layers.GlobalMaxPooling2D(keepdims=True), lambda x: keras.ops.max_pool(x, 2)]
+)
+def test_a_kernel_that_reads_the_largest_of_several_numbers_reads_no_residual_stream(pool: Any) -> None:
+    image = keras.Input((8, 8, 3))
+    x = pool(layers.BatchNormalization()(layers.Conv2D(4, 3)(image)))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 1)(x)))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert [group.size for group in find_channel_groups(model).groups] == [4, 6]
+
+
+def test_a_chain_of_linear_layers_without_a_sum_holds_no_residual_stream() -> None:
+    image = x = keras.Input((8, 8, 3))
+    for filters in (4, 6):
+        x = layers.BatchNormalization()(layers.Conv2D(filters, 3)(x))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert [group.size for group in find_channel_groups(model).groups] == [4, 6]
+
+
 def test_a_model_that_nothing_ranks_is_refused_with_the_reasons() -> None:
     inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(4, 3)(inputs)
-    model = keras.Model(inputs, layers.Dense(2)(layers.ReLU()(x)), name="plain")
+    model = keras.Model(inputs, layers.ReLU()(layers.Conv2D(4, 3)(inputs)), name="plain")
     expected = (
-        "Expected a model with channels that a BatchNormalization can rank. Received: 'plain', which has "
-        "none (it is an input of the model; no BatchNormalization ranks it; it is an output of the model)."
+        "Expected a model with channels that can be pruned. Received: 'plain', which has none (it is an input of the "
+        "model; it is an output of the model)."
     )
     with pytest.raises(ValueError) as caught:
         find_channel_groups(model)
@@ -162,8 +214,8 @@ def test_a_part_of_the_residual_stream_says_which_sum_makes_it_one() -> None:
 
 def test_a_layer_between_kernels_is_named_even_if_no_norm_ranks_what_it_keeps(caplog: pytest.LogCaptureFixture) -> None:
     inputs = keras.Input((8, 8, 3))
-    x = layers.GroupNormalization(2, name="norm")(layers.Conv2D(4, 3)(_block(inputs, 4, "stem")))
+    x = layers.LayerNormalization(name="norm")(layers.Conv2D(4, 3)(_block(inputs, 4, "stem")))
     groups = find_channel_groups(keras.Model(inputs, layers.Dense(2)(_block(x, 4, "last"))))
     assert [group.name for group in groups.groups] == ["stem", "last"]
     (record,) = caplog.records
-    assert record.getMessage() == ("GroupNormalization 'norm' is unknown to the library: 4 channels cannot be pruned.")
+    assert record.getMessage() == ("LayerNormalization 'norm' is unknown to the library: 4 channels cannot be pruned.")

@@ -95,6 +95,10 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "dense_on_maps": (lambda x: layers.ReLU()(layers.BatchNormalization()(layers.Dense(10)(x))), 24),
     "norm_without_scale": (lambda x: layers.ReLU()(layers.BatchNormalization(scale=False)(x)), 14),
     "norm_without_centre": (lambda x: layers.ReLU()(layers.BatchNormalization(center=False)(x)), 14),
+    # Four groups of two leave 4 decisions.
+    "norm_of_groups": (lambda x: layers.ReLU()(layers.GroupNormalization(4)(x)), 4 + 6),
+    "norm_of_each_channel": (lambda x: layers.ReLU()(layers.GroupNormalization(-1)(x)), 14),
+    "norm_of_groups_without_scale": (lambda x: layers.GroupNormalization(4, scale=False)(x), 4 + 6),
     "prelu": (lambda x: layers.PReLU()(x), 14),
     "prelu_per_channel": (lambda x: layers.PReLU(shared_axes=[1, 2])(x), 14),
     "prelu_single": (lambda x: layers.PReLU(shared_axes=[1, 2, 3])(x), 14),
@@ -209,9 +213,12 @@ def _neighbours(x: Any) -> Any:
     return layers.Multiply()([x, layers.Reshape((1, 1, 8))(layers.Permute((2, 1))(gate))])
 
 
+def _coupled(_: Any, inputs: Any) -> Any:
+    return inputs - keras.ops.mean(inputs, axis=-1, keepdims=True)
+
+
 class _Unknown(layers.Layer):
-    def call(self, inputs: Any) -> Any:
-        return inputs
+    call = _coupled
 
 
 class _Halves(layers.Layer):
@@ -223,7 +230,7 @@ class _Halves(layers.Layer):
 LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
     "unknown": (lambda x: _Unknown(name="mine")(x), "_Unknown 'mine' is unknown to the library", 8),
     "subclass": (
-        lambda x: type("Mine", (layers.ReLU,), {})(name="mine")(x),
+        lambda x: type("Mine", (layers.ReLU,), {"call": _coupled})(name="mine")(x),
         "Mine 'mine' is unknown to the library",
         8,
     ),
@@ -235,6 +242,11 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
     "normalized_layer": (
         lambda x: layers.LayerNormalization(name="norm")(x),
         "LayerNormalization 'norm' is unknown to the library",
+        8,
+    ),
+    "norm_of_one_group": (
+        lambda x: layers.GroupNormalization(1, name="norm")(x),
+        "GroupNormalization 'norm' normalizes all channels together",
         8,
     ),
     "softmax": (lambda x: layers.Activation("softmax", name="soft")(x), "Activation 'soft' may couple channels", 8),
