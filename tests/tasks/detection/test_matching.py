@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ofar_tf.tasks.detection import matching
 from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.boxes import decode
 from ofar_tf.tasks.detection.matching import BACKGROUND, IGNORED, assign
@@ -76,3 +77,15 @@ def test_a_thing_that_no_anchor_fits_has_one_all_the_same():
     thin = np.float32([[[0.5, 0.5, 0.501, 0.6]]])
     labels = assign(thin, np.int32([[2]]), np.zeros((1, 1), bool), anchors).labels.numpy()
     assert (labels == 2).sum() == 1
+
+
+def test_images_that_do_not_fit_in_memory_at_once_are_assigned_like_those_that_do(monkeypatch):
+    random = np.random.default_rng(0)
+    anchors = np.array(Anchors(3.0).boxes(Size(32, 64)))
+    corners = random.uniform(0, 0.7, (5, 3, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(0.05, 0.5, (5, 3, 2))], axis=-1).astype(np.float32)
+    classes, crowd = random.integers(-1, 4, (5, 3)).astype(np.int32), random.random((5, 3)) < 0.25
+    at_once = assign(boxes, classes, crowd, anchors)
+    monkeypatch.setattr(matching, "_MOST_PAIRS", 2 * 4 * len(anchors) + 1)
+    for whole, part in zip(at_once, assign(boxes, classes, crowd, anchors), strict=True):
+        np.testing.assert_array_equal(whole, part)
