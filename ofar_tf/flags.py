@@ -119,6 +119,10 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *
     if positional and len(rest) > 1 and values[positional].using_default_value:
         values[positional].value = rest.pop(1)
     if len(rest) > 1:
+        if positional:
+            raise ValueError(
+                f"Expected flags, as --name=value, and one argument for --{positional}. Received: {rest[1]!r} as well."
+            )
         raise ValueError(f"Expected flags only, as --name=value. Received: {rest[1]!r}.")
     found = {field: values[field.name].value for field in dataclasses.fields(kind)}
     return kind(

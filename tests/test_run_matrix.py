@@ -43,12 +43,15 @@ def test_everything_goes_into_a_folder_named_after_the_file() -> None:
     assert read("some/table5.toml", "--matrix_dir=here").folder == Path("here")
 
 
+ONE_ARGUMENT = "Expected flags, as --name=value, and one argument for --matrix. Received: 'b.toml' as well."
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "Expected a file of runs, as in python -m ofar_tf.run_matrix FILE. Received: none."),
-        (["a.toml", "b.toml"], "Expected flags only, as --name=value. Received: 'b.toml'."),
-        (["--matrix=a.toml", "b.toml"], "Expected flags only, as --name=value. Received: 'b.toml'."),
+        (["a.toml", "b.toml"], ONE_ARGUMENT),
+        (["--matrix=a.toml", "b.toml"], ONE_ARGUMENT),
         (["a.toml", "--lst"], "Expected a flag that --help lists. Received: --lst. Did you mean --list?"),
     ],
 )

@@ -35,9 +35,9 @@ def load_dataset(
     if name == "fashion_mnist_mini":
         return fashion_mnist_mini()
     if name == "image_folder":
-        if data_dir is None:
+        if not data_dir:
             raise ValueError(
-                "Expected the folder with the images. Received: dataset='image_folder' with data_dir=None."
+                f"Expected the folder with the images. Received: dataset='image_folder' with data_dir={data_dir!r}."
             )
         return image_folder(Path(data_dir).expanduser(), split_seed=split_seed)
     if data_dir is not None:

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,11 @@ def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     """
     import tensorflow_datasets as tfds
 
+    if os.sep in name and not tfds.core.naming.is_valid_dataset_name(name.partition(os.sep)[0]) and Path(name).is_dir():
+        raise ValueError(
+            "Expected dataset='image_folder' with the folder as data_dir (--dataset=image_folder --data_dir=...). "
+            f"Received: dataset={name!r}."
+        )
     try:
         parsed, _ = tfds.core.naming.parse_builder_name_kwargs(name)
         # A name with a namespace ('huggingface:mnist') makes tfds ask the network, whatever it is told.
@@ -94,7 +100,7 @@ def find_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         with _quiet_about_absent_sets():
             return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:
-        similar = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False))
+        similar = difflib.get_close_matches(name.lower(), tfds.list_builders(with_community_datasets=False))
         known = ", ".join(["fashion_mnist_mini", "image_folder", *similar])
         raise ValueError(
             f"Expected a data set that is bundled, a folder or known to tensorflow-datasets ({known}, ...). "

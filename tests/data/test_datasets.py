@@ -209,3 +209,18 @@ def test_real_sets_are_read_where_they_are_prepared(name, split, size, shape):
     assert tuple(examples.element_spec[0].shape) == shape
     labels = [int(label) for _, label in examples.as_numpy_iterator()]
     assert len(set(labels)) == 10
+
+
+def test_a_name_in_capitals_is_similar_to_its_own(tmp_path, no_network):
+    with pytest.raises(ValueError, match=r"\(fashion_mnist_mini, image_folder, cifar10, .*: dataset='CIFAR10'"):
+        load_dataset("CIFAR10", data_dir=tmp_path)
+
+
+def test_a_folder_in_the_place_of_a_name_is_told_where_it_belongs(tmp_path, no_network):
+    with pytest.raises(ValueError, match=r"^Expected dataset='image_folder' with the folder as data_dir .*Received: "):
+        load_dataset(str(tmp_path), data_dir=tmp_path)
+
+
+def test_no_name_of_a_folder_is_not_the_folder_one_is_in():
+    with pytest.raises(ValueError, match=r"^Expected the folder with the images\. Received: .* with data_dir=''\.$"):
+        load_dataset("image_folder", data_dir="")
