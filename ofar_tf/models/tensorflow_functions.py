@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 ops = keras.ops
@@ -53,6 +54,16 @@ def _padded(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values:
     return ops.pad(tensor, widths, mode.lower(), **({"constant_values": constant_values} if constant_values else {}))
 
 
+def _normalized(x: Any, axis: Any = None, epsilon: float = 1e-12, name: Any = None) -> Any:
+    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), epsilon))
+
+
+def _gathered(params: Any, indices: Any, axis: Any = None, **others: Any) -> Any:
+    if others.get("batch_dims") or isinstance(indices, keras.KerasTensor):
+        raise ValueError(others)
+    return ops.take(params, np.asarray(indices).tolist(), axis=0 if axis is None else axis)
+
+
 def _pool(function: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
     def pooled(input: Any, ksize: Any, strides: Any, padding: str, data_format: Any = "NHWC", name: Any = None) -> Any:
         if data_format != "NHWC":
@@ -85,6 +96,11 @@ _FUNCTIONS: list[tuple[Any, Callable[..., Any]]] = [
     (tf.math.reduce_sum, _reduction(ops.sum)),
     (tf.math.reduce_max, _reduction(ops.max)),
     (tf.math.reduce_min, _reduction(ops.min)),
+    (tf.math.reduce_variance, _reduction(ops.var)),
+    (tf.math.l2_normalize, _normalized),
+    (tf.tile, lambda input, multiples, name=None: ops.tile(input, tuple(int(times) for times in multiples))),
+    (tf.repeat, lambda input, repeats, axis=None, name=None: ops.repeat(input, repeats, axis=axis)),
+    (tf.gather, lambda params, indices, validate_indices=None, **others: _gathered(params, indices, **others)),
     (tf.concat, lambda values, axis, name=None: ops.concatenate(values, axis=axis)),
     (tf.stack, lambda values, axis=0, name=None: ops.stack(values, axis=axis)),
     (tf.unstack, lambda value, num=None, axis=0, name=None: ops.unstack(value, num, axis=axis)),

@@ -148,7 +148,10 @@ def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> N
             f"set. Received: {reference} with output shapes {outputs}."
         )
     if logits < 2:
-        raise ValueError(f"Expected a model with logits for at least two classes. Received: {reference} with one.")
+        raise ValueError(
+            "Expected a model with logits for at least two classes: Dense(2) at its end where the answer is yes or no. "
+            f"Received: {reference} with one."
+        )
 
 
 def _check_layers(model: keras.Model, reference: str) -> None:
@@ -167,7 +170,8 @@ def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | 
     inputs = [tuple(tensor.shape) for tensor in model.inputs]
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] != 3:
         raise ValueError(
-            "Expected a model with one input of RGB images, [batch, height, width, 3]. "
+            "Expected a model with one input of RGB images, [batch, height, width, 3]; one of gray images begins with "
+            "keras.ops.mean(images, axis=-1, keepdims=True), which makes them gray. "
             f"Received: {reference} with input shapes {inputs}."
         )
     _, height, width, _ = inputs[0]

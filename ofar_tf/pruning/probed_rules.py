@@ -19,7 +19,7 @@ from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
 
-_UNKNOWN_SIZE, _SAMPLES = 8, 12
+_UNKNOWN_SIZE, _SAMPLES, _DRAWS = 8, 12, 8
 
 
 def can_be_tried(layer: Any) -> bool:
@@ -62,16 +62,29 @@ def _behind(call: Call) -> np.ndarray | None:
     """Returns what dropped channels may be behind a layer; `None` where it does not take each channel by itself."""
     layer, values = copy_of(call.layer), _numbers(call)
     some = np.random.default_rng(1).permutation(values.shape[-1])[: values.shape[-1] // 2]
-    whole, trained = np.asarray(layer(values, training=False)), np.asarray(layer(values, training=True))
+    whole = np.asarray(layer(values, training=False))
     if not len(some) or whole.shape[-1] != values.shape[-1] or not _same(layer(values[..., some]), whole[..., some]):
         return None
-    part = np.asarray(layer(values[..., some], training=True))
-    draws = not _same(layer(values, training=True), trained)
-    if part.shape != trained[..., some].shape or not (draws or _same(part, trained[..., some])):
+    if not _trains_on(layer, values, some):
         return None
     if count_macs(layer, [keras.KerasTensor((1, *values.shape[1:]))], {}) != (0, {}):
         return None  # The multiply-adds of fewer channels would not be known.
     return _dropped(layer, values.shape, call.inputs[0].dropped)
+
+
+def _trains_on(layer: Any, values: np.ndarray, some: np.ndarray) -> bool:
+    """Returns whether training gives of some of the channels what it gives of them among all, or draws what it gives.
+
+    Two draws may be equal, so it is tried until it shows.
+    """
+    first = np.asarray(layer(values, training=True))
+    for _ in range(_DRAWS):
+        whole, part = np.asarray(layer(values, training=True)), np.asarray(layer(values[..., some], training=True))
+        if part.shape != whole[..., some].shape:
+            return False
+        if _same(part, whole[..., some]) or not _same(whole, first):
+            return True
+    return False
 
 
 def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray | None:
