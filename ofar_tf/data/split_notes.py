@@ -1,5 +1,10 @@
 """What a user should be told about the images that a run is going to use."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
 from ofar_tf.data.file_copies import copies_among
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_check import MANY
@@ -19,7 +24,8 @@ def split_notes(dataset: ImageDataset, *, train_split: str, eval_split: str) -> 
     Returns:
         Sentences: the notes of the data set; how a folder without folders of splits was divided, where that matters;
         which classes have no images (only where labels are in memory: no image is read for this); and how many
-        evaluation images are copies of training images, where they are files, and no more than 20,000.
+        images are copies: evaluation images of training images, and images of one class of those of another. Those are
+        looked for where images are files, and no more than 20,000.
 
     Raises:
         ValueError: There is no such split.
@@ -29,30 +35,46 @@ def split_notes(dataset: ImageDataset, *, train_split: str, eval_split: str) -> 
     if used & set(dataset.within):
         notes.append(dataset.division)
     notes += [_absence(dataset, train_split, "training"), _absence(dataset, eval_split, "evaluation")]
-    notes.append(_copies(dataset, train_split, eval_split))
+    notes += _said_of_copies(dataset, train_split, eval_split)
     return [note for note in notes if note]
 
 
-def _copies(dataset: ImageDataset, train_split: str, eval_split: str) -> str:
-    """Says which evaluation images are copies of training images, where they are files, and no more than 20,000."""
-    training, evaluation = (dict.fromkeys(dataset.files_of(split)) for split in (train_split, eval_split))
-    files = [*training, *evaluation]
-    if not files or len(files) > MANY:
-        return ""
-    pairs = [
+def _said_of_copies(dataset: ImageDataset, train_split: str, eval_split: str) -> list[str]:
+    """Says what is wrong with images that are copies of others, where they are files, and no more than 20,000."""
+    training, evaluation = (_classes_of_files(dataset, split) for split in (train_split, eval_split))
+    known = {**training, **evaluation}
+    if not known or len(known) > MANY:
+        return []
+    copies = copies_among(list(known))
+    leaked = [
         (file, next(filter(training.__contains__, group)))
-        for group in copies_among(files)
+        for group in copies
         if not training.keys().isdisjoint(group)
         for file in group
         if file in evaluation
     ]
-    if not pairs:
-        return ""
-    first, original = map(readable, pairs[0])
-    return (
-        f"{len(pairs)} of {len(evaluation)} evaluation images are copies of training images, so their accuracy is too "
-        f"good: {first} of {original}{' and others' if len(pairs) > 1 else ''}."
-    )
+    torn = [(file, group[0]) for group in copies for file in group[1:] if known[file] != known[group[0]]]
+    said = {
+        f"{len(leaked)} of {len(evaluation)} evaluation images are copies of training images, so their accuracy is too "
+        f"good: {_first_of(leaked)}.": leaked,
+        f"{len(torn)} of {len(known)} images are copies of images of another class: {_first_of(torn)}.": torn,
+    }
+    return [sentence for sentence, pairs in said.items() if pairs]
+
+
+def _classes_of_files(dataset: ImageDataset, split: str) -> dict[Path, int]:
+    """Returns the files of a split and their classes; without boxes, whose images are of no one class."""
+    files = dataset.files_of(split)
+    if dataset.table is None or dataset.unit != ImageDataset.unit:
+        return dict.fromkeys(files, 0)
+    labels = np.concatenate([np.asarray(dataset.table(*part)[1]) for part in dataset.parts(split)])
+    return dict(zip(files, labels.tolist(), strict=False))
+
+
+def _first_of(pairs: Sequence[tuple[Path, Path]]) -> str:
+    """Names the first pair of files, if there is one."""
+    said = (f"{readable(copy)} of {readable(original)}" for copy, original in pairs[:1])
+    return "".join(said) + (" and others" if len(pairs) > 1 else "")
 
 
 def _absence(dataset: ImageDataset, split: str, use: str) -> str:

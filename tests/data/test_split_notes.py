@@ -52,7 +52,7 @@ def test_of_many_names_the_first_are_said(tmp_path, another_png):
     assert evaluation.endswith("in 'all[80%:]': class0, class1, class2 and 5 more.")
 
 
-def test_copies_of_training_images_are_no_evaluation_images(tmp_path, another_png):
+def test_copies_of_training_images_and_of_images_of_another_class_are_counted(tmp_path, another_png):
     for split in ("train", "test"):
         for name in ("ant", "bee"):
             (tmp_path / split / name).mkdir(parents=True)
@@ -61,9 +61,10 @@ def test_copies_of_training_images_are_no_evaluation_images(tmp_path, another_pn
     assert notes(tmp_path, "train", "test") == []
     for copy, original in (("test/ant/1.png", "train/bee/2.png"), ("test/bee/0.png", "train/ant/0.png")):
         (tmp_path / copy).write_bytes((tmp_path / original).read_bytes())
-    (said,) = notes(tmp_path, "train", "test")
+    (said, torn) = notes(tmp_path, "train", "test")
     assert said.startswith("2 of 6 evaluation images are copies of training images, so their accuracy is too good: ")
     assert said.endswith(" and others.")
-    # Copies within the training images make no accuracy too good.
+    assert torn.startswith("2 of 12 images are copies of images of another class: ")
+    # Copies within the training images of a class make no accuracy too good.
     (tmp_path / "train/ant/2.png").write_bytes((tmp_path / "train/ant/1.png").read_bytes())
-    assert notes(tmp_path, "train", "test") == [said]
+    assert notes(tmp_path, "train", "test") == [said, torn]
