@@ -41,10 +41,11 @@ def split_notes(dataset: ImageDataset, *, train_split: str, eval_split: str) -> 
 
 def _said_of_copies(dataset: ImageDataset, train_split: str, eval_split: str) -> list[str]:
     """Says what is wrong with images that are copies of others, where they are files, and no more than 20,000."""
-    training, evaluation = (_classes_of_files(dataset, split) for split in (train_split, eval_split))
-    known = {**training, **evaluation}
-    if not known or len(known) > MANY:
+    splits = train_split, eval_split
+    if dataset.files is None or sum(map(dataset.num_examples, splits)) > MANY:
         return []
+    training, evaluation = (_classes_of_files(dataset, split) for split in splits)
+    known = {**training, **evaluation}
     copies = copies_among(list(known))
     leaked = [
         (file, next(filter(training.__contains__, group)))
@@ -68,7 +69,7 @@ def _classes_of_files(dataset: ImageDataset, split: str) -> dict[Path, int]:
     if dataset.table is None or dataset.unit != ImageDataset.unit:
         return dict.fromkeys(files, 0)
     labels = np.concatenate([np.asarray(dataset.table(*part)[1]) for part in dataset.parts(split)])
-    return dict(zip(files, labels.tolist(), strict=False))
+    return dict(zip(files, labels.tolist(), strict=True))
 
 
 def _first_of(pairs: Sequence[tuple[Path, Path]]) -> str:
