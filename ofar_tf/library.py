@@ -189,7 +189,7 @@ def explain(
     """Says which channels of a network can be pruned, what keeps the rest, and why.
 
     Args:
-        model: Any functional Keras model, or an `OnceForAll`.
+        model: Any functional Keras model, one whose `call` can be opened, or an `OnceForAll`.
         resolution: Where multiply-adds are counted: the side of a square in pixels, or height and width.
         prune_residual_stream: Whether sums and linear bottlenecks may be pruned (DESIGN D10); for an `OnceForAll` this
             is its pool's.

@@ -28,8 +28,9 @@ def load(
 ) -> keras.Model:
     """Builds, reads or has the user's code build the network that a reference names.
 
-    A user's model must be functional Keras (a Sequential model with a known input is turned into one), channels last,
-    with one input of RGB images and one output of logits. It sees images in 0..255: scaling them is its own business.
+    A user's model must be functional Keras (a Sequential model with a known input, or one whose `call` can be opened,
+    is turned into one), channels last, with one input of RGB images and one output of logits. It sees images in 0..255:
+    scaling them is its own business.
 
     Args:
         reference: A name that `build` takes; or `keras.applications:NAME`; or the path of a `.keras` file, whose

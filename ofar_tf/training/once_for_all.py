@@ -46,8 +46,8 @@ class OnceForAll(keras.Model):
     replica, as in US-Net and MutualNet. So n replicas do what one device does with `gradient_accumulation=n`.
 
     Args:
-        supernet: A functional Keras model, images `[B, H, W, 3]` in, what the task expects out. Its variables are
-            trained in place.
+        supernet: A functional Keras model, or one whose `call` can be opened, images `[B, H, W, 3]` in, what the task
+            expects out. Its variables are trained in place.
         pool: What the pool is to be; or the short form of it:
         pruning_rates: shares of prunable channels to remove, in [0, 1), at least two; or
         macs_budgets: multiply-adds at the largest resolution, at least two; with
