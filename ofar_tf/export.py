@@ -107,15 +107,16 @@ def _choose(rows: "Sequence[SubnetRow]", only: Sequence[str]) -> "list[SubnetRow
         return [row for row in rows if row.pareto]
     if only == ("all",):
         return list(rows)
-    known = {row.structure for row in rows} | {f"{row.structure}@{row.resolution}" for row in rows}
-    unknown = [entry for entry in only if entry not in known]
+    names = [{row.structure, f"@{row.resolution}", f"{row.structure}@{row.resolution}"} for row in rows]
+    unknown = [entry for entry in only if entry not in set().union(*names)]
     if unknown or not only:
-        structures = ", ".join(dict.fromkeys(row.structure for row in rows))
+        structures = dict.fromkeys(row.structure for row in rows)
+        sizes = dict.fromkeys(str(row.resolution) for row in rows)
         raise ValueError(
-            f"Expected --only=pareto, all, or a list of STRUCTURE or STRUCTURE@RESOLUTION with {structures}. "
-            f"Received: {','.join(unknown)!r}."
+            "Expected --only=pareto, all, or a list of STRUCTURE, @RESOLUTION or STRUCTURE@RESOLUTION with "
+            f"{', '.join(structures)} at {', '.join(sizes)}. Received: {','.join(unknown)!r}."
         )
-    return [row for row in rows if row.structure in only or f"{row.structure}@{row.resolution}" in only]
+    return [row for row, own in zip(rows, names, strict=True) if not own.isdisjoint(only)]
 
 
 if __name__ == "__main__":

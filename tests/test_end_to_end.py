@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ofar_tf
+from ofar_tf.export import _choose
 from ofar_tf.run.finished_run import FinishedRun
 
 TRAIN = (
@@ -266,6 +267,21 @@ def test_export_of_a_structure_that_does_not_exist_is_refused_in_one_line(run_di
     refused = command("export", f"--run_dir={run_dir}", "--only=rate99")
     assert refused.returncode == 2
     assert refused.stderr == (
-        "Error: Expected --only=pareto, all, or a list of STRUCTURE or STRUCTURE@RESOLUTION with rate0, rate50. "
-        "Received: 'rate99'.\n"
+        "Error: Expected --only=pareto, all, or a list of STRUCTURE, @RESOLUTION or STRUCTURE@RESOLUTION with rate0, "
+        "rate50 at 20, 16. Received: 'rate99'.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (["@16"], ["rate0@16", "rate50@16"]),
+        (["rate50"], ["rate50@20", "rate50@16"]),
+        (["rate0@20", "@16"], ["rate0@20", "rate0@16", "rate50@16"]),
+    ],
+)
+def test_a_list_of_what_is_exported_names_structures_resolutions_or_both(
+    run_dir: Path, only: list[str], expected: list[str]
+) -> None:
+    chosen = _choose(FinishedRun(str(run_dir)).evaluated().rows, only)
+    assert [f"{row.structure}@{row.resolution}" for row in chosen] == expected

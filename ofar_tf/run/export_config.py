@@ -18,7 +18,8 @@ class ExportConfig(Settings):
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
     precisions: tuple[str, ...] = setting(("float32", "int8"), "Kinds of .tflite files.", choices=tuple(PRECISIONS))
     only: tuple[str, ...] = setting(
-        ("pareto",), "pareto (what no other network beats), all, or a list of STRUCTURE or STRUCTURE@RESOLUTION."
+        ("pareto",),
+        "pareto (what no other network beats), all, or a list of STRUCTURE, @RESOLUTION or STRUCTURE@RESOLUTION.",
     )
     forms: tuple[str, ...] = setting(
         (),
