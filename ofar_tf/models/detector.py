@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.pyramid_features import feature_maps
+from ofar_tf.text.patterns import matches
 
 OUTSIDE = ("detector_*",)
 LEVELS = (3, 4, 5, 6, 7)
@@ -63,6 +64,11 @@ def detector(
         raise ValueError(
             "Expected a positive number of channels and no negative number of layers. "
             f"Received: channels={channels}, head_layers={head_layers}."
+        )
+    own = [layer.name for layer in body.layers if matches(layer.name, OUTSIDE)]
+    if own:
+        raise ValueError(
+            f"Expected a body without layers named {OUTSIDE[0]}, as neck and heads are. Received: {own[0]}."
         )
     convolution = _separable if light else _plain
     images, maps = feature_maps(body, names=features)

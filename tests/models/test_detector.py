@@ -71,8 +71,8 @@ def test_the_last_block_of_each_stride_is_read(name, names):
 @pytest.mark.parametrize(
     ("model", "features", "sentence"),
     [
-        ("resnet20", (), "Expected --features, the names of three layers of resnet20 at strides 8, 16 and 32. "
-         "Received: none, and no block that ends at stride 8."),
+        ("resnet20", (), "Expected a body with maps at strides 8, 16 and 32. "
+         "Received: resnet20, with strides 1, 2, 4."),
         ("mobilenet_v1", ("a", "b"), "Expected three --features, at strides 8, 16 and 32. Received: a, b."),
         ("mobilenet_v1", ("block_4_pointwise_relu", "block_5_pointwise_rel", "block_13_pointwise_relu"),
          "Expected --features that mobilenet_v1 has. Received: 'block_5_pointwise_rel'. "
@@ -98,4 +98,34 @@ def test_features_that_do_not_fit_are_named(model, features, sentence):
 def test_arguments_that_make_no_sense_are_refused(settings, sentence):
     with pytest.raises(ValueError) as caught:
         small(**settings)
+    assert str(caught.value) == sentence
+
+
+def body(side: int | None = None, *, prefix: str = "") -> keras.Model:
+    """Five strided convolutions; of a fixed size with a head that flattens, as many have it."""
+    images = x = keras.Input((side, side, 3))
+    for stage in range(1, 6):
+        x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"{prefix}conv{stage}")(x)
+    pooled = keras.layers.Flatten()(x) if side else keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, keras.layers.Dense(2)(pooled), name="body")
+
+
+def test_a_body_of_one_size_whose_head_flattens_its_map_finds_things_at_this_size():
+    model = detector(body(64), classes=3, features=("conv3", "conv4", "conv5"), channels=8, head_layers=0)
+    assert model(np.zeros((1, 64, 64, 3), np.float32))["boxes"].shape == (1, 9 * (64 + 16 + 4 + 1 + 1), 4)
+
+
+@pytest.mark.parametrize(
+    ("features", "prefix", "sentence"),
+    [
+        ((), "", "Expected --features, the names of three layers of body at strides 8, 16 and 32, for instance "
+         "conv3,conv4,conv5. Received: none, and no block that ends at stride 8."),
+        (("x", "conv4", "conv5"), "", "Expected --features that body has. Received: 'x'. There are conv3,conv4,conv5."),
+        ((), "detector_", "Expected a body without layers named detector_*, as neck and heads are. "
+         "Received: detector_conv1."),
+    ],
+)  # fmt: skip
+def test_a_body_of_unknown_names_is_refused_with_names_that_would_do(features, prefix, sentence):
+    with pytest.raises(ValueError) as caught:
+        detector(body(prefix=prefix), classes=3, features=features)
     assert str(caught.value) == sentence
