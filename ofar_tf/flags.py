@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, get_origin
 
 from absl import app, flags
 
@@ -34,7 +34,8 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
     Args:
         main: Takes the configuration, returns the exit status (`None` for success).
         kind: The configuration's dataclass.
-        positional: The setting whose flag may be left out: an argument that is no flag is its value.
+        positional: The setting whose flag may be left out: an argument that is no flag is its value; all such arguments
+            are where the setting is a list.
     """
     # The commands compute with TensorFlow, whatever programs beside them use.
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -116,17 +117,23 @@ def parse(kind: type[Any], values: flags.FlagValues, arguments: Sequence[str], *
         FileNotFoundError: If a flagfile cannot be read.
     """
     rest = _flags_read(values, arguments)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    takes_all = positional is not None and get_origin(kind_of(fields[positional])) is tuple
     if positional and len(rest) > 1 and values[positional].using_default_value:
-        values[positional].value = rest.pop(1)
+        values[positional].value = tuple(rest[1:]) if takes_all else rest[1]
+        del rest[1 : None if takes_all else 2]
     if len(rest) > 1:
         if positional:
             raise ValueError(
                 f"Expected flags, as --name=value, and one argument for --{positional}. Received: {rest[1]!r} as well."
             )
         raise ValueError(f"Expected flags only, as --name=value. Received: {rest[1]!r}.")
-    found = {field: values[field.name].value for field in dataclasses.fields(kind)}
+    found = {name: values[name].value for name in fields}
+    if positional and takes_all and isinstance(found[positional], str):
+        # One of what a command line may have several of: a comma belongs to its name.
+        found[positional] = (found[positional],) if found[positional] else ()
     return kind(
-        **{field.name: parse_setting(field, text) if isinstance(text, str) else text for field, text in found.items()}
+        **{name: parse_setting(fields[name], text) if isinstance(text, str) else text for name, text in found.items()}
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs an exported file on an image, or on all images of a folder: prints labels and scores, of a detector also boxes.
+"""Runs an exported file on images, or on all images of a folder: prints labels and scores, of a detector also boxes.
 
 python -m ofar_tf.predict --file=RUN/export/NAME/NAME_int8.tflite photo.jpg
 """
@@ -23,7 +23,8 @@ def main(config: PredictConfig) -> int:
             read_labels,
         )
     with flags.one_line_errors():
-        images = find_images(Path(config.images))
+        given = (Path(each).expanduser() for each in config.images)
+        images = list(dict.fromkeys(image for each in given for image in find_images(each)))
         path = Path(config.file)
         with quiet_start():
             network = open_network(path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf import flags
 from ofar_tf.shipping.photographs import find_images, read_image
 from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.prediction import (
@@ -165,6 +166,23 @@ def test_boxes_of_a_detector_are_in_pixels_of_the_image(tmp_path):
 
 def test_the_command_needs_both():
     with pytest.raises(ValueError, match=r"^Expected --file, an exported file\. Received: none\.$"):
-        PredictConfig(images="x")
-    with pytest.raises(ValueError, match=r"^Expected an image or a folder\. Received: none\.$"):
+        PredictConfig(images=("x",))
+    with pytest.raises(ValueError, match=r"^Expected images or a folder\. Received: none\.$"):
         PredictConfig(file="x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "images"),
+    [
+        (["a.jpg"], ("a.jpg",)),
+        (["a.jpg", "b, c.jpg", "folder"], ("a.jpg", "b, c.jpg", "folder")),
+        (["--images=b, c.jpg"], ("b, c.jpg",)),
+    ],
+)
+def test_the_images_are_all_arguments_that_are_no_flags(arguments, images):
+    assert flags.read(PredictConfig, ["--file=x", *arguments], positional="images").images == images
+
+
+def test_images_are_named_by_their_flag_or_without_it():
+    with pytest.raises(ValueError, match=r"and one argument for --images\. Received: 'b.jpg' as well\.$"):
+        flags.read(PredictConfig, ["--file=x", "--images=a.jpg", "b.jpg"], positional="images")
