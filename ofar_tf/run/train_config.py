@@ -30,6 +30,7 @@ _FOR_CLASSES = (
     "label_smoothing",
     "class_weight",
     "student_labels",
+    "distillation_divergence",
     "eval_resize",
     "teacher",
     "new_head",
@@ -110,15 +111,27 @@ class TrainConfig(
                 "Expected square --resolutions with --task=classification. "
                 f"Received: {', '.join(map(str, self.resolutions))}."
             )
+        if not self.detects:
+            self._refuse_detection_settings()
 
     def _refuse_class_settings(self) -> None:
         """Refuses settings that detection would silently ignore."""
-        given = [name for name in _FOR_CLASSES if getattr(self, name) not in (0, None, "none")]
+        given = [name for name in _FOR_CLASSES if getattr(self, name) not in (0, None, "none", "forward")]
         if given:
             raise ValueError(
                 f"Expected no --{given[0]} with --task=detection, which has no use for it. "
                 f"Received: {given[0]}={getattr(self, given[0])}."
             )
+
+    def _refuse_detection_settings(self) -> None:
+        """Refuses settings of detectors where `--task=detection` was forgotten."""
+        for field in dataclasses.fields(DetectionSettings):
+            # What is left open by default had another default in runs of older versions.
+            if not field.metadata["suggested"] and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"Expected --task=detection with --{field.name}, which is for detectors. "
+                    f"Received: task={self.task}."
+                )
 
     def _check_schedule(self) -> None:
         if "epochs" in self.left_open:  # Checked again when it is known.

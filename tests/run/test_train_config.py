@@ -13,6 +13,7 @@ from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.settings import kind_of
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.run.train_settings.detection_settings import DetectionSettings
 from ofar_tf.shipping.select_config import SelectConfig
 from ofar_tf.text.size import Size
 from ofar_tf.training.recipe import Recipe
@@ -142,6 +143,7 @@ def _sizes() -> st.SearchStrategy[int | Size]:
 
 
 CLASSES = {
+    "distillation_divergence",
     *("mixup_alpha", "cutmix_alpha", "rand_augment_layers", "label_smoothing"),
     *("class_weight", "student_labels", "eval_resize", "teacher", "new_head", "dropout"),
 }
@@ -176,8 +178,11 @@ def configurations(draw: st.DrawFn) -> TrainConfig:
         values["macs_budgets"] = draw(st.lists(st.integers(1, 10**12), min_size=2, max_size=5).map(tuple))
     if any(isinstance(size, Size) for size in values["resolutions"]):
         values["task"] = "detection"
-    if values["task"] == "detection":  # It refuses what it has no use for.
-        values.update({field.name: field.default for field in dataclasses.fields(TrainConfig) if field.name in CLASSES})
+    # A task refuses what it has no use for.
+    useless = (
+        CLASSES if values["task"] == "detection" else {field.name for field in dataclasses.fields(DetectionSettings)}
+    )
+    values.update({field.name: field.default for field in dataclasses.fields(TrainConfig) if field.name in useless})
     return TrainConfig(**values)
 
 
@@ -272,3 +277,18 @@ def test_a_value_that_a_flagfile_could_take_for_a_comment_is_written_in_quotes(
     config = dataclasses.replace(CONFIG, data_dir="Ada's photos #2", model='"mine":it', search_epochs=1)
     (tmp_path / "run.flagfile").write_text(to_flagfile(config))
     assert parse_command(TrainConfig, f"--flagfile={tmp_path / 'run.flagfile'}", "--run_dir=r") == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"neck_channels": 32}, "Expected --task=detection with --neck_channels, which is for detectors. "
+         "Received: task=classification."),
+        ({"task": "detection", "distillation_divergence": "reverse"}, "Expected no --distillation_divergence with "
+         "--task=detection, which has no use for it. Received: distillation_divergence=reverse."),
+    ],
+)  # fmt: skip
+def test_settings_of_another_task_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        dataclasses.replace(CONFIG, **settings)
+    assert str(caught.value) == sentence

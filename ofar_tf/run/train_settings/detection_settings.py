@@ -29,6 +29,7 @@ class DetectionSettings(Settings):
         "Detection: side of the smallest anchor of each level, in strides: RetinaNet has 4, small things need less; by "
         "default the largest of 4, 3, 2, 1.5 and 1 that suits the training boxes.",
         low=0.5,
+        high=64.0,
         suggested=True,
     )
     class_target: str = setting(
