@@ -300,8 +300,8 @@ def test_a_class_without_images_is_refused_by_name(plain):
 
 
 def test_a_class_may_lack_images_in_one_of_the_splits(tmp_path):
-    for path in ("train/ant/0.png", "train/bee/0.png", "val/ant/0.png"):
-        write_image(tmp_path / path)
+    for value, path in enumerate(("train/ant/0.png", "train/bee/0.png", "val/ant/0.png")):
+        write_image(tmp_path / path, value)
     (tmp_path / "val" / "bee").mkdir()
     dataset = load_dataset("image_folder", data_dir=tmp_path)
     assert dict(dataset.split_sizes) == {"train": 2, "val": 1}
@@ -422,9 +422,9 @@ def test_folders_that_share_some_names_are_splits_and_not_classes(tmp_path):
 
 
 def test_splits_go_by_their_usual_names_too_and_that_is_said(tmp_path):
-    for split in ("Training", "Validation", "test"):
+    for first, split in enumerate(("Training", "Validation", "test")):
         for value, name in enumerate(("ant", "bee")):
-            write_image(tmp_path / split / name / "0.png", value)
+            write_image(tmp_path / split / name / "0.png", 2 * first + value)
     dataset = load_dataset("image_folder", data_dir=tmp_path)
     assert dataset.splits == dict.fromkeys(("Training", "Validation", "test", "train", "validation"), 2)
     assert sorted(values_and_labels(dataset, "train")) == [(0, 0), (1, 1)]
