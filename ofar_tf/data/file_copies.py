@@ -1,11 +1,12 @@
 """Files of the same content under several names: copies of training images make an accuracy look too good."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from ofar_tf.files import atomic_file
 
 # Images of one size in bytes are common, but those that also end alike are hardly ever two images.
 _END = 4096
@@ -21,7 +22,7 @@ def copies_among(paths: Sequence[Path]) -> list[list[Path]]:
         The files of each content that several have, in their order.
     """
     groups: Iterable[list[Path]] = [list(paths)]
-    for key in (_size, _end, _content):
+    for key in (_size, _end, atomic_file.sha256_of):
         groups = [part for group in groups for part in _divided(group, key) if len(part) > 1]
     return list(groups)
 
@@ -41,7 +42,3 @@ def _end(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _END))
         return file.read()
-
-
-def _content(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()

@@ -102,10 +102,18 @@ class ImageDataset:
         Args:
             split: A split string, see `examples`.
         """
+        labels = self.labels_of(split)
+        return None if labels is None else np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
+
+    def labels_of(self, split: str) -> np.ndarray | None:
+        """Returns the labels of a split in its order, int64 [N]; None where only reading all of it tells.
+
+        Args:
+            split: A split string, see `examples`.
+        """
         if self.table is None:
             return None
-        labels = np.concatenate([np.asarray(self.table(*part)[1]) for part in self.parts(split)])
-        return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
+        return np.concatenate([np.asarray(self.table(*part)[1]) for part in self.parts(split)])
 
     def files_of(self, split: str) -> list[Path]:
         """Returns the files that the examples of a split are, in their order; none where they are no files.

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ofar_tf.data.file_copies import copies_among
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_check import MANY
@@ -66,9 +64,9 @@ def _said_of_copies(dataset: ImageDataset, train_split: str, eval_split: str) ->
 def _classes_of_files(dataset: ImageDataset, split: str) -> dict[Path, int]:
     """Returns the files of a split and their classes; without boxes, whose images are of no one class."""
     files = dataset.files_of(split)
-    if dataset.table is None or dataset.unit != ImageDataset.unit:
+    labels = dataset.labels_of(split) if dataset.unit == ImageDataset.unit else None
+    if labels is None:
         return dict.fromkeys(files, 0)
-    labels = np.concatenate([np.asarray(dataset.table(*part)[1]) for part in dataset.parts(split)])
     return dict(zip(files, labels.tolist(), strict=True))
 
 

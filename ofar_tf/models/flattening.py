@@ -4,7 +4,6 @@ Training, slicing and every conversion see only what comes out of here. Layers k
 layers wherever that is possible; those that must change are copied.
 """
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
-from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional
+from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional, takes_training
 from ofar_tf.models.opening import is_closed, opened, stock_kind, tensors_of
 from ofar_tf.models.precision import computes_in_float32, default_policy, is_float, with_policy
 from ofar_tf.models.user_code import one_line
@@ -78,7 +77,7 @@ class _Flattening:
 
         def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
             # What a nested model is told by its caller, its layers are told.
-            if training is not None and kwargs.get("training") is None and _takes_training(operation):
+            if training is not None and kwargs.get("training") is None and takes_training(operation):
                 kwargs = {**kwargs, "training": training}
             longer = f"{prefix}{operation.name}_"
             if is_functional(operation):
@@ -171,10 +170,6 @@ def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:
 def _format_of(operation: Any) -> str:
     """What a cast, or an operation that makes a tensor of zeros, is told to make."""
     return str(getattr(operation, "dtype", None))
-
-
-def _takes_training(operation: Any) -> bool:
-    return is_functional(operation) or "training" in inspect.signature(operation.call).parameters
 
 
 def _arguments_of(model: keras.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:

@@ -1,5 +1,6 @@
 """Functional Keras models as graphs: which layers they hold, which calls of them they are made of."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -100,6 +101,11 @@ def is_functional(layer: Any) -> bool:
 def is_stock(operation: Any) -> bool:
     """Returns whether a layer or operation is of a class of Keras: of others nobody knows what an attribute means."""
     return type(operation).__module__.startswith("keras.src.")
+
+
+def takes_training(operation: Any) -> bool:
+    """Returns whether a layer or operation is told whether it trains."""
+    return is_functional(operation) or "training" in inspect.signature(operation.call).parameters
 
 
 def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -6,7 +6,6 @@ opened only where that says all that it does: its weights are those of the layer
 and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the layer gave.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
-from ofar_tf.models.functional_graph import Graph, graph_of, is_functional, is_stock, replay
+from ofar_tf.models.functional_graph import Graph, graph_of, is_functional, is_stock, replay, takes_training
 from ofar_tf.models.tensorflow_functions import as_operations
 
 _MAKING = ("__init__", "get_config", "from_config")
@@ -117,7 +116,7 @@ def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ker
     if layer.variables or kwargs or len(args) > 1:
         return None
     values = _numbers(tensor, np.random.default_rng(1))
-    told = [{"training": flag} for flag in (True, False)] if _takes_training(layer) else [{}]
+    told = [{"training": flag} for flag in (True, False)] if takes_training(layer) else [{}]
     given = [np.asarray(layer(values, **each)) for each in told]
     before, after = (np.moveaxis(np.asarray(each), -1, 0) for each in (values, given[0]))
     channels = [next(iter(np.flatnonzero((before == one).reshape(len(before), -1).all(axis=1)))) for one in after]
@@ -130,7 +129,7 @@ def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ker
 def _traced(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool | None) -> keras.Model:
     inputs = {id(each): keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in tensors_of(args, kwargs)}
     positional, named = keras.tree.map_structure(lambda leaf: inputs.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
-    if _takes_training(layer):
+    if takes_training(layer):
         named["training"] = training
     with as_operations():
         graph = keras.Model(_alone(list(inputs.values())), layer.call(*positional, **named))
@@ -209,7 +208,7 @@ def _gives_the_same(layer: Any, graph: keras.Model, args: Sequence[Any], kwargs:
     values = [_numbers(tensor, random) for tensor in graph.inputs]
     known = dict(zip(map(id, tensors_of(args, kwargs)), values, strict=True))
     positional, named = keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
-    expected = layer(*positional, **named, **({"training": False} if _takes_training(layer) else {}))
+    expected = layer(*positional, **named, **({"training": False} if takes_training(layer) else {}))
     actual = graph(_alone(values), training=False)
     tolerance = 1e-4 if layer.compute_dtype == "float32" else 2e-2
     return all(
@@ -225,7 +224,3 @@ def _alone(tensors: Sequence[Any]) -> Any:
 def _numbers(tensor: Any, random: np.random.Generator) -> Any:
     shape = [2, *(size or _UNKNOWN_SIZE for size in tensor.shape[1:])]
     return keras.ops.convert_to_tensor(random.normal(size=shape), tensor.dtype)
-
-
-def _takes_training(layer: Any) -> bool:
-    return "training" in inspect.signature(layer.call).parameters

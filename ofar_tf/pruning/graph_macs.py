@@ -1,6 +1,5 @@
 """Multiply-adds of layers that this package does not know, counted in the TensorFlow graph that they become."""
 
-import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -9,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.models.functional_graph import inner_layers
+from ofar_tf.models.functional_graph import inner_layers, takes_training
 
 # They run a graph of their own, how often is not known before they run.
 _LOOPS_AND_BRANCHES = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
@@ -48,7 +47,7 @@ def _traced(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> t
     graph = tf.Graph()
     with graph.as_default(), keras.StatelessScope(state_mapping=_placeholders(operation)):
         positional, named = keras.tree.map_structure(_placeholder, (tuple(args), dict(kwargs)))
-        if "training" in inspect.signature(operation.call).parameters and named.get("training") is None:
+        if takes_training(operation) and named.get("training") is None:
             named["training"] = False
         return graph, operation(*positional, **named)
 

@@ -11,7 +11,7 @@ from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functiona
 from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
-from ofar_tf.pruning.layer_rules import activates, bends, is_product, rule_for
+from ofar_tf.pruning.layer_rules import bends, is_product, picks_extremes, rule_for
 from ofar_tf.pruning.lineage import Descent, Lineage, descend, without
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
@@ -129,7 +129,7 @@ class GraphTrace:
             flow.ids,
             flow.axis,
             shape=tuple(tensor.shape),
-            activated=activates(call) or (not renewed and any(known.activated for known in call.inputs)),
+            activated=is_bent or picks_extremes(call) or (not renewed and any(each.activated for each in call.inputs)),
             dropped=flow.dropped if isinstance(flow, Channels) else np.unique(np.concatenate(before)),
             lineage=lineage,
         )

@@ -42,13 +42,13 @@ def bends(call: Call) -> bool:
     return elementwise.bends(call)
 
 
-def activates(call: Call) -> bool:
-    """Returns whether a kernel behind a layer reads other than linearly what comes out of the one before it.
+def picks_extremes(call: Call) -> bool:
+    """Returns whether a layer gives the largest or smallest of several numbers, which is no linear function of them.
 
-    The largest of several numbers is no linear function of them. It is no block of its own all the same: beside a sum
-    `bends` is asked.
+    So a kernel behind it reads other than linearly what comes out of the one before. It is no block of its own all the
+    same: beside a sum `bends` is asked.
     """
-    return bends(call) or type(call.layer) in _EXTREMES or type(call.layer).__name__ in _EXTREME_FUNCTIONS
+    return type(call.layer) in _EXTREMES or type(call.layer).__name__ in _EXTREME_FUNCTIONS
 
 
 def is_product(call: Call) -> bool:
