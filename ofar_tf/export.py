@@ -41,9 +41,10 @@ def _export(config: ExportConfig) -> int:
         from ofar_tf.run.run_family import export_run, search_record
     with flags.one_line_errors():
         run = FinishedRun(config.run_dir, data_dir=config.data_dir, eval_images=config.eval_images)
+        spec = _spec(config, seed=run.config.seed)
+        spec.check_task(run.experiment.task)
         evaluation = run.evaluated()
         chosen = evaluation.of(_choose(evaluation.rows, config.only))
-        spec = _spec(config, seed=run.config.seed)
         search = search_record(run)
         phones = read_phone_latencies(config.import_latency) if config.import_latency else []
         folder = FamilyFolder(config.export_dir or run.run_dir.export)

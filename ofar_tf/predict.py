@@ -13,7 +13,7 @@ from ofar_tf.text.quiet import quiet_start
 def main(config: PredictConfig) -> int:
     """Runs the command; its status is 1 if an image could not be read."""
     with quiet_start():
-        from ofar_tf.shipping.photographs import find_images
+        from ofar_tf.shipping.photographs import find_images, picture_paths
         from ofar_tf.shipping.prediction import (
             Detector,
             as_json,
@@ -25,6 +25,7 @@ def main(config: PredictConfig) -> int:
     with flags.one_line_errors():
         given = (Path(each).expanduser() for each in config.images)
         images = list(dict.fromkeys(image for each in given for image in find_images(each)))
+        pictures = picture_paths(images, Path(config.pictures_dir)) if config.pictures_dir else {}
         path = Path(config.file)
         with quiet_start():
             network = open_network(path)
@@ -33,7 +34,7 @@ def main(config: PredictConfig) -> int:
     for image in images:
         try:
             if isinstance(network, Detector):
-                picture = Path(config.pictures_dir) / f"{image.stem}_found.png" if config.pictures_dir else None
+                picture = pictures.get(image)
                 found = network.look(image, labels=labels, min_score=config.min_score, picture=picture)
             else:
                 (found,) = predict(network, [image], labels=labels, top=config.top)

@@ -130,6 +130,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been_and_its_file_says_what_it_found
     evaluated = run_command("evaluate", f"--run_dir={run}")
     assert evaluated.returncode == 0, evaluated.stderr
     assert (run / "detections.png").is_file()
+    refused = run_command("export", f"--run_dir={run}", "--precisions=qat")
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
+    assert "Expected precisions that object detectors have: float32, " in refused.stderr
     exported = run_command("export", f"--run_dir={run}", "--only=rate50", "--precisions=float32", "--latency_threads=0")
     assert exported.returncode == 0, exported.stderr
     (model,) = json.loads((run / "export" / "manifest.json").read_text())["models"]

@@ -47,6 +47,11 @@ class Precision:
     fine_tuned: bool = False
     searched: bool = False
 
+    @property
+    def needs_softmax(self) -> bool:
+        """Whether it is made by comparing the probabilities of classes, which only classifiers give."""
+        return self.fine_tuned or self.searched
+
 
 _INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
 

@@ -159,7 +159,7 @@ def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) 
         table.add_column(name, justify="left" if name in ("structure", "") else "right")
     for row in texts:
         table.add_row(*row)
-    (console or table_console()).print(table)
+    (console or table_console(table)).print(table)
 
 
 def caption_of(rows: Sequence[SubnetRow]) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ofar_tf.conversion.mixed_rounding import require_quantizer
-from ofar_tf.conversion.precision import ALGORITHMS, DEFAULT_ALGORITHM, precision_named
+from ofar_tf.conversion.precision import ALGORITHMS, DEFAULT_ALGORITHM, PRECISIONS, precision_named
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+from ofar_tf.tasks.interface import Shipped
 from ofar_tf.text.lists import listed
 from ofar_tf.tflite.metadata import Credits
 
@@ -59,4 +60,23 @@ class ExportSpec:
                 f"Received: representative_images={self.representative_images}, "
                 f"fine_tuning_images={self.fine_tuning_images}, workers={self.workers}, "
                 f"latency_threads={self.latency_threads}."
+            )
+
+    def check_task(self, task: Shipped) -> None:
+        """Makes sure that files of a task can be made like this.
+
+        Args:
+            task: What the networks learned.
+
+        Raises:
+            ValueError: If it has no such forms, or only classifiers have such precisions.
+        """
+        if unknown := set(self.forms) - set(task.forms):
+            choices = ", ".join(task.forms) or "none to choose"
+            raise ValueError(f"Expected forms of {task.kind}: {choices}. Received: {sorted(unknown)}.")
+        allowed = [name for name, each in PRECISIONS.items() if task.ends_in_softmax or not each.needs_softmax]
+        if unknown := set(self.precisions) - set(allowed):
+            raise ValueError(
+                f"Expected precisions that {task.kind} have: {', '.join(allowed)}. Received: {sorted(unknown)}, which "
+                "are made by the probabilities of classifiers."
             )

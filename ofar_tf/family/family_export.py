@@ -141,8 +141,8 @@ def export_family(
     labels = labels if task.has_classes else ()
     _refuse_nonsense(members, labels=labels, has_classes=task.has_classes)
     header = replace(header, task=task.name, metric=task.metric)
+    spec.check_task(task)
     images.refuse_missing(spec.precisions)
-    _refuse_forms(spec.forms, task)
     stages = _Stages(members, task=task, folder=folder, labels=labels, header=header, images=images, spec=spec)
     previous = folder.begin(header)
     steps = 3 if spec.latency_threads else 2
@@ -261,13 +261,6 @@ class _Stages:
         described = replace(credits, description=f"{credits.description} {network}".strip())
         detector = self.task.metadata(form)
         return FileMetadata(name=member.id, labels=tuple(self.labels), detector=detector, **vars(described))
-
-
-def _refuse_forms(forms: Sequence[str], task: Shipped) -> None:
-    if unknown := set(forms) - set(task.forms):
-        raise ValueError(
-            f"Expected forms of {task.kind}: {', '.join(task.forms) or 'none to choose'}. Received: {sorted(unknown)}."
-        )
 
 
 def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str], has_classes: bool) -> None:

@@ -36,7 +36,7 @@ def print_family(manifest: Manifest, *, console: Console | None = None) -> None:
         first = next((file for file in files if file.metrics), files[0])
         cells = (column.text(first) or "-" for column in columns)
         table.add_row(*cells, *(_cell(files, precision) for precision in precisions))
-    (console or table_console()).print(table)
+    (console or table_console(table)).print(table)
 
 
 def _cell(files: Sequence[ModelEntry], precision: str) -> str:

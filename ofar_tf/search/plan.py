@@ -147,7 +147,7 @@ def print_plan(
         at_resolutions = (_cell(structure, index) for index in range(len(resolutions)))
         times = (f"{value:.3g}" for value in structure.milliseconds)
         table.add_row(structure.name, *cells, format_quantity(structure.params), *at_resolutions, *times)
-    (console or table_console()).print(table)
+    (console or table_console(table)).print(table)
 
 
 def _cell(structure: PlannedStructure, index: int) -> str:

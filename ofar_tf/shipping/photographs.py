@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,26 @@ def find_images(path: Path) -> list[Path]:
     if not images:
         raise FileNotFoundError(f"Expected images ({', '.join(SUFFIXES)}) in {path}. Received: none.")
     return images
+
+
+def picture_paths(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Names a picture for each image, no two alike: in the same folders below `folder` as images have.
+
+    Args:
+        images: Their files.
+        folder: Where pictures go.
+
+    Returns:
+        By the image, `NAME_found.png`; with the image's suffix where another differs from it in this only.
+    """
+    places = [Path(os.path.abspath(image)) for image in images]  # noqa: PTH100, links stay as they are.
+    root = os.path.commonpath([place.parent for place in places]) if places else ""
+    alike = Counter(place.with_suffix("") for place in places)
+    names = (place.name if alike[place.with_suffix("")] > 1 else place.stem for place in places)
+    return {
+        image: folder / place.parent.relative_to(root) / f"{name}_found.png"
+        for image, place, name in zip(images, places, names, strict=True)
+    }
 
 
 def read_image(path: Path, *, resolution: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """An exported file on photographs: which labels it gives them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ _LARGEST_TEXT = 10_000_000
 Box = tuple[float, ...]
 DETECTIONS = ("boxes", "classes", "scores", "count")
 """What a file of detections returns."""
+RAW = ("boxes", "scores")
+"""What a detector's other files return: of all anchors."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class _TFLiteClassifier:
 class _KerasClassifier:
     def __init__(self, path: Path):
         self._model = read_file(str(path))
+        _refuse_raw(self._model.output if isinstance(self._model.output, dict) else (), path)
         self.resolution = _side(self._model.input_shape, path)
         self.classes = _count(self._model.output_shape, path)
 
@@ -152,11 +155,20 @@ def open_network(path: Path) -> Network | Detector:
         if path.suffix == ".tflite":
             try_file(path)
             network = TFLiteNetwork(path)
-            is_detector = {info.name for info in network.outputs} == set(DETECTIONS)
-            return Detector(network, path) if is_detector else _TFLiteClassifier(network, path)
+            outputs = {info.name for info in network.outputs}
+            _refuse_raw(outputs, path)
+            return Detector(network, path) if outputs == set(DETECTIONS) else _TFLiteClassifier(network, path)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
     raise ValueError(f"Expected a .tflite or .keras file. Received: {path}.")
+
+
+def _refuse_raw(outputs: Collection[str], path: Path) -> None:
+    if set(outputs) == set(RAW):
+        raise ValueError(
+            "Expected a detector's .tflite file of detections, whose name ends in its precision, as in _int8.tflite. "
+            f"Received: {path}, which returns shifts and scores of all anchors."
+        )
 
 
 def read_labels(path: Path, *, given: Path | None, classes: int | None) -> tuple[str, ...]:

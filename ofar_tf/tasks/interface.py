@@ -99,6 +99,11 @@ class Shipped(Protocol):
         return "output"
 
     @property
+    def ends_in_softmax(self) -> bool:
+        """Whether files return the probabilities of classes of which an image has one."""
+        return False
+
+    @property
     def forms(self) -> tuple[str, ...]:
         """What files may return, where there is more than one way; the first is the usual one, also called None."""
         return ()

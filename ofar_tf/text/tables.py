@@ -1,13 +1,22 @@
 """Where tables are printed."""
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
-_LEAST_WIDTH = 110
+_LEAST_WIDTH, _MOST_WIDTH = 110, 1000
 
 
-def table_console() -> Console:
+def table_console(table: Table | None = None) -> Console:
     """Returns standard output, wide enough for whole rows.
 
     Rich takes a log file for 80 columns wide and cuts numbers off; a row that wraps in a terminal can still be read.
+
+    Args:
+        table: What is printed there, if its cells are too short to be broken: no row of it is cut.
     """
-    return Console(width=max(Console().width, _LEAST_WIDTH))
+    console = Console(width=max(Console().width, _LEAST_WIDTH))
+    if table is not None:
+        options = console.options.update(max_width=_MOST_WIDTH)
+        console.width = max(console.width, Measurement.get(console, options, table).maximum)
+    return console

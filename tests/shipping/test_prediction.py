@@ -2,13 +2,15 @@ import json
 import os
 import struct
 import zlib
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ofar_tf import flags
-from ofar_tf.shipping.photographs import find_images, read_image
+from ofar_tf.shipping.photographs import find_images, picture_paths, read_image
 from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.prediction import (
     Detector,
@@ -162,6 +164,23 @@ def test_boxes_of_a_detector_are_in_pixels_of_the_image(tmp_path):
     every = detector.look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.1)
     assert [label for label, _ in every.labels] == ["bee", "class 7"]
     assert as_text(detector.look(tmp_path / "a.png", labels=[], min_score=0.95)).endswith(": nothing found")
+
+
+def test_no_picture_takes_the_place_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = [Path("a/x.png"), Path("a/x.jpg"), tmp_path / "b" / "x.png", Path("a/../c/y.png")]
+    pictures = picture_paths(images, Path("out"))
+    expected = ["a/x.png_found.png", "a/x.jpg_found.png", "b/x_found.png", "c/y_found.png"]
+    assert [pictures[image] for image in images] == [Path("out") / name for name in expected]
+    assert picture_paths(images[:1], Path("out")) == {images[0]: Path("out/x_found.png")}
+
+
+def test_a_detectors_file_that_gives_no_detections_is_refused(tmp_path):
+    image = keras.Input((8, 8, 3))
+    outputs = {name: keras.layers.Identity(name=name)(image) for name in ("boxes", "scores")}
+    keras.Model(image, outputs).save(tmp_path / "net.keras")
+    with pytest.raises(ValueError, match=r"^Expected a detector's \.tflite file of detections, .* of all anchors\.$"):
+        open_network(tmp_path / "net.keras")
 
 
 def test_the_command_needs_both():

@@ -63,4 +63,4 @@ class Matrix:
             table.add_column(name, justify="right" if name == "seed" else "left")
         for run in self.runs:
             table.add_row(run.name, str(run.seed), run.state.value, str(run.run_dir.path))
-        (console or table_console()).print(table)
+        (console or table_console(table)).print(table)

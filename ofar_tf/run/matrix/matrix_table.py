@@ -131,4 +131,4 @@ def print_matrix(rows: Sequence[MatrixRow], *, console: Console | None = None) -
             f"{100 * row.top1:.2f}{spread} %",
             str(len(row.seeds)),
         )
-    (console or table_console()).print(table)
+    (console or table_console(table)).print(table)

@@ -191,6 +191,11 @@ class Classification(Shipped):
         return True
 
     @property
+    def ends_in_softmax(self) -> bool:
+        """They do."""
+        return True
+
+    @property
     def output_name(self) -> str:
         """`probabilities`."""
         return OUTPUT_NAME

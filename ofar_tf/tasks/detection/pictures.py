@@ -16,6 +16,7 @@ from ofar_tf.files import atomic_file
 Arrays = Mapping[str, np.ndarray]
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 _INCHES = 3.2
+_HEIGHTS = 1.0, 4 * _INCHES
 LEAST_SCORE = 0.3
 """Detections of a lower score are not drawn beside true boxes."""
 
@@ -88,7 +89,9 @@ def plot_found(
         least_score: Detections of a lower score are not drawn.
     """
     height, width = image.shape[:2] * content
-    figure = Figure(figsize=(2 * _INCHES, 2 * _INCHES * height / width), dpi=100, layout="constrained")
+    # A strip of a few pixels would be a figure without height, or one of a thousand inches.
+    inches = np.clip(2 * _INCHES * height / width, *_HEIGHTS)
+    figure = Figure(figsize=(2 * _INCHES, inches), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     _show(axes, image, content)
     _draw_found(axes, found, names, least_score)
@@ -122,4 +125,6 @@ def _draw_box(axes: Axes, box: np.ndarray, kind: int, text: str, *, style: str =
     top, left, bottom, right = box
     colour = _COLOURS[kind % len(_COLOURS)]
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color=colour, linestyle=style))
-    axes.text(left, top, text, fontsize=5, color="white", backgroundcolor=(*colour, 0.7), va="bottom", clip_on=True)
+    # A class called `5$ and 10$` is no formula.
+    look: dict[str, Any] = {"fontsize": 5, "color": "white", "va": "bottom", "clip_on": True, "parse_math": False}
+    axes.text(left, top, text, backgroundcolor=(*colour, 0.7), **look)

@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
 from ofar_tf.tasks.answers import SizedRun
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.tasks.detection.pictures import draw_detections
+from ofar_tf.tasks.detection.pictures import draw_detections, plot_found
 from ofar_tf.tasks.detection.task import Detection
 from ofar_tf.text.size import Size
 
@@ -46,6 +47,15 @@ def test_the_canvas_beside_an_image_is_cut_off():
     figure = draw_detections(IMAGES, LABELS, {}, class_names=("ant", "bee"))
     assert [axes.get_xlim() for axes in figure.axes] == [(0, 1), (0, 0.5)]
     assert [axes.images[0].get_array().shape for axes in figure.axes] == [(20, 40, 3), (20, 20, 3)]
+
+
+@pytest.mark.parametrize("content", [(1 / 96, 1.0), (1.0, 1 / 128)])
+def test_a_picture_of_a_strip_can_be_looked_at(content, tmp_path):
+    strip = {"boxes": np.zeros((1, 4)), "classes": np.zeros(1), "scores": np.ones(1), "count": 1}
+    names = ["5$ and 10$_{"]  # A formula, if anybody read it as one.
+    path = tmp_path / "strip.png"
+    plot_found(path, np.zeros((96, 128, 3)), np.array(content), strip, names=names, least_score=0.3)
+    assert all(100 <= side <= 1280 for side in keras.utils.load_img(path).size)
 
 
 def test_the_task_draws_what_each_network_finds_at_its_own_size():
