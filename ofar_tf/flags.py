@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import itertools
+import logging
 import os
 import signal
 import sys
@@ -28,7 +29,9 @@ _INTERRUPTED = 128 + signal.SIGINT
 _NOBODY_READS = 128 + 13
 
 
-def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str | None = None) -> None:
+def run(
+    main: Callable[[Any], int | None], kind: type[Any], *, positional: str | None = None, warns: bool = False
+) -> None:
     """Runs a command: parses its flags into its configuration and calls it.
 
     Args:
@@ -36,6 +39,7 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
         kind: The configuration's dataclass.
         positional: The setting whose flag may be left out: an argument that is no flag is its value; all such arguments
             are where the setting is a list.
+        warns: Whether it shows what the package warns of; commands after training would say it all once more.
     """
     # The commands compute with TensorFlow, whatever programs beside them use.
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -48,6 +52,8 @@ def run(main: Callable[[Any], int | None], kind: type[Any], *, positional: str |
                 print(help_text(kind, main.__globals__["__doc__"] or ""), end="")
                 return
             define(kind, flags.FLAGS, module=sys.argv[0])
+            if warns:
+                show_warnings()
             app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
         finally:
             sys.stdout.flush()
@@ -159,6 +165,28 @@ def _parse_or_exit(kind: type[Any], arguments: Sequence[str], *, positional: str
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = _ERRORS_ONLY
     return config
+
+
+def show_warnings() -> None:
+    """Shows what this package warns of, each line once; at the level of the commands it would be lost."""
+    log = logging.getLogger("ofar_tf")
+    log.setLevel(logging.WARNING)
+    log.propagate = False
+    log.handlers = [_Lines()]
+
+
+class _Lines(logging.Handler):
+    """Writes warnings as the commands write theirs. What a network is warned of is found again whenever it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._written:
+            self._written.add(text)
+            print(f"Warning: {text}", file=sys.stderr, flush=True)
 
 
 class _Text(flags.ArgumentParser):

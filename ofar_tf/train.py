@@ -44,4 +44,4 @@ def main(config: TrainConfig) -> int:
 
 
 if __name__ == "__main__":
-    flags.run(main, TrainConfig)
+    flags.run(main, TrainConfig, warns=True)

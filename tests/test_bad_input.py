@@ -55,7 +55,8 @@ MISTAKES = [
      "or one whose call applies layers and keras.ops alone, with all its weights in these layers. "
      "Received: {files}/subclassed.keras, which gives a {module}.Subclassed."),
     (["--model={files}/seven.keras"], "Expected a model with one output [batch, 10], a logit for each class of the "
-     "data set. Received: {files}/seven.keras with output shapes [(None, 7)]."),
+     "data set. Received: {files}/seven.keras with output shapes [(None, 7)]; new_head=True (--new_head) gives it a "
+     "head for these classes."),
     (["--model={files}/seven.keras", "--width_multiplier=2"], "Expected width_multiplier=1 for a saved model, whose "
      "channels are fixed. Received: width_multiplier=2.0 with {files}/seven.keras."),
     (["--model={files}/seven.keras", "--dropout=0.2"], "Expected dropout for {files}/seven.keras with new_head=True "

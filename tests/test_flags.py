@@ -154,3 +154,18 @@ def test_an_error_of_the_system_names_its_file_in_two_sentences(tmp_path: Path, 
     said = capsys.readouterr().err
     assert said.startswith(f"Error: Expected files and folders that can be used. Received: {tmp_path}")
     assert said.endswith(("(Is a directory).\n", "(No such file or directory).\n"))
+
+
+@pytest.mark.parametrize(("warns", "said"), [(True, "Warning: of layer 'a'.\n"), (False, "")])
+def test_what_the_library_warns_of_is_said_once_by_the_command_that_asks_for_it(warns: bool, said: str) -> None:
+    code = f"""
+import logging
+from ofar_tf import flags
+from ofar_tf.shipping.select_config import SelectConfig
+def main(config):
+    for _ in range(2):
+        logging.getLogger("ofar_tf.pruning.costs").warning("of layer %r.", "a")
+flags.run(main, SelectConfig, warns={warns})
+"""
+    ended = subprocess.run([sys.executable, "-c", code, "--export_dir=."], capture_output=True, text=True)
+    assert (ended.stderr, ended.stdout, ended.returncode) == (said, "", 0)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.data.color import as_rgb
+
 # Resizing and compression may leave the range by less than a grey level, which is the same image.
 _TOLERANCE = 0.5
 # What a row of probabilities may miss 1 by: label smoothing and mixing in float16 included.
@@ -22,7 +24,8 @@ class BatchContract:
 
     A batch is (images, labels) or (images, labels, weights):
 
-    - images [B, R, R, 3], float32 in 0..255, or uint8 (any other number is taken as well);
+    - images [B, R, R, 3], float32 in 0..255, or uint8 (any other number is taken as well); gray ones, [B, R, R] or
+      [B, R, R, 1], are repeated to RGB;
     - labels, whole numbers [B] or [B, 1] from 0 to K - 1; or one-hot or other probabilities [B, K], whose rows have the
       sum 1;
     - weights of the images' losses, [B] or [B, 1], none negative.
@@ -82,7 +85,7 @@ class BatchContract:
             [B], where there are any.
         """
         labels = self._normalized_labels(tf.convert_to_tensor(labels))
-        images = tf.cast(images, tf.float32)
+        images = as_rgb(tf.cast(images, tf.float32))
         return (images, labels) if weights is None else (images, labels, tf.reshape(tf.cast(weights, tf.float32), [-1]))
 
     def applied(self, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -122,11 +125,13 @@ class BatchContract:
         forms = [(tf.TensorShape(each.shape), tf.as_dtype(each.dtype)) for each in batch]
         (images, image_type), (labels, label_type), *weights = forms
         side = self.resolution
-        square = images.rank != 4 or None in images[1:3] or images[1] == images[2]
-        if not images.is_compatible_with([None, side, side, 3]) or not square or not _is_number(image_type):
+        right = [[None, side, side, 3], [None, side, side, 1], [None, side, side]]
+        is_square = images.rank not in (3, 4) or None in images[1:3] or images[1] == images[2]
+        if not any(map(images.is_compatible_with, right)) or not is_square or not _is_number(image_type):
             wanted = "R" if side is None else side
             raise ValueError(
-                f"Expected images [batch, {wanted}, {wanted}, 3] of numbers in 0..255. Received: {outline(batch[0])}."
+                f"Expected images [batch, {wanted}, {wanted}, 3], or gray ones, of numbers in 0..255. "
+                f"Received: {outline(batch[0])}."
             )
         indices = labels.is_compatible_with([None]) or labels.is_compatible_with([None, 1])
         shares = labels.is_compatible_with([None, self.classes])

@@ -6,7 +6,13 @@ WHITE = 255.0
 # The hue's share of the strength, as in SimCLR (Chen et al. 2020, appendix A): 0.4 turns hues by up to a tenth.
 _HUE_SHARE = 0.25
 # What red, green and blue add to a grey, as in JPEG (ITU-R BT.601). TensorFlow's own weights sum to 0.9999.
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+
+
+def as_rgb(images: tf.Tensor) -> tf.Tensor:
+    """Returns gray images [B, H, W] or [B, H, W, 1] as RGB, the gray three times, and RGB images as they are."""
+    images = images[..., tf.newaxis] if len(images.shape) == 3 else images
+    return tf.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
 def color_jitter(image: tf.Tensor, seed: tf.Tensor, *, strength: float) -> tf.Tensor:
@@ -38,13 +44,13 @@ def brightness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 
 def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """Returns an image between the grey of its mean (factor 0), itself (1) and beyond; float32 in [0, 255]."""
-    return blend(image, tf.tensordot(tf.reduce_mean(image, axis=[0, 1]), _LUMA, 1), factor)
+    return blend(image, tf.tensordot(tf.reduce_mean(image, axis=[0, 1]), LUMA, 1), factor)
 
 
 def saturation(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     """Returns an image between its greys (factor 0), itself (1) and beyond; float32 in [0, 255]."""
     # As a product of matrices, all three channels of the grey at once: several times faster than a sum over channels.
-    grey = tf.tensordot(image, tf.tile(tf.constant(_LUMA)[:, tf.newaxis], [1, 3]), 1)
+    grey = tf.tensordot(image, tf.tile(tf.constant(LUMA)[:, tf.newaxis], [1, 3]), 1)
     return blend(image, grey, factor)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional, takes_training
+from ofar_tf.models.gray_images import RGB_TO_GRAY, rgb_to_gray
 from ofar_tf.models.opening import is_closed, opened, stock_kind, tensors_of
 from ofar_tf.models.precision import computes_in_float32, default_policy, is_float, with_policy
 from ofar_tf.models.user_code import one_line
@@ -44,7 +45,8 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
 
     Args:
         model: A functional model of one input, or a Sequential one with a known input.
-        shape: Height, width and channels of the input.
+        shape: Height, width and channels of the input; three channels for a model of one too, whose first layer then
+            makes RGB gray.
         reference: What the user calls the model, for the errors.
 
     Returns:
@@ -57,8 +59,9 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
     """
     with default_policy("float32"):
         image = keras.Input(shape, name=_plain(model.inputs[0].name))
-        flattening = _Flattening(reference, taken=image.name)
-        outputs = flattening.run(model, [image], prefix="", training=None)
+        is_gray = (shape[-1], model.inputs[0].shape[-1]) == (3, 1)
+        flattening = _Flattening(reference, taken={image.name, RGB_TO_GRAY} if is_gray else {image.name})
+        outputs = flattening.run(model, [rgb_to_gray(image) if is_gray else image], prefix="", training=None)
     flattening.copy_weights()
     return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=_plain(model.name))
 
@@ -66,11 +69,11 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
 class _Flattening:
     """The layers of the flat model, each made once however often it is called."""
 
-    def __init__(self, reference: str, *, taken: str):
+    def __init__(self, reference: str, *, taken: set[str]):
         self._reference = reference
         self._made: dict[int, Any] = {}
         self._originals: list[Any] = []
-        self._taken = {taken}
+        self._taken = taken
 
     def run(self, model: keras.Model, inputs: Sequence[Any], *, prefix: str, training: bool | None) -> list[Any]:
         """Calls the layers of a model, and those of the models in it, on new tensors."""

@@ -105,7 +105,8 @@ def _users(
     if dropout is not None and not new_head:
         raise ValueError(f"Expected dropout for {reference} with new_head=True only. Received: dropout={dropout}.")
     if not reference.endswith(".keras"):
-        model = call_function(reference, classes=classes, width_multiplier=width_multiplier, small_images=small_images)
+        size: dict[str, Any] = {"classes": classes, "width_multiplier": width_multiplier}
+        model = call_function(reference, **size, small_images=small_images, new_head=new_head)
     elif width_multiplier != 1:
         raise ValueError(
             "Expected width_multiplier=1 for a saved model, whose channels are fixed. "
@@ -117,4 +118,5 @@ def _users(
         head = with_new_head(as_supernet(model, reference=reference), classes=classes, dropout=dropout)
         say(f"{reference}: {head.change}.")
         model = head.model
-    return as_classifier(model, classes=classes, reference=reference)
+    advice = "" if new_head else "; new_head=True (--new_head) gives it a head for these classes"
+    return as_classifier(model, classes=classes, reference=reference, advice=advice)

@@ -17,7 +17,9 @@ _LIBRARIES = ("keras", "tensorflow", "ofar_tf", "numpy", "builtins")
 _ANYTHING = (Exception, SystemExit)
 
 
-def call_function(reference: str, *, classes: int, width_multiplier: float, small_images: bool) -> Any:
+def call_function(
+    reference: str, *, classes: int, width_multiplier: float, small_images: bool, new_head: bool = False
+) -> Any:
     """Imports a user's function, with the current directory searched first, and calls it.
 
     Args:
@@ -25,6 +27,7 @@ def call_function(reference: str, *, classes: int, width_multiplier: float, smal
         classes: Number of classes, passed as `classes=`.
         width_multiplier: Passed if it is not 1, to a function that must then have this parameter.
         small_images: Passed to a function that has this parameter.
+        new_head: Whether the head is replaced anyway, so that a function without the parameter `classes` will do.
 
     Returns:
         What the function returned.
@@ -35,11 +38,11 @@ def call_function(reference: str, *, classes: int, width_multiplier: float, smal
     with _current_directory_importable(), keras_settings_restored():
         function = _imported(reference)
         parameters = inspect.signature(function).parameters
-        if not _takes("classes", parameters):
+        if not new_head and not _takes("classes", parameters):
             raise ValueError(
                 f"Expected {reference} to have a parameter classes. Received: {inspect.signature(function)}."
             )
-        arguments: dict[str, Any] = {"classes": classes}
+        arguments: dict[str, Any] = {"classes": classes} if _takes("classes", parameters) else {}
         if width_multiplier != 1:
             if not _takes("width_multiplier", parameters):
                 raise ValueError(

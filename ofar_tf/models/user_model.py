@@ -9,6 +9,7 @@ import keras
 from ofar_tf.models.flattening import flattened, is_flat
 from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
+from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.models.logits import final_activation
 from ofar_tf.models.opening import opened_model
 from ofar_tf.models.precision import computes_in_float32
@@ -56,16 +57,21 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
     Returns:
         The same model if it is such a model already. Otherwise one that computes the same and consists of the same
         layers, with the same variables; only layers of other number formats, or whose name is taken twice, are copied.
+        One of gray images takes RGB then, of which its first layer makes gray.
 
     Raises:
         ValueError: If it is not a functional Keras model, uses channels first, is quantized, has other inputs than RGB
-            images, or sizes that are not square.
+            or gray images, or sizes that are not square.
     """
     model = _functional(model, reference)
     make_known(unregistered(model))
     _check_layers(model, reference)
-    shape = _image_shape(model, reference)
-    flat = model if is_flat(model) else _flattened(model, shape, reference)
+    height, width, channels = _image_shape(model, reference)
+    flat = model if is_flat(model) and channels == 3 else _flattened(model, (height, width, 3), reference)
+    if channels == 1:
+        logging.getLogger(__name__).warning(
+            "%s takes gray images; its networks and their files take RGB, which a layer in front makes gray.", reference
+        )
     formats = sorted({each.dtype_policy.name for each in inner_layers(model) if not computes_in_float32(each)})
     if formats:
         logging.getLogger(__name__).warning(
@@ -76,13 +82,14 @@ def as_supernet(model: Any, *, reference: str) -> keras.Model:
     return with_free_size(flat, reference=reference)
 
 
-def as_classifier(model: Any, *, reference: str, classes: int | None = None) -> keras.Model:
+def as_classifier(model: Any, *, reference: str, classes: int | None = None, advice: str = "") -> keras.Model:
     """Makes a model such that it can be pruned and trained to classify images.
 
     Args:
         model: What the user gave.
         reference: What the user calls it, for the errors.
         classes: Number of classes of the data set; any number of at least two by default.
+        advice: What would help against other outputs, to end such a refusal with.
 
     Returns:
         A functional model from `[batch, height, width, 3]` to logits `[batch, classes]`, see `as_supernet`.
@@ -91,13 +98,13 @@ def as_classifier(model: Any, *, reference: str, classes: int | None = None) -> 
         ValueError: If `as_supernet` refuses it, it has other outputs, or ends in softmax or sigmoid.
     """
     model = _functional(model, reference)
-    _check_outputs(model, reference, classes)
+    _check_outputs(model, reference, classes, advice)
     supernet = as_supernet(model, reference=reference)
     probabilities = final_activation(supernet)
     if probabilities is not None:
         raise ValueError(
             f"Expected a model that gives logits: remove the final {probabilities}. "
-            f"Received: {reference}, whose last layer is a {probabilities}."
+            f"Received: {reference}, whose last layer is a {probabilities}{advice}."
         )
     return supernet
 
@@ -108,7 +115,7 @@ def warn_of_frozen_layers(model: keras.Model) -> None:
     Args:
         model: A supernet.
     """
-    weighted = [layer for layer in model.layers if layer.weights]
+    weighted = [layer for layer in model.layers if layer.weights and layer.name != RGB_TO_GRAY]
     frozen = [layer.name for layer in weighted if not all(each.trainable for each in inner_layers(layer))]
     if frozen:
         logging.getLogger(__name__).warning(
@@ -139,13 +146,13 @@ def _functional(model: Any, reference: str) -> keras.Model:
     return graph
 
 
-def _check_outputs(model: keras.Model, reference: str, classes: int | None) -> None:
+def _check_outputs(model: keras.Model, reference: str, classes: int | None, advice: str) -> None:
     outputs = [tuple(tensor.shape) for tensor in model.outputs]
     logits = outputs[0][-1] if len(outputs) == 1 and len(outputs[0]) == 2 else None
     if logits is None or logits != (classes or logits):
         raise ValueError(
             f"Expected a model with one output [batch, {classes or 'classes'}], a logit for each class of the data "
-            f"set. Received: {reference} with output shapes {outputs}."
+            f"set. Received: {reference} with output shapes {outputs}{advice}."
         )
     if logits < 2:
         raise ValueError(
@@ -168,19 +175,18 @@ def _check_layers(model: keras.Model, reference: str) -> None:
 
 def _image_shape(model: keras.Model, reference: str) -> tuple[int | None, int | None, int]:
     inputs = [tuple(tensor.shape) for tensor in model.inputs]
-    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] != 3:
+    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] not in (1, 3):
         raise ValueError(
-            "Expected a model with one input of RGB images, [batch, height, width, 3]; one of gray images begins with "
-            "keras.ops.mean(images, axis=-1, keepdims=True), which makes them gray. "
+            "Expected a model with one input of RGB images, [batch, height, width, 3], or of gray ones, [..., 1]. "
             f"Received: {reference} with input shapes {inputs}."
         )
-    _, height, width, _ = inputs[0]
+    _, height, width, channels = inputs[0]
     if height != width:
         raise ValueError(
             "Expected a model for square images, or of any height and width. "
             f"Received: {reference}, whose input is {height}x{width}."
         )
-    return height, width, 3
+    return height, width, channels
 
 
 def _flattened(model: keras.Model, shape: tuple[int | None, int | None, int], reference: str) -> keras.Model:

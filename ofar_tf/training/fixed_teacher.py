@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
+from ofar_tf.data.color import LUMA
 from ofar_tf.models.resolution import fixed_size
 from ofar_tf.tasks.task import Nest
 
@@ -27,11 +28,12 @@ def teaching(teacher: keras.Model, task: Any, *, share: float) -> Callable[[tf.T
     """
     if not hasattr(task, "taught"):
         raise ValueError(f"Expected a task that a fixed network can teach. Received: {type(task).__name__}.")
-    side = fixed_size(teacher)
+    side, is_gray = fixed_size(teacher), teacher.inputs[0].shape[-1] == 1
 
     def teach(images: tf.Tensor, targets: Nest) -> Nest:
         size = tf.shape(images)[1:3] if side is None else tf.constant([side, side])
         seen = images if side is None else resize_batch(images, size)
+        seen = tf.tensordot(seen, tf.constant(LUMA)[:, tf.newaxis], 1) if is_gray else seen
         return task.taught(targets, task.lesson(teacher(seen, training=False), size), share=share)
 
     return teach

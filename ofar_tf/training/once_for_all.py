@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
+from ofar_tf.data.color import as_rgb
 from ofar_tf.models.shared_code import check_shareable
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
@@ -198,8 +199,8 @@ class OnceForAll(keras.Model):
         """Trains, as `keras.Model.fit` does, with `MaskSearch` among the callbacks unless a pool is frozen already.
 
         Args:
-            x: Images `[N, H, W, 3]` at the largest resolution, 0..255, or a data set of (images, labels) or (images,
-                labels, weights), which may be a distributed one.
+            x: Images `[N, H, W, 3]`, or gray ones, `[N, H, W]` or `[N, H, W, 1]`, at the largest resolution, 0..255; or
+                a data set of (images, labels) or (images, labels, weights), which may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
             trusted: Whether the data need no check, as those of this package; distributed ones are never checked.
             **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
@@ -281,7 +282,7 @@ class OnceForAll(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the whole supernet. Its moving statistics are not trained; to use a network, calibrate its subnet."""
-        return self.supernet(inputs, training=training)
+        return self.supernet(as_rgb(inputs), training=training)
 
     @property
     def metrics(self) -> list[Any]:
@@ -396,8 +397,9 @@ class OnceForAll(keras.Model):
         In the first epoch of a search there are no masks yet, and the teacher runs alone.
 
         Args:
-            data: Images float32 `[B, H, W, 3]` at the largest resolution, 0..255; labels as the task takes them, for
-                classification int `[B]` or `[B, 1]`, or probabilities `[B, K]`; and sample weights `[B]` or none.
+            data: Images float32 `[B, H, W, 3]`, or gray ones, at the largest resolution, 0..255; labels as the task
+                takes them, for classification int `[B]` or `[B, 1]`, or probabilities `[B, K]`; and sample weights
+                `[B]` or none.
 
         Returns:
             The running means of the losses and of the teacher's progress.
@@ -406,7 +408,7 @@ class OnceForAll(keras.Model):
             ValueError: If the labels have another shape.
         """
         images, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = tf.cast(images, tf.float32)  # Keras hands on arrays in its `floatx`.
+        images = as_rgb(tf.cast(images, tf.float32))  # Keras hands on arrays in its `floatx`.
         outcome = self._sandwich.run(images, self.task.targets(labels, weight), optimizer=self.optimizer)
         return self._step_metrics.update(outcome, roles=self._sandwich.roles, strategy=self.distribute_strategy)
 

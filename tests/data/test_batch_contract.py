@@ -28,6 +28,12 @@ def test_images_of_any_number_become_float32_of_the_same_values(images):
     np.testing.assert_array_equal(seen, images.astype(np.float32))
 
 
+@pytest.mark.parametrize("gray", [PIXELS[..., 0], PIXELS[..., :1], PIXELS[..., 0].astype(np.uint8)])
+def test_gray_images_are_repeated_to_rgb(gray):
+    seen, _ = received(gray, INDICES)
+    np.testing.assert_array_equal(seen, np.stack([gray.reshape(5, 4, 4)] * 3, axis=-1).astype(np.float32))
+
+
 @pytest.mark.parametrize(
     "labels",
     [INDICES, INDICES.astype(np.int32), INDICES.astype(np.uint8), INDICES[:, None], INDICES.astype(np.float32)],
@@ -84,7 +90,9 @@ def test_any_square_will_do_where_no_resolution_is_asked_for():
         (PIXELS * 257, "values from .* to 65.*"),
         (np.where(PIXELS > 200, np.nan, PIXELS), "values from nan to nan"),
         (np.where(PIXELS > 200, np.inf, PIXELS), "values from .* to inf"),
-        (PIXELS[..., :1], r"Expected images \[batch, 4, 4, 3\] .* Received: float32 \[5, 4, 4, 1\]\.$"),
+        (PIXELS[..., :2], r"Expected images \[batch, 4, 4, 3\], or gray .* Received: float32 \[5, 4, 4, 2\]\.$"),
+        (PIXELS[..., 0, 0], r"Received: float32 \[5, 4\]\.$"),
+        (PIXELS[:, :3, :, 0], r"Received: float32 \[5, 3, 4\]\.$"),
         (PIXELS[:, :3, :3], r"Received: float32 \[5, 3, 3, 3\]\.$"),
         (PIXELS[0], r"Received: float32 \[4, 4, 3\]\.$"),
         (PIXELS.astype(str), r"Expected images .*Received: str\d+ \[5, 4, 4, 3\]\.$"),

@@ -38,6 +38,19 @@ def test_a_saved_classifier_of_other_classes_gets_a_new_head_and_it_is_said(save
     )
 
 
+@pytest.mark.parametrize(("units", "ending"), [(1, "sigmoid"), (1, None), (2, "softmax")])
+def test_a_refused_head_is_replaced_by_the_option_that_the_refusal_names(tmp_path, units, ending):
+    path = str(tmp_path / "cats.keras")
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 1)(x))
+    keras.Model(inputs, keras.layers.Dense(units, activation=ending)(x)).save(path)
+    with pytest.raises(ValueError, match=r"; new_head=True \(--new_head\) gives it a head for these classes\.$"):
+        models.load(path, classes=2)
+    said = []
+    assert models.load(path, classes=2, new_head=True, say=said.append).output_shape == (None, 2)
+    assert said == [f"{path}: Dense {said[0].split()[2]} of {units} outputs was replaced by a dense layer of 2 logits."]
+
+
 def test_the_head_of_a_model_within_a_model_is_replaced(tmp_path):
     x = inputs = keras.Input((32, 32, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 1, name="conv")(x))

@@ -40,6 +40,14 @@ def test_a_function_gets_the_number_of_classes(module):
     assert call(f"{module}:plain") == {"classes": 10}
 
 
+def test_a_function_whose_head_is_replaced_needs_no_number_of_classes(module):
+    source = f"{module}:deaf"
+    sizes = {"classes": 10, "width_multiplier": 1.0, "small_images": False}
+    with pytest.raises(ValueError, match="missing 1 required positional argument: 'outputs'"):  # It is called.
+        call_function(source, **sizes, new_head=True)
+    assert call_function(f"{module}:plain", **sizes, new_head=True) == {"classes": 10}
+
+
 def test_a_function_gets_the_settings_that_it_has_parameters_for(module):
     assert call(f"{module}:rich", width_multiplier=1.5) == {"classes": 10, "width": 1.5, "small": False}
 

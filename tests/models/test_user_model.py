@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ofar_tf.models.user_code import call_function
-from ofar_tf.models.user_model import as_classifier, read_file
+from ofar_tf.models.user_model import as_classifier, read_file, warn_of_frozen_layers
 
 # Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings(
@@ -177,7 +177,7 @@ def softmax_within_sequential() -> keras.Model:
             two_inputs,
             r"one input of RGB images.* with input shapes \[\(None, None, None, 3\), \(None, None, None, 3\)\]",
         ),
-        (lambda: network(channels=1), r"one input of RGB images.* with input shapes \[\(None, None, None, 1\)\]\."),
+        (lambda: network(channels=4), r"one input of RGB images.* with input shapes \[\(None, None, None, 4\)\]\."),
         (batches_of_four, r"takes any number of images\. Received: my:net with batches of 4\."),
         (lambda: network(classes=1000), r"one output \[batch, 10\].* with output shapes \[\(None, 1000\)\]\."),
         (two_outputs, r"one output \[batch, 10\].* with output shapes \[\(None, 10\), \(None, 4\)\]\."),
@@ -193,6 +193,60 @@ def test_what_cannot_be_trained_is_refused_in_one_line(build, message):
     with pytest.raises(ValueError, match=message) as error:
         check(build())
     assert "\n" not in str(error.value)
+
+
+def gray_that_flattens() -> keras.Model:
+    layers = [keras.layers.Conv2D(4, 3, name="rgb_to_gray"), keras.layers.Flatten(), keras.layers.Dense(10)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+
+def gray_that_has_seen_data() -> keras.Model:
+    model = sequential(keras.layers.Conv2D(4, 3))
+    model(np.zeros((3, 8, 8, 1)))
+    return model
+
+
+def gray_with_a_call() -> keras.Model:
+    model = Subclassed()
+    model(np.zeros((1, 8, 8, 1)))
+    return model
+
+
+def gray_in_a_dict() -> keras.Model:
+    gray = keras.Input((None, None, 1), name="gray")
+    return keras.Model({"gray": gray}, network(channels=1)(gray))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: network(channels=1),
+        *(gray_that_flattens, gray_that_has_seen_data, gray_with_a_call, gray_in_a_dict),
+        lambda: keras.Sequential([keras.Input((8, 8, 1), dtype="uint8"), network(channels=1)]),
+    ],
+)
+def test_a_model_of_gray_images_takes_rgb_and_of_gray_ones_gives_what_it_gave(build, caplog):
+    given = build()
+    model = check(given)
+    assert model.input_shape[-1] == 3 and model.input_shape[1] in (None, 8)
+    assert caplog.messages == [
+        "my:net takes gray images; its networks and their files take RGB, which a layer in front makes gray."
+    ]
+    gray = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype("float32")
+    before = given({"gray": gray} if build is gray_in_a_dict else gray)
+    np.testing.assert_allclose(model(np.repeat(gray, 3, axis=-1)), before, rtol=1e-4, atol=1e-3)
+    assert len(given.trainable_variables) == len(model.trainable_variables)
+    caplog.clear()
+    assert check(model) is model
+    warn_of_frozen_layers(model)
+    assert not caplog.messages
+
+
+def test_red_green_and_blue_are_as_bright_as_jpeg_has_them():
+    image = keras.Input((None, None, 1))
+    model = check(keras.Model(image, keras.layers.GlobalAveragePooling2D()(image * np.ones(10, "float32"))))
+    colours = 100.0 * np.eye(3, dtype="float32")[:, None, None]
+    np.testing.assert_allclose(model(colours)[:, 0], [29.9, 58.7, 11.4], rtol=1e-5)
 
 
 def test_a_softmax_inside_the_model_is_no_obstacle():

@@ -70,7 +70,7 @@ class OwnCall(keras.Sequential):
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "gray": (lambda: classifier(shape=(None, None, 1)), "Expected a model with one input of RGB images"),
+    "two_channels": (lambda: classifier(shape=(None, None, 2)), "Expected a model with one input of RGB images"),
     "two_inputs": (two_inputs, "Expected a model with one input of RGB images"),
     "two_outputs": (lambda: outputs_of(lambda a, b: [a, b]), "Expected a model with one output"),
     "a_dict_of_outputs": (lambda: outputs_of(lambda a, b: {"a": a, "b": b}), "Expected a model with one output"),
@@ -136,6 +136,27 @@ ACCEPTED: dict[str, Callable[[], keras.Model]] = {
 def test_what_ends_in_logits_is_accepted_and_made_functional(name: str) -> None:
     supernet = trainer(ACCEPTED[name]()).supernet
     assert (supernet.input.shape, supernet.output.shape) == ((None, None, None, 3), (None, 3))
+
+
+@pytest.mark.parametrize("form", [(6, 8, 8), (6, 8, 8, 1)], ids=str)
+def test_a_gray_model_with_a_gray_teacher_learns_from_gray_arrays_what_rgb_ones_teach_it(form: Any) -> None:
+    gray = np.random.default_rng(0).uniform(0, 255, form).astype("float32")
+    losses, answers = [], []
+    for images in (gray, np.stack([gray.reshape(6, 8, 8)] * 3, axis=-1)):
+        keras.utils.set_random_seed(1)
+        model, teacher = classifier(shape=(None, None, 1)), classifier(shape=(8, 8, 1))
+        in_rgb = images is not gray
+        model = OnceForAll(
+            model,
+            pool=PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=(8,), rules=MaskRules(1, 1)),
+            teacher=as_classifier(teacher, reference="the teacher") if in_rgb else teacher,
+        )
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit(images, np.arange(6) % 3, batch_size=3, callbacks=[MaskSearch(epochs=1)], verbose=0)
+        losses.append(history.history["teacher_loss"])
+        answers.append(model.predict(images, verbose=0))
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    np.testing.assert_allclose(*answers, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["resolutions", "search_resolutions", "training_resolutions"])
