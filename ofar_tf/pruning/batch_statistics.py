@@ -68,7 +68,8 @@ class BatchStatistics:
 def _call_in_training(
     norm: Any, seen: list[tuple[Any, Moments]], inputs: Any, training: Any = None, mask: Any = None
 ) -> Any:
-    outputs = type(norm).call(norm, inputs, training=True, mask=mask)
+    # A class of the user's may have a call without a mask, which images never have.
+    outputs = type(norm).call(norm, inputs, training=True, **({} if mask is None else {"mask": mask}))
     channels = norm.moving_mean.shape[0]
     count = tf.cast(tf.size(inputs) // channels, tf.float32)
     seen.append((count, (norm.moving_mean.value, norm.moving_variance.value)))

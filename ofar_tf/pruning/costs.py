@@ -19,7 +19,8 @@ from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.layer_rules import rule_for
 from ofar_tf.pruning.operator_work import OperatorWork
-from ofar_tf.pruning.probed_rules import can_be_tried
+from ofar_tf.pruning.probed_rules import channelwise
+from ofar_tf.pruning.rebuilt_rules import kernels_inside, rebuilt
 from ofar_tf.pruning.sized_graph import kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
 
@@ -122,9 +123,19 @@ class Costs:
         for call, inputs, output in sized_calls(self._groups, size, everything=everything):
             known = list(kernels_of(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
-            if not known and (rule_for(call.operation) is None or can_be_tried(call.operation)):
-                always += _macs_inside(call)
+            if not known and rule_for(call.operation) in (None, channelwise, rebuilt):
+                inside, rest = self._tried(call)
+                kernels, always = kernels + inside, always + rest
         return kernels, always
+
+    def _tried(self, call: GraphCall) -> tuple[list[tuple[int, int]], int]:
+        """Returns the kernels of a layer without a rule of its own that can be narrower, and the MACs of all others."""
+        macs, weights = _macs_inside(call), getattr(call.operation, "weights", ())
+        numbers, times = kernels_inside(weights, macs)
+        kernels = [self._groups.weight_index[id(weights[number])] for number in numbers]
+        narrower = [kernel for kernel in kernels if self._groups.weights[kernel].kept]
+        rest = macs - times * sum(prod(self._groups.weights[kernel].shape) for kernel in narrower)
+        return [(kernel, times) for kernel in narrower], rest
 
 
 @cache

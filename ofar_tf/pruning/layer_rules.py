@@ -12,6 +12,7 @@ from ofar_tf.models.functional_graph import is_stock
 from ofar_tf.pruning import elementwise_rules as elementwise
 from ofar_tf.pruning import kernel_rules as kernels
 from ofar_tf.pruning import probed_rules as probed
+from ofar_tf.pruning import rebuilt_rules as rebuilding
 from ofar_tf.pruning import shape_rules as shapes
 from ofar_tf.pruning import slice_rules as slices
 from ofar_tf.pruning.call import Call, Rule, on_last_axis, unchanged
@@ -23,11 +24,12 @@ layers = keras.layers
 def rule_for(operation: Any) -> Rule | None:
     """Returns the rule for a layer or operation, `None` where the library knows none.
 
-    A subclass of a Keras layer may compute anything, so only the class itself counts as known, and what has no weights
-    is tried.
+    A subclass of a Keras layer may compute anything, so only the class itself counts as known; all else is tried.
     """
+    if probed.can_be_tried(operation):
+        return probed.channelwise
     if isinstance(operation, layers.Layer):
-        return probed.channelwise if probed.can_be_tried(operation) else _RULES.get(type(operation))
+        return _RULES.get(type(operation)) or (rebuilding.rebuilt if rebuilding.can_be_rebuilt(operation) else None)
     return _OPERATION_RULES.get(type(operation).__name__) if is_stock(operation) else None
 
 
@@ -37,6 +39,8 @@ def bends(call: Call) -> bool:
         return not probed.is_linear(call)
     if rule_for(call.layer) is None:
         return True
+    if rule_for(call.layer) is rebuilding.rebuilt:
+        return not rebuilding.is_affine(call)
     if type(call.layer) in (*_KERNELS, layers.DepthwiseConv2D, layers.Activation):
         return call.layer.activation is not keras.activations.linear
     return elementwise.bends(call)

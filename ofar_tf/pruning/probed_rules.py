@@ -19,7 +19,9 @@ from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
 
-_UNKNOWN_SIZE, _SAMPLES, _DRAWS = 8, 12, 8
+_UNKNOWN_SIZE, _DRAWS = 8, 8
+SAMPLES = 12
+"""So many numbers stand for what dropped channels may be."""
 
 
 def can_be_tried(layer: Any) -> bool:
@@ -31,7 +33,7 @@ def channelwise(found: Propagation, call: Call) -> Sequence[Flow]:
     """The rule of such a layer."""
     told = {name: value for name, value in call.kwargs.items() if name != "training" and value is not None}
     if len(call.args) == len(call.inputs) == len(call.shapes) == 1 and not told and call.inputs[0].axis == -1:
-        dropped = _outside_of_the_trace(lambda: _behind(call))
+        dropped = outside_of_the_trace(lambda: _behind(call))
         if dropped is not None:
             return [Channels(call.ids, -1, dropped=dropped)]
     raise NotImplementedError("is unknown to the library")
@@ -41,15 +43,15 @@ def is_linear(call: Call) -> bool:
     """Returns whether such a layer gives twice as much, or as little, of twice as much."""
 
     def tried() -> bool:
-        layer, values = copy_of(call.layer), _numbers(call)
+        layer, values = copy_of(call.layer), numbers_for(call)
         return np.allclose(layer(2.0 * values), 2.0 * np.asarray(layer(values)), rtol=1e-4, atol=1e-5) and np.allclose(
             layer(-values), -np.asarray(layer(values)), rtol=1e-4, atol=1e-5
         )
 
-    return bool(_outside_of_the_trace(tried))
+    return bool(outside_of_the_trace(tried))
 
 
-def _outside_of_the_trace(function: Callable[[], Any]) -> Any:
+def outside_of_the_trace(function: Callable[[], Any]) -> Any:
     """Runs a function where variables have values: Keras' scope, in which the trace has none, is one of this thread."""
     with ThreadPoolExecutor(1) as thread:
         try:
@@ -60,7 +62,7 @@ def _outside_of_the_trace(function: Callable[[], Any]) -> Any:
 
 def _behind(call: Call) -> np.ndarray | None:
     """Returns what dropped channels may be behind a layer; `None` where it does not take each channel by itself."""
-    layer, values = copy_of(call.layer), _numbers(call)
+    layer, values = copy_of(call.layer), numbers_for(call)
     some = np.random.default_rng(1).permutation(values.shape[-1])[: values.shape[-1] // 2]
     whole = np.asarray(layer(values, training=False))
     if not len(some) or whole.shape[-1] != values.shape[-1] or not _same(layer(values[..., some]), whole[..., some]):
@@ -96,10 +98,11 @@ def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray
     if not all(np.isfinite(np.asarray(each)).all() for each in (values, 0.0 if slopes is None else slopes)):
         return None
     unique = np.unique(np.asarray(values))
-    return unique[np.argsort(np.abs(unique))][:_SAMPLES]
+    return unique[np.argsort(np.abs(unique))][:SAMPLES]
 
 
-def _numbers(call: Call) -> np.ndarray:
+def numbers_for(call: Call) -> np.ndarray:
+    """Returns numbers that a layer with one input can be tried on."""
     shape = [2, *(size or _UNKNOWN_SIZE for size in call.inputs[0].shape[1:])]
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
