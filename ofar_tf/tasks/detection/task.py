@@ -141,22 +141,24 @@ class Detection(DetectionFiles):
         truth = tf.one_hot(targets.labels[..., 0], self.classes)
         counts = tf.cast(targets.labels != IGNORED, tf.float32)
 
-        def from_truth() -> tf.Tensor:
-            return tf.reduce_sum(counts * focal_loss(truth, logits))
-
-        def taught() -> tf.Tensor:
+        def taught() -> tuple[tf.Tensor, tf.Tensor]:
             said, known = aligned(
                 lesson.probabilities,
                 teacher_size=tf.cast(lesson.size[0], tf.int32),
                 student_size=targets.size[0],
             )
             # Where the teacher has no such scale, hard labels stay; elsewhere it knows what labels ignore.
-            said, weight = tf.where(known, said, truth), tf.where(known, 1.0, counts)
-            of_teacher = tf.reduce_sum(weight * focal_loss(said, logits))
-            return of_teacher if share == 1.0 else share * of_teacher + (1.0 - share) * from_truth()
+            return tf.where(known, said, truth), tf.where(known, 1.0, counts)
+
+        def toward(said: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(weight * focal_loss(said, logits))
 
         share = _SHARES[self.class_target]
-        return tf.cond(from_labels, from_truth, taught) if share else from_truth()
+        if not share:
+            return toward(truth, counts)
+        # What is said is chosen, not what is lost: the gradient of a choice would be half of a step's graph.
+        loss = toward(*tf.cond(from_labels, lambda: (truth, counts), taught))
+        return loss if share == 1.0 else share * loss + (1.0 - share) * toward(truth, counts)
 
     def lesson(self, outputs: Mapping[str, tf.Tensor], size: Any) -> Lesson:
         """Returns the probabilities, and the size that they belong to."""
