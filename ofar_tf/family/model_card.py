@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, PRECISIONS
 from ofar_tf.family.columns import CARD, SPEED, columns_of
+from ofar_tf.family.kotlin_call import kotlin_outputs, kotlin_run
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
@@ -27,7 +28,7 @@ Copy a file and `labels.txt` to `app/src/main/assets` and run it with LiteRT (`c
 val bytes = context.assets.open("{path}").use { it.readBytes() }
 val model = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes)
 val interpreter = Interpreter(model)
-{run}  // image: a direct ByteBuffer in native order, {dtype} RGB
+{room}{run}  // image: a direct ByteBuffer in native order, {dtype} RGB
 ```
 
 {metadata}
@@ -74,14 +75,14 @@ def write_model_card(path: str | Path, manifest: Manifest, *, task: Shipped) -> 
 
 def _use(manifest: Manifest, task: Shipped) -> str:
     """Fills in how files are used; texts are put into braces one by one, since they have braces of their own."""
-    first = manifest.models[0]
+    first = next((model for model in manifest.models if model.form is None), manifest.models[0])
     square = all(model.resolution.is_square for model in manifest.models)
-    several = "interpreter.runForMultipleInputsOutputs(arrayOf(image), outputs)"
     parts = {
         "shape": "r, r" if square else "h, w",
         "sizes": "r the resolution" if square else "h and w",
         "outputs": task.outputs_note,
-        "run": several if first.more_outputs else "interpreter.run(image, scores)",
+        "room": kotlin_outputs(first),
+        "run": kotlin_run(first, interpreter="interpreter"),
         "metadata": task.metadata_note,
         "path": Path(first.path).name,
         "dtype": first.input.dtype,

@@ -12,7 +12,7 @@ from ofar_tf.models.resolution import fixed_size
 
 STRIDES = (8, 16, 32)
 
-# Divisible by every stride, and so large that unpadded convolutions do not change a ratio; for bodies of any size.
+# Divisible by every stride; for bodies of any size.
 _PROBE = 1024
 # What ends a block, in networks of this package: inverted residuals, VGG's stages, MobileNetV1, residual networks.
 _ENDS = re.compile(
@@ -47,21 +47,24 @@ def feature_maps(body: keras.Model, *, names: Sequence[str] = ()) -> tuple[Any, 
     return graph.inputs[0], {name: outputs[name] for name in names}
 
 
-def _strides(body: keras.Model) -> dict[str, int]:
-    """Returns the stride of each layer that gives a map, by its name, in the order of the graph."""
+def _strides(body: keras.Model) -> dict[str, float]:
+    """Returns the stride of each layer that gives a map, by its name, in the order of the graph.
+
+    That of a map with a margin (what a padding layer gives) or without its border is no whole number: it fits no other.
+    """
     size = fixed_size(body) or _PROBE
     calls = graph_of(body, inputs=[keras.Input(batch_shape=(1, size, size, 3), name="probe")]).calls
     found = {call.operation.name: keras.tree.flatten(call.outputs)[0].shape for call in calls}
-    return {name: round(size / shape[1]) for name, shape in found.items() if len(shape) == 4 and shape[1] > 1}
+    return {name: size / shape[1] for name, shape in found.items() if len(shape) == 4 and shape[1] > 1}
 
 
-def _check_strides(strides: Mapping[str, int], name: str) -> None:
+def _check_strides(strides: Mapping[str, float], name: str) -> None:
     if not set(STRIDES) <= set(strides.values()):
-        there = ", ".join(map(str, sorted(set(strides.values()))))
+        there = ", ".join(f"{stride:.4g}" for stride in sorted(set(strides.values())))
         raise ValueError(f"Expected a body with maps at strides 8, 16 and 32. Received: {name}, with strides {there}.")
 
 
-def _last_blocks(strides: Mapping[str, int], name: str) -> list[str]:
+def _last_blocks(strides: Mapping[str, float], name: str) -> list[str]:
     last = {stride: layer for layer, stride in strides.items() if _ENDS.fullmatch(layer)}
     missing = [stride for stride in STRIDES if stride not in last]
     if missing:
@@ -72,13 +75,13 @@ def _last_blocks(strides: Mapping[str, int], name: str) -> list[str]:
     return [last[stride] for stride in STRIDES]
 
 
-def _possible(strides: Mapping[str, int]) -> str:
+def _possible(strides: Mapping[str, float]) -> str:
     """Names the last layer of each stride."""
     last = {stride: layer for layer, stride in strides.items()}
     return ",".join(last[stride] for stride in STRIDES)
 
 
-def _check_names(names: Sequence[str], body: keras.Model, strides: Mapping[str, int]) -> None:
+def _check_names(names: Sequence[str], body: keras.Model, strides: Mapping[str, float]) -> None:
     if len(names) != len(STRIDES):
         raise ValueError(f"Expected three --features, at strides 8, 16 and 32. Received: {', '.join(names)}.")
     for name, stride in zip(names, STRIDES, strict=True):
@@ -87,4 +90,6 @@ def _check_names(names: Sequence[str], body: keras.Model, strides: Mapping[str, 
             hint = f"Did you mean {close[0]}?" if close else f"There are {_possible(strides)}."
             raise ValueError(f"Expected --features that {body.name} has. Received: {name!r}. {hint}")
         if strides[name] != stride:
-            raise ValueError(f"Expected a feature at stride {stride}. Received: {name!r}, at stride {strides[name]}.")
+            raise ValueError(
+                f"Expected a feature at stride {stride}. Received: {name!r}, at stride {strides[name]:.4g}."
+            )

@@ -128,7 +128,12 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
     if not candidates:
         raise ValueError(
             f"Expected a file with {limits}. "
-            f"Received: none of the {len(manifest.models)} files has that precision and passed its checks."
+            f"Received: none of the {len(manifest.models)} files is of that kind and passed its checks."
+        )
+    if limits.max_latency_ms is not None and not any(map(times_of, candidates)):
+        raise ValueError(
+            f"Expected a file with {limits}. Received: {len(candidates)} files whose latency is not known; "
+            "ofar_tf.export times them with --latency_threads."
         )
     nearest = min(candidates, key=lambda model: (limits.excess(model), -model.merit, model.macs))
     score = nearest.metrics.best if nearest.metrics else math.nan

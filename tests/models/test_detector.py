@@ -115,6 +115,19 @@ def test_a_body_of_one_size_whose_head_flattens_its_map_finds_things_at_this_siz
     assert model(np.zeros((1, 64, 64, 3), np.float32))["boxes"].shape == (1, 9 * (64 + 16 + 4 + 1 + 1), 4)
 
 
+def test_a_map_with_a_margin_is_no_feature():
+    """What stands before an unpadded convolution, in ResNet50V2, EfficientNet and MobileNetV3: 130 rows for 128."""
+    images = x = keras.Input((None, None, 3))
+    for stage in range(1, 6):
+        x = keras.layers.ZeroPadding2D(1, name=f"pad{stage}")(x)
+        x = keras.layers.Conv2D(4, 4, strides=2, name=f"conv{stage}")(x)
+    padded = keras.Model(images, keras.layers.ZeroPadding2D(1, name="pad6")(x), name="padded")
+    with pytest.raises(ValueError, match=r"for instance conv3,conv4,conv5\. Received: none"):
+        detector(padded, classes=3)
+    with pytest.raises(ValueError, match=r"^Expected a feature at stride 8\. Received: 'pad4', at stride 7\.877\.$"):
+        detector(padded, classes=3, features=("pad4", "conv4", "conv5"))
+
+
 @pytest.mark.parametrize(
     ("features", "prefix", "sentence"),
     [

@@ -113,6 +113,12 @@ def test_choices_are_made_on_the_selection_split(make_entry, header):
         select(manifest, min_score=0.92)
 
 
+def test_a_limit_of_latency_on_files_that_nobody_timed_says_so(make_entry, header):
+    untimed = Manifest(**vars(header), models=(make_entry("net", macs=1, top1=0.5),))
+    with pytest.raises(ValueError, match=r"Received: 1 files whose latency is not known; .* --latency_threads\.$"):
+        select(untimed, max_latency_ms=5.0)
+
+
 def test_a_preference_that_is_none_is_refused(manifest):
     with pytest.raises(ValueError, match=r"Expected one of the preferences size, accuracy. Received: prefer='speed'."):
         select(manifest, prefer="speed")
@@ -143,7 +149,7 @@ def test_a_file_of_which_the_images_cannot_tell_is_chosen_with_a_warning(make_en
         (
             {"quantization": "int4"},
             "Expected a file with quantization=int4. "
-            "Received: none of the 7 files has that precision and passed its checks.",
+            "Received: none of the 7 files is of that kind and passed its checks.",
         ),
         (
             {"max_latency_ms": 9.0, "device": "watch"},

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import jinja2
 
 from ofar_tf.family.export_files import file_inside, read_export
+from ofar_tf.family.kotlin_call import kotlin_outputs, kotlin_run
 from ofar_tf.family.manifest_values import to_json
 from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.shipping.play.device_targeting import targeting_xml
@@ -22,6 +23,8 @@ from ofar_tf.shipping.play.device_tier import DeviceTier
 from ofar_tf.shipping.play.owned_folder import OwnedFolder
 from ofar_tf.shipping.play.tier_files import TierFiles, choose_files
 from ofar_tf.tasks.classification.accuracy import METRIC
+from ofar_tf.tasks.detection.file_notes import DETECTIONS_NOTE
+from ofar_tf.tasks.detection.file_notes import NAME as DETECTION
 
 _TEMPLATES = {
     "README.md": "README.md",
@@ -73,8 +76,9 @@ def write_package(
     folder = OwnedFolder(Path(package_dir))
     chosen = tuple(choose_files(manifest, tier, steps_down=steps_down, prefer=prefer) for tier in tiers)
     contents = {"app/device_targeting_config.xml": targeting_xml(tiers).encode()}
+    note = DETECTIONS_NOTE if manifest.task == DETECTION else ""
     for name, path in _TEMPLATES.items():
-        text = _template(name).render(pack_name=pack_name, delivery=delivery, chosen=chosen)
+        text = _template(name).render(pack_name=pack_name, delivery=delivery, chosen=chosen, outputs_note=note)
         contents[path.format(pack=pack_name)] = text.encode()
     for files in chosen:
         assets = f"{pack_name}/src/main/assets/{pack_name}#group_{files.tier.group}"
@@ -138,4 +142,5 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"kotlin_outputs": kotlin_outputs, "kotlin_run": kotlin_run}
     return environment.get_template(name)

@@ -19,7 +19,7 @@ def print_tiers(chosen: Sequence[TierFiles], *, console: Console | None = None) 
     """
     table = Table(caption="a device takes the first tier it fits; above budget_ms, measured there, the app steps down")
     for name in ("tier", "devices", "file"):
-        table.add_column(name, no_wrap=name != "devices")
+        table.add_column(name, no_wrap=name != "devices", max_width=40 if name == "devices" else None)
     for name in (chosen[0].metric.column, "MACs", "bytes", "budget_ms"):
         table.add_column(name, justify="right")
     for files in chosen:
@@ -28,4 +28,4 @@ def print_tiers(chosen: Sequence[TierFiles], *, console: Console | None = None) 
             heads = (files.tier.name, files.tier.conditions) if model is files.models[0] else ("", "or, if slow")
             costs = (model.reached, format_quantity(model.macs), format_quantity(model.bytes), budget)
             table.add_row(*heads, model.path.split("/")[-1], *costs)
-    (console or table_console()).print(table)
+    (console or table_console(table)).print(table)

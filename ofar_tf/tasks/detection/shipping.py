@@ -13,6 +13,7 @@ from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.average_precision import AveragePrecision
 from ofar_tf.tasks.detection.decoding import Decoding
 from ofar_tf.tasks.detection.ending import DetectionEnding
+from ofar_tf.tasks.detection.file_notes import DETECTIONS_NOTE, NAME, RAW_NOTE
 from ofar_tf.tasks.detection.pictures import LEAST_SCORE, draw_detections, pixels_of
 from ofar_tf.tasks.ending import Ending
 from ofar_tf.tasks.examples import Example, evenly_spread, picked
@@ -20,18 +21,11 @@ from ofar_tf.tasks.interface import Difference, Shipped
 from ofar_tf.text.size import Size
 from ofar_tf.tflite.detector_metadata import DetectorMetadata
 
-NAME = "detection"
 DETECTIONS, RAW = "detections", "raw"
 # A detection of the parent that is less likely than this may be missing in a file: the next thing may take its place.
 _CLEAR = 0.05
 # Of the logit: the least float32 probabilities that are told apart from 0 and 1.
 _LEAST = 1e-7
-_OUTPUTS_NOTE = """\
-- Outputs: `boxes` `[1, K, 4]` as top, left, bottom and right in shares of the image, `classes` `[1, K]`, `scores`
-  `[1, K]` in 0..1, the highest first, and `count` `[1]`: how many of the K are there. Line i of `labels.txt` names
-  class i, counted from 0. Images keep their aspect: they stand at the top left of the canvas, the rest is filled.
-- Files `..._raw.tflite` return `boxes` `[1, A, 4]`, shifts of the anchors in (dy, dx, dh, dw), and `scores`
-  `[1, A, C]`."""
 _METADATA_NOTE = """\
 Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
 licence; raw files have the anchors too. MediaPipe's ObjectDetector takes both kinds as they are."""
@@ -94,7 +88,7 @@ class DetectionFiles(Shipped):
     @property
     def outputs_note(self) -> str:
         """Both forms."""
-        return _OUTPUTS_NOTE
+        return f"{DETECTIONS_NOTE}\n{RAW_NOTE}"
 
     @property
     def metadata_note(self) -> str:

@@ -211,5 +211,5 @@ def test_the_model_picker_compiles_and_passes_its_own_tests(package, tmp_path):
     sha256 = hashlib.sha256(b"small as int8").hexdigest()
     assert read.stdout == (
         "low null [cat, dog, über] [ModelFile(file=small_int8.tflite, "
-        f"sha256={sha256}, bytes=13, resolution=16, precision=int8, macs=100)]\n"
+        f"sha256={sha256}, bytes=13, height=16, width=16, precision=int8, macs=100)]\n"
     )

@@ -11,7 +11,8 @@ data class ModelFile(
     val file: String,
     val sha256: String,
     val bytes: Long,
-    val resolution: Int,
+    val height: Int,
+    val width: Int,
     val precision: String,
     val macs: Long,
 )
@@ -51,7 +52,8 @@ data class Tier(
             file = entry.getString("file"),
             sha256 = entry.getString("sha256"),
             bytes = entry.getLong("bytes"),
-            resolution = entry.getInt("resolution"),
+            height = entry.getJSONObject("input").getJSONArray("shape").getInt(1),
+            width = entry.getJSONObject("input").getJSONArray("shape").getInt(2),
             precision = entry.getString("precision"),
             macs = entry.getLong("macs"),
         )

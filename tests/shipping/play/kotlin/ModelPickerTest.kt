@@ -15,7 +15,7 @@ class MapMemory(val texts: MutableMap<String, String> = mutableMapOf()) : Memory
     }
 }
 
-fun model(file: String) = ModelFile(file, "sha_of_$file", 1000, 32, "int8", 100)
+fun model(file: String) = ModelFile(file, "sha_of_$file", 1000, 24, 32, "int8", 100)
 
 val tier = Tier("high", 10.0, listOf("cat", "dog"), listOf(model("large"), model("middle"), model("small")))
 
