@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.conversion.calibration import true_ranges
 from ofar_tf.conversion.mixed_precision import mixed_precision
 from ofar_tf.conversion.precision import DEFAULT_ALGORITHM, Precision, precision_named
 
@@ -82,7 +83,7 @@ class SavedNetwork:
         if settings.calibrated:
             images = _checked_images(representative_images, shape=self._shape)
             converter.representative_dataset = lambda: _samples(images)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), true_ranges():
             # TensorFlow's own calibrator constructs the interpreter that TensorFlow deprecates.
             warnings.filterwarnings(
                 "ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated", category=UserWarning
