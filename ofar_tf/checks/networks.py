@@ -29,7 +29,13 @@ def keras_run(model: keras.Model) -> Run:
     def forward(images: tf.Tensor) -> Any:
         return model(images, training=False)
 
-    return lambda images: keras.tree.map_structure(np.asarray, forward(tf.cast(images, tf.float32)))
+    # TensorFlow takes the functions of several networks for one that is traced too often, unless they are concrete.
+    concrete = forward.get_concrete_function()
+
+    def run(images: Any, held: keras.Model = model) -> Any:  # A concrete function does not keep its variables.
+        return keras.tree.map_structure(np.asarray, concrete(tf.cast(images, tf.float32)))
+
+    return run
 
 
 @contextmanager

@@ -220,13 +220,17 @@ class CalibratedNetwork:
     def _observe(self, images: Any, size: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         values = [variable.value for variable in self._network.trainable_variables]
         states = [variable.value for variable in self._network.non_trainable_variables]
-        return self._batch_statistics.run(values, states, resize_batch(images, size))
+        return self._batch_statistics.run(values, states, self._seen(images, size))
 
     def _inference(self, images: Any, size: Any, statistics: Any) -> Any:
         values = [variable.value for variable in self._network.trainable_variables]
         states = self._states(statistics)
-        outputs, _ = self._network.stateless_call(values, states, resize_batch(images, size), training=False)
+        outputs, _ = self._network.stateless_call(values, states, self._seen(images, size), training=False)
         return outputs
+
+    def _seen(self, images: Any, size: Any) -> Any:
+        # A network of one size may have layers that must know it.
+        return tf.ensure_shape(resize_batch(images, size), self._network.inputs[0].shape)
 
 
 def calibrate(

@@ -268,6 +268,7 @@ class NetworkFunctions:
         states = states_of(network, weights, narrow=narrow, seed=self._seed, noise=noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
+            images.set_shape(network.inputs[0].shape)  # Some random layers must know the size.
             outputs = forward(narrowed, states, images)
             for output, known in zip(keras.tree.flatten(outputs), network.outputs, strict=True):
                 output.set_shape(known.shape)  # What flattens a map of any size cannot tell how much comes out.

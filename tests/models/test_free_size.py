@@ -56,6 +56,8 @@ FIXED = {
     "a_closed_reshape": lambda x: layers.GlobalAveragePooling1D()(layers.Reshape((36, 4))(x)),
     "a_pool_of_the_whole_map": lambda x: layers.Flatten()(layers.AveragePooling2D(6)(x)),
     "positions": lambda x: average(Position()(x)),
+    "a_random_layer_that_must_know_it": lambda x: average(layers.RandomErasing()(x)),
+    "a_random_crop": lambda x: average(layers.RandomCrop(4, 4)(x)),
 }
 
 
@@ -92,3 +94,13 @@ def test_an_input_that_is_not_square_is_refused_in_one_line(shape: tuple[int | N
     message = rf"Expected a model for square images.* Received: it, whose input is {shape[0]}x{shape[1]}\.$"
     with pytest.raises(ValueError, match=message):
         as_supernet(model, reference="it")
+
+
+def test_a_random_layer_that_must_know_the_size_of_any_image_is_refused_in_one_line() -> None:
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, layers.Dense(5)(average(layers.RandomErasing(name="erase")(image))))
+    with pytest.raises(
+        ValueError, match="Received: it, whose layer 'erase' of type RandomErasing needs the size"
+    ) as error:
+        as_supernet(model, reference="it")
+    assert "\n" not in str(error.value)
