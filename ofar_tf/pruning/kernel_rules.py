@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.elementwise_rules import is_elementwise
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation
@@ -37,6 +38,8 @@ def convolution(found: Propagation, call: Call) -> Sequence[Flow]:
         found.feed(layer.kernel, -1, leaving)
         return _leave(found, call, leaving)
     entering, leaving = _enter(found, call), found.feed(layer.kernel, -1)
+    if layer.name == RGB_TO_GRAY:
+        found.fix(leaving, "it is the gray image")
     if layer.groups > 1:
         # A kernel stores one input axis for all its groups, so the same positions must live or die in every group.
         blocks, leaving_blocks = entering.reshape(layer.groups, -1), leaving.reshape(layer.groups, -1)

@@ -6,6 +6,7 @@ import pytest
 
 from ofar_tf.models.user_code import call_function
 from ofar_tf.models.user_model import as_classifier, read_file, warn_of_frozen_layers
+from ofar_tf.pruning.channel_groups import find_channel_groups
 
 # Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings(
@@ -240,6 +241,12 @@ def test_a_model_of_gray_images_takes_rgb_and_of_gray_ones_gives_what_it_gave(bu
     assert check(model) is model
     warn_of_frozen_layers(model)
     assert not caplog.messages
+
+
+def test_the_gray_image_is_no_channel_that_can_be_pruned():
+    groups = find_channel_groups(check(network(channels=1)))
+    assert [each.size for each in groups.groups] == [4]
+    assert ("rgb_to_gray", "it is the gray image") in [(each.name, each.reason) for each in groups.unprunable]
 
 
 def test_red_green_and_blue_are_as_bright_as_jpeg_has_them():
