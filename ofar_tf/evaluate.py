@@ -39,7 +39,7 @@ def main(config: EvaluateConfig) -> None:
     except atomic_file.NoRoomError as error:
         raise SystemExit(f"Error: {error} Make room, and repeat the command.") from None
     print_subnets(rows)
-    print(f"Next: {command_line('export', run_dir=config.run_dir)}")
+    print(f"Next: {command_line('export', run_dir=config.run_dir, data_dir=config.data_dir)}")
 
 
 if __name__ == "__main__":

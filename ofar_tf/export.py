@@ -98,7 +98,8 @@ def _print_next(config: ExportConfig, export_dir: Path, *, budget: int) -> None:
 
     if not config.import_latency:
         print("On a connected phone:")
-        print(phone_commands(export_dir, export=command_line("export", run_dir=config.run_dir)), end="")
+        again = command_line("export", run_dir=config.run_dir, data_dir=config.data_dir)
+        print(phone_commands(export_dir, export=again), end="")
     print(f"Next: {command_line('select', export_dir=export_dir, max_macs=budget)}")
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from ofar_tf.text.command_line import command_line
 from ofar_tf.training.callbacks import SaveCheckpoint
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -109,7 +110,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been_and_its_file_says_what_it_found(
-    train: Command, killed: Path, run_command: Command, in_process: None, tmp_path: Path
+    train: Command, photos: Path, killed: Path, run_command: Command, in_process: None, tmp_path: Path
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     trained = train(f"--run_dir={run}")
@@ -127,8 +128,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been_and_its_file_says_what_it_found
     for name, value in expected.items():
         np.testing.assert_array_equal(received[name], value, err_msg=name)
 
-    evaluated = run_command("evaluate", f"--run_dir={run}")
+    evaluated = run_command("evaluate", f"--run_dir={run}", f"--data_dir={photos}")
     assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stdout.endswith(f"Next: {command_line('export', run_dir=run, data_dir=photos)}\n")
     assert (run / "detections.png").is_file()
     refused = run_command("export", f"--run_dir={run}", "--precisions=qat")
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
