@@ -126,6 +126,11 @@ class NetworkFunctions:
         }
         self._gates, self._branches = None, [self._slices[key] for key in keys]
 
+    @property
+    def traced(self) -> list[Callable[..., Any]]:
+        """The functions that run the networks now: one for each structure, or one for all where they are masked."""
+        return list(self._branches)
+
     def _network(self, mask: ChannelMask) -> keras.Model:
         network = build_subnet(
             self._supernet, self._groups, mask, trainable_copy=True, dtype_policy=self._spec.dtype_policy

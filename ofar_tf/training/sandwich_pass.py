@@ -74,6 +74,7 @@ class SandwichPass:
         noise: Any,
         loss_scale: Any,
         searching: bool,
+        running: Any = None,
         taught: Nest | None = None,
     ) -> Outcome:
         """Runs all networks and adds up their gradients.
@@ -86,6 +87,7 @@ class SandwichPass:
             noise: Scalar int, feeds the seeds of dropout.
             loss_scale: Scalar float32, factor of the gradients; `None` for 1.
             searching: Whether structures are still searched.
+            running: Scalar int32, how many of the networks run; what the others lose is 0. All by default.
             taught: What the largest network learns in the place of `targets`; these by default.
 
         Returns:
@@ -101,6 +103,9 @@ class SandwichPass:
         sensitivity = asked(largest.gradients) if asked else tf.zeros([0])
         seen = largest.targets if taught is None else self.task.targets_at(targets, sizes[0])
         progress = self.task.progress(largest.lesson, seen)
+        lost = tf.one_hot(0, networks) * largest.loss
+        if networks == 1:
+            return Outcome(lost, progress, list(largest.gradients), sensitivity)
         images, targets, lesson, drawn, sizes = _after(
             largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
         )
@@ -117,12 +122,12 @@ class SandwichPass:
             following = student.lesson if self.distillation == "chain" else lesson
             return network + 1, following, losses + tf.one_hot(network, networks) * student.loss, student.gradients
 
-        variables = (tf.constant(1), lesson, tf.one_hot(0, networks) * largest.loss, list(largest.gradients))
+        variables = (tf.constant(1), lesson, lost, list(largest.gradients))
         # Networks of different sizes may give lessons of different sizes.
         shapes = keras.tree.map_structure(lambda tensor: tensor.shape, variables)
         shapes = (shapes[0], keras.tree.map_structure(lambda form: form.shape, self.functions.lesson_form), *shapes[2:])
         _, _, losses, gradients = tf.while_loop(
-            lambda network, *_: network < networks,
+            lambda network, *_: network < (networks if running is None else running),
             teach,
             variables,
             shape_invariants=shapes,

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.devices.accelerators import on_host
 from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -77,7 +78,11 @@ class SandwichStep:
         self.searching = True
         self.finetuning = False
         self._teach = teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
-        self._masked = False
+        # Before the first masks every network is the whole supernet, and at one resolution a student that learns from
+        # itself has a gradient of zero. How many run is a variable, since another trace would take longer than they do.
+        same = len(self._rules.search.sizes) == 1 and spec.distillation != "none"
+        with on_host():
+            self._running = keras.Variable(1 if same else self._rules.search.networks, trainable=False, dtype="int32")
         weights = partial(PoolWeights, supernet, structures=structures)
         self.weights = weights(owned=spec.owned)
         self._alone = weights(owned="everything") if spec.finetune_structures else None
@@ -142,13 +147,13 @@ class SandwichStep:
             self.sensitivity.assign(np.zeros(self.sensitivity.shape))
         whole_teacher = self.weights.separate or not frozen[0]
         running = [ChannelMask.full(self._groups), *masks[1:]] if whole_teacher else list(masks)
-        sliced, first = self._spec.search_execution == "sliced", not self._masked
-        self._masked = True
-        if sliced:
-            self._functions.use_slices(running)
-        else:
+        self._running.assign(self._rules.search.networks)
+        if self._spec.search_execution != "sliced":
             self.gates.assign(gates_of(running))
-        return sliced or first
+            return False
+        before = self._functions.traced[: self.networks]
+        self._functions.use_slices(running)
+        return self._functions.traced[: self.networks] != before
 
     def use_pool(self, masks: Sequence[ChannelMask]) -> None:
         """Ends the search: runs the pool's structures on compact weights, of their own as far as they own some.
@@ -185,13 +190,11 @@ class SandwichStep:
 
     @property
     def networks(self) -> int:
-        """How many networks a step runs: those of its rule, but where fewer give the same.
+        """How many networks a step is made for.
 
-        Before the first masks every network is the whole supernet, and at one resolution a student that learns from
-        itself has a gradient of zero. Structures with weights of their own do not exist before the search ends.
+        Structures with weights of their own do not exist before the search ends.
         """
-        same = not self._masked and len(self._rules.search.sizes) == 1 and self._spec.distillation != "none"
-        alone = self.searching and (same or self.weights.separate or self._spec.search_networks == "largest")
+        alone = self.searching and (self.weights.separate or self._spec.search_networks == "largest")
         return 1 if alone else self.rule.networks
 
     def run(self, images: tf.Tensor, targets: Nest, *, optimizer: Any) -> Outcome:
@@ -236,6 +239,7 @@ class SandwichStep:
             targets=targets,
             noise=replica * self._spec.gradient_accumulation + part,
             loss_scale=loss_scale(optimizer),
+            running=self._running.value if self.searching else None,
             searching=self.searching,
             taught=self._teach(images, targets) if self._teach else None,
         )

@@ -43,6 +43,28 @@ def test_a_structure_whose_mask_stays_is_not_traced_again(trainer_builder, mask_
 
 
 @pytest.mark.parametrize(
+    ("arguments", "again"),
+    [
+        ({"search_execution": "masked"}, [False, False, False]),
+        ({"search_execution": "sliced"}, [True, True, False]),
+        # Its largest network is whole, whatever the masks.
+        ({"search_execution": "sliced", "search_networks": "largest"}, [True, False, False]),
+    ],
+)
+def test_a_step_is_traced_again_where_networks_that_it_runs_have_changed(
+    trainer_builder, mask_drawer, batch, arguments, again
+):
+    model = trainer_builder(**arguments)
+    model.compile(keras.optimizers.SGD(0.0))
+    model.make_train_function()
+    first, second = mask_drawer(model, seed=0), mask_drawer(model, seed=1)
+    for masks, expected in zip((first, second, second), again, strict=True):
+        before = model.train_function
+        model.set_masks(masks, frozen=[False] * 4)
+        assert (model.train_function is not before) is expected
+
+
+@pytest.mark.parametrize(
     ("macs", "images", "accelerated", "expected"),
     [
         (5_190_000, 5_000, False, "masked"),  # The quick start.
