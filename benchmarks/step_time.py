@@ -117,6 +117,27 @@ def pool_sizes(*, repetitions: int) -> list[Row]:
     ]
 
 
+def small_images(network: str, *, resolutions: tuple[int, ...], repetitions: int) -> list[Row]:
+    """What an image of a small batch costs against one of a large batch: the rest is what operators cost to start."""
+    small, large = 64, 512
+    model = networks.frozen_trainer(
+        network, SANDWICH, resolutions, networks_per_step="all", weight_decay=0.0, networks_at_once=2
+    )
+    step, native = tf.function(model.train_step, autograph=False), networks.NativeSteps(model, fused=True)
+    runs = {}
+    for size in (small, large):
+        images, labels = networks.batch(size, resolutions[0])
+        target = tf.one_hot(labels, networks.CLASSES)
+        runs[f"sandwich, {size}"] = lambda data=(images, labels): step(data)["teacher_loss"].numpy()
+        runs[f"native, {size}"] = partial(native.run, images, target)
+    rounds = time_in_turn(runs, repetitions=repetitions)
+    title = f"{network} {resolutions[0]}-{resolutions[-1]} px: an image of a batch of {small} / of one of {large}"
+    return [
+        Row(f"{title}, {name}", rounds.ratio(f"{each}, {small}", f"{each}, {large}") * large / small)
+        for each, name in (("sandwich", "sandwich step"), ("native", "four native steps"))
+    ]
+
+
 def measure(repetitions: int) -> list[Row]:
     """Runs everything, and prints each part when it is done."""
     parts = (
@@ -126,6 +147,7 @@ def measure(repetitions: int) -> list[Row]:
         partial(sandwich, "ResNet-20", resolutions=(32, 28, 24, 20), size=128),
         partial(masks, "MobileNetV2-1.5x", target=">= 1.5"),
         partial(masks, "MobileNetV1-1.5x", target=">= 2.2"),
+        partial(small_images, "ResNet-20", resolutions=(32, 28, 24, 20)),
         pool_sizes,
     )
     rows = []
