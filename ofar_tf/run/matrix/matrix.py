@@ -10,7 +10,6 @@ from ofar_tf.evaluation.subnet_table import read_subnets
 from ofar_tf.run.matrix.matrix_figure import plot_matrix
 from ofar_tf.run.matrix.matrix_run import MatrixRun, RunState
 from ofar_tf.run.matrix.matrix_table import MatrixRow, SeedRow, mean_over_seeds, write_matrix, write_seeds
-from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.text.tables import table_console
 
 
@@ -47,7 +46,7 @@ class Matrix:
             SeedRow(run.name, run.seed, subnet)
             for run in self.runs
             if run.state is RunState.FINISHED
-            for subnet in read_subnets(run.run_dir.subnets, METRIC)
+            for subnet in read_subnets(run.run_dir.subnets, run.metric)
         ]
         rows = mean_over_seeds(found)
         write_seeds(self.folder / "seeds.csv", found)

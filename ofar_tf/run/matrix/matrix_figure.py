@@ -1,4 +1,4 @@
-"""`matrix.png`: the accuracy of every name against multiply-adds."""
+"""`matrix.png`: how good every name is, against multiply-adds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from ofar_tf.text.quantities import format_quantity
 
 
 def plot_matrix(path: str | Path, rows: Sequence[MatrixRow], *, title: str = "") -> None:
-    """Draws the mean accuracy of every structure at every resolution, one colour for each name.
+    """Draws the mean of every structure at every resolution, one colour for each name.
 
     The bars are one standard deviation over seeds, up and down. The line of a name joins its own Pareto front: what it
     offers at each cost.
 
     Args:
         path: The image to write, in the format that its suffix names.
-        rows: The means.
+        rows: The means, at least one.
         title: Written above.
     """
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
@@ -30,7 +30,7 @@ def plot_matrix(path: str | Path, rows: Sequence[MatrixRow], *, title: str = "")
     axes = figure.add_subplot(
         title=title,
         xlabel="Multiply-adds (MACs) of one image; the lines join what no other network of theirs beats",
-        ylabel="Top-1 accuracy (%)",
+        ylabel=rows[0].metric.heading,
     )
     for position, name in enumerate(dict.fromkeys(row.name for row in rows)):
         _draw_name(axes, [row for row in rows if row.name == name], color=f"C{position % 10}")
@@ -45,15 +45,18 @@ def plot_matrix(path: str | Path, rows: Sequence[MatrixRow], *, title: str = "")
 
 
 def _draw_name(axes: Axes, rows: Sequence[MatrixRow], *, color: str) -> None:
+    factor = rows[0].metric.factor
     axes.errorbar(
         [row.macs for row in rows],
-        [100 * row.top1 for row in rows],
-        yerr=[100 * (row.top1_std or 0.0) for row in rows],
+        [factor * row.mean for row in rows],
+        yerr=[factor * (row.deviation or 0.0) for row in rows],
         fmt="o",
         markersize=4,
         capsize=2,
         elinewidth=1,
         color=color,
     )
-    front = sorted((row.macs, 100 * row.top1) for row, is_best in zip(rows, pareto_front(rows), strict=True) if is_best)
+    front = sorted(
+        (row.macs, factor * row.mean) for row, is_best in zip(rows, pareto_front(rows), strict=True) if is_best
+    )
     axes.plot(*zip(*front, strict=True), color=color, label=rows[0].name)

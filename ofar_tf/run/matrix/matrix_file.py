@@ -83,7 +83,8 @@ def read_matrix(path: Path, *, folder: Path, parse: Callable[[Sequence[str]], Tr
         The runs in the order of the file: all seeds of one name, then the next.
 
     Raises:
-        ValueError: If it is not such a file, names a run twice, or a flagfile or a flag of a run does not fit.
+        ValueError: If it is not such a file, names a run twice, has runs of several tasks, or a flagfile or a flag of a
+            run does not fit.
         FileNotFoundError: If it is missing.
     """
     table = _load(path)
@@ -103,6 +104,9 @@ def read_matrix(path: Path, *, folder: Path, parse: Callable[[Sequence[str]], Tr
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"Expected a name of its own for every run of {path}. Received: {twice[0]!r} twice.")
+    tasks = sorted({run.config.task for run in runs})
+    if len(tasks) > 1:
+        raise ValueError(f"Expected runs of one task in {path}, for one table. Received: {' and '.join(tasks)}.")
     return tuple(runs)
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from ofar_tf.run.completion import begun_with
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.classification import accuracy
+from ofar_tf.tasks.detection import average_precision
+from ofar_tf.tasks.task import Metric
 
 
 class RunState(Enum):
@@ -38,6 +41,11 @@ class MatrixRun:
     def run_dir(self) -> RunDir:
         """Its folder."""
         return RunDir(Path(self.config.run_dir))
+
+    @property
+    def metric(self) -> Metric:
+        """What its networks are compared by."""
+        return average_precision.METRIC if self.config.detects else accuracy.METRIC
 
     @property
     def log(self) -> Path:

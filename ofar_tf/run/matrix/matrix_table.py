@@ -1,7 +1,6 @@
 """`seeds.csv` and `matrix.csv`: what every run of a matrix measured, and the means over seeds."""
 
 import csv
-import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.task import Metric
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.text.tables import table_console
@@ -42,8 +42,9 @@ class MatrixRow:
         resolution: What it sees.
         macs: Multiply-adds of one image, the mean over seeds: each seed searches its own structure.
         params: Number of weights, the mean likewise.
-        top1: Top-1 accuracy in [0, 1], the mean.
-        top1_std: Its sample standard deviation (n - 1); `None` for one seed.
+        metric: What rows are compared by.
+        mean: Its mean over the seeds.
+        deviation: Its sample standard deviation (n - 1); `None` for one seed.
         seeds: The seeds.
     """
 
@@ -52,14 +53,15 @@ class MatrixRow:
     resolution: Size
     macs: int
     params: int
-    top1: float
-    top1_std: float | None
+    metric: Metric
+    mean: float
+    deviation: float | None
     seeds: tuple[int, ...]
 
     @property
     def merit(self) -> float:
-        """What rows are compared by."""
-        return self.top1
+        """What rows are compared by, more being better."""
+        return self.mean if self.metric.higher_is_better else -self.mean
 
 
 def mean_over_seeds(rows: Iterable[SeedRow]) -> list[MatrixRow]:
@@ -80,15 +82,16 @@ def mean_over_seeds(rows: Iterable[SeedRow]) -> list[MatrixRow]:
 def _mean(cell: Sequence[SeedRow]) -> MatrixRow:
     subnets = [row.subnet for row in cell]
     # What is published, not what choices were made on.
-    top1 = [subnet.scores.best for subnet in subnets]
+    published = [subnet.scores.best for subnet in subnets]
     return MatrixRow(
         name=cell[0].name,
         structure=subnets[0].structure,
         resolution=subnets[0].resolution,
         macs=round(statistics.mean(subnet.macs for subnet in subnets)),
         params=round(statistics.mean(subnet.params for subnet in subnets)),
-        top1=statistics.mean(top1),
-        top1_std=statistics.stdev(top1) if len(top1) > 1 else None,
+        metric=subnets[0].scores.metric,
+        mean=statistics.mean(published),
+        deviation=statistics.stdev(published) if len(published) > 1 else None,
         seeds=tuple(row.seed for row in cell),
     )
 
@@ -100,10 +103,19 @@ def write_seeds(path: Path, rows: Iterable[SeedRow]) -> None:
 
 
 def write_matrix(path: Path, rows: Iterable[MatrixRow]) -> None:
-    """Writes `matrix.csv`: the fields of `MatrixRow`, seeds with spaces between them, and `n`, how many they are."""
-    header = [*(field.name for field in dataclasses.fields(MatrixRow)), "n"]
-    shown = [{**vars(row), "seeds": " ".join(map(str, row.seeds)), "n": len(row.seeds)} for row in rows]
-    _write(path, header, [list(row.values()) for row in shown])
+    """Writes `matrix.csv`: a line for each row, seeds with spaces between them, and `n`, how many they are."""
+    shown = [_cells(row) for row in rows]
+    _write(path, list(shown[0]) if shown else [], [list(cells.values()) for cells in shown])
+
+
+def _cells(row: MatrixRow) -> dict[str, object]:
+    return {
+        **{name: getattr(row, name) for name in ("name", "structure", "resolution", "macs", "params")},
+        row.metric.key: row.mean,
+        f"{row.metric.key}_std": row.deviation,
+        "seeds": " ".join(map(str, row.seeds)),
+        "n": len(row.seeds),
+    }
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -114,21 +126,25 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def print_matrix(rows: Sequence[MatrixRow], *, console: Console | None = None) -> None:
-    """Prints the table."""
-    table = Table(title="top-1: mean and standard deviation over seeds", title_style="dim", title_justify="left")
+    """Prints the table; nothing where there are no rows."""
+    if not rows:
+        return
+    metric = rows[0].metric
+    title = f"{metric.column}: mean and standard deviation over seeds"
+    table = Table(title=title, title_style="dim", title_justify="left")
     table.add_column("name")
     table.add_column("structure")
-    for name in ("px", "MACs", "params", "top-1", "seeds"):
+    for name in ("px", "MACs", "params", metric.column, "seeds"):
         table.add_column(name, justify="right")
     for row in rows:
-        spread = "" if row.top1_std is None else f" ± {100 * row.top1_std:.2f}"
+        spread = "" if row.deviation is None else f" ± {metric.text(row.deviation)}"
         table.add_row(
             row.name,
             row.structure,
             str(row.resolution),
             format_quantity(row.macs),
             format_quantity(row.params),
-            f"{100 * row.top1:.2f}{spread} %",
+            f"{metric.text(row.mean)}{spread}{metric.unit}",
             str(len(row.seeds)),
         )
     (console or table_console(table)).print(table)

@@ -9,6 +9,7 @@ from PIL import Image
 from ofar_tf.run.matrix import matrix_figure
 from ofar_tf.run.matrix.matrix_figure import plot_matrix
 from ofar_tf.run.matrix.matrix_table import MatrixRow
+from ofar_tf.tasks.classification.accuracy import METRIC
 
 
 def test_a_name_is_a_front_with_bars_of_one_deviation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,10 +18,10 @@ def test_a_name_is_a_front_with_bars_of_one_deviation(tmp_path: Path, monkeypatc
         matrix_figure, "FigureCanvasAgg", lambda figure: drawn.append(figure) or FigureCanvasAgg(figure)
     )
     rows = [
-        MatrixRow("a", "large", 24, macs=4_000_000, params=9, top1=0.9, top1_std=0.01, seeds=(0, 1)),
-        MatrixRow("a", "large", 16, macs=2_000_000, params=9, top1=0.7, top1_std=0.02, seeds=(0, 1)),
-        MatrixRow("a", "small", 24, macs=1_000_000, params=4, top1=0.8, top1_std=0.03, seeds=(0, 1)),
-        MatrixRow("b", "large", 24, macs=4_000_000, params=9, top1=0.6, top1_std=None, seeds=(0,)),
+        MatrixRow("a", "large", 24, macs=4_000_000, params=9, metric=METRIC, mean=0.9, deviation=0.01, seeds=(0, 1)),
+        MatrixRow("a", "large", 16, macs=2_000_000, params=9, metric=METRIC, mean=0.7, deviation=0.02, seeds=(0, 1)),
+        MatrixRow("a", "small", 24, macs=1_000_000, params=4, metric=METRIC, mean=0.8, deviation=0.03, seeds=(0, 1)),
+        MatrixRow("b", "large", 24, macs=4_000_000, params=9, metric=METRIC, mean=0.6, deviation=None, seeds=(0,)),
     ]
     plot_matrix(tmp_path / "matrix.png", rows, title="some")
     (axes,) = drawn[0].axes
@@ -36,5 +37,8 @@ def test_a_name_is_a_front_with_bars_of_one_deviation(tmp_path: Path, monkeypatc
 
 
 def test_one_network_alone_can_be_drawn(tmp_path: Path) -> None:
-    plot_matrix(tmp_path / "m.png", [MatrixRow("a", "s", 24, macs=1000, params=9, top1=0.9, top1_std=None, seeds=(0,))])
+    plot_matrix(
+        tmp_path / "m.png",
+        [MatrixRow("a", "s", 24, macs=1000, params=9, metric=METRIC, mean=0.9, deviation=None, seeds=(0,))],
+    )
     assert (tmp_path / "m.png").stat().st_size > 0

@@ -125,3 +125,8 @@ def test_there_are_examples() -> None:
         "methods",
         "table5",
     ]
+
+
+def test_runs_of_several_tasks_have_no_table_in_common(matrix_of: Callable[..., Matrix]) -> None:
+    with pytest.raises(ValueError, match=r"runs of one task .* Received: classification and detection\."):
+        matrix_of(RATES + '[[run]]\nname = "one"\n[[run]]\nname = "two"\noverrides = ["--task=detection"]\n')

@@ -30,14 +30,14 @@ def test_seeds_are_averaged_and_their_spread_is_that_of_a_sample() -> None:
     assert (row.name, row.structure, str(row.resolution), row.seeds) == ("a", "rate50", "24", (0, 4, 2))
     assert (row.macs, row.params) == (1020, 51)
     assert row.merit == pytest.approx(0.8)
-    assert row.top1_std == pytest.approx(0.1)
+    assert row.deviation == pytest.approx(0.1)
 
 
 def test_what_choices_were_made_on_is_not_what_is_published() -> None:
     published, chosen_by = (Scores(METRIC, {"top1": top1, "top5": 1.0}, 100) for top1 in (0.7, 0.8))
     subnet = SubnetRow("rate50", 0.5, Size.of(24), 1000, 50, published, selection=chosen_by, pareto=True)
     (row,) = mean_over_seeds([SeedRow("a", 0, subnet)])
-    assert row.top1 == 0.7
+    assert row.mean == 0.7
 
 
 def test_names_structures_and_resolutions_are_kept_apart() -> None:
@@ -50,13 +50,17 @@ def test_names_structures_and_resolutions_are_kept_apart() -> None:
     )
     found = [(row.name, str(row.resolution), row.merit) for row in rows]
     assert found == [("a", "24", 0.7), ("a", "16", 0.6), ("b", "24", 0.5)]
-    assert {row.top1_std for row in rows} == {None}
+    assert {row.deviation for row in rows} == {None}
 
 
 def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
     rows = [
-        MatrixRow("a", "rate50", Size(24, 24), macs=1005, params=50, top1=0.75, top1_std=0.125, seeds=(0, 1)),
-        MatrixRow("b", "rate50", Size(24, 24), macs=1000, params=50, top1=0.5, top1_std=None, seeds=(7,)),
+        MatrixRow(
+            "a", "rate50", Size(24, 24), macs=1005, params=50, metric=METRIC, mean=0.75, deviation=0.125, seeds=(0, 1)
+        ),
+        MatrixRow(
+            "b", "rate50", Size(24, 24), macs=1000, params=50, metric=METRIC, mean=0.5, deviation=None, seeds=(7,)
+        ),
     ]
     write_matrix(tmp_path / "matrix.csv", rows)
     assert (tmp_path / "matrix.csv").read_text().splitlines() == [
@@ -73,8 +77,28 @@ def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
 
 def test_the_printed_table_gives_mean_and_spread_in_per_cent() -> None:
     rows = [
-        MatrixRow("a", "rate50", Size(24, 24), macs=1_500_000, params=50_000, top1=0.75, top1_std=0.0125, seeds=(0, 1)),
-        MatrixRow("b", "rate50", Size(24, 24), macs=1_000_000, params=50_000, top1=0.5, top1_std=None, seeds=(7,)),
+        MatrixRow(
+            "a",
+            "rate50",
+            Size(24, 24),
+            macs=1_500_000,
+            params=50_000,
+            metric=METRIC,
+            mean=0.75,
+            deviation=0.0125,
+            seeds=(0, 1),
+        ),
+        MatrixRow(
+            "b",
+            "rate50",
+            Size(24, 24),
+            macs=1_000_000,
+            params=50_000,
+            metric=METRIC,
+            mean=0.5,
+            deviation=None,
+            seeds=(7,),
+        ),
     ]
     screen = io.StringIO()
     print_matrix(rows, console=Console(file=screen, width=120))

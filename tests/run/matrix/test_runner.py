@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ofar_tf.evaluation.subnet_table import SubnetRow, write_subnets
 from ofar_tf.run.matrix import matrix as matrix_module
 from ofar_tf.run.matrix.matrix import Matrix
+from ofar_tf.run.matrix.matrix_table import print_matrix
 from ofar_tf.run.matrix.processes import Processes
 from ofar_tf.run.matrix.runner import check_matrix, run_matrix
+from ofar_tf.tasks.detection.average_precision import METRIC as AP
+from ofar_tf.tasks.task import Scores
+from ofar_tf.text.size import Size
 
 MatrixOf = Callable[..., Matrix]
 
@@ -176,3 +181,22 @@ def test_the_states_of_all_runs_are_listed(matrix_of: MatrixOf, processes: Proce
     ]
     assert cells[0][3] == f"{tmp_path}/out/one/seed_0"
     assert "4 of 6 runs are left" in screen.getvalue()
+
+
+def test_detectors_are_compared_by_average_precision(matrix_of: MatrixOf, tmp_path: Path) -> None:
+    matrix = matrix_of(
+        'overrides = ["--task=detection", "--pruning_rates=0,0.5"]\nseeds = [0, 1]\n[[run]]\nname = "one"\n'
+    )
+    for run, best in zip(matrix.runs, (0.4, 0.5), strict=True):
+        run.run_dir.path.mkdir(parents=True)
+        run.run_dir.config.touch()
+        run.run_dir.supernet.touch()
+        scores = Scores(AP, dict.fromkeys(AP.columns, best), 50)
+        row = SubnetRow("rate50", 0.5, Size.of((96, 128)), 1000, 50, scores, pareto=True)
+        write_subnets(run.run_dir.subnets, [row])
+    screen = io.StringIO()
+    print_matrix(matrix.collect(), console=Console(file=screen, width=120))
+    assert "45.00 ± 7.07" in screen.getvalue() and "top-1" not in screen.getvalue()
+    header, row = (tmp_path / "out" / "matrix.csv").read_text().splitlines()
+    assert header == "name,structure,resolution,macs,params,ap,ap_std,seeds,n"
+    assert row.startswith("one,rate50,96x128,1000,50,0.45,0.0707")
