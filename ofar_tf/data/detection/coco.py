@@ -5,7 +5,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
 
     Boxes that leave their image are cut and empty ones left out, with a note that counts them; `iscrowd` and `area` are
     kept. Images without boxes stay. Class indices are contiguous, in the order of the category numbers; a file may list
-    fewer categories than another. Numbers of images and categories may be written as texts or with a point; images
-    whose numbers are other texts are counted. Where an annotation has no box but polygons, the box around these is
-    taken. Images whose paths were those of another machine are looked for by the ends of these. Files may be packed
-    by gzip.
+    fewer categories than another, and what others name as their `supercategory`, without a box of its own, is no class.
+    Numbers of images and categories may be written as texts or with a point; images whose numbers are other texts are
+    counted. Where an annotation has no box but polygons, the box around these is taken. Images whose paths were those
+    of another machine are looked for by the ends of these. Files may be packed by gzip.
 
     Args:
         data_dir: The folder. Files `instances_train2017.json` and `instances_val2017.json` are the splits `train` and
@@ -54,12 +54,19 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     contents = {split: _read(path) for split, path in files.items()}
     categories = {split: _categories(content, files[split]) for split, content in contents.items()}
     known = _merged(categories, files)
+    roots = _roots(known, contents.values(), files)
+    known = {number: name for number, name in known.items() if number not in roots}
     found = {
         split: _found(content, files[split], data_dir=data_dir, split=split, labels=list(known))
         for split, content in contents.items()
     }
     names = check_class_names(list(known.values()), where=readable(next(iter(files.values()))), least=1)
-    return annotated_folder("coco_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed)
+    notes = [
+        f"The category {name!r:.80} is no class: others stand under it, and no box is of it." for name in roots.values()
+    ]
+    return annotated_folder(
+        "coco_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=notes
+    )
 
 
 def _merged(categories: Mapping[str, Mapping[int, str]], files: Mapping[str, Path]) -> dict[int, str]:
@@ -76,6 +83,19 @@ def _merged(categories: Mapping[str, Mapping[int, str]], files: Mapping[str, Pat
                 )
             owners.setdefault(number, split)
     return dict(sorted(merged.items()))
+
+
+def _roots(
+    known: Mapping[int, str], contents: Iterable[Mapping[str, Any]], files: Mapping[str, Path]
+) -> dict[int, str]:
+    """Returns the categories that only others stand under: Roboflow lists the project so, as one more category."""
+    above: dict[int, str] = {}
+    used: set[int] = set()
+    for content, path in zip(contents, files.values(), strict=True):
+        above |= {_number(each, "id", path): str(each.get("supercategory")) for each in content["categories"]}
+        used |= {_number(each, "category_id", path) for each in content["annotations"]}
+    top = {number: name for number, name in known.items() if above[number] not in known.values()}
+    return {number: name for number, name in top.items() if name in above.values() and number not in used}
 
 
 def _annotation_files(data_dir: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from ofar_tf.data.detection import folder, load_detection_dataset
 from ofar_tf.data.image_check import check_image
 from tests.json_places import places, put
 
-from .conftest import coco, write_png
+from .conftest import CATEGORIES, coco, write_png
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "bccd"
 
@@ -122,6 +122,20 @@ def test_crowds_stay_and_count_for_no_class(coco_dir):
 def test_a_class_without_a_box_is_named_before_training(coco_dir):
     notes = split_notes(load(coco_dir()), train_split="all[:50%]", eval_split="all")
     assert "1 of 2 classes have no evaluation box in 'all': bee." in notes
+
+
+def test_a_category_that_others_stand_under_is_no_class(coco_dir):
+    # As Roboflow writes the project, which may be called like a class; COCO's own "person" stands under itself.
+    root = {"id": 0, "name": "ant", "supercategory": "none"}
+    under = [{**each, "supercategory": "ant"} for each in CATEGORIES]
+    dataset = load(coco_dir(categories=[root, *under]))
+    assert dataset.class_names == ("ant", "bee")
+    assert any("'ant' is no class" in note for note in dataset.notes)
+    itself = [CATEGORIES[1], {**CATEGORIES[0], "supercategory": "bee"}]
+    assert load(coco_dir(categories=itself)).class_names == ("ant", "bee")
+    # With boxes of its own it is a class like the others.
+    used = [{"id": 3, "name": "insect", "supercategory": "none"}, {"id": 7, "name": "bee", "supercategory": "insect"}]
+    assert load(coco_dir(categories=used)).class_names == ("insect", "bee")
 
 
 def test_an_image_of_another_shape_than_its_annotations_say_is_refused(coco_dir):
