@@ -127,9 +127,10 @@ class _TFLiteClassifier:
 class _KerasClassifier:
     def __init__(self, path: Path):
         self._model = read_file(str(path))
-        _refuse_raw(self._model.output if isinstance(self._model.output, dict) else (), path)
+        shape = self._model.output_shape
+        _refuse_raw(shape if isinstance(shape, dict) else (), path)
         self.resolution = _side(self._model.input_shape, path)
-        self.classes = _count(self._model.output_shape, path)
+        self.classes = _count(shape, path)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         scores = np.asarray(self._model(images, training=False))
