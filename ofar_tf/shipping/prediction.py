@@ -127,10 +127,11 @@ class _TFLiteClassifier:
 class _KerasClassifier:
     def __init__(self, path: Path):
         self._model = read_file(str(path))
-        shape = self._model.output_shape
-        _refuse_raw(shape if isinstance(shape, dict) else (), path)
+        # A Sequential has no `output`, and no names for it.
+        outputs = None if isinstance(self._model, keras.Sequential) else self._model.output
+        _refuse_raw(outputs if isinstance(outputs, dict) else (), path)
         self.resolution = _side(self._model.input_shape, path)
-        self.classes = _count(shape, path)
+        self.classes = _count(self._model.output_shape, path)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         scores = np.asarray(self._model(images, training=False))
