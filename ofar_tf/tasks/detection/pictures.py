@@ -115,7 +115,8 @@ def _draw_truth(axes: Axes, labels: Mapping[str, Any], class_names: Sequence[str
 
 
 def _draw_found(axes: Axes, found: Mapping[str, Any], class_names: Sequence[str], least_score: float) -> None:
-    for place in range(int(found["count"])):
+    # The likeliest lies on top of what else a thing is taken for.
+    for place in np.argsort(found["scores"][: int(found["count"])], kind="stable"):
         score, kind = found["scores"][place], int(found["classes"][place])
         if score >= least_score:
             _draw_box(axes, found["boxes"][place], kind, f"{class_names[kind]} {score:.2f}")

@@ -43,6 +43,12 @@ def test_true_boxes_stand_beside_those_that_were_found_likely_enough():
     assert boxes_in(empty_truth) == boxes_in(empty_found) == []
 
 
+def test_the_likeliest_of_what_a_thing_is_taken_for_lies_on_top():
+    found = {**FOUND, "scores": np.array([[0.9, 0.7, 0.8]] * 2), "count": np.array([3, 3])}
+    figure = draw_detections(IMAGES[:1], LABELS, {"small": found}, class_names=("ant", "bee"))
+    assert [text.get_text() for text in figure.axes[1].texts] == ["ant 0.70", "ant 0.80", "bee 0.90"]
+
+
 def test_the_canvas_beside_an_image_is_cut_off():
     figure = draw_detections(IMAGES, LABELS, {}, class_names=("ant", "bee"))
     assert [axes.get_xlim() for axes in figure.axes] == [(0, 1), (0, 0.5)]
