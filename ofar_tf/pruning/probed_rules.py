@@ -19,9 +19,7 @@ from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
 
-_UNKNOWN_SIZE, _DRAWS = 8, 8
-SAMPLES = 12
-"""So many numbers stand for what dropped channels may be."""
+_UNKNOWN_SIZE, _SAMPLES, _DRAWS = 8, 12, 8
 
 
 def can_be_tried(layer: Any) -> bool:
@@ -31,12 +29,17 @@ def can_be_tried(layer: Any) -> bool:
 
 def channelwise(found: Propagation, call: Call) -> Sequence[Flow]:
     """The rule of such a layer."""
-    told = {name: value for name, value in call.kwargs.items() if name != "training" and value is not None}
-    if len(call.args) == len(call.inputs) == len(call.shapes) == 1 and not told and call.inputs[0].axis == -1:
+    if has_one_tensor(call):
         dropped = outside_of_the_trace(lambda: _behind(call))
         if dropped is not None:
             return [Channels(call.ids, -1, dropped=dropped)]
     raise NotImplementedError("is unknown to the library")
+
+
+def has_one_tensor(call: Call) -> bool:
+    """Returns whether a layer is told nothing but one tensor with its channels last, and gives one."""
+    told = {name: value for name, value in call.kwargs.items() if name != "training" and value is not None}
+    return len(call.args) == len(call.inputs) == len(call.shapes) == 1 and not told and call.inputs[0].axis == -1
 
 
 def is_linear(call: Call) -> bool:
@@ -97,8 +100,13 @@ def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray
     slopes = tape.gradient(values, constants)
     if not all(np.isfinite(np.asarray(each)).all() for each in (values, 0.0 if slopes is None else slopes)):
         return None
-    unique = np.unique(np.asarray(values))
-    return unique[np.argsort(np.abs(unique))][:SAMPLES]
+    return some_of(np.asarray(values))
+
+
+def some_of(values: np.ndarray) -> np.ndarray:
+    """Returns different ones of the numbers that dropped channels may be, few enough to try, those nearest zero."""
+    unique = np.unique(values)
+    return unique[np.argsort(np.abs(unique))][:_SAMPLES]
 
 
 def numbers_for(call: Call) -> np.ndarray:

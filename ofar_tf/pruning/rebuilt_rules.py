@@ -18,7 +18,7 @@ import numpy as np
 from ofar_tf.models.functional_graph import takes_training
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
-from ofar_tf.pruning.probed_rules import SAMPLES, numbers_for, outside_of_the_trace
+from ofar_tf.pruning.probed_rules import has_one_tensor, numbers_for, outside_of_the_trace, some_of
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
 
 Axes = Mapping[int, tuple[int, ...]]
@@ -129,8 +129,7 @@ def is_affine(call: Call) -> bool:
 
 
 def _known(call: Call) -> _Found | None:
-    told = {name: value for name, value in call.kwargs.items() if name != "training" and value is not None}
-    if told or not len(call.args) == len(call.inputs) == len(call.shapes) == 1 or call.inputs[0].axis != -1:
+    if not has_one_tensor(call):
         return None
     config = {name: value for name, value in call.layer.get_config().items() if name != "name"}
     entering = call.inputs[0]
@@ -186,8 +185,7 @@ class _Trial:
             if seen is None or self._macs(narrow, len(kept[0])) != times * _entries(narrow.weights, kernels):
                 return None
             dropped.append(seen)
-        unique = np.unique(np.concatenate(dropped).round(5))
-        samples = unique[np.argsort(np.abs(unique))][:SAMPLES]
+        samples = some_of(np.concatenate(dropped).round(5))
         return _Found(self._way, entering, leaving, samples, self._is_affine())
 
     def _is_affine(self) -> bool:

@@ -24,9 +24,7 @@ from ofar_tf.run.initial_weights import load_initial_weights
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.suggested_budgets import with_neighbours
-from ofar_tf.run.tasks.classification import ClassificationRun
-from ofar_tf.run.tasks.detection import DetectionRun
-from ofar_tf.run.tasks.run_task import RunTask
+from ofar_tf.run.tasks.run_task import RunTask, run_task_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.task import Task
@@ -124,7 +122,7 @@ class Experiment:
     @property
     def run_task(self) -> RunTask:
         """What a run of its task is made of."""
-        return (DetectionRun if self.config.detects else ClassificationRun)(self.config)
+        return run_task_of(self.config)
 
     @cached_property
     def task(self) -> Task:

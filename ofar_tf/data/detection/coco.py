@@ -89,13 +89,16 @@ def _roots(
     known: Mapping[int, str], contents: Iterable[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> dict[int, str]:
     """Returns the categories that only others stand under: Roboflow lists the project so, as one more category."""
+    of_files = list(zip(contents, files.values(), strict=True))
     above: dict[int, str] = {}
-    used: set[int] = set()
-    for content, path in zip(contents, files.values(), strict=True):
+    for content, path in of_files:
         above |= {_number(each, "id", path): str(each.get("supercategory")) for each in content["categories"]}
-        used |= {_number(each, "category_id", path) for each in content["annotations"]}
     top = {number: name for number, name in known.items() if above[number] not in known.values()}
-    return {number: name for number, name in top.items() if name in above.values() and number not in used}
+    roots = {number: name for number, name in top.items() if name in above.values()}
+    if not roots:
+        return {}  # As a rule; annotations may be a million.
+    used = {_number(each, "category_id", path) for content, path in of_files for each in content["annotations"]}
+    return {number: name for number, name in roots.items() if number not in used}
 
 
 def _annotation_files(data_dir: Path) -> dict[str, Path]:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ofar_tf.run.completion import begun_with
 from ofar_tf.run.run_dir import RunDir
+from ofar_tf.run.tasks.run_task import run_task_of
 from ofar_tf.run.train_config import TrainConfig
-from ofar_tf.tasks.classification import accuracy
-from ofar_tf.tasks.detection import average_precision
 from ofar_tf.tasks.task import Metric
 
 
@@ -45,7 +44,7 @@ class MatrixRun:
     @property
     def metric(self) -> Metric:
         """What its networks are compared by."""
-        return average_precision.METRIC if self.config.detects else accuracy.METRIC
+        return run_task_of(self.config).metric
 
     @property
     def log(self) -> Path:

@@ -10,7 +10,9 @@ from ofar_tf import data, models
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.task import Metric
 from ofar_tf.text.size import Size
 
 
@@ -23,6 +25,11 @@ class ClassificationRun:
     """
 
     config: TrainConfig
+
+    @property
+    def metric(self) -> Metric:
+        """Top-1 accuracy."""
+        return METRIC
 
     @property
     def outside(self) -> tuple[str, ...]:

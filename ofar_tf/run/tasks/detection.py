@@ -14,7 +14,9 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.run.tasks.body_run import BodyRun
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.anchors import Anchors
+from ofar_tf.tasks.detection.average_precision import METRIC
 from ofar_tf.tasks.detection.task import Detection
+from ofar_tf.tasks.task import Metric
 from ofar_tf.text.size import Size
 
 
@@ -27,6 +29,11 @@ class DetectionRun:
     """
 
     config: TrainConfig
+
+    @property
+    def metric(self) -> Metric:
+        """Average precision."""
+        return METRIC
 
     @property
     def outside(self) -> tuple[str, ...]:

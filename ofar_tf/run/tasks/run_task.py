@@ -7,12 +7,19 @@ import keras
 
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.tasks.task import Task
+from ofar_tf.run.tasks.classification import ClassificationRun
+from ofar_tf.run.tasks.detection import DetectionRun
+from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.tasks.task import Metric, Task
 from ofar_tf.text.size import Size
 
 
 class RunTask(Protocol):
     """What an `Experiment` asks of the task that its configuration names."""
+
+    @property
+    def metric(self) -> Metric:
+        """What its networks are compared by."""
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -62,3 +69,12 @@ class RunTask(Protocol):
         Raises:
             ValueError: If it does.
         """
+
+
+def run_task_of(config: TrainConfig) -> RunTask:
+    """Returns what a run of the task that its settings name is made of.
+
+    Args:
+        config: The settings of the run.
+    """
+    return (DetectionRun if config.detects else ClassificationRun)(config)

@@ -1,5 +1,6 @@
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,6 +17,10 @@ def measured(name: str, seed: int, *, macs: int, params: int, top1: float, resol
         "rate50", 0.5, Size.of(resolution), macs, params, Scores(METRIC, {"top1": top1, "top5": 1.0}, 100), pareto=True
     )
     return SeedRow(name, seed, subnet)
+
+
+def mean_row(name: str, **facts: Any) -> MatrixRow:
+    return MatrixRow(name, "rate50", Size(24, 24), metric=METRIC, **facts)
 
 
 def test_seeds_are_averaged_and_their_spread_is_that_of_a_sample() -> None:
@@ -55,12 +60,8 @@ def test_names_structures_and_resolutions_are_kept_apart() -> None:
 
 def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
     rows = [
-        MatrixRow(
-            "a", "rate50", Size(24, 24), macs=1005, params=50, metric=METRIC, mean=0.75, deviation=0.125, seeds=(0, 1)
-        ),
-        MatrixRow(
-            "b", "rate50", Size(24, 24), macs=1000, params=50, metric=METRIC, mean=0.5, deviation=None, seeds=(7,)
-        ),
+        mean_row("a", macs=1005, params=50, mean=0.75, deviation=0.125, seeds=(0, 1)),
+        mean_row("b", macs=1000, params=50, mean=0.5, deviation=None, seeds=(7,)),
     ]
     write_matrix(tmp_path / "matrix.csv", rows)
     assert (tmp_path / "matrix.csv").read_text().splitlines() == [
@@ -77,28 +78,8 @@ def test_the_tables_are_files_that_programs_can_read(tmp_path: Path) -> None:
 
 def test_the_printed_table_gives_mean_and_spread_in_per_cent() -> None:
     rows = [
-        MatrixRow(
-            "a",
-            "rate50",
-            Size(24, 24),
-            macs=1_500_000,
-            params=50_000,
-            metric=METRIC,
-            mean=0.75,
-            deviation=0.0125,
-            seeds=(0, 1),
-        ),
-        MatrixRow(
-            "b",
-            "rate50",
-            Size(24, 24),
-            macs=1_000_000,
-            params=50_000,
-            metric=METRIC,
-            mean=0.5,
-            deviation=None,
-            seeds=(7,),
-        ),
+        mean_row("a", macs=1_500_000, params=50_000, mean=0.75, deviation=0.0125, seeds=(0, 1)),
+        mean_row("b", macs=1_000_000, params=50_000, mean=0.5, deviation=None, seeds=(7,)),
     ]
     screen = io.StringIO()
     print_matrix(rows, console=Console(file=screen, width=120))
