@@ -391,6 +391,11 @@ class OnceForAll(keras.Model):
         if self.compiled:
             self.make_train_function(force=True)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes the function that Keras trains by. Steps are counted on from those of the optimizer."""
+        self._sandwich.begin_at(int(np.asarray(self.optimizer.iterations)))
+        return super().make_train_function(force=force)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """Runs the sandwich: each network learns from its teacher, and one update sums what they learned.
 

@@ -7,7 +7,9 @@ from ofar_tf.devices import accelerators
 from ofar_tf.devices.accelerators import device_facts, is_accelerated
 
 
-def test_a_processor_alone_is_no_accelerator() -> None:
+def test_a_processor_alone_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = tf.config.list_physical_devices
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind="CPU": known(kind) if kind == "CPU" else [])
     facts = device_facts()
     assert not is_accelerated() and facts["accelerators"] == []
     assert [name.split(":")[1] for name in facts["devices"]] == ["CPU"] * len(facts["devices"])

@@ -49,9 +49,9 @@ def test_the_settings_reach_the_trainer() -> None:
 
 
 def test_an_accelerator_runs_several_steps_at_once_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert experiment().steps_per_execution == 1
-    monkeypatch.setattr(experiment_module, "is_accelerated", lambda: True)
-    assert experiment().steps_per_execution == 10
+    for accelerated, steps in ((False, 1), (True, 10)):
+        monkeypatch.setattr(experiment_module, "is_accelerated", lambda now=accelerated: now)
+        assert experiment().steps_per_execution == steps
     assert experiment(steps_per_execution=3).steps_per_execution == 3
 
 
