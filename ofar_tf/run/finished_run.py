@@ -140,6 +140,7 @@ class FinishedRun:
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
         images = self.experiment.images
+        images.check_place(self.run_dir.path)
         try:
             dataset = images.dataset
         except FileNotFoundError as error:

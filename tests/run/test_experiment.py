@@ -170,6 +170,22 @@ def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_r
     assert "divided 80/20 into train (8 images) and validation (2 images)" in made.images.data_notes[0]
 
 
+def test_a_run_among_the_classes_would_be_one_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = image_folder(tmp_path, "train", "test")
+    images = experiment(dataset="image_folder", data_dir=str(photos)).images
+    for place in (photos / "runs" / "first", photos):
+        with pytest.raises(
+            ValueError, match=r"^Expected --run_dir outside of --data_dir, .*\. Received: data_dir=.*\.$"
+        ):
+            images.check_place(place)
+    monkeypatch.chdir(photos)
+    with pytest.raises(ValueError, match=rf"Received: data_dir={photos}, which holds run_dir=runs\.$"):
+        images.check_place(Path("runs"))
+    for elsewhere in (Path("../runs"), tmp_path.parent / "runs", photos / ".runs" / "first"):
+        images.check_place(elsewhere)
+    experiment().images.check_place(Path("runs"))
+
+
 def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_both() -> None:
     experiment(train_split="train[:80%]", eval_split="train[80%:]", calibration_split="train").images.check_splits()
     with pytest.raises(ValueError, match="Expected train_split and eval_split to share no example"):
