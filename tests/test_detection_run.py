@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.run import training_run
 from ofar_tf.text.command_line import command_line
 from ofar_tf.training.callbacks import SaveCheckpoint
 
@@ -111,20 +110,12 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been_and_its_file_says_what_it_found(
-    train: Command,
-    photos: Path,
-    killed: Path,
-    run_command: Command,
-    in_process: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    train: Command, photos: Path, killed: Path, run_command: Command, in_process: None, tmp_path: Path
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
-    monkeypatch.setattr(training_run, "unused_gpu", lambda: "there is a GPU")
     trained = train(f"--run_dir={run}")
     assert trained.returncode == 0, trained.stderr
     said = trained.stdout.splitlines()
-    assert said.count("Warning: there is a GPU.") == 1
     assert said.count("1 boxes of 'train' leave their images; they were cut at the edge.") == 1
     assert said.count("1 boxes of 'train' have no area within their images; they were left out.") == 1
     assert said.count("1 of 3 classes have no training box in 'train': cow.") == 1

@@ -1,6 +1,7 @@
 """The accelerators that this process computes on, and what is known of them without any tool of their makers."""
 
 import ctypes
+import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def unused_gpu() -> str | None:
         "there is a GPU that TensorFlow does not see, so that all runs on the processor: "
         f"pip install 'tensorflow[and-cuda]=={tf.__version__}' brings the libraries that it needs"
     )
+
+
+def warn_of_unused_gpu() -> None:
+    """Logs `unused_gpu` as a warning, if there is one."""
+    if unused := unused_gpu():
+        logging.getLogger(__name__).warning("%s", unused)
 
 
 def _driver_has_gpus() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ofar_tf.devices.accelerators import is_accelerated, unused_gpu
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, SameWeights, distribute
 from ofar_tf.evaluation.results_log import ResultsLog, read_results
 from ofar_tf.files import atomic_file
@@ -87,8 +87,6 @@ class TrainingRun:
     def _begin(self) -> None:
         distribution, config = self.experiment.distribution, self.experiment.config
         note_session(self.run_dir.environment, dtype_policy=config.dtype_policy)
-        if unused := unused_gpu():
-            print(f"Warning: {unused}.")
         for note in self.experiment.images.data_notes:
             print(note)
         atomic_file.write_text(self.run_dir.labels, "\n".join(self.experiment.images.dataset.class_names) + "\n")

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
 from ofar_tf.data.color import as_rgb
+from ofar_tf.devices.accelerators import warn_of_unused_gpu
 from ofar_tf.models.shared_code import check_shareable
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
@@ -215,6 +216,7 @@ class OnceForAll(keras.Model):
         """
         if not self.compiled:
             raise ValueError("Expected compile before fit. Received: a model that was not compiled.")
+        warn_of_unused_gpu()
         check_fit(kwargs, classes=self.task.classes if isinstance(self.task, Classification) else None)
         kwargs["callbacks"] = callbacks_of_fit(
             kwargs.get("callbacks"),

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.devices import accelerators
-from ofar_tf.devices.accelerators import device_facts, is_accelerated, unused_gpu
+from ofar_tf.devices.accelerators import device_facts, is_accelerated, unused_gpu, warn_of_unused_gpu
 
 
 def test_a_processor_alone_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +80,10 @@ def test_a_gpu_that_tensorflow_does_not_see_is_named_with_the_way_out(monkeypatc
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: seen if kind == "GPU" else [])
     assert (unused_gpu() is not None) is told
     assert not told or f"pip install 'tensorflow[and-cuda]=={tf.__version__}'" in unused_gpu()
+
+
+def test_it_is_a_warning_of_the_package_where_there_is_one(monkeypatch, caplog) -> None:
+    for text, said in ((None, []), ("there is a GPU", ["there is a GPU"])):
+        monkeypatch.setattr(accelerators, "unused_gpu", lambda text=text: text)
+        warn_of_unused_gpu()
+        assert caplog.messages == said
