@@ -166,7 +166,8 @@ def _is_spread(tensor: Channels, shape: Sequence[int | None]) -> bool:
 def _dropped(call: Call) -> np.ndarray:
     """Tries an operation on what dropped channels may be, and returns what they may be behind it."""
     names = list(dict.fromkeys(call.tensors))
-    grid = np.meshgrid(*(call.tensors[name].dropped for name in names), indexing="ij")
+    widest = max(len(tensor.ids) for tensor in call.inputs)
+    grid = np.meshgrid(*(_samples(call.tensors[name], widest=widest) for name in names), indexing="ij")
     samples = {name: tf.constant(values.ravel(), tf.float32) for name, values in zip(names, grid, strict=True)}
     args, kwargs = keras.tree.map_structure(lambda leaf: samples.get(id(leaf), leaf), (list(call.args), call.kwargs))
     with tf.GradientTape() as tape:
@@ -180,6 +181,11 @@ def _dropped(call: Call) -> np.ndarray:
         raise NotImplementedError("has no finite value or slope at zero, which channels are once pruned")
     unique = np.unique(values)
     return unique[np.argsort(np.abs(unique))][:_SAMPLES]
+
+
+def _samples(tensor: Channels, *, widest: int) -> np.ndarray:
+    """Returns what a tensor may be where channels are dropped; a single one that meets them all never is."""
+    return np.union1d(tensor.dropped, [1.0]) if len(tensor.ids) == 1 < widest else tensor.dropped
 
 
 def _compute(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

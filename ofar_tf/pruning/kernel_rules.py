@@ -9,6 +9,9 @@ from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.elementwise_rules import is_elementwise
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation
+from ofar_tf.pruning.shape_rules import couple
+
+_ANYTHING = np.array([-2.0, 0.0, 2.0])
 
 
 def _enter(found: Propagation, call: Call) -> Ids:
@@ -53,6 +56,16 @@ def convolution(found: Propagation, call: Call) -> Sequence[Flow]:
     return _leave(found, call, leaving)
 
 
+def convolution_along(found: Propagation, call: Call) -> Sequence[Flow]:
+    """Conv1D, on channels or along them: efficient channel attention makes gates of neighbours."""
+    if call.inputs[0].axis == -1:
+        return convolution(found, call)
+    if not is_elementwise(call.layer.activation):
+        raise NotImplementedError("has an activation that may couple channels")
+    couple(found, call)
+    return [Channels(call.ids, -2, dropped=_ANYTHING)]
+
+
 def transposed_convolution(found: Propagation, call: Call) -> Sequence[Flow]:
     """Conv2DTranspose, whose kernel names its axes the other way round."""
     found.own(call.layer.kernel, -1, _enter(found, call))
@@ -89,7 +102,7 @@ def batch_norm(found: Propagation, call: Call) -> Sequence[Flow]:
     else:
         found.unscaled.add(id(call.layer.moving_mean))
     # Without a scale to mask, a dropped channel is what its statistics make of zero.
-    dropped = np.zeros(1) if call.layer.scale else np.array([-2.0, 0.0, 2.0])
+    dropped = np.zeros(1) if call.layer.scale else _ANYTHING
     return [Channels(call.ids, call.inputs[0].axis, dropped=dropped)]
 
 

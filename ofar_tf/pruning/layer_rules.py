@@ -41,7 +41,7 @@ def bends(call: Call) -> bool:
         return True
     if rule_for(call.layer) is rebuilding.rebuilt:
         return not rebuilding.is_affine(call)
-    if type(call.layer) in (*_KERNELS, layers.DepthwiseConv2D, layers.Activation):
+    if type(call.layer) in (*_KERNELS, layers.Conv1D, layers.DepthwiseConv2D, layers.Activation):
         return call.layer.activation is not keras.activations.linear
     return elementwise.bends(call)
 
@@ -67,7 +67,7 @@ def _dropout(found: Propagation, call: Call) -> list[Flow]:
 
 
 _KERNELS: dict[type, Rule] = {
-    **dict.fromkeys((layers.Conv1D, layers.Conv2D), kernels.convolution),
+    layers.Conv2D: kernels.convolution,
     layers.Conv2DTranspose: kernels.transposed_convolution,
     layers.SeparableConv2D: kernels.separable_convolution,
     layers.Dense: kernels.dense,
@@ -100,11 +100,13 @@ _ON_LAST_AXIS: dict[type, Rule] = {
 }
 _RULES: dict[type, Rule] = {
     **{kind: on_last_axis(rule) for kind, rule in _ON_LAST_AXIS.items()},
+    layers.Conv1D: kernels.convolution_along,
     layers.BatchNormalization: kernels.batch_norm,
     layers.GroupNormalization: kernels.group_norm,
     layers.Activation: elementwise.activation,
     **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.ELU), elementwise.function),
     layers.Softmax: shapes.over_positions,
+    layers.UnitNormalization: shapes.of_length_one,
     layers.Multiply: elementwise.product,
     **dict.fromkeys(elementwise.SUM_LAYERS, elementwise.total),
     layers.Concatenate: shapes.concatenate,
@@ -124,6 +126,7 @@ _OPERATION_RULES: dict[str, Rule] = {
     "Reshape": shapes.reshape("newshape"),
     **dict.fromkeys(("Transpose", "Swapaxes", "Moveaxis", "ExpandDims", "Squeeze"), shapes.moved),
     **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Prod", "Logsumexp"), shapes.reduction),
+    "Normalize": shapes.of_length_one,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Sparsemax"), shapes.over_positions),
     **dict.fromkeys(
         ("MaxPool", "AveragePool", "AdaptiveMaxPool", "AdaptiveAveragePool", "Resize", "PadImages", "CropImages"),

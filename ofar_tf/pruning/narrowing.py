@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import is_functional
-from ofar_tf.pruning.propagation import Chosen, map_counted
+from ofar_tf.pruning.coupled_channels import Kept
+from ofar_tf.pruning.propagation import Chosen, Places, map_counted
 
 
 def flat_operations(model: keras.Model) -> Iterator[Any]:
@@ -26,5 +27,8 @@ def narrowed(value: Any, keep: np.ndarray) -> Any:
         value: The setting, with an array of channel numbers in the place of each number that counts them.
         keep: bool `[channels + 1]`, whether each channel is kept; the last entry, for those that always stay, is true.
     """
+    if isinstance(value, Places):
+        (channels,) = value
+        return Kept(tuple(np.flatnonzero(keep[channels]).tolist()), len(channels))
     counts = map_counted(value, lambda channels: int(keep[channels].sum()))
     return [number for number, is_kept in counts if is_kept] if isinstance(counts, Chosen) else counts

@@ -20,6 +20,9 @@ Setting = str | int
 
 STREAM = "it is part of the residual stream"
 
+COUPLED = "coupled channels"
+"""The setting of `Propagation.state` of an operation that computes with all channels at once, a `Places`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Flow:
@@ -188,6 +191,10 @@ class Chosen(list[Any]):
     Each entry is a pair: the channels before the one that is named, whose count is its number, and the one itself. A
     network that does not have it does not name it.
     """
+
+
+class Places(list[Any]):
+    """The value of `COUPLED`, for `Propagation.state`: its one entry are the channels that an operation couples."""
 
 
 def counted(value: Any) -> list[Ids]:

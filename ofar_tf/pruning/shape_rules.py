@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation
+from ofar_tf.pruning.coupled_channels import REDUCTIONS
+from ofar_tf.pruning.propagation import COUPLED, Channels, Flow, Ids, Places, Propagation
 
 
 def concatenate(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -139,13 +140,43 @@ def _move(layer: Any, probe: np.ndarray) -> np.ndarray:
 
 
 def reduction(found: Propagation, call: Call) -> Sequence[Flow]:
-    """A mean, sum or extreme over positions."""
+    """A mean, sum or extreme over positions, or over channels if these are zero where they are dropped."""
     rank = len(call.inputs[0].shape)
     axes = range(rank) if call.layer.axis is None else [axis % rank for axis in np.atleast_1d(call.layer.axis)]
     if call.axis in axes:
-        raise NotImplementedError("reduces the channels")
+        return [_reduced(found, call)]
     gone = 0 if call.layer.keepdims else sum(axis > call.axis for axis in axes)
-    return [Flow(call.ids, call.inputs[0].axis + gone)]
+    flow = Flow(call.ids, call.inputs[0].axis + gone)
+    # The sum of what are ones for zeros.
+    return [Channels(flow.ids, flow.axis, dropped=np.ones(1)) if type(call.layer).__name__ == "Logsumexp" else flow]
+
+
+def of_length_one(found: Propagation, call: Call) -> Sequence[Flow]:
+    """Divides by the length of vectors, to which zeros add nothing."""
+    if any(call.is_channels(int(axis)) for axis in np.atleast_1d(call.layer.axis)):
+        _check_zero(call)
+    return [call.inputs[0]]
+
+
+def _reduced(found: Propagation, call: Call) -> Flow:
+    if type(call.layer).__name__ not in REDUCTIONS or not call.layer.keepdims:
+        raise NotImplementedError("reduces the channels")
+    couple(found, call)
+    one = found.new(1)
+    found.fix(one, "it is made of all channels together")
+    return Channels(one, call.inputs[0].axis, dropped=np.array([0.0, 1.0]))
+
+
+def couple(found: Propagation, call: Call) -> None:
+    """Notes that an operation computes with all channels at once; what is dropped must be zero then."""
+    _check_zero(call)
+    found.state(call.layer, COUPLED, Places([call.ids]))
+    found.note(call.ids, f"{call.title} computes with all of them, the dropped ones as zeros")
+
+
+def _check_zero(call: Call) -> None:
+    if call.inputs[0].dropped.any():
+        raise NotImplementedError("couples channels, which are not zero once pruned")
 
 
 def over_positions(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -153,7 +184,8 @@ def over_positions(found: Propagation, call: Call) -> Sequence[Flow]:
     axes = np.atleast_1d(call.layer.axis)
     if any(call.is_channels(int(axis)) for axis in axes):
         raise NotImplementedError("may couple channels")
-    return [call.inputs[0]]
+    # Shares of all positions, which are not zero for a channel that is.
+    return [Channels(call.ids, call.inputs[0].axis, dropped=np.ones(1))]
 
 
 def pooling(found: Propagation, call: Call) -> Sequence[Flow]:

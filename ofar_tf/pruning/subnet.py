@@ -10,10 +10,11 @@ from ofar_tf.models.functional_graph import flat_layers, is_functional, is_stock
 from ofar_tf.models.precision import default_policy, with_policy
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.coupled_channels import AmongZeros
 from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
-from ofar_tf.pruning.kept_average import KeptAveragePooling2D
 from ofar_tf.pruning.narrowing import flat_operations, narrowed
+from ofar_tf.pruning.propagation import COUPLED
 from ofar_tf.pruning.slicing import kept_indices, slice_array
 from ofar_tf.text.size import Resolution, Size
 
@@ -27,11 +28,6 @@ _WIDTH = {
 }
 
 _GROUPED = (keras.layers.Conv1D, keras.layers.Conv2D)
-
-_IN_TRAINING: dict[type, type] = {
-    keras.layers.BatchNormalization: FusedBatchNormalization,
-    keras.layers.GlobalAveragePooling2D: KeptAveragePooling2D,
-}
 
 # They see pixels of up to 255, which 16-bit formats round.
 _EXACT = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
@@ -53,13 +49,13 @@ def build_subnet(
         groups: Its channel groups.
         mask: The channels kept.
         resolution: Fixes height and width of the input; by default they stay as in the supernet.
-        trainable_copy: Whether BatchNormalization and global averages are swapped for layers that train faster. Such a
-            network is for running, not for saving.
+        trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
+            for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
             what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
-        A functional model of the supernet's kinds of layers (but for those that are swapped), with its layer names.
+        A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
 
     Raises:
         ValueError: If the supernet's input has another size than the resolution.
@@ -99,6 +95,7 @@ class _Narrower:
         self._trainable_copy = trainable_copy
         self._clones: dict[int, Any] = {}
         self._arguments: dict[int, dict[int, Any]] = {}
+        self._coupling: dict[int, AmongZeros] = {}
 
     def clone(self, layer: Any) -> Any:
         if id(layer) not in self._clones:
@@ -110,24 +107,27 @@ class _Narrower:
         arguments = list(args)
         for position, value in self._arguments.get(id(clone), {}).items():
             arguments[position] = value
-        return clone(*arguments, **kwargs)
+        return self._coupling.get(id(clone), clone)(*arguments, **kwargs)
 
     def _layer(self, layer: Any) -> Any:
         config = layer.get_config()
-        if id(layer) in self._widths:
+        stated = dict(self._settings.get(id(layer), {}))
+        kept = stated.pop(COUPLED, None)
+        if id(layer) in self._widths and kept is None:
             _narrow(config, layer, self._widths[id(layer)])
         if is_stock(layer):
             config |= {name: "zeros" for name, value in config.items() if _may_know_shape(name, value)}
-        stated = self._settings.get(id(layer), {})
         config |= {name: value for name, value in stated.items() if isinstance(name, str)}
         policy = self._policy(layer)
         if policy != _own_policy(layer):
             config = with_policy(config, policy)
         kind: Any = type(layer)
-        if self._trainable_copy:
-            kind = _IN_TRAINING.get(kind, kind)
+        if self._trainable_copy and kind is keras.layers.BatchNormalization:
+            kind = FusedBatchNormalization
         with default_policy(policy):  # What the layer holds is told nothing else.
             clone = kind.from_config(config)
+        if kept is not None:
+            self._coupling[id(clone)] = AmongZeros(clone, kept)
         self._arguments[id(clone)] = {place: value for place, value in stated.items() if isinstance(place, int)}
         return clone
 

@@ -89,6 +89,12 @@ class Network(keras.Model):
         return self.head(x, training=training)
 
 
+def shuffled(x: Any, parts: int) -> Any:
+    shape, channels = tf.shape(x), x.shape[-1]
+    x = tf.reshape(x, [shape[0], shape[1], shape[2], parts, channels // parts])
+    return tf.reshape(tf.transpose(x, [0, 1, 2, 4, 3]), [shape[0], shape[1], shape[2], channels])
+
+
 def halved(x: Any) -> Any:
     halves = Halves()(x)
     return layers.Concatenate()([halves["b"], halves["a"]])
@@ -112,6 +118,7 @@ OPENED: dict[str, tuple[Callable[[Any], Any], int]] = {
     "a_shuffle": (lambda x: Shuffle()(x), 0),
     "several_outputs": (halved, 0),
     "lambda": (lambda x: layers.Lambda(lambda t: tf.nn.relu6(t + 3.0) * t / 6.0)(x), 0),
+    "a_lambda_that_shuffles": (lambda x: layers.Lambda(shuffled, arguments={"parts": 2})(x), 0),
     "a_lambda_that_resizes": (lambda x: layers.Lambda(lambda t: tf.image.resize(t, (5, 5)))(x), 0),
     "a_dense_layer_at_each_step": (
         lambda x: layers.ReLU()(layers.BatchNormalization()(layers.TimeDistributed(layers.Dense(9))(x))),

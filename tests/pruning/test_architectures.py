@@ -255,6 +255,19 @@ def _selective_kernel(x: Any) -> Any:
     return three * gates[:, 0][:, None, None, :] + five * gates[:, 1][:, None, None, :]
 
 
+def _channel_and_spatial_attention(x: Any) -> Any:
+    hidden, out = layers.Dense(2, "relu"), layers.Dense(8)
+    gate = ops.sigmoid(out(hidden(_pool(x))) + out(hidden(layers.GlobalMaxPooling2D()(x))))
+    x = x * layers.Reshape((1, 1, 8))(gate)
+    pools = [ops.mean(x, axis=-1, keepdims=True), ops.max(x, axis=-1, keepdims=True)]
+    return x * layers.Conv2D(1, 3, padding="same", activation="sigmoid")(ops.concatenate(pools, axis=-1))
+
+
+def _efficient_channel_attention(x: Any) -> Any:
+    gate = layers.Conv1D(1, 3, padding="same", use_bias=False)(ops.expand_dims(ops.mean(x, axis=(1, 2)), axis=-1))
+    return x * ops.sigmoid(ops.squeeze(gate, axis=-1))[:, None, None, :]
+
+
 def _gated_linear_unit(x: Any) -> Any:
     value, gate = ops.split(_norm(x, 12, 1), 2, axis=-1)
     return value * ops.sigmoid(gate)
@@ -300,6 +313,8 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], list[int], list[int]]] = {
     "ac_net": (_ac_net, [8, 8, 4], [8, 8, 4]),
     "mobile_one": (_mobile_one, [8, 8, 4], [8, 8, 4]),
     "mobile_one_by_groups": (_mobile_one_by_groups, [8, 8, 4], [8, 8, 4]),
+    "channel_and_spatial_attention": (_channel_and_spatial_attention, [8, 4], [8, 4]),
+    "efficient_channel_attention": (_efficient_channel_attention, [8, 4], [8, 4]),
     "selective_kernel": (_selective_kernel, [8, 8, 4], [8, 8, 4]),
     # Slices, splits, shuffles.
     "ghost": (lambda x: _ghost(x, 5), [8, 5, 4], [8, 5, 4]),

@@ -46,6 +46,12 @@ def _dense_gate(x: Any) -> Any:
     return layers.Multiply()([x, layers.Reshape((1, 1, x.shape[-1]))(gate)])
 
 
+def _neighbours(x: Any) -> Any:
+    channels = layers.Permute((2, 1))(layers.Reshape((1, 8))(layers.GlobalAveragePooling2D()(x)))
+    gate = layers.Conv1D(1, 3, padding="same", activation="sigmoid", name="eca")(channels)
+    return layers.Multiply()([x, layers.Reshape((1, 1, 8))(layers.Permute((2, 1))(gate))])
+
+
 def _called_twice(x: Any) -> Any:
     convolution, norm = layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization()
     return layers.ReLU()(norm(convolution(layers.ReLU()(norm(convolution(x))))))
@@ -117,6 +123,17 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "operators": (lambda x: (x + _block(x, 8)) * x / 2.0 - 0.5, 14),
     "operations": (lambda x: keras.ops.relu(keras.ops.concatenate([x, _block(x, 5)], axis=-1)), 19),
     "mean_operation": (lambda x: x * keras.ops.mean(x, axis=[1, 2], keepdims=True), 14),
+    "mean_of_channels": (lambda x: x * keras.ops.mean(x, axis=-1, keepdims=True), 14),
+    "largest_channel_that_may_be_less_than_zero": (
+        lambda x: x * keras.ops.max(layers.BatchNormalization()(layers.Conv2D(7, 1)(x)), axis=-1, keepdims=True),
+        14 + 7,
+    ),
+    "root_mean_square": (
+        lambda x: x * keras.ops.rsqrt(keras.ops.mean(keras.ops.square(x), axis=-1, keepdims=True) + 0.1),
+        14,
+    ),
+    "of_length_one": (lambda x: layers.UnitNormalization()(keras.ops.normalize(x, axis=-1, order=1)), 14),
+    "along_channels": (_neighbours, 14),
     "max_pooling": (lambda x: layers.MaxPooling2D()(x), 14),
     "average_pooling": (lambda x: layers.AveragePooling2D(2)(x), 14),
     "adaptive_pooling": (lambda x: layers.AdaptiveAveragePooling2D(2)(layers.AdaptiveMaxPooling2D(3)(x)), 14),
@@ -207,12 +224,6 @@ def test_grouped_and_dilated_convolutions_cost_their_kernels_at_every_position()
     assert Costs(groups).macs(ChannelMask.full(groups), SIZE) == macs
 
 
-def _neighbours(x: Any) -> Any:
-    channels = layers.Permute((2, 1))(layers.Reshape((1, 8))(layers.GlobalAveragePooling2D()(x)))
-    gate = layers.Conv1D(1, 3, padding="same", activation="sigmoid", name="eca")(channels)
-    return layers.Multiply()([x, layers.Reshape((1, 1, 8))(layers.Permute((2, 1))(gate))])
-
-
 def _coupled(_: Any, inputs: Any) -> Any:
     return inputs - keras.ops.mean(inputs, axis=-1, keepdims=True)
 
@@ -270,9 +281,19 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
         "GetItem 'get_item' takes a single channel out",
         8,
     ),
-    "neighbours": (
-        _neighbours,
-        "Conv1D 'eca' does not find its channels on the last axis",
+    "neighbours_that_are_not_zero": (
+        lambda x: _neighbours(keras.ops.sigmoid(x)),
+        "Conv1D 'eca' couples channels, which are not zero once pruned",
+        8,
+    ),
+    "mean_of_differences": (
+        lambda x: x * keras.ops.mean(keras.ops.abs(_coupled(None, x)), axis=-1, keepdims=True),
+        "Mean 'mean_1' couples channels, which are not zero once pruned",
+        8,
+    ),
+    "length_of_shares": (
+        lambda x: layers.UnitNormalization(name="unit")(keras.ops.softmax(x, axis=1)),
+        "UnitNormalization 'unit' couples channels, which are not zero once pruned",
         8,
     ),
     "stride": (
@@ -297,7 +318,7 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
         "TrueDivide 'true_divide' divides by channels, which are zero once pruned",
         16,
     ),
-    "reduction": (lambda x: x * keras.ops.mean(x, axis=-1, keepdims=True), "Mean 'mean' reduces the channels", 8),
+    "reduction": (lambda x: x * keras.ops.var(x, axis=-1, keepdims=True), "Var 'var' reduces the channels", 8),
 }
 
 
