@@ -45,8 +45,9 @@ MISTAKES = [
      "Received: 28."),
     (["--eval_resize=20"], "Expected a resize of at least the resolution, 28 pixels. Received: resize=20."),
     # Models.
-    (["--model=resnet_20"], "Expected a path ending in .keras, keras.applications:NAME, package.module:function or "
-     "one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, efficientnet_lite3, efficientnet_lite4, "
+    (["--model=resnet_20"], "Expected a path ending in .keras or .h5, keras.applications:NAME, "
+     "package.module:function or one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, "
+     "efficientnet_lite3, efficientnet_lite4, "
      "mobilenet_v1, mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, "
      "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "

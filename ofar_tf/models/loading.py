@@ -11,7 +11,7 @@ from ofar_tf.models.precision import default_policy
 from ofar_tf.models.pretrained import check_pretrained, keras_weights, start_from
 from ofar_tf.models.registry import build
 from ofar_tf.models.user_code import call_function
-from ofar_tf.models.user_model import as_classifier, as_supernet, read_file
+from ofar_tf.models.user_model import as_classifier, as_supernet, is_saved, read_file
 
 
 def load(
@@ -89,7 +89,7 @@ def _ours(
 
 def is_users(reference: str) -> bool:
     """Returns whether a reference is to a network of the user's: a saved one, or a function that builds one."""
-    return reference.endswith(".keras") or (":" in reference and not reference.startswith(PREFIX))
+    return is_saved(reference) or (":" in reference and not reference.startswith(PREFIX))
 
 
 def _users(
@@ -104,7 +104,7 @@ def _users(
 ) -> keras.Model:
     if dropout is not None and not new_head:
         raise ValueError(f"Expected dropout for {reference} with new_head=True only. Received: dropout={dropout}.")
-    if not reference.endswith(".keras"):
+    if not is_saved(reference):
         size: dict[str, Any] = {"classes": classes, "width_multiplier": width_multiplier}
         model = call_function(reference, **size, small_images=small_images, new_head=new_head)
     elif width_multiplier != 1:

@@ -82,6 +82,6 @@ def build(
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), names(), n=1)
     return (
-        "Expected a path ending in .keras, keras.applications:NAME, package.module:function or one of "
+        "Expected a path ending in .keras or .h5, keras.applications:NAME, package.module:function or one of "
         f"{', '.join(names())}. Received: {name!r}." + (f" Did you mean {close[0]}?" if close else "")
     )

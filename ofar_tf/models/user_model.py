@@ -18,6 +18,16 @@ from ofar_tf.models.unregistered_code import make_known, unregistered
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_modules import load_announced
 
+_ADVICE = (
+    "; where classes or functions of yours are in it, a function that returns keras.models.load_model(PATH), in the "
+    "module that defines or imports them (--model=package.module:function)"
+)
+
+
+def is_saved(reference: str) -> bool:
+    """Returns whether a reference is the path of a saved model: `.keras`, or `.h5` as older programs write."""
+    return reference.endswith((".keras", ".h5", ".hdf5")) and not reference.endswith(".weights.h5")
+
 
 def read_file(path: str) -> keras.Model:
     """Reads a saved model with its weights, without its optimizer and losses.
@@ -26,7 +36,7 @@ def read_file(path: str) -> keras.Model:
     those that it has started.
 
     Args:
-        path: Path of a `.keras` file.
+        path: Path of a `.keras` file, or of an `.h5` file with a whole model.
 
     Returns:
         The model as it was saved.
@@ -42,7 +52,10 @@ def read_file(path: str) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types; whatever it was, the user's file is what must change.
-        raise ValueError(f"Expected a .keras file that Keras can read. Received: {path}: {one_line(error)}") from error
+        advice = _ADVICE if "Could not locate" in str(error) else ""
+        raise ValueError(
+            f"Expected a {Path(path).suffix} file that Keras can read{advice}. Received: {path}: {one_line(error)}"
+        ) from error
 
 
 def as_supernet(model: Any, *, reference: str) -> keras.Model:
@@ -132,10 +145,7 @@ def _functional(model: Any, reference: str) -> keras.Model:
     if is_functional(model):
         return model
     if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
-        raise ValueError(
-            "Expected a Sequential model that starts with keras.Input. "
-            f"Received: {reference}, whose input shape is unknown."
-        )
+        return _built_for_any_size(model, reference)
     graph = opened_model(model) if isinstance(model, keras.Model) else None
     if graph is None:
         raise ValueError(
@@ -144,6 +154,18 @@ def _functional(model: Any, reference: str) -> keras.Model:
             f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
         )
     return graph
+
+
+def _built_for_any_size(model: keras.Sequential, reference: str) -> keras.Model:
+    """Gives a Sequential model that does not say what it takes, and has seen nothing, images of any size."""
+    try:
+        model.build((None, None, None, 3))
+    except Exception as error:  # Layers raise many types at sizes that they cannot do without.
+        raise ValueError(
+            "Expected a Sequential model that starts with keras.Input((height, width, 3)), or can be built for images "
+            f"of any size. Received: {reference}, whose input shape is unknown: {one_line(error)}"
+        ) from error
+    return model
 
 
 def _check_outputs(model: keras.Model, reference: str, classes: int | None, advice: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.models.user_model import is_saved
 from ofar_tf.run.config_file import read_config
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.run_dir import RunDir
@@ -82,7 +83,7 @@ def _with_recipe(config: TrainConfig, *, images: Callable[[], int]) -> Completio
 
 
 def _starts_from_others(config: TrainConfig) -> bool:
-    return config.pretrained != "none" or config.initial_weights is not None or config.model.endswith(".keras")
+    return config.pretrained != "none" or config.initial_weights is not None or is_saved(config.model)
 
 
 def _notes(config: TrainConfig, values: dict[str, Any], *, images: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.resolution import fixed_size
+from ofar_tf.models.user_model import is_saved
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
@@ -117,7 +118,7 @@ class Experiment:
     @property
     def has_users_network(self) -> bool:
         """Whether the network is not one of this package's own, which are known to work."""
-        return ":" in self.config.model or self.config.model.endswith(".keras")
+        return ":" in self.config.model or is_saved(self.config.model)
 
     @property
     def run_task(self) -> RunTask:

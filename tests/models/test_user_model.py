@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ofar_tf.models.user_code import call_function
-from ofar_tf.models.user_model import as_classifier, read_file, warn_of_frozen_layers
+from ofar_tf.models.user_model import as_classifier, is_saved, read_file, warn_of_frozen_layers
 from ofar_tf.pruning.channel_groups import find_channel_groups
 
 # Keras 3.15 writes weights with a NumPy call that NumPy 2 deprecates.
@@ -76,6 +76,13 @@ def test_a_sequential_model_becomes_functional_with_the_same_weights():
     assert functional.trainable_variables[0] is model.trainable_variables[0]
 
 
+def test_a_sequential_model_that_does_not_say_what_it_takes_gets_images_of_any_size():
+    rest = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)]
+    model = check(keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3), *rest]))
+    assert model.input_shape == (None, None, None, 3)
+    assert model(np.zeros((2, 9, 9, 3))).shape == (2, 10)
+
+
 def test_a_sequential_model_that_has_seen_data_takes_batches_of_any_size():
     model = sequential(keras.layers.Conv2D(4, 3))
     images = np.random.default_rng(0).uniform(size=(2, 8, 8, 3)).astype("float32")
@@ -104,6 +111,15 @@ def test_a_sequential_file_is_read_and_becomes_functional(tmp_path):
     assert check(read_file(path)).output_shape == (None, 10)
 
 
+@pytest.mark.filterwarnings("ignore:.*HDF5:UserWarning")
+def test_a_whole_model_of_an_older_program_is_read_and_weights_alone_are_none(tmp_path):
+    path = str(tmp_path / "net.h5")
+    model = network()
+    model.save(path)
+    np.testing.assert_array_equal(check(read_file(path))(np.ones((1, 8, 8, 3))), model(np.ones((1, 8, 8, 3))))
+    assert [is_saved(name) for name in (path, "a.hdf5", "a.keras", "a.weights.h5", "a:b")] == [True] * 3 + [False] * 2
+
+
 def test_a_subclassed_model_in_a_file_is_opened(tmp_path):
     path = str(tmp_path / "net.keras")
     model = Subclassed()
@@ -121,6 +137,10 @@ def two_inputs() -> keras.Model:
 def two_outputs() -> keras.Model:
     model = network()
     return keras.Model(model.input, [model.output, model.layers[-2].output])
+
+
+def flattening() -> keras.Model:
+    return keras.Sequential([keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(10)])
 
 
 def own_call() -> keras.Model:
@@ -171,7 +191,10 @@ def softmax_within_sequential() -> keras.Model:
         (lambda: "a string", r"Expected a functional Keras model.* Received: my:net, which gives a builtins\.str\."),
         (OwnWeight, r"Expected a functional Keras model.* Received: my:net, which gives a .*OwnWeight\."),
         (own_call, r"Expected a functional Keras model.* Received: my:net, which gives a .*OwnCall\."),
-        (sequential, r"Expected a Sequential model that starts with keras\.Input\. Received: my:net, "),
+        (
+            flattening,
+            r"a Sequential model that starts with keras\.Input.* Received: my:net, whose input shape is unknown",
+        ),
         (channels_first, r"data_format channels_last\. Received: my:net with channels_first\."),
         (nested_channels_first, r"data_format channels_last\. Received: my:net with channels_first\."),
         (

@@ -150,7 +150,7 @@ def test_a_process_that_was_started_after_loading_reads_the_network_from_any_fol
     assert told.stdout.strip() == layer, told.stderr
     del environment["OFAR_TF_USER_MODULES"]
     untold = subprocess.run(reading, cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True)
-    assert "Expected a .keras file that Keras can read" in untold.stderr
+    assert "Expected a .keras file that Keras can read; where classes or functions of yours are in it" in untold.stderr
 
 
 def forget(package: str) -> None:
