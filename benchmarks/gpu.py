@@ -6,6 +6,7 @@
     python -m benchmarks.gpu table
 
 Each command ends within nine minutes on one GPU and adds its rows to `results/gpu.json`; the last one prints them all.
+`python -m benchmarks.device_waits` says when the device did nothing, and what it sent the host.
 `--toy` runs the same at a size that a processor carries, without saying anything about speed.
 """
 
@@ -72,15 +73,7 @@ def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
     resolutions = case.resolutions[:1] if compiled else case.resolutions
     images, labels = networks.batch(case.size, resolutions[0])
     target = tf.one_hot(labels, networks.CLASSES)
-    model = networks.frozen_trainer(
-        case.network,
-        case.rates,
-        resolutions,
-        networks_per_step="all",
-        weight_decay=0.0,
-        dtype_policy=policy,
-        jit_compile=compiled,
-    )
+    model = trainer_of(case, resolutions, dtype_policy=policy, jit_compile=compiled)
     step = tf.function(model.train_step, autograph=False)
     native = networks.NativeSteps(model, fused=True, dtype_policy=policy, compiled=compiled)
 
@@ -102,6 +95,15 @@ def steps(case: Case, *, number_format: str, repetitions: int) -> list[Row]:
         *_memory_rows(title, memory),
         *busy(title, begin, steps=repetitions),
     ]
+
+
+def trainer_of(case: Case, resolutions: tuple[int, ...], **arguments: Any) -> Any:
+    """Returns the trainer of a case, each of whose steps runs every structure."""
+    from benchmarks import networks
+
+    return networks.frozen_trainer(
+        case.network, case.rates, resolutions, networks_per_step="all", weight_decay=0.0, **arguments
+    )
 
 
 def _speed_rows(title: str, case: Case, rounds: Rounds) -> list[Row]:

@@ -1,10 +1,10 @@
 """TensorFlow's profiler: what ran while something was looked at, and when."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -19,6 +19,7 @@ class Event(NamedTuple):
         end: The same.
         thread: The number of the line that it stands on: of a thread or a stream.
         line: What that line is called.
+        operator: The operator of TensorFlow that it belongs to, as far as the profiler says it: on an accelerator.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Event(NamedTuple):
     end: float
     thread: int
     line: str
+    operator: str = ""
 
 
 @contextmanager
@@ -47,9 +49,19 @@ def profiled(*, planes: str = "") -> Iterator[list[Event]]:
             tf.profiler.experimental.stop()
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
-    for plane in (plane for plane in space.planes if plane.name.startswith(planes)):
-        for line in plane.lines:
-            for event in line.events:
-                start = line.timestamp_ns + event.offset_ps / 1e3
-                name = plane.event_metadata[event.metadata_id].name
-                events.append(Event(name, start, start + event.duration_ps / 1e3, line.id, line.name))
+    events += (event for plane in space.planes if plane.name.startswith(planes) for event in _events_of(plane))
+
+
+def _events_of(plane: Any) -> Iterator[Event]:
+    names = {number: each.name for number, each in plane.stat_metadata.items()}
+    for line in plane.lines:
+        for event in line.events:
+            start = line.timestamp_ns + event.offset_ps / 1e3
+            name = plane.event_metadata[event.metadata_id].name
+            operator = _operator(event, names)
+            yield Event(name, start, start + event.duration_ps / 1e3, line.id, line.name, operator)
+
+
+def _operator(event: Any, names: Mapping[int, str]) -> str:
+    told = (each for each in event.stats if names[each.metadata_id] == "tf_op")
+    return next((each.str_value or names[each.ref_value] for each in told), "")

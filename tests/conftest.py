@@ -20,6 +20,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import hypothesis
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ofar_tf.checks.verdict import FileChecks
 from ofar_tf.conversion import convert_files, lanes
@@ -33,6 +34,8 @@ from ofar_tf.tasks.scores import FileScores
 from ofar_tf.tflite.tensor_info import TensorInfo
 
 CHECKOUT = Path(__file__).parents[1]
+# Numbers are compared here: a GPU may not shorten products.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 # Laws are tried on so many examples unless a test says otherwise; more: OFAR_TF_EXAMPLES=1000 pytest ...
 hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("OFAR_TF_EXAMPLES", "40")), deadline=None)
 hypothesis.settings.load_profile("suite")

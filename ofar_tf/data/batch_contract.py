@@ -178,7 +178,7 @@ class BatchContract:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns the error of a batch whose labels `normalized` found wrong into its one sentence.
+    """Turns the error of a batch that is not as `applied` and `normalized` want it into its one sentence.
 
     Raises:
         ValueError: In the place of TensorFlow's error, which names operations. Other errors go on as they came.
@@ -186,10 +186,19 @@ def explained() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"\[(Expected (?:labels|rows).*?Received: .*?)\] \[(.*?)\](?!\])", str(error), re.DOTALL)
-        if found is None:
+        labels = re.search(r"\[(Expected (?:labels|rows).*?Received: .*?)\] \[(.*?)\](?!\])", str(error), re.DOTALL)
+        shapes = re.search(r"Shape of tensor \S+ (\[.*?\]) is not compatible with expected shape (\[.*?\])", str(error))
+        if labels is not None:
+            raise ValueError(f"{labels[1]}{' '.join(labels[2].split())}.") from error
+        if shapes is None:
             raise
-        raise ValueError(f"{found[1]}{' '.join(found[2].split())}.") from error
+        raise ValueError(
+            f"Expected every batch in the form of the first, {_sides(shapes[2])}. Received: {_sides(shapes[1])}."
+        ) from error
+
+
+def _sides(shape: str) -> str:
+    return shape.replace("?", "batch").replace(",", ", ")
 
 
 def _asserted(value: tf.Tensor, right: tf.Tensor, sentence: str, received: tf.Tensor) -> tf.Tensor:

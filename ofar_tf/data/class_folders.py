@@ -20,6 +20,7 @@ from ofar_tf.data.folder_listing import (
     some_file,
     visible,
 )
+from ofar_tf.data.refused_files import require_none
 from ofar_tf.data.split_names import is_split
 
 LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.png, .bmp, .webp, .gif as well)"
@@ -73,7 +74,9 @@ def find_class_folders(data_dir: Path) -> tuple[tuple[str, ...], dict[str, list[
         )
     splits = _splits(data_dir)
     class_names = _common_class_names(splits)
-    found = {split: [_class_folder(entry) for entry in folders] for split, (_, folders) in splits.items()}
+    refused: list[ValueError] = []
+    found = {split: [_class_folder(entry, refused) for entry in folders] for split, (_, folders) in splits.items()}
+    require_none(refused)
     for split, folders in found.items():
         if not any(folder.files for folder in folders):
             raise FileNotFoundError(
@@ -96,6 +99,7 @@ def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     inner = {entry: folders_in(entry) for entry, here in holds.items() if not here}
     if with_images:
         _check_have_classes(with_images[0], inner)
+        _check_are_classes(outer)
     if with_images or _are_classes(inner):
         splits = {WHOLE: (data_dir, outer)}
     else:
@@ -131,6 +135,15 @@ def _check_have_classes(with_images: os.DirEntry[str], inner: _Inner) -> None:
         raise ValueError(
             "Expected folders of classes in every split: images without a class are of no use here (move them). "
             f"Received: images right in {readable(with_images.path)}, and {readable(classes.path)}."
+        )
+
+
+def _check_are_classes(outer: Sequence[os.DirEntry[str]]) -> None:
+    """Refuses splits of images without classes, whose labels lie in a table perhaps: they are no two classes."""
+    if len(outer) > 1 and all(is_split(entry.name) for entry in outer):
+        raise ValueError(
+            f"Expected images as {LAYOUTS}. Received: images right in {readable(outer[0].path)}, and no class but "
+            f"{' and '.join(readable(entry.name) for entry in outer)}, which splits are called."
         )
 
 
@@ -175,6 +188,7 @@ def _common_class_names(splits: Mapping[str, tuple[Path, list[os.DirEntry[str]]]
         names = {entry.name for entry in entries}
         lacks = [(folder, set(first) - names), (first_folder, names - set(first))]
         if any(missing for _, missing in lacks):
+            check_class_names(sorted({*first, *names}), where=readable(first_folder.parent), least=1)
             said = (f"no {_listed(missing)} in {readable(place)}" for place, missing in lacks if missing)
             raise ValueError(
                 "Expected the same class folders in every split (an empty one where a class has no images). "
@@ -188,10 +202,14 @@ def _listed(names: set[str]) -> str:
     return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
-def _class_folder(folder: os.DirEntry[str]) -> ClassFolder:
+def _class_folder(folder: os.DirEntry[str], refused: list[ValueError]) -> ClassFolder:
     names, digest = [], hashlib.sha256()
     for name, entry in files_below(folder):
-        status = _status_of_file(entry)
+        try:
+            status = _status_of_file(entry)
+        except ValueError as error:
+            refused.append(error)
+            continue
         names.append(name)
         digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return ClassFolder(Path(folder.path), tuple(sorted(names)), digest.hexdigest())

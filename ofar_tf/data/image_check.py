@@ -16,6 +16,7 @@ from ofar_tf.data.decoding import decode_any, decode_seen, decode_stored, depth_
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
+from ofar_tf.data.refused_files import require_none
 from ofar_tf.files import atomic_file
 from ofar_tf.files.cache_folder import cache_folder
 
@@ -54,14 +55,17 @@ def check_images(folders: Iterable[ClassFolder]) -> Findings:
         The findings of all folders, with the whole paths of files.
 
     Raises:
-        ValueError: A file is cut off, no image, or too large to be decoded; the message names it.
+        ValueError: A file is cut off, no image, or too large to be decoded; the message names it, and says how many
+            more there are.
     """
     folders = list(folders)
     memory = _Memory(folders) if sum(len(folder.files) for folder in folders) > MANY else None
     known = memory.read() if memory else {}
     new = [folder for folder in folders if folder.stamp not in known]
     with ThreadPoolExecutor() as pool:
-        known |= dict(zip((folder.stamp for folder in new), pool.map(_check_folder, new), strict=True))
+        checked = list(pool.map(_check_folder, new))
+    require_none([reason for _, refused in checked for reason in refused])
+    known |= {folder.stamp: found for folder, (found, _) in zip(new, checked, strict=True)}
     if memory and new:
         memory.write({folder.stamp: known[folder.stamp] for folder in folders})
     return Findings(
@@ -71,8 +75,19 @@ def check_images(folders: Iterable[ClassFolder]) -> Findings:
     )
 
 
-def _check_folder(folder: ClassFolder) -> Findings:
-    return findings_of(folder.path, {name: check_image(folder.path / name) for name in folder.files})
+def _check_folder(folder: ClassFolder) -> tuple[Findings, list[ValueError]]:
+    tried = {name: try_image(folder.path / name) for name in folder.files}
+    refused = [each for each in tried.values() if isinstance(each, ValueError)]
+    headers = {name: each for name, each in tried.items() if isinstance(each, ImageHeader)}
+    return findings_of(folder.path, headers), refused
+
+
+def try_image(path: Path) -> ImageHeader | ValueError:
+    """Returns what `check_image` does, or what it raises: of many files, how many are no good shall be said."""
+    try:
+        return check_image(path)
+    except ValueError as error:
+        return error
 
 
 def findings_of(folder: Path, headers: Mapping[str, ImageHeader]) -> Findings:

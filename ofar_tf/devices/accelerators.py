@@ -1,6 +1,7 @@
 """The accelerators that this process computes on, and what is known of them without any tool of their makers."""
 
 import ctypes
+import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 _DRIVER = Path("/proc/driver/nvidia/version")
+_CUDA = "libcuda.so.1"
 
 
 def is_accelerated() -> bool:
@@ -40,6 +42,34 @@ def device_facts() -> dict[str, Any]:
     }
 
 
+def unused_gpu() -> str | None:
+    """Says that NVIDIA's driver has GPUs and TensorFlow none, whose package comes without the libraries for them.
+
+    Returns:
+        One line with the way out; `None` where there is no GPU, where it is hidden by `CUDA_VISIBLE_DEVICES`, and where
+        TensorFlow sees one.
+    """
+    if tf.config.list_physical_devices("GPU") or not _driver_has_gpus():
+        return None
+    return (
+        "there is a GPU that TensorFlow does not see, so that all runs on the processor: "
+        f"pip install 'tensorflow[and-cuda]=={tf.__version__}' brings the libraries that it needs"
+    )
+
+
+def warn_of_unused_gpu() -> None:
+    """Logs `unused_gpu` as a warning, if there is one."""
+    if unused := unused_gpu():
+        logging.getLogger(__name__).warning("%s", unused)
+
+
+def _driver_has_gpus() -> bool:
+    with suppress(OSError, AttributeError):
+        cuda, count = ctypes.CDLL(_CUDA), ctypes.c_int()
+        return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
+
+
 def _facts_of(gpu: Any, number: int) -> dict[str, Any]:
     details = dict(tf.config.experimental.get_device_details(gpu))
     capability = details.get("compute_capability")
@@ -53,7 +83,7 @@ def _facts_of(gpu: Any, number: int) -> dict[str, Any]:
 def _memory_of(number: int) -> int | None:
     """Asks CUDA's driver library; TensorFlow tells only what it has taken."""
     with suppress(OSError, AttributeError):
-        cuda = ctypes.CDLL("libcuda.so.1")
+        cuda = ctypes.CDLL(_CUDA)
         device, memory = ctypes.c_int(), ctypes.c_size_t()
         asked = (
             cuda.cuInit(0),

@@ -7,6 +7,8 @@ from ofar_tf.family.manifest import Manifest, read_manifest
 from ofar_tf.family.model_entry import is_plain
 from ofar_tf.files import atomic_file
 
+_MANIFEST = "manifest.json"
+
 
 def read_export(folder: str | Path) -> Manifest:
     """Reads the manifest of an export folder and makes sure that its files are those that it describes.
@@ -23,7 +25,8 @@ def read_export(folder: str | Path) -> Manifest:
             instance, or has another size or SHA-256 than it says; in one line.
     """
     source = Path(folder)
-    manifest = read_manifest(source / "manifest.json")
+    _refuse_run(source)
+    manifest = read_manifest(source / _MANIFEST)
     for model in manifest.models:
         path = file_inside(source, model.path)
         if (digest := atomic_file.sha256_of(path)) != model.sha256:
@@ -31,6 +34,13 @@ def read_export(folder: str | Path) -> Manifest:
         if (size := path.stat().st_size) != model.bytes:
             raise ValueError(f"Expected {path} with {model.bytes} bytes, as in the manifest. Received: {size}.")
     return manifest
+
+
+def _refuse_run(folder: Path) -> None:
+    """A run's folder is mostly at hand when that of its export is wanted, which lies in it."""
+    inside = folder / "export"
+    if not (folder / _MANIFEST).is_file() and (inside / _MANIFEST).is_file():
+        raise FileNotFoundError(f"Expected the folder of an export, {inside} here. Received: {folder}.")
 
 
 def file_inside(folder: Path, path: str) -> Path:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.flattening import flattened
 from ofar_tf.models.functional_graph import graph_of, takes_training
 from ofar_tf.models.resolution import fixed_size
@@ -13,6 +14,7 @@ from ofar_tf.models.resolution import fixed_size
 # EfficientNet and DenseNet of keras.applications can only be built at a known size, though any would do.
 
 
+@full_float32()
 def with_free_size(model: keras.Model, *, reference: str) -> keras.Model:
     """Frees the height and width of a model's input, where every layer allows that.
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import Graph, graph_of, is_functional, is_stock, replay, takes_training
 from ofar_tf.models.tensorflow_functions import as_operations
@@ -203,6 +204,7 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(np.all(np.asarray(one == other)))
 
 
+@full_float32()
 def _gives_the_same(layer: Any, graph: keras.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     random = np.random.default_rng(0)
     values = [_numbers(tensor, random) for tensor in graph.inputs]

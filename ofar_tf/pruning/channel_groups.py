@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_group import ChannelGroup, UnprunableChannels
 from ofar_tf.pruning.functional_model import check_functional
@@ -93,6 +94,7 @@ class ChannelGroups:
         return sum(group.size for group in self.groups)
 
 
+@full_float32()
 def find_channel_groups(
     model: keras.Model,
     *,

@@ -47,7 +47,8 @@ class Slices:
     """Cuts the weights of one structure out of the supernet's, and puts their gradients back, within one graph.
 
     Equal constants are made once: the many weights of a channel group are cut by the same indices, and most of what a
-    gather adds to a graph is constants.
+    gather adds to a graph is constants. Indices have 64 bits: a GPU holds such constants itself, those of 32 bits it
+    would be sent in every step.
 
     Args:
         groups: The supernet's channel groups.
@@ -96,8 +97,8 @@ class Slices:
         return value
 
     def _gather(self, value: tf.Tensor, indices: np.ndarray, axis: int) -> tf.Tensor:
-        indices, axis = self._constant(indices.astype(np.int32)), self._constant(np.array(axis, np.int32))
-        return tf.raw_ops.GatherV2(params=value, indices=indices, axis=axis)
+        along = self._constant(np.array(axis, np.int32))
+        return tf.raw_ops.GatherV2(params=value, indices=self._constant(indices.astype(np.int64)), axis=along)
 
     def _constant(self, array: np.ndarray) -> tf.Tensor:
         key = array.shape, array.tobytes()

@@ -13,6 +13,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.coupled_channels import AmongZeros
 from ofar_tf.pruning.functional_model import image_shape, input_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
+from ofar_tf.pruning.kept_average import KeptAveragePooling2D
 from ofar_tf.pruning.narrowing import flat_operations, narrowed
 from ofar_tf.pruning.propagation import COUPLED
 from ofar_tf.pruning.slicing import kept_indices, slice_array
@@ -28,6 +29,11 @@ _WIDTH = {
 }
 
 _GROUPED = (keras.layers.Conv1D, keras.layers.Conv2D)
+
+_IN_TRAINING: dict[type, type] = {
+    keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.GlobalAveragePooling2D: KeptAveragePooling2D,
+}
 
 # They see pixels of up to 255, which 16-bit formats round.
 _EXACT = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
@@ -49,13 +55,13 @@ def build_subnet(
         groups: Its channel groups.
         mask: The channels kept.
         resolution: Fixes height and width of the input; by default they stay as in the supernet.
-        trainable_copy: Whether BatchNormalization is swapped for the fused layer that trains faster. Such a network is
-            for running, not for saving.
+        trainable_copy: Whether BatchNormalization and global averages are swapped for layers that train faster. Such a
+            network is for running, not for saving.
         dtype_policy: Number formats that layers compute in, `mixed_bfloat16` or `mixed_float16` for instance;
             what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
-        A functional model of the supernet's kinds of layers (but for the fused BatchNorm), with its layer names.
+        A functional model of the supernet's kinds of layers (but for those that are swapped), with its layer names.
 
     Raises:
         ValueError: If the supernet's input has another size than the resolution.
@@ -122,8 +128,8 @@ class _Narrower:
         if policy != _own_policy(layer):
             config = with_policy(config, policy)
         kind: Any = type(layer)
-        if self._trainable_copy and kind is keras.layers.BatchNormalization:
-            kind = FusedBatchNormalization
+        if self._trainable_copy:
+            kind = _IN_TRAINING.get(kind, kind)
         with default_policy(policy):  # What the layer holds is told nothing else.
             clone = kind.from_config(config)
         if kept is not None:

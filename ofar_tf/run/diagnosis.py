@@ -114,10 +114,14 @@ def _devices() -> Iterator[Finding]:
     try:
         import tensorflow as tf
 
+        from ofar_tf.devices.accelerators import unused_gpu
+
         devices = tf.config.list_physical_devices()
         graphics = [device for device in devices if device.device_type != "CPU"]
         names = ", ".join(device.name.removeprefix("/physical_device:") for device in devices)
         yield Finding("devices", names if graphics else f"{names} (no GPU that TensorFlow can use)")
+        if unused := unused_gpu():
+            yield Finding("devices", unused, problem=True)
     except Exception as error:  # Whatever an installation that is broken raises, that is what is asked for.
         yield Finding("devices", f"TensorFlow cannot be loaded: {' '.join(str(error).split()):.200}", problem=True)
 

@@ -140,13 +140,20 @@ class FinishedRun:
     def _check_data(self) -> None:
         """Finds before any work whether the data set is there, and whether it is the one that the run had."""
         images = self.experiment.images
+        images.check_place(self.run_dir.path)
+        try:
+            dataset = images.dataset
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                str(error).replace(". Received:", "; --data_dir says where the run's data lies now. Received:", 1)
+            ) from error
         for split in (images.eval_split, images.calibration_split, images.selection_split):
             if split:
-                images.dataset.num_examples(split)
+                dataset.num_examples(split)
         if self.facts is not None:
-            self.facts.require_same_data(images.dataset)
+            self.facts.require_same_data(dataset)
         else:
-            require_same_classes(self.class_names, images.dataset)
+            require_same_classes(self.class_names, dataset)
 
     @cached_property
     def trained_pool(self) -> TrainedPool:

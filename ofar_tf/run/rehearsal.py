@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.files import atomic_file
 from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -22,6 +23,7 @@ _TOLERANCE = 1e-4
 _IMAGES = 2
 
 
+@full_float32()
 def rehearse_saving(supernet: keras.Model, *, size: Size) -> None:
     """Saves and reads a network.
 
@@ -36,6 +38,7 @@ def rehearse_saving(supernet: keras.Model, *, size: Size) -> None:
         _saved_and_read(supernet, size=size)
 
 
+@full_float32()
 def rehearse_cutting(
     supernet: keras.Model,
     mask: ChannelMask,

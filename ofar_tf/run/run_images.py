@@ -2,12 +2,14 @@
 
 from contextlib import AbstractContextManager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from ofar_tf import data
 from ofar_tf.data import detection
+from ofar_tf.data.file_names import readable
 from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, Part
 from ofar_tf.run.completion import Completion, completed
@@ -102,6 +104,26 @@ class RunImages:
         """
         selection = {"selection_split": self.selection_split} if self.selection_split else {}
         self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
+
+    def check_place(self, run_dir: Path) -> None:
+        """Refuses the folder of a run among folders of classes: later commands would take it for one of them.
+
+        Args:
+            run_dir: The folder.
+
+        Raises:
+            ValueError: If it lies there.
+        """
+        config = self._given
+        if config.dataset != "image_folder" or self._data_dir is None:
+            return
+        place, inside = Path(self._data_dir).expanduser().resolve(), run_dir.resolve()
+        # What is hidden is no class.
+        if inside.is_relative_to(place) and not any(part[0] == "." for part in inside.relative_to(place).parts):
+            raise ValueError(
+                "Expected --run_dir outside of --data_dir, whose folders are classes or splits. "
+                f"Received: data_dir={readable(self._data_dir)}, which holds run_dir={readable(run_dir)}."
+            )
 
     @property
     def data_notes(self) -> list[str]:

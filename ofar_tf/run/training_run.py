@@ -197,6 +197,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
+    experiment.images.check_place(run_dir.path)
     config = experiment.images.completion.config
     experiment.images.check_splits()
     experiment.images.training_batches(start_epoch=0)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
 from ofar_tf.data.color import as_rgb
+from ofar_tf.devices.accelerators import warn_of_unused_gpu
 from ofar_tf.models.shared_code import check_shareable
 from ofar_tf.models.user_model import as_classifier, as_supernet, warn_of_frozen_layers
 from ofar_tf.pruning.budgets import Budget
@@ -215,6 +216,7 @@ class OnceForAll(keras.Model):
         """
         if not self.compiled:
             raise ValueError("Expected compile before fit. Received: a model that was not compiled.")
+        warn_of_unused_gpu()
         check_fit(kwargs, classes=self.task.classes if isinstance(self.task, Classification) else None)
         kwargs["callbacks"] = callbacks_of_fit(
             kwargs.get("callbacks"),
@@ -390,6 +392,11 @@ class OnceForAll(keras.Model):
         """Drops the step that Keras has traced; `fit` looks this attribute up at every step."""
         if self.compiled:
             self.make_train_function(force=True)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes the function that Keras trains by. Steps are counted on from those of the optimizer."""
+        self._sandwich.begin_at(int(np.asarray(self.optimizer.iterations)))
+        return super().make_train_function(force=force)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Runs the sandwich: each network learns from its teacher, and one update sums what they learned.

@@ -83,6 +83,8 @@ class SandwichStep:
         same = len(self._rules.search.sizes) == 1 and spec.distillation != "none"
         with on_host():
             self._running = keras.Variable(1 if same else self._rules.search.networks, trainable=False, dtype="int32")
+            # The optimizer's own count lies on the accelerator, which would have to be waited for at every step.
+            self._done = keras.Variable(0, trainable=False, dtype="int32", aggregation="only_first_replica")
         weights = partial(PoolWeights, supernet, structures=structures)
         self.weights = weights(owned=spec.owned)
         self._alone = weights(owned="everything") if spec.finetune_structures else None
@@ -114,6 +116,10 @@ class SandwichStep:
             sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
         )
         self.sensitivity = _sum_over_steps(groups.size) if self._sandwich.sensitivity else None
+
+    def begin_at(self, step: int) -> None:
+        """Counts on from so many steps: the networks of a step are drawn by its number."""
+        self._done.assign(step)
 
     @property
     def roles(self) -> list[str]:
@@ -203,7 +209,7 @@ class SandwichStep:
         Args:
             images: float32 `[B, H, W, 3]` at the largest resolution, 0..255.
             targets: Those of the images, as `Task.targets` returns them.
-            optimizer: A built Keras optimizer; its number of iterations is that of the step.
+            optimizer: A built Keras optimizer.
 
         Returns:
             What the networks lost, and how well the largest did.
@@ -224,11 +230,14 @@ class SandwichStep:
             # A step whose scaled gradients overflow is left out, as it is by the optimizer.
             self.sensitivity.assign_add(tf.where(tf.math.is_finite(seen), seen, 0.0))
         self._update.apply(optimizer, outcome.gradients, searching=self.searching)
+        self._done.assign_add(1)
         return outcome
 
     def _run_part(self, part: Any, images: tf.Tensor, targets: Nest, *, optimizer: Any) -> Outcome:
         """Runs the networks on all of a batch or on a part of it."""
-        step, networks = optimizer.iterations.value, self.networks
+        scale, networks = loss_scale(optimizer), self.networks
+        # A step whose scaled gradients overflow does not count, which only the optimizer knows.
+        step = (self._done if scale is None else optimizer.iterations).value
         structures, sizes = self.rule.draw(step)
         context = tf.distribute.get_replica_context()
         replica = tf.cast(step, tf.int32) * context.num_replicas_in_sync + context.replica_id_in_sync_group
@@ -238,7 +247,7 @@ class SandwichStep:
             images=images,
             targets=targets,
             noise=replica * self._spec.gradient_accumulation + part,
-            loss_scale=loss_scale(optimizer),
+            loss_scale=scale,
             running=self._running.value if self.searching else None,
             searching=self.searching,
             taught=self._teach(images, targets) if self._teach else None,

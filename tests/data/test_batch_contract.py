@@ -174,6 +174,19 @@ def test_a_label_that_is_wrong_in_a_later_batch_is_refused_where_it_comes(labels
         list(checked)
 
 
+def test_a_later_batch_of_another_size_is_refused_where_it_comes():
+    sizes = tf.data.Dataset.from_generator(
+        lambda: iter([(PIXELS, INDICES), (PIXELS[:, :2], INDICES)]), output_types=(tf.float32, tf.int64)
+    )
+    checked = CONTRACT.applied(sizes)
+    count, side = PIXELS.shape[:2]
+    message = (
+        f"Expected every batch in the form of the first, [batch, {side}, {side}, 3]. Received: [{count}, 2, {side}, 3]."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"), explained():
+        list(checked)
+
+
 def test_other_errors_go_on_as_they_came():
     with pytest.raises(tf.errors.InvalidArgumentError, match="something else"), explained():
         raise tf.errors.InvalidArgumentError(None, None, "something else")

@@ -40,6 +40,30 @@ def test_splits_with_different_classes_are_refused(tmp_path):
         load_dataset("image_folder", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("other", ["Ko\u0308ln", "k\u00f6ln", "K\u00f6ln "], ids=["accents", "case", "blank"])
+def test_names_that_look_alike_in_two_splits_are_shown_as_they_differ(tmp_path, other):
+    for path in ("train/ant/0.png", "train/K\u00f6ln/0.png", "val/ant/0.png", f"val/{other}/0.png"):
+        write_image(tmp_path / path)
+    with pytest.raises(ValueError, match="more than case, blanks and invisible") as error:
+        load_dataset("image_folder", data_dir=tmp_path)
+    assert ascii(other) in str(error.value) and ascii("K\u00f6ln") in str(error.value)
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("Training", "val2017", "test")])
+def test_splits_of_images_whose_labels_lie_in_a_table_are_no_classes(tmp_path, splits):
+    for split in splits:
+        write_image(tmp_path / split / "0.png")
+    (tmp_path / "train.csv").write_text("0.png,ant\n")
+    with pytest.raises(ValueError, match=r"^Expected images as .*Received: images right in .*, and no class but .*\.$"):
+        load_dataset("image_folder", data_dir=tmp_path)
+
+
+def test_a_class_may_be_called_as_a_split_is(tmp_path):
+    for name in ("train", "bus"):
+        write_image(tmp_path / name / "0.png")
+    assert load_dataset("image_folder", data_dir=tmp_path).class_names == ("bus", "train")
+
+
 def test_a_single_class_is_refused(tmp_path):
     write_image(tmp_path / "ant" / "0.png")
     with pytest.raises(ValueError, match=r"Expected two or more distinct class names"):

@@ -21,6 +21,17 @@ def test_a_file_that_is_no_image_is_refused_by_name(plain, content):
         load_dataset("image_folder", data_dir=plain)
 
 
+def test_of_many_files_that_cannot_be_used_the_first_is_named_and_the_others_are_counted(plain):
+    for name in ("ant/broken.jpg", "bee/broken.jpg", "cat/broken.jpg"):
+        (plain / name).write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"Received: .*ant/broken.jpg \(12 bytes\), and 2 more such files\.$"):
+        load_dataset("image_folder", data_dir=plain)
+    for name in ("ant/1.heic", "cat/2.heic"):
+        (plain / name).write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"Received: .*ant/1.heic, and 1 more such file\.$"):
+        load_dataset("image_folder", data_dir=plain)
+
+
 @pytest.mark.parametrize(("suffix", "encode"), [("jpg", tf.io.encode_jpeg), ("png", tf.io.encode_png)])
 def test_a_truncated_image_is_refused_by_name(plain, suffix, encode):
     content = encode(np.full((6, 8, 3), 50, np.uint8)).numpy()

@@ -72,7 +72,7 @@ def test_weights_that_are_cut_alike_share_their_constants() -> None:
     with tf.Graph().as_default() as graph:
         slices.narrow(0, tf.zeros((4, 4)))
         indices = [op for op in graph.get_operations() if op.type == "Const" and op.outputs[0].shape == (2,)]
-    assert len([op for op in indices if op.outputs[0].dtype == tf.int32]) == 1
+    assert len([op for op in indices if op.outputs[0].dtype == tf.int64]) == 1
 
 
 def test_a_mask_zeroes_what_it_drops_and_leaves_what_always_stays() -> None:

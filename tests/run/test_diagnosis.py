@@ -65,6 +65,11 @@ def test_a_full_disk_is_marked(monkeypatch):
     assert len(problems(diagnosis._disk())) == 2
 
 
+def test_a_gpu_that_nothing_uses_is_marked(monkeypatch):
+    monkeypatch.setattr("ofar_tf.devices.accelerators.unused_gpu", lambda: "there is a GPU")
+    assert problems(diagnosis._devices()) == ["there is a GPU"]
+
+
 def test_the_command_prints_findings_and_no_noise_of_tensorflow():
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-m", "ofar_tf.doctor", "--json"]

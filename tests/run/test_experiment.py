@@ -49,9 +49,9 @@ def test_the_settings_reach_the_trainer() -> None:
 
 
 def test_an_accelerator_runs_several_steps_at_once_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert experiment().steps_per_execution == 1
-    monkeypatch.setattr(experiment_module, "is_accelerated", lambda: True)
-    assert experiment().steps_per_execution == 10
+    for accelerated, steps in ((False, 1), (True, 10)):
+        monkeypatch.setattr(experiment_module, "is_accelerated", lambda now=accelerated: now)
+        assert experiment().steps_per_execution == steps
     assert experiment(steps_per_execution=3).steps_per_execution == 3
 
 
@@ -168,6 +168,22 @@ def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_r
     assert (made.images.steps_per_epoch, made.images.eval_split) == (1, "validation")
     assert len(made.images.data_notes) == 1
     assert "divided 80/20 into train (8 images) and validation (2 images)" in made.images.data_notes[0]
+
+
+def test_a_run_among_the_classes_would_be_one_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = image_folder(tmp_path, "train", "test")
+    images = experiment(dataset="image_folder", data_dir=str(photos)).images
+    for place in (photos / "runs" / "first", photos):
+        with pytest.raises(
+            ValueError, match=r"^Expected --run_dir outside of --data_dir, .*\. Received: data_dir=.*\.$"
+        ):
+            images.check_place(place)
+    monkeypatch.chdir(photos)
+    with pytest.raises(ValueError, match=rf"Received: data_dir={photos}, which holds run_dir=runs\.$"):
+        images.check_place(Path("runs"))
+    for elsewhere in (Path("../runs"), tmp_path.parent / "runs", photos / ".runs" / "first"):
+        images.check_place(elsewhere)
+    experiment().images.check_place(Path("runs"))
 
 
 def test_training_and_evaluation_share_no_image_but_calibration_may_share_with_both() -> None:

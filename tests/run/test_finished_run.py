@@ -150,12 +150,15 @@ def test_no_more_images_are_announced_than_there_are(finished: TrainConfig) -> N
     assert run.dataset["eval_images"] == 12
 
 
-def test_data_that_is_gone_is_one_line(finished: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_is_gone_is_one_line_that_names_the_way_out(
+    finished: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         evaluate.main(EvaluateConfig(run_dir=finished.run_dir, data_dir="/nowhere"))
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: Expected a folder with images") and "/nowhere" in line
+    assert "; --data_dir says where the run's data lies now. Received: " in line
 
 
 def test_a_run_that_goes_on_with_other_classes_or_another_network_is_refused(

@@ -270,3 +270,14 @@ def test_a_package_folder_whose_record_names_files_elsewhere_removes_nothing(rec
     status, out, err = run("package", export, capsys, tmp_path)
     assert (status, out) == (2, "") and err.startswith("Error: Expected our record in ") and err.count("\n") == 1
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["select", "package"])
+def test_of_the_folder_of_a_run_it_is_said_where_its_export_lies(export, capsys, tmp_path, command):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "export").symlink_to(export)
+    answer = run(command, tmp_path / "run", capsys, tmp_path)
+    assert is_refused(answer)
+    assert (
+        answer[2] == f"Error: Expected the folder of an export, {tmp_path}/run/export here. Received: {tmp_path}/run.\n"
+    )

@@ -86,6 +86,15 @@ def test_mixed_bfloat16_trains_float32_weights(trainer_builder, supernet_builder
     assert losses[-1] < losses[0]
 
 
+def test_fit_says_that_a_gpu_is_there_and_not_used(trainer_builder, batch, monkeypatch, caplog):
+    monkeypatch.setattr("ofar_tf.devices.accelerators.unused_gpu", lambda: "there is a GPU")
+    model = trainer_builder()
+    model.compile()
+    with pytest.raises(ValueError, match="MaskSearch"):  # Before anything else, so that nothing need be trained here.
+        fit(model, batch, epochs=1)
+    assert "there is a GPU" in caplog.messages
+
+
 def test_without_a_search_or_a_pool_fit_refuses_to_train(trainer_builder, mask_drawer, pool_maker, batch):
     model = trainer_builder()
     model.compile(keras.optimizers.SGD(0.0))

@@ -57,6 +57,7 @@ def one_step(model, batch, *, learning_rate=0.1):
     """Runs step number STEP; returns the given gradients, and the weights before and after."""
     model.compile(RecordingSGD(learning_rate))
     model.optimizer.iterations.assign(STEP)
+    model.make_train_function()  # Here steps are counted on from the optimizer's.
     before = [np.array(variable) for variable in model.supernet.trainable_variables]
     model.train_step((tf.constant(batch[0]), tf.constant(batch[1])))
     return model.optimizer.given, before, [np.array(variable) for variable in model.supernet.trainable_variables]
@@ -250,6 +251,7 @@ def test_images_may_count_more_or_less_for_every_network(trainer_builder, mask_d
     grown = {}
     for name, weights in (("none", None), ("ones", np.ones(10)), ("twice", np.full(10, 2.0)), ("first", np.eye(10)[0])):
         model.optimizer.iterations.assign(STEP)
+        model.make_train_function(force=True)
         model.train_step(
             (tf.constant(images), tf.constant(labels), weights if weights is None else tf.constant(weights))
         )

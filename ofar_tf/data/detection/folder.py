@@ -17,8 +17,9 @@ from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
 from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
-from ofar_tf.data.image_check import MANY, check_image, file_decoder, findings_of
+from ofar_tf.data.image_check import MANY, file_decoder, findings_of, try_image
 from ofar_tf.data.image_header import ImageHeader
+from ofar_tf.data.refused_files import require_none
 from ofar_tf.files.cache_folder import remembered
 
 
@@ -118,8 +119,10 @@ def _headers(found: FoundSplit) -> dict[str, ImageHeader]:
 
     def make() -> dict[str, np.ndarray]:
         with ThreadPoolExecutor() as pool:
-            read = pool.map(check_image, paths)
-            columns = np.array([(each.width, each.height, each.bits, each.orientation) for each in read], np.int64)
+            tried = list(pool.map(try_image, paths))
+        require_none([each for each in tried if isinstance(each, ValueError)])
+        read = (each for each in tried if isinstance(each, ImageHeader))
+        columns = np.array([(each.width, each.height, each.bits, each.orientation) for each in read], np.int64)
         return {"headers": columns}
 
     def read(arrays: Mapping[str, np.ndarray]) -> dict[str, ImageHeader]:

@@ -23,7 +23,7 @@ def forward_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """
     target = tf.stop_gradient(target)
     log_student = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    return tf.reduce_sum(tf.math.xlogy(target, target) - target * log_student, axis=-1)
+    return _over_classes(tf.math.xlogy(target, target) - target * log_student)
 
 
 def reverse_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -39,7 +39,12 @@ def reverse_kl(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     # Probabilities that underflowed to zero would make the divergence infinite.
     log_target = tf.math.log(tf.maximum(tf.stop_gradient(target), 1e-12))
     log_student = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    return tf.reduce_sum(tf.exp(log_student) * (log_student - log_target), axis=-1)
+    return _over_classes(tf.exp(log_student) * (log_student - log_target))
 
 
 DIVERGENCES: dict[str, Divergence] = {"forward": forward_kl, "reverse": reverse_kl}
+
+
+def _over_classes(values: tf.Tensor) -> tf.Tensor:
+    # The gradient of a sum that gives its axis up computes a shape on the accelerator, and waits for it.
+    return tf.squeeze(tf.reduce_sum(values, axis=-1, keepdims=True), axis=-1)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ofar_tf.files import atomic_file
+from ofar_tf.tasks.detection.lettering import lettered
 
 Arrays = Mapping[str, np.ndarray]
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
@@ -119,13 +120,14 @@ def _draw_found(axes: Axes, found: Mapping[str, Any], class_names: Sequence[str]
     for place in np.argsort(found["scores"][: int(found["count"])], kind="stable"):
         score, kind = found["scores"][place], int(found["classes"][place])
         if score >= least_score:
-            _draw_box(axes, found["boxes"][place], kind, f"{class_names[kind]} {score:.2f}")
+            _draw_box(axes, found["boxes"][place], kind, class_names[kind], score=f" {score:.2f}")
 
 
-def _draw_box(axes: Axes, box: np.ndarray, kind: int, text: str, *, style: str = "-") -> None:
+def _draw_box(axes: Axes, box: np.ndarray, kind: int, name: str, *, score: str = "", style: str = "-") -> None:
     top, left, bottom, right = box
     colour = _COLOURS[kind % len(_COLOURS)]
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color=colour, linestyle=style))
     # A class called `5$ and 10$` is no formula.
     look: dict[str, Any] = {"fontsize": 5, "color": "white", "va": "bottom", "clip_on": True, "parse_math": False}
-    axes.text(left, top, text, backgroundcolor=(*colour, 0.7), **look)
+    words, fonts = lettered(name, kind)
+    axes.text(left, top, words + score, fontfamily=fonts, backgroundcolor=(*colour, 0.7), **look)
