@@ -17,6 +17,7 @@ from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.data.refused_files import require_none
+from ofar_tf.data.unread_kinds import unread_kind
 from ofar_tf.files import atomic_file
 from ofar_tf.files.cache_folder import cache_folder
 
@@ -135,7 +136,7 @@ def check_image(path: Path) -> ImageHeader:
         size = os.fstat(file.fileno()).st_size
         header = read_header(file)
         file.seek(0)
-        start = file.read(8)
+        start = file.read(32)
         file.seek(max(0, size - 8))
         end = file.read()
     if header is not None and header.too_large:
@@ -146,7 +147,9 @@ def check_image(path: Path) -> ImageHeader:
     whole = any(start.startswith(first) and end.endswith(last) for first, last in _FIRST_AND_LAST_BYTES)
     # A proper start and end tell a whole file; a valid one may carry more after its end, so then decoding decides.
     if header is None or not ((whole and header.usual) or _decodes(path)):
-        raise ValueError(f"Expected a readable image. Received: {readable(path)} ({size} bytes).")
+        kind = unread_kind(start) if header is None else ""
+        said = ", ".join(filter(None, [kind, f"{size} bytes"]))
+        raise ValueError(f"Expected a readable image. Received: {readable(path)} ({said}).")
     return header
 
 

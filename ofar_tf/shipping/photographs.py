@@ -13,6 +13,7 @@ from ofar_tf.data.decoding import decode_image_file
 from ofar_tf.data.folder_listing import SUFFIXES
 from ofar_tf.data.image_header import read_header
 from ofar_tf.data.preprocessing import evaluation_view
+from ofar_tf.data.unread_kinds import unread_kind
 
 
 def find_images(path: Path) -> list[Path]:
@@ -59,7 +60,9 @@ def picture_paths(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
 
 
 def read_image(path: Path, *, resolution: int) -> np.ndarray:
-    """Reads an image as a network is measured on it; its size is looked up before it is decoded.
+    """Reads the whole central square of an image, as apps do; its size is looked up before it is decoded.
+
+    Networks are measured on the same square only where `--eval_resize` is their resolution.
 
     Args:
         path: A file.
@@ -91,8 +94,11 @@ def read_pixels(path: Path) -> tf.Tensor:
     _require_regular(path)
     with path.open("rb") as file:
         header = read_header(file)
+        file.seek(0)
+        kind = unread_kind(file.read(32))
     if header is None:
-        raise ValueError(f"Expected a JPEG, PNG, GIF, BMP or WebP image. Received: {path}.")
+        said = f", {kind}" if kind else ""
+        raise ValueError(f"Expected a JPEG, PNG, GIF, BMP or WebP image. Received: {path}{said}.")
     if header.too_large:
         raise ValueError(
             f"Expected images of at most 178 million pixels. Received: {path}, of {header.width}x{header.height}."

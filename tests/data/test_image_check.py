@@ -21,6 +21,25 @@ def test_a_file_that_is_no_image_is_refused_by_name(plain, content):
         load_dataset("image_folder", data_dir=plain)
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image, 24 bytes"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", "an AVIF image, 24 bytes"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "a video, 20 bytes"),
+        (b"MM\0*\0\0\0\x08", "a TIFF image, 8 bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS, 43 bytes"),
+        (b"\n<!DOCTYPE html>", "a web page, 16 bytes"),
+        (b"\xff\xd8\xff", "3 bytes"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_is_no_image_in_spite_of_its_name_is_said(plain, content, kind):
+    (plain / "cat" / "photo.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"Received: .*cat/photo.jpg \({kind}\)\.$"):
+        load_dataset("image_folder", data_dir=plain)
+
+
 def test_of_many_files_that_cannot_be_used_the_first_is_named_and_the_others_are_counted(plain):
     for name in ("ant/broken.jpg", "bee/broken.jpg", "cat/broken.jpg"):
         (plain / name).write_bytes(b"not an image")

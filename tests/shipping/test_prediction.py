@@ -110,7 +110,7 @@ def png_of(width, height):
         ),
         (png_of(8, 8), r"^Expected a readable image\. Received: .*\.$"),
         (b"", "^Expected a JPEG, PNG, GIF, BMP or WebP image"),
-        (b"<svg/>", "^Expected a JPEG, PNG, GIF, BMP or WebP image"),
+        (b"<svg/>", r"^Expected a JPEG, PNG, GIF, BMP or WebP image\. Received: .*, an SVG drawing\.$"),
     ],
 )
 def test_an_image_that_cannot_be_read_is_named_in_one_line(content, message, tmp_path):
