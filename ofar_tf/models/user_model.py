@@ -163,7 +163,7 @@ def _built_for_any_size(model: keras.Sequential, reference: str) -> keras.Model:
     except Exception as error:  # Layers raise many types at sizes that they cannot do without.
         raise ValueError(
             "Expected a Sequential model that starts with keras.Input((height, width, 3)), or can be built for images "
-            f"of any size. Received: {reference}, whose input shape is unknown: {one_line(error)}"
+            f"of any size. Received: {reference}, whose input shape is unknown, and one of whose layers must know it."
         ) from error
     return model
 
