@@ -16,6 +16,7 @@ import tensorflow as tf
 from ofar_tf.models.user_code import is_library
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.lineage import passed_block
+from ofar_tf.pruning.probed_rules import some_of
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
 
 layers, activations = keras.layers, keras.activations
@@ -69,7 +70,7 @@ _LAYER_FUNCTIONS: dict[type, Callable[[Sequence[Any]], Any]] = {
     layers.Multiply: lambda values: tf.reduce_prod(tf.stack(values), axis=0),
 }
 BENT_LAYERS = (layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU)
-_SAMPLES = 12
+_FEW = 12
 
 
 def bends(call: Call) -> bool:
@@ -93,12 +94,12 @@ def _is_tried_alone(activation: Any) -> bool:
     if not inspect.isfunction(activation) or is_library(activation.__module__):
         return False
     numbers = tf.constant(np.random.default_rng(0).normal(0.0, 4.0, (2, 3, 3, 4)), tf.float32)
-    few = tf.reshape(numbers, [-1])[-_SAMPLES:]
+    few = tf.reshape(numbers, [-1])[-_FEW:]
     try:
         together, alone = np.asarray(activation(numbers)), np.asarray(activation(few))
     except Exception:  # It may raise anything, for a shape that it does not expect.
         return False
-    return together.shape == numbers.shape and np.allclose(together.ravel()[-_SAMPLES:], alone, rtol=1e-4, atol=1e-6)
+    return together.shape == numbers.shape and np.allclose(together.ravel()[-_FEW:], alone, rtol=1e-4, atol=1e-6)
 
 
 def function(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -179,8 +180,7 @@ def _dropped(call: Call) -> np.ndarray:
         if type(call.layer).__name__.endswith("Divide"):
             raise NotImplementedError("divides by channels, which are zero once pruned")
         raise NotImplementedError("has no finite value or slope at zero, which channels are once pruned")
-    unique = np.unique(values)
-    return unique[np.argsort(np.abs(unique))][:_SAMPLES]
+    return some_of(values)
 
 
 def _samples(tensor: Channels, *, widest: int) -> np.ndarray:

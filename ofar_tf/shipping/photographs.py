@@ -95,8 +95,9 @@ def read_pixels(path: Path) -> tf.Tensor:
     with path.open("rb") as file:
         header = read_header(file)
         file.seek(0)
-        kind = unread_kind(file.read(32))
+        start = file.read(32)
     if header is None:
+        kind = unread_kind(start)
         said = f", {kind}" if kind else ""
         raise ValueError(f"Expected a JPEG, PNG, GIF, BMP or WebP image. Received: {path}{said}.")
     if header.too_large:
