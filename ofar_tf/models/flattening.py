@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.einsum import as_products, is_einsum
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional, takes_training
 from ofar_tf.models.gray_images import RGB_TO_GRAY, rgb_to_gray
@@ -22,8 +23,8 @@ from ofar_tf.models.user_code import one_line
 def is_flat(model: keras.Model) -> bool:
     """Returns whether a model needs no flattening.
 
-    It is one level of float32 layers, none of which could be opened, takes and gives plain tensors and batches of any
-    size, and TensorFlow can use its names.
+    It is one level of float32 layers, none of which could be opened, without einsums, takes and gives plain tensors and
+    batches of any size, and TensorFlow can use its names.
     """
     if isinstance(model, keras.Sequential) or any(is_functional(layer) or is_closed(layer) for layer in model.layers):
         return False
@@ -33,7 +34,7 @@ def is_flat(model: keras.Model) -> bool:
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
         return False
-    if any(is_free_reshape(each) for each in model.operations):
+    if any(is_free_reshape(each) or is_einsum(each) for each in model.operations):
         return False
     if any(each.name != _plain(each.name) for each in (model, *model.operations)):
         return False
@@ -86,7 +87,7 @@ class _Flattening:
             if is_functional(operation):
                 nested = _arguments_of(operation, args, kwargs)
                 return self.run(operation, nested, prefix=longer, training=kwargs.get("training"))
-            inside = opened(operation, args, kwargs)
+            inside = opened(operation, args, kwargs) or as_products(operation, args)
             if inside is not None:
                 return self.run(inside, tensors_of(args, kwargs), prefix=longer, training=training)
             if _is_idle_cast(operation, args):

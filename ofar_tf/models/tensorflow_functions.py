@@ -73,6 +73,15 @@ def _pool(function: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
     return pooled
 
 
+def _matrix_product(
+    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, *others: Any, name: Any = None, **more: Any
+) -> Any:
+    if any((*others, *more.values())):
+        raise ValueError(others)
+    one, other = (ops.swapaxes(x, -1, -2) if flag else x for x, flag in ((a, transpose_a), (b, transpose_b)))
+    return ops.matmul(one, other)
+
+
 def _sides(sizes: Any) -> Any:
     return tuple(sizes[1:3]) if isinstance(sizes, (tuple, list)) and len(sizes) == 4 else sizes
 
@@ -98,6 +107,8 @@ _FUNCTIONS: list[tuple[Any, Callable[..., Any]]] = [
     (tf.math.reduce_min, _reduction(ops.min)),
     (tf.math.reduce_variance, _reduction(ops.var)),
     (tf.math.l2_normalize, _normalized),
+    (tf.linalg.matmul, _matrix_product),
+    (tf.einsum, lambda equation, *inputs, **others: ops.einsum(equation.replace(" ", ""), *inputs)),
     (tf.tile, lambda input, multiples, name=None: ops.tile(input, tuple(int(times) for times in multiples))),
     (tf.repeat, lambda input, repeats, axis=None, name=None: ops.repeat(input, repeats, axis=axis)),
     (tf.gather, lambda params, indices, validate_indices=None, **others: _gathered(params, indices, **others)),

@@ -7,6 +7,7 @@ are these MACs (DESIGN D12: WRN-28-10 has 5,243,328,768 MACs, printed as '5243M'
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
 
@@ -15,14 +16,31 @@ import numpy as np
 from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.contraction_rules import contraction, product_macs
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.layer_rules import rule_for
+from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.pruning.operator_work import OperatorWork
 from ofar_tf.pruning.probed_rules import channelwise
 from ofar_tf.pruning.rebuilt_rules import kernels_inside, rebuilt
-from ofar_tf.pruning.sized_graph import kept_size, kernels_of, sized_calls
+from ofar_tf.pruning.sized_graph import Shape, kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Where multiply-adds are at one resolution.
+
+    Attributes:
+        kernels: (position in `weights`, how often the kernel is applied).
+        products: Of products of tensors, (the channels along each axis that has some, how often all meet).
+        always: What no mask changes.
+    """
+
+    kernels: tuple[tuple[int, int], ...]
+    products: tuple[tuple[tuple[np.ndarray, ...], int], ...]
+    always: int
 
 
 class Costs:
@@ -61,15 +79,16 @@ class Costs:
         Raises:
             ValueError: If the network cannot take that resolution.
         """
-        return self._macs(mask, *self._counted(Size.of(resolution)))
+        return self._macs(mask, self._counted(Size.of(resolution)))
 
     def total_macs(self, mask: ChannelMask, resolution: Resolution) -> int:
         """Returns the multiply-adds of one image in all layers; arguments and errors as for `macs`."""
-        return self._macs(mask, *self._counted(Size.of(resolution), everything=True))
+        return self._macs(mask, self._counted(Size.of(resolution), everything=True))
 
-    def _macs(self, mask: ChannelMask, kernels: Sequence[tuple[int, int]], always: int) -> int:
-        sizes = self._sizes(mask)
-        return always + sum(positions * sizes[weight] for weight, positions in kernels)
+    def _macs(self, mask: ChannelMask, counted: _Counted) -> int:
+        sizes, keep = self._sizes(mask), np.append(mask.keep, True)
+        kernels = sum(positions * sizes[weight] for weight, positions in counted.kernels)
+        return counted.always + kernels + _product_macs(counted, keep)
 
     def params(self, mask: ChannelMask) -> int:
         """Returns the number of weights, moving statistics included, as `keras.Model.count_params` counts them."""
@@ -99,8 +118,11 @@ class Costs:
             The MACs of each channel. In a kernel from a group to itself, which only a pruned residual stream has, the
             one entry where the channel meets itself is counted twice.
         """
-        saved = np.zeros(self._groups.size + 1)
-        for weight, positions in self._counted(Size.of(resolution))[0]:
+        saved, counted = np.zeros(self._groups.size + 1), self._counted(Size.of(resolution))
+        for axes, positions in counted.products:
+            for channels in axes:
+                np.add.at(saved, channels, positions * prod(map(len, axes)) / len(channels))
+        for weight, positions in counted.kernels:
             entry = self._groups.weights[weight]
             for axis, channels in entry.axes.items():
                 np.add.at(saved, channels, positions * prod(entry.shape) / entry.shape[axis])
@@ -108,25 +130,39 @@ class Costs:
 
     def kernels(self, resolution: Resolution) -> tuple[list[tuple[int, int]], int]:
         """Returns (position in `weights`, how often it is applied) of each kernel, and the MACs no mask changes."""
-        return self._counted(Size.of(resolution))
+        counted = self._counted(Size.of(resolution))
+        only_what_stays = np.append(np.zeros(self._groups.size, bool), True)
+        return list(counted.kernels), counted.always + _product_macs(counted, only_what_stays)
 
     def _sizes(self, mask: ChannelMask) -> list[int]:
         keep = np.append(mask.keep, True)
         return [kept_size(entry, keep) for entry in self._groups.weights]
 
-    def _count(self, size: Size, *, everything: bool = False) -> tuple[list[tuple[int, int]], int]:
-        """Lists (position in `weights`, how often the kernel is applied to one image), and counts what no mask changes.
+    def _count(self, size: Size, *, everything: bool = False) -> _Counted:
+        """Finds the multiply-adds of one image.
 
-        The latter are the multiply-adds in layers without a rule: whatever they touch is never pruned.
+        What no mask changes are those in layers without a rule: whatever they touch is never pruned.
         """
-        index, kernels, always = self._groups.weight_index, [], 0
-        for call, inputs, output in sized_calls(self._groups, size, everything=everything):
+        groups, index = self._groups, self._groups.weight_index
+        kernels: list[tuple[int, int]] = []
+        products, always = [], 0
+        calls = [call for call in groups.calls if everything or not groups.is_outside(call.operation.name)]
+        all_sized = sized_calls(groups, size, everything=everything)
+        for unsized, (call, inputs, output) in zip(calls, all_sized, strict=True):
+            if rule_for(call.operation) is contraction:
+                products.append(self._product(unsized, inputs))
             known = list(kernels_of(call.operation, inputs, output))
             kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
             if not known and rule_for(call.operation) in (None, channelwise, rebuilt):
                 inside, rest = self._tried(call)
                 kernels, always = kernels + inside, always + rest
-        return kernels, always
+        return _Counted(tuple(kernels), tuple(products), always)
+
+    def _product(self, call: GraphCall, shapes: Sequence[Shape]) -> tuple[tuple[np.ndarray, ...], int]:
+        """Returns which channels lie along the axes of a product, each axis once, and how often all of them meet."""
+        flows = [self._groups.tensors[id(tensor)] for tensor in tensors_of(call)]
+        axes = tuple({flow.ids.tobytes(): flow.ids for flow in flows if (flow.ids < self._groups.size).any()}.values())
+        return axes, product_macs(call.operation, shapes) // prod(map(len, axes))
 
     def _tried(self, call: GraphCall) -> tuple[list[tuple[int, int]], int]:
         """Returns the kernels of a layer without a rule of its own that can be narrower, and the MACs of all others."""
@@ -136,6 +172,10 @@ class Costs:
         narrower = [kernel for kernel in kernels if self._groups.weights[kernel].kept]
         rest = macs - times * sum(prod(self._groups.weights[kernel].shape) for kernel in narrower)
         return [(kernel, times) for kernel in narrower], rest
+
+
+def _product_macs(counted: _Counted, keep: np.ndarray) -> int:
+    return sum(positions * prod(int(keep[channels].sum()) for channels in axes) for axes, positions in counted.products)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import is_stock
+from ofar_tf.pruning import contraction_rules as contractions
 from ofar_tf.pruning import elementwise_rules as elementwise
 from ofar_tf.pruning import kernel_rules as kernels
 from ofar_tf.pruning import probed_rules as probed
@@ -41,6 +42,8 @@ def bends(call: Call) -> bool:
         return True
     if rule_for(call.layer) is rebuilding.rebuilt:
         return not rebuilding.is_affine(call)
+    if rule_for(call.layer) is contractions.contraction:
+        return len(call.inputs) > 1
     if type(call.layer) in (*_KERNELS, layers.Conv1D, layers.DepthwiseConv2D, layers.Activation):
         return call.layer.activation is not keras.activations.linear
     return elementwise.bends(call)
@@ -57,7 +60,7 @@ def picks_extremes(call: Call) -> bool:
 
 def is_product(call: Call) -> bool:
     """Returns whether an operation scales one of its inputs by the others."""
-    return rule_for(call.layer) is elementwise.product
+    return rule_for(call.layer) in (elementwise.product, contractions.contraction)
 
 
 def _dropout(found: Propagation, call: Call) -> list[Flow]:
@@ -108,6 +111,7 @@ _RULES: dict[type, Rule] = {
     layers.Softmax: shapes.over_positions,
     layers.UnitNormalization: shapes.of_length_one,
     layers.Multiply: elementwise.product,
+    layers.Dot: contractions.contraction,
     **dict.fromkeys(elementwise.SUM_LAYERS, elementwise.total),
     layers.Concatenate: shapes.concatenate,
     layers.Flatten: shapes.flatten,
@@ -121,6 +125,7 @@ _OPERATION_RULES: dict[str, Rule] = {
     **dict.fromkeys(elementwise.SUMS, elementwise.total),
     **dict.fromkeys(elementwise.PRODUCTS, elementwise.product),
     **dict.fromkeys(elementwise.OTHER_MERGES, elementwise.selection),
+    "Matmul": contractions.contraction,
     "Concatenate": shapes.concatenate,
     "Stack": shapes.stack,
     "Reshape": shapes.reshape("newshape"),

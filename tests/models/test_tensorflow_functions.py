@@ -40,6 +40,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "mirrored": lambda x: tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], mode="REFLECT"),
     "pooled": lambda x: tf.nn.max_pool2d(x, 2, 2, "SAME") + tf.nn.avg_pool2d(x, 2, strides=2, padding="VALID"),
     "pooled_by_four_sizes": lambda x: tf.nn.max_pool2d(x, ksize=[1, 3, 3, 1], strides=[1, 2, 2, 1], padding="SAME"),
+    "matrix_products": lambda x: tf.matmul(x, x, transpose_a=True) + tf.einsum("bhwc,bhwd -> bhcd", x, x),
     "pixels": lambda x: tf.nn.depth_to_space(tf.nn.space_to_depth(x, 2), block_size=2),
 }
 

@@ -52,6 +52,26 @@ def _neighbours(x: Any) -> Any:
     return layers.Multiply()([x, layers.Reshape((1, 1, 8))(layers.Permute((2, 1))(gate))])
 
 
+def _context(x: Any) -> Any:
+    weights = layers.Softmax()(layers.Reshape((1, SIZE * SIZE))(layers.Conv2D(1, 1)(x)))
+    context = keras.ops.matmul(weights, layers.Reshape((SIZE * SIZE, 8))(x))
+    return x * layers.Conv2D(8, 1, activation="sigmoid")(layers.Reshape((1, 1, 8))(context))
+
+
+def _attention(x: Any) -> Any:
+    queries, keys, values = (
+        layers.Reshape((SIZE * SIZE, 2, 3))(layers.BatchNormalization()(layers.Dense(6)(x))) for _ in range(3)
+    )
+    scores = keras.ops.matmul(keras.ops.transpose(queries, (0, 2, 1, 3)), keras.ops.transpose(keys, (0, 2, 3, 1)))
+    attended = keras.ops.matmul(keras.ops.softmax(0.5 * scores), keras.ops.transpose(values, (0, 2, 1, 3)))
+    return layers.Reshape((SIZE, SIZE, 6))(keras.ops.transpose(attended, (0, 2, 1, 3)))
+
+
+def _similarities(x: Any) -> Any:
+    rows = [layers.Reshape((SIZE * SIZE, 8))(each) for each in (x, _block(x, 8))]
+    return layers.Reshape((SIZE, SIZE, SIZE * SIZE))(layers.Dot(axes=-1, normalize=True)(rows))
+
+
 def _called_twice(x: Any) -> Any:
     convolution, norm = layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization()
     return layers.ReLU()(norm(convolution(layers.ReLU()(norm(convolution(x))))))
@@ -134,6 +154,10 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     ),
     "of_length_one": (lambda x: layers.UnitNormalization()(keras.ops.normalize(x, axis=-1, order=1)), 14),
     "along_channels": (_neighbours, 14),
+    "context_of_positions": (_context, 14),
+    # Each of the two heads has the same three channels: those of queries and keys are one, those of values others.
+    "attention": (_attention, 14 + 3 + 3),
+    "similarities": (_similarities, 14),
     "max_pooling": (lambda x: layers.MaxPooling2D()(x), 14),
     "average_pooling": (lambda x: layers.AveragePooling2D(2)(x), 14),
     "adaptive_pooling": (lambda x: layers.AdaptiveAveragePooling2D(2)(layers.AdaptiveMaxPooling2D(3)(x)), 14),
@@ -317,6 +341,16 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
         lambda x: x / layers.BatchNormalization()(layers.Conv2D(8, 1)(x)),
         "TrueDivide 'true_divide' divides by channels, which are zero once pruned",
         16,
+    ),
+    "matrix_of_channels": (
+        lambda x: keras.ops.matmul(layers.Permute((1, 3, 2))(x), x),
+        "Matmul 'matmul' meets channels along different axes",
+        8,
+    ),
+    "similarities_that_are_not_zero": (
+        lambda x: keras.ops.matmul(keras.ops.exp(x), keras.ops.transpose(keras.ops.exp(x), (0, 1, 3, 2))),
+        "Matmul 'matmul' couples channels, which are not zero once pruned",
+        8,
     ),
     "reduction": (lambda x: x * keras.ops.var(x, axis=-1, keepdims=True), "Var 'var' reduces the channels", 8),
 }
