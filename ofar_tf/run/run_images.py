@@ -87,7 +87,8 @@ class RunImages:
             if found:
                 return found
         raise ValueError(
-            f"Expected --eval_split for a data set without a validation or test split. Received: the splits "
+            "Expected --eval_split for a data set without a validation or test split, for instance "
+            "--train_split='train[:80%]' --eval_split='train[80%:]'. Received: the splits "
             f"{', '.join(self.dataset.splits)} of {self.dataset.name}."
         )
 
@@ -97,13 +98,16 @@ class RunImages:
         return self.config.selection_split
 
     def check_splits(self) -> None:
-        """Refuses splits for training, evaluation and selection that share images (DESIGN D25).
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25), or have no box.
 
         Raises:
             ValueError: If they do, or there is no such split.
         """
-        selection = {"selection_split": self.selection_split} if self.selection_split else {}
-        self.dataset.check_disjoint(train_split=self.config.train_split, eval_split=self.eval_split, **selection)
+        splits = {"train_split": self.config.train_split, "eval_split": self.eval_split}
+        splits |= {"selection_split": self.selection_split} if self.selection_split else {}
+        self.dataset.check_disjoint(**splits)
+        if isinstance(self.dataset, detection.DetectionDataset):
+            self.dataset.check_boxes(**splits)
 
     def check_place(self, run_dir: Path) -> None:
         """Refuses the folder of a run among folders of classes: later commands would take it for one of them.

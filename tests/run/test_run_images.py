@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ofar_tf.run.run_images import RunImages
 from ofar_tf.run.train_config import TrainConfig
@@ -52,3 +53,19 @@ def test_settings_that_boxes_have_no_use_for_are_refused(changes) -> None:
 def test_a_data_set_without_boxes_is_refused_with_those_that_have_some() -> None:
     with pytest.raises(ValueError, match=r"Expected a data set with boxes \(fashion_mnist_scenes, .*'image_folder'"):
         _ = RunImages(dataclasses.replace(CONFIG, dataset="image_folder", data_dir=".")).dataset
+
+
+def test_a_split_without_any_box_is_refused(tmp_path) -> None:
+    for split, line in (("train", "0 .5 .5 .2 .2"), ("val", "")):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        (tmp_path / "images" / split / "a.png").write_bytes(
+            bytes(tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy())
+        )
+        (tmp_path / "labels" / split / "a.txt").write_text(line)
+    (tmp_path / "classes.txt").write_text("bee\n")
+    config = dataclasses.replace(CONFIG, dataset="yolo_folder", data_dir=str(tmp_path), train_split="train")
+    with pytest.raises(
+        ValueError, match=r"^Expected boxes in the split of eval_split. Received: 'val', none of whose 1 images has one"
+    ):
+        RunImages(config).check_splits()

@@ -1,33 +1,21 @@
 """Folders of images with annotations in COCO's JSON."""
 
-import json
 import re
-import unicodedata
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.annotations import OWN_AREA
+from ofar_tf.data.detection.coco_files import images_of, read_annotations
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.detection.split_places import by_split, require_folder, tails, visible_files
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.split_names import split_named
-from ofar_tf.data.text_file import read_text
 
-LAYOUTS = (
-    "data_dir/instances_<split>.json or data_dir/annotations/instances_<split>.json, with images in "
-    "data_dir/<split>, data_dir/images/<split> or data_dir/images; or data_dir/<split>/*.json beside its images"
-)
-# The first that finds a file is used: COCO's own folder has captions and key points beside the instances.
-_PATTERNS = ("instances_*.json", "annotations/instances_*.json", "*.json", "annotations/*.json", "*/*.json")
 _LARGEST = 2**63
 
 
@@ -39,7 +27,8 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     fewer categories than another, and what others name as their `supercategory`, without a box of its own, is no class.
     Numbers of images and categories may be written as texts or with a point; images whose numbers are other texts are
     counted. Where an annotation has no box but polygons, the box around these is taken. Images whose paths were those
-    of another machine are looked for by the ends of these. Files may be packed by gzip.
+    of another machine are looked for by the ends of these, and in the other folders of `data_dir`. Files may be packed
+    by gzip. A JSON file of another kind beside them is noted and not used.
 
     Args:
         data_dir: The folder. Files `instances_train2017.json` and `instances_val2017.json` are the splits `train` and
@@ -50,8 +39,9 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         FileNotFoundError: The folder, its annotations or images that these name do not exist.
         ValueError: A file is damaged or contradicts itself.
     """
-    files = _annotation_files(data_dir)
-    contents = {split: _read(path) for split, path in files.items()}
+    read, notes = read_annotations(data_dir)
+    files = {split: path for split, (path, _) in read.items()}
+    contents = {split: content for split, (_, content) in read.items()}
     categories = {split: _categories(content, files[split]) for split, content in contents.items()}
     known = _merged(categories, files)
     roots = _roots(known, contents.values(), files)
@@ -61,7 +51,7 @@ def coco_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         for split, content in contents.items()
     }
     names = check_class_names(list(known.values()), where=readable(next(iter(files.values()))), least=1)
-    notes = [
+    notes += [
         f"The category {name!r:.80} is no class: others stand under it, and no box is of it." for name in roots.values()
     ]
     return annotated_folder(
@@ -101,44 +91,6 @@ def _roots(
     return {number: name for number, name in roots.items() if number not in used}
 
 
-def _annotation_files(data_dir: Path) -> dict[str, Path]:
-    require_folder(data_dir, layouts=LAYOUTS)
-    paths = next((found for pattern in _PATTERNS if (found := _visible(data_dir, pattern))), [])
-    if not paths:
-        raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no such file).")
-    if len(paths) == 1:
-        return {WHOLE: paths[0]}
-    return by_split(((_split_name(path, data_dir), path, path) for path in paths), what="annotation file")
-
-
-def _visible(data_dir: Path, pattern: str) -> list[Path]:
-    return [*visible_files(data_dir, pattern), *visible_files(data_dir, f"{pattern}.gz")]
-
-
-def _split_name(path: Path, data_dir: Path) -> str:
-    beside_images = path.parent != data_dir and path.parent.name != "annotations"
-    return split_named(re.sub(r"[^\w-]+", "_", path.parent.name if beside_images else _stem(path)))
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".json")[0].removeprefix("instances_")
-
-
-def _read(path: Path) -> Any:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"Expected JSON in {readable(path)}. Received: {reason:.200}.") from error
-    parts = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in parts):
-        raise ValueError(
-            f"Expected COCO's lists of images, annotations and categories in {readable(path)}. "
-            f"Received: {sorted(content) if isinstance(content, dict) else type(content).__name__!r:.200}."
-        )
-    return content
-
-
 def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
     """Returns the names of the categories by their numbers, in the order of these."""
     numbers = [_number(each, "id", path) for each in content["categories"]]
@@ -154,10 +106,10 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
     names = [name.replace("\\", "/") for name in _texts(images, "file_name", path)]
     ids = [_key(each, "id", path) for each in images]
     _check_distinct(ids, "image", path)
-    _check_distinct(names, "file", path)
     rows = _places([_key(each, "image_id", path) for each in annotations], ids, "image", path)
     boxes = np.array([_box(each, path) for each in annotations], np.float64).reshape(-1, 4)
-    root, names = _root_and_names(names, path, data_dir=data_dir, split=split)
+    root, names = images_of(names, path, data_dir=data_dir, split=split)
+    _check_distinct(names, "file", path)
     return FoundSplit(
         source=path,
         root=root,
@@ -272,34 +224,3 @@ def _area(annotation: Mapping[str, Any], path: Path) -> float:
     if not isinstance(area, (int, float)) or not (0.0 <= area < float("inf") or area == OWN_AREA):
         raise ValueError(f"Expected areas of 0 or more in {readable(path)}. Received: {annotation!r:.200}.")
     return float(area)
-
-
-def _root_and_names(names: Sequence[str], path: Path, *, data_dir: Path, split: str) -> tuple[Path, list[str]]:
-    """Returns the first of the usual folders that holds an image, and so should hold all, and the names in it.
-
-    Where none does, paths may be those of another machine; then the images are looked for by the ends of these.
-    """
-    inner = [part for part in (_stem(path), split) if part != WHOLE]
-    usual = [*inner, *(f"images/{part}" for part in inner), "images", "."]
-    roots = [data_dir / each for each in usual] + [path.parent]
-    for called in _ways_to_call(names):
-        for root in roots:
-            if any(_stored(root, name) for name in called):
-                return root, [_stored(root, name) or name for name in called]
-    return roots[0], list(names)
-
-
-def _stored(root: Path, name: str) -> str | None:
-    """Returns the name of a file that is there: letters with accents are written in two ways."""
-    forms = [name] if name.isascii() else [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
-    return next((form for form in forms if (root / form).is_file()), None)
-
-
-def _ways_to_call(names: Sequence[str]) -> Iterator[list[str]]:
-    """Yields the names as they are, without their first folder, and so on, as long as they differ."""
-    yield list(names)
-    paths = [list(tails(name)) or [name] for name in names]
-    for start in range(1, max(map(len, paths))):
-        called = [path[min(start, len(path) - 1)] for path in paths]
-        if len(set(called)) == len(names):
-            yield called

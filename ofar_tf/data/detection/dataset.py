@@ -47,6 +47,22 @@ class DetectionDataset(ImageDataset):
         """Returns how many boxes each class has in a split, int64 [K]."""
         return self.annotations_of(split).class_counts(len(self.class_names))
 
+    def check_boxes(self, **splits: str) -> None:
+        """Refuses splits without any box that counts: nothing can be learned of them, nor measured on them.
+
+        Args:
+            **splits: The split string of each role: `train_split`, `eval_split`, `selection_split`.
+
+        Raises:
+            ValueError: There is one.
+        """
+        for role, split in splits.items():
+            if not self.class_counts(split).any():
+                raise ValueError(
+                    f"Expected boxes in the split of {role}. Received: {split!r}, none of whose "
+                    f"{self.num_examples(split)} images has one that counts."
+                )
+
 
 def first_rows(split_sizes: Mapping[str, int]) -> dict[str, int]:
     """Returns the number of the first image of each stored split."""

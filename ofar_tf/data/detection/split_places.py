@@ -1,11 +1,13 @@
 """Where readers of annotations find splits: folders, files, and what is found of each split."""
 
+import os
 from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.split_names import is_split
 
 Value = TypeVar("Value")
 
@@ -30,7 +32,27 @@ def folders_in(folder: Path) -> list[Path]:
     """Returns the folders in a folder but for hidden ones and macOS's own, sorted; none if it is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(_HIDDEN))
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(_HIDDEN))
+
+
+def called(folder: Path, *names: str) -> Path:
+    """Returns what a folder holds under the first of some names that it has, whatever their case.
+
+    Args:
+        folder: The folder; it need not exist.
+        names: The names, in small letters. Of the first one that is not there the path is returned all the same.
+    """
+    held: dict[str, Path] = {path.name.lower(): path for path in folders_in(folder)}
+    return next((held[name] for name in names if name in held), folder / names[0])
+
+
+def nested(data_dir: Path) -> list[Path]:
+    """Returns a folder, the one folder in it unless that is called like a split, as archives unpack, and so on."""
+    found = [data_dir]
+    while len(inner := folders_in(found[-1])) == 1 and not is_split(inner[0].name):
+        found += inner
+    return found
 
 
 def visible_files(folder: Path, pattern: str) -> list[Path]:

@@ -9,29 +9,40 @@ from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
-from ofar_tf.data.detection.found_boxes import FoundImage, gathered, images_in
-from ofar_tf.data.detection.split_places import by_split, folders_in, require_folder, tails, visible_files
+from ofar_tf.data.detection.found_boxes import FoundImage, bare, gathered, images_in
+from ofar_tf.data.detection.found_split import FoundSplit
+from ofar_tf.data.detection.split_places import (
+    by_split,
+    called,
+    folders_in,
+    require_folder,
+    tails,
+    visible_files,
+    visible_names,
+)
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_listing import SUFFIXES
-from ofar_tf.data.split_names import LISTS, is_split, split_named
+from ofar_tf.data.split_names import LISTS, is_split, split_named, splits_of
 from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/Annotations/*.xml with data_dir/JPEGImages (and lists in data_dir/ImageSets/Main/<split>.txt), "
     "data_dir/*.xml beside the images, or either of these in data_dir/<split>"
 )
-_ANNOTATIONS = ("Annotations", "annotations", ".")
-_IMAGES = ("JPEGImages", "images", ".")
+# In any case of letters.
+_ANNOTATIONS = ("annotations", "annotation", "labels", "xml")
+_IMAGES = ("jpegimages", "images", "image", "data")
 # Where there is no list of either part; the name of the split stays that of all training images.
 _BOTH, _PARTS_OF_BOTH = "trainval", ("train", "val", "validation")
 
 
 class _Part(NamedTuple):
-    """The XML files of a split, by their names without suffix, and the folder of its images."""
+    """The XML files of a split, by their names without suffix, the folder of its images, and these by theirs."""
 
     source: Path
     files: dict[str, Path]
     root: Path
+    images: dict[str, str]
 
 
 def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
@@ -54,20 +65,21 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     """
     parts = _parts(data_dir)
     read = {split: [(stem, _read(path)) for stem, path in part.files.items()] for split, part in parts.items()}
-    kinds = {kind for images in read.values() for _, image in images for kind in image.classes}
+    kinds = {kind for said in read.values() for _, image in said for kind in image.classes}
     names = check_class_names(sorted(kinds), where=readable(data_dir), least=1)
     labels = {name: label for label, name in enumerate(names)}
     found = {
         split: gathered(
-            [(_image_of(part.root, stem, image.file_name), image) for stem, image in read[split]],
+            [(_image_of(part, stem, image.file_name), image) for stem, image in read[split]],
             source=part.source,
             root=part.root,
             label_of=labels.__getitem__,
         )
         for split, part in parts.items()
     }
+    notes = _notes(parts, found)
     return annotated_folder(
-        "voc_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=_notes(parts)
+        "voc_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=notes
     )
 
 
@@ -75,31 +87,54 @@ def _parts(data_dir: Path) -> dict[str, _Part]:
     require_folder(data_dir, layouts=LAYOUTS)
     whole = _part(data_dir)
     if whole is not None:
-        return by_split(_listed(data_dir, whole), what="list") or {WHOLE: whole}
-    found = [(folder, part) for folder in folders_in(data_dir) if (part := _part(folder))]
-    if len(found) == 1 and not is_split(found[0][0].name):
-        return _parts(found[0][0])
-    parts = by_split(((split_named(place.name), place, part) for place, part in found), what="folder")
+        return by_split(_listed(data_dir, whole), what="list") or _by_folder(whole)
+    found = {folder: part for folder in folders_in(data_dir) if (part := _part(folder))}
+    if len(found) == 1 and not is_split(next(iter(found)).name):
+        return _parts(next(iter(found)))
+    splits = splits_of([folder.name for folder in found])
+    parts = by_split(((splits[folder.name], folder, part) for folder, part in found.items()), what="folder")
     if not parts:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no XML file there).")
     return parts
 
 
 def _part(folder: Path) -> _Part | None:
-    found = ((folder / name, visible_files(folder / name, "*.xml")) for name in _ANNOTATIONS)
-    source, paths = next(((source, paths) for source, paths in found if paths), (folder, []))
-    if not paths:
+    named = [place for name in _ANNOTATIONS if (place := called(folder, name)).is_dir()]
+    found = ((place, _xml_files(place, below=place != folder)) for place in [*named, folder])
+    source, files = next(((source, files) for source, files in found if files), (folder, {}))
+    if not files:
         return None
-    files = {path.stem: path for path in paths}
-    return _Part(source, files, next((folder / name for name in _IMAGES if images_in(folder / name)), source))
+    places = [(called(folder, name), True) for name in _IMAGES] + [(folder, False)]
+    roots = ((root, images) for root, below in places if (images := images_in(root, below=below)))
+    return _Part(source, files, *next(roots, (source, {})))
+
+
+def _xml_files(folder: Path, *, below: bool) -> dict[str, Path]:
+    names = visible_names(folder, "**/*" if below else "*")
+    return {bare(name): folder / name for name in names if name.lower().endswith(".xml")}
+
+
+def _by_folder(whole: _Part) -> dict[str, _Part]:
+    """Returns the splits that the folders of XML files stand for, where all of these lie in such; or else the whole."""
+    within = {stem: stem.split("/")[0] for stem in whole.files if "/" in stem}
+    if len(within) < len(whole.files) or not all(map(is_split, set(within.values()))):
+        return {WHOLE: whole}
+    parts = {
+        folder: whole._replace(files={stem: whole.files[stem] for stem in within if within[stem] == folder})
+        for folder in dict.fromkeys(within.values())
+    }
+    return by_split(
+        ((split_named(folder), whole.source / folder, part) for folder, part in parts.items()), what="folder"
+    )
 
 
 def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
     """Yields the splits that lists in ImageSets/Main name, and the lists."""
     lists = data_dir / "ImageSets" / "Main"
-    found = [(split_named(name), path) for name in LISTS if (path := lists / f"{name}.txt").is_file()]
-    if not any(split in _PARTS_OF_BOTH for split, _ in found) and (lists / f"{_BOTH}.txt").is_file():
-        found.append(("train", lists / f"{_BOTH}.txt"))
+    named = [(split_named(path.stem), path) for path in visible_files(lists, "*.txt")]
+    found = [(split, path) for split, path in named if split in LISTS]
+    if not any(split in _PARTS_OF_BOTH for split, _ in found):
+        found += [("train", path) for split, path in named if split == _BOTH]
     for split, path in found:
         stems = [_stem(line, whole.files) for line in read_lines(path)]
         missing = [stem for stem in stems if stem not in whole.files]
@@ -114,30 +149,36 @@ def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
 
 def _stem(line: str, files: Mapping[str, Path]) -> str:
     """Returns the name in a line of a list; behind it may stand the image's suffix, or whether a class is shown."""
-    bare = line.rsplit(maxsplit=1)[0]
-    return next((each for each in (line, Path(line).stem, bare) if each in files), line)
+    # Some tools put names with blanks into quotes.
+    names = [each for name in (line, line.rsplit(maxsplit=1)[0]) for each in (name, name.strip('"'))]
+    return next((each for name in names for each in (name, bare(name), Path(name).stem) if each in files), line)
 
 
-def _notes(parts: Mapping[str, _Part]) -> list[str]:
+def _notes(parts: Mapping[str, _Part], found: Mapping[str, FoundSplit]) -> list[str]:
     """Counts the images that nobody annotated; of lists, which name some of all, there is nothing to say."""
-    idle = {part.root: len(images_in(part.root).keys() - part.files) for part in parts.values() if part.source.is_dir()}
+    idle = {part.root: set(part.images.values()) for part in parts.values() if part.source.is_dir()}
+    for split, part in parts.items():
+        idle.get(part.root, set()).difference_update(found[split].files)
     return [
-        f"{count} images in {readable(root)} have no XML file and are not used."
-        for root, count in idle.items()
-        if count
+        f"{len(names)} images in {readable(root)} have no XML file and are not used."
+        for root, names in idle.items()
+        if names
     ]
 
 
-def _image_of(root: Path, stem: str, said: str) -> str:
+def _image_of(part: _Part, stem: str, said: str) -> str:
     """Returns the image that is called like its XML file, or as this says, or a usual name, which will be missed."""
-    names = [f"{stem}{suffix}" for ending in SUFFIXES for suffix in (ending, ending.upper())] + [*tails(said)][-1:]
-    return next((name for name in names if (root / name).is_file()), f"{stem}{SUFFIXES[0]}")
+    names = [part.images[tail] for tail in tails(stem) if tail in part.images]
+    names += [tail for tail in tails(said) if (part.root / tail).is_file()]
+    return names[0] if names else f"{stem}{SUFFIXES[0]}"
 
 
 def _read(path: Path) -> FoundImage:
     try:
         root = ElementTree.parse(path).getroot()
         objects = root.findall("object")
+        if root.tag.lower() != "annotation" and not objects:
+            raise ValueError(f"an element {root.tag!r:.80} with no object")
         return FoundImage(
             size=(_side(root, "height"), _side(root, "width")),
             boxes=[_box(each) for each in objects],

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ofar_tf.data.detection.split_places import visible_files
+from ofar_tf.data.detection.split_places import nested, visible_files
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.text_file import read_text
 
@@ -22,12 +22,13 @@ def described(data_dir: Path) -> Description:
     """Reads the first file that names classes, `data.yaml` before others; nothing is known where there is none.
 
     Args:
-        data_dir: The folder.
+        data_dir: The folder; where it holds but one folder, it may be in there.
 
     Raises:
         ValueError: If a file is damaged.
     """
-    paths = [*visible_files(data_dir, "*.yaml"), *visible_files(data_dir, "*.yml")]
+    kinds = ("*.yaml", "*.yml")
+    paths = [path for folder in nested(data_dir) for kind in kinds for path in visible_files(folder, kind)]
     for path in sorted(paths, key=lambda path: path.stem not in ("data", "dataset")):
         content = _yaml(path)
         names = _names_in(content, path)

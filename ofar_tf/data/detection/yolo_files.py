@@ -6,17 +6,26 @@ from typing import NamedTuple
 
 from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.detection.found_boxes import bare, images_in
-from ofar_tf.data.detection.split_places import by_split, folders_in, tails, visible_names
+from ofar_tf.data.detection.split_places import (
+    by_split,
+    called,
+    folders_in,
+    nested,
+    tails,
+    visible_files,
+    visible_names,
+)
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.split_names import LISTS, is_split, split_named
+from ofar_tf.data.split_names import LISTS, is_split, split_named, splits_of
 from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "
     "the same without splits or with the text files beside the images; and data.yaml or classes.txt with the names"
 )
-_NAME_LISTS = ("classes.txt", "obj.names")
+_NAME_LISTS = ("classes.txt", "labels.txt")
+_OTHER_NAME_LISTS = ("*.names", "_darknet.labels")
 
 
 class Part(NamedTuple):
@@ -52,10 +61,8 @@ def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
         held = {name: part for name, places in layout.items() if (part := _part(*places)).images}
         if not any(part.files for part in held.values()):
             continue
-        called = {place: split for split, place in _folders_named(said, held)}
-        parts = by_split(
-            ((called.get(name) or split_named(name), part.root, part) for name, part in held.items()), what="folder"
-        )
+        splits = {**splits_of(held), **{place: split for split, place in _folders_named(said, held)}}
+        parts = by_split(((splits[name], part.root, part) for name, part in held.items()), what="folder")
         if len(parts) > 1 or is_split(next(iter(parts))):
             return parts
         whole = next(iter(parts.values()))
@@ -77,8 +84,10 @@ def class_names(data_dir: Path, said: Description, parts: Mapping[str, Part]) ->
     """
     if said.names is not None:
         return said.names
-    folders = dict.fromkeys([data_dir, data_dir / "labels", *(part.labels for part in parts.values())])
+    around = [place for folder in nested(data_dir) for place in (folder, called(folder, "labels"))]
+    folders = dict.fromkeys([*around, *(part.labels for part in parts.values())])
     paths = [path for folder in folders for name in _NAME_LISTS if (path := folder / name).is_file()]
+    paths += [path for folder in folders for pattern in _OTHER_NAME_LISTS for path in visible_files(folder, pattern)]
     lists = [read_lines(path) for path in paths]
     if not lists:
         raise FileNotFoundError(f"Expected {LAYOUTS}. Received: data_dir={readable(data_dir)} (no names of classes).")
@@ -93,16 +102,22 @@ def class_names(data_dir: Path, said: Description, parts: Mapping[str, Part]) ->
 
 def _layouts(data_dir: Path) -> Iterator[dict[str, tuple[Path, Path]]]:
     """Yields for each layout the folders of images and of their text files, by the names that may say a split."""
-    images, labels = data_dir / "images", data_dir / "labels"
-    yield {each.name: (each, labels / each.name) for each in folders_in(images)}
+    images, labels = called(data_dir, "images"), called(data_dir, "labels")
+    yield {each.name: (each, _beside(labels, each.name)) for each in folders_in(images)}
     yield {WHOLE: (images, labels)}
     yield {each.name: (each, each) for each in folders_in(images)}
     folders = folders_in(data_dir)
     if len(folders) == 1 and not is_split(folders[0].name):
         yield from _layouts(folders[0])
-    yield {each.name: (each / "images", each / "labels") for each in folders}
+    yield {each.name: (called(each, "images"), called(each, "labels")) for each in folders}
     yield {each.name: (each, each) for each in folders}
     yield {WHOLE: (data_dir, data_dir)}
+
+
+def _beside(labels: Path, name: str) -> Path:
+    """Returns the folder of text files for one of images: called like it, or like the same split (`Val` for `val`)."""
+    same = [each for each in folders_in(labels) if split_named(each.name) == split_named(name)]
+    return labels / name if labels / name in same or not same else same[0]
 
 
 def _part(images: Path, labels: Path) -> Part:
@@ -110,7 +125,7 @@ def _part(images: Path, labels: Path) -> Part:
     found = images_in(images, below=apart)
     # Without images the layout is another one, and its files need not be listed.
     names = visible_names(labels, "**/*.txt" if apart else "*.txt") if found else []
-    files = {bare(name): labels / name for name in names if Path(name).name not in _NAME_LISTS}
+    files = {bare(name): labels / name for name in names if Path(name).name not in _NAME_LISTS or bare(name) in found}
     return Part(images, labels, found, found, files)
 
 
@@ -124,11 +139,11 @@ def _folders_named(said: Description, held: Mapping[str, Part]) -> Iterator[tupl
 
 def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[str, Path, Part]]:
     """Yields the splits that lists of images name, and the lists; none where a single one names all images."""
-    usual = {split_named(name): path for name in LISTS if (path := data_dir / f"{name}.txt").is_file()}
-    found = {**usual, **dict(_lists_named(data_dir, said))}
+    found = {path: split_named(path.stem) for path in _texts_beside(data_dir) if split_named(path.stem) in LISTS}
+    found |= {path: split for split, path in _lists_named(data_dir, said)}
     # Beside images, `test.txt` holds the boxes of `test.png`.
-    lists = {name: path for name, path in found.items() if path.parent != whole.root or path.stem not in whole.images}
-    for split, path in lists.items():
+    lists = {path: split for path, split in found.items() if path.parent != whole.root or path.stem not in whole.images}
+    for path, split in lists.items():
         lines = read_lines(path)
         stems = [next((stem for tail in tails(line) if (stem := bare(tail)) in whole.images), None) for line in lines]
         if None in stems:
@@ -141,7 +156,13 @@ def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[st
             yield split, path, whole._replace(images=images)
 
 
+def _texts_beside(data_dir: Path) -> list[Path]:
+    return [path for folder in nested(data_dir) for path in visible_files(folder, "*.txt")]
+
+
 def _lists_named(data_dir: Path, said: Description) -> Iterator[tuple[str, Path]]:
+    folders = nested(data_dir)
     for split, places in said.places.items():
-        paths = [data_dir / tail for place in places[:1] if place.endswith(".txt") for tail in tails(place)]
-        yield from ((split_named(split), path) for path in [path for path in paths if path.is_file()][:1])
+        tried = [tail for place in places[:1] if place.endswith(".txt") for tail in tails(place)]
+        paths = [folder / tail for tail in tried for folder in folders if (folder / tail).is_file()]
+        yield from ((split_named(split), path) for path in paths[:1])

@@ -1,5 +1,6 @@
 import gzip
 import json
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -159,6 +160,11 @@ def test_a_smaller_copy_of_an_image_keeps_its_boxes_and_its_areas_follow(coco_di
         ("annotations/instances_{}.json", "images"),
         ("{}.json", "images/{}"),
         ("{}/_annotations.coco.json", "{}"),
+        ("{}/annotations/all.json", "{}/images"),
+        ("{}/labels.json", "{}/data"),
+        ("{}_annotations.json", "pictures/{}_images"),
+        ("annotations/boxes_{}.json", "data/camera"),
+        ("cells/annotations/instances_{}.json", "cells/{}"),
     ],
 )
 def test_every_usual_layout_is_found(tmp_path, annotations, images):
@@ -170,10 +176,60 @@ def test_every_usual_layout_is_found(tmp_path, annotations, images):
             image["file_name"] = f"{split}_{image['file_name']}"
             write_png(tmp_path / images.format(split) / image["file_name"])
         path.write_text(json.dumps(content))
-    (tmp_path / "annotations").mkdir(exist_ok=True)
-    if annotations.startswith("annotations"):
+    if annotations.startswith("annotations/instances"):
         (tmp_path / "annotations" / "captions_train2017.json").write_text("{}")
     assert load(tmp_path).splits == {"train": 2, "val": 3}
+
+
+def test_json_of_another_kind_is_noted_unless_it_is_called_as_annotations_are(coco_dir):
+    folder = coco_dir()
+    (folder / "instances_train.json").rename(folder / "train" / "cells.json")
+    (folder / "dataset-metadata.json").write_text('{"title": "cells"}')
+    dataset = load(folder)
+    assert dataset.split_sizes == {"all": 2}
+    assert dataset.notes[0].endswith("dataset-metadata.json without COCO's three lists: not used.")
+    (folder / "val.json").write_text('{"images": []}')
+    with pytest.raises(ValueError, match=r"lists of images, annotations and categories in .*val.json. Received: \['im"):
+        load(folder)
+
+
+def test_images_that_only_the_split_in_the_name_of_their_folder_tells_apart_are_not_confused(tmp_path):
+    for number, split in enumerate(("train", "val")):
+        for index in range(2):
+            write_png(tmp_path / f"{split}_pictures" / f"{index}.png", height=20 + 20 * number, width=40)
+        content = coco(2)
+        for image in content["images"]:
+            image["height"] += 20 * number
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    assert {path.parent.name for path in load(tmp_path).files_of("val")} == {"val_pictures"}
+    (tmp_path / "val_pictures").rename(tmp_path / "test_pictures")
+    with pytest.raises(FileNotFoundError, match=r"val.json names in .*: 2 of them missing, the first"):
+        load(tmp_path)
+
+
+def test_images_that_lie_in_two_folders_are_refused(coco_dir):
+    folder = coco_dir()
+    (folder / "train").rename(folder / "pictures")
+    shutil.copytree(folder / "pictures", folder / "masks")
+    with pytest.raises(
+        ValueError, match=r"in one folder. Received: .*/(pictures|masks) and .*, both with 2 of them\.$"
+    ):
+        load(folder)
+
+
+@pytest.mark.parametrize("stored", ["0.PNG", "a b.png"])
+def test_images_are_found_where_only_the_writing_of_their_names_differs(coco_dir, stored):
+    folder = coco_dir(images=[{**coco()["images"][0], "file_name": "0.png" if stored == "0.PNG" else "a%20b.png"}])
+    (folder / "train" / "0.png").rename(folder / "train" / stored)
+    assert [path.name for path in load(folder).files_of("all")] == [stored]
+
+
+def test_two_names_of_one_file_are_refused(coco_dir):
+    folder = coco_dir(
+        images=[{**coco()["images"][0], "id": 10 + i, "file_name": f"1.{x}"} for i, x in enumerate(("png", "PNG"))]
+    )
+    with pytest.raises(ValueError, match=r"Expected each file once in .* '1.png' twice"):
+        load(folder)
 
 
 def test_files_with_different_categories_are_refused(coco_dir):

@@ -79,6 +79,33 @@ def test_a_list_of_training_and_validation_is_train_where_there_is_neither(tmp_p
     assert load(tmp_path).splits == {"train": 2, "test": 1}
 
 
+@pytest.mark.parametrize(
+    ("annotations", "images"), [("Annotation", "Images"), ("annotations/xmls", "images"), ("labels", "data")]
+)
+def test_annotations_are_found_in_folders_below_and_in_those_that_tools_write(tmp_path, annotations, images):
+    write(tmp_path, annotations, images, a=xml(BEE))
+    write(tmp_path, f"{annotations}/night", f"{images}/night", b=xml(BEE))
+    (tmp_path / annotations / "a.xml").rename(tmp_path / annotations / "a.XML")
+    dataset = load(tmp_path)
+    assert sorted(path.name for path in dataset.files_of("all")) == ["a.png", "b.png"]
+    assert (dataset.notes, dataset.annotations("all").counts.tolist()) == ((), [1, 1])
+
+
+@pytest.mark.parametrize("images", ["images/{}", "images"])
+def test_folders_of_annotations_that_are_called_like_splits_are_splits(tmp_path, images):
+    write(tmp_path, "annotations/train", images.format("train"), a=xml(BEE), b=xml(BEE))
+    write(tmp_path, "annotations/val", images.format("val"), c=xml(BEE))
+    assert load(tmp_path).splits == {"train": 2, "val": 1}
+
+
+def test_a_list_may_be_in_any_case_of_letters_and_have_names_in_quotes_and_with_folders(tmp_path):
+    write(tmp_path, "Annotations/cam 1", "JPEGImages/cam 1", a=xml(BEE), b=xml(BEE))
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/Train.txt").write_text('"cam 1/a"\n')
+    (tmp_path / "ImageSets/Main/Validation.txt").write_text("cam 1/b.png\n")
+    assert load(tmp_path).splits == {"train": 1, "validation": 1}
+
+
 @pytest.mark.parametrize(("annotations", "images"), [(".", "."), ("annotations", "images")])
 def test_folders_are_splits(tmp_path, annotations, images):
     write(tmp_path / "train", annotations, images, a=xml(BEE), b=xml(BEE))
@@ -116,6 +143,10 @@ def test_images_that_nobody_annotated_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (
+            "<annotations><image/></annotations>",
+            "in VOC's XML in .*a.xml. Received: an element 'annotations' with no ob",
+        ),
         ("<annotation><object>", "Expected annotations in VOC's XML in .*a.xml. Received: no element found"),
         (xml(("bee", 3, "x", 20, 18)), "could not convert string to float: 'x'"),
         (xml(("", 3, 5, 20, 18)), "an object without name"),

@@ -79,7 +79,15 @@ def test_a_year_behind_a_split_is_left_out(tmp_path):
     assert load(tmp_path).splits == {"train": 1}
 
 
-@pytest.mark.parametrize(("images", "labels"), [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}")])
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("images/{}", "labels/{}"),
+        ("Images/{}", "Labels/{}"),
+        ("{}/images", "{}/labels"),
+        ("{}", "{}"),
+    ],
+)
 def test_every_usual_layout_is_found(tmp_path, images, labels):
     write(tmp_path, images.format("train"), labels.format("train"), a=LINE, b=LINE)
     write(tmp_path, images.format("valid"), labels.format("valid"), c=LINE)
@@ -218,6 +226,40 @@ def test_what_other_programs_leave_beside_the_files_is_not_read(tmp_path):
         (tmp_path / name).write_bytes(b"\0\5\x16\7\xff")
     (tmp_path / "README.txt").write_text("Written by hand.\n")
     assert load(tmp_path).split_sizes == {"all": 2}
+
+
+@pytest.mark.parametrize("name", ["coco.names", "_darknet.labels", "labels.txt", "labels/classes.txt"])
+def test_names_are_read_from_a_list_whatever_tools_call_it(tmp_path, name):
+    write(tmp_path, "cells/images/train", "cells/labels/train", names="", a=LINE)
+    (tmp_path / "cells" / name).write_text("ant\nbee\n")
+    assert load(tmp_path).class_names == ("ant", "bee")
+
+
+def test_data_yaml_may_lie_in_the_folder_that_archives_unpack(tmp_path):
+    write(tmp_path, "cells/valid/images", "cells/valid/labels", names="", a=LINE)
+    (tmp_path / "cells/data.yaml").write_text("names: [ant, bee]\n")
+    assert (load(tmp_path).class_names, load(tmp_path).split_sizes) == (("ant", "bee"), {"validation": 1})
+
+
+def test_text_files_may_lie_in_a_folder_that_is_called_otherwise_for_the_same_split(tmp_path):
+    write(tmp_path, "images/train", "labels/train", a=LINE)
+    write(tmp_path, "images/validation", "labels/Valid", a=LINE)
+    assert load(tmp_path).annotations("validation").counts.tolist() == [1]
+
+
+def test_words_in_the_names_of_folders_say_splits_where_they_tell_all_apart(tmp_path):
+    for name in ("obj_Train_data", "obj_valid_data"):
+        write(tmp_path, name, name, a=LINE)
+    assert load(tmp_path).split_sizes == {"train": 1, "validation": 1}
+    write(tmp_path, "more_train", "more_train", a=LINE)
+    assert list(load(tmp_path).split_sizes) == ["more_train", "obj_Train_data", "obj_valid_data"]
+
+
+def test_lists_in_any_case_of_letters_are_splits(tmp_path):
+    write(tmp_path, "images", "labels", a=LINE, b=LINE)
+    (tmp_path / "Train.txt").write_text("data/images/a.png\n")
+    (tmp_path / "Validation.txt").write_text("data/images/b.png\n")
+    assert load(tmp_path).split_sizes == {"train": 1, "validation": 1}
 
 
 def test_lists_of_names_that_differ_are_refused(tmp_path):
