@@ -14,9 +14,7 @@ import keras
 import numpy as np
 
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.propagation import Channels, Flow, Propagation
-
-_ANYTHING = np.array([-2.0, 0.0, 2.0])
+from ofar_tf.pruning.propagation import ANYTHING, Channels, Flow, Propagation
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def contraction(found: Propagation, call: Call) -> Sequence[Flow]:
         return [Flow(whole)]
     tensors, axis = met[left[0]], axes.output.index(left[0]) - len(axes.output)
     is_zero = any(not tensor.dropped.any() for tensor in tensors)
-    return [Channels(tensors[0].ids, axis, dropped=np.zeros(1) if is_zero else _ANYTHING)]
+    return [Channels(tensors[0].ids, axis, dropped=np.zeros(1) if is_zero else ANYTHING)]
 
 
 def product_macs(operation: Any, shapes: Sequence[Sequence[int]]) -> int:

@@ -1,7 +1,8 @@
 """What computes with all channels at once, in a network that has fewer: the others count as the zeros that they were.
 
-A mean over channels, the largest of them, a convolution that runs along them: spatial attention and efficient channel
-attention are made of these. Where dropped channels are zero in the masked network, a narrow one gives what that does.
+A mean over channels, the largest of them, a convolution that runs along them, a norm of them all: spatial attention,
+efficient channel attention and ConvNeXt are made of these. Where dropped channels are zero in the masked network, a
+narrow one gives what that does.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import keras
 ops = keras.ops
 
 REDUCTIONS = ("Mean", "Sum", "Max", "Amax")
-"""The functions over channels that are known; all else is a convolution along them."""
+"""The functions over channels that are known; all else is a convolution along them, or a layer that stays whole."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class AmongZeros:
     """An operation of a narrow network that computes as if the channels which are not there were there and zero.
 
     Args:
-        operation: The layer or Keras operation: one of `REDUCTIONS`, or a convolution along the last axis but one.
+        operation: The layer or Keras operation: one of `REDUCTIONS`, a convolution along the last axis but one, or
+            a layer whose channels lie along the last axis.
         kept: The channels that are left.
     """
 
@@ -50,16 +52,18 @@ class AmongZeros:
         if kind not in REDUCTIONS:
             # What is not there is read from behind the last place, where a zero is.
             known = {place: number for number, place in enumerate(places)}
-            padded = self._apply("padded", lambda given: ops.pad(given, [[0, 0], [0, 1], [0, 0]]), tensor)
-            spread = [known.get(place, len(places)) for place in range(count)]
-            return self._take("kept", self._operation(self._take("spread", padded, spread), *args, **kwargs), places)
+            axis = len(tensor.shape) - (2 if isinstance(self._operation, keras.layers.Conv1D) else 1)
+            widths = [[0, int(each == axis)] for each in range(len(tensor.shape))]
+            padded = self._apply("padded", lambda given: ops.pad(given, widths), tensor)
+            spread = self._take("spread", padded, [known.get(place, len(places)) for place in range(count)], axis)
+            return self._take("kept", self._operation(spread, *args, **kwargs), places, axis)
         reduced = self._operation(tensor, *args, **kwargs)
         if kind == "Mean":
             return self._apply("of_all", lambda given: given * 1.0, reduced, len(places) / count)
         return reduced if kind == "Sum" else self._apply("or_zero", ops.relu, reduced)
 
-    def _take(self, name: str, tensor: Any, places: Sequence[int]) -> Any:
-        return self._apply(name, lambda given: ops.take(given, [0], axis=1), tensor, list(places))
+    def _take(self, name: str, tensor: Any, places: Sequence[int], axis: int) -> Any:
+        return self._apply(name, lambda given: ops.take(given, [0], axis=axis), tensor, list(places))
 
     def _apply(self, name: str, example: Any, tensor: Any, *args: Any) -> Any:
         """Applies the operation that a function consists of, under a name of its own: what Keras names may be taken."""

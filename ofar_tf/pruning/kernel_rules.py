@@ -8,10 +8,8 @@ import tensorflow as tf
 from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.elementwise_rules import is_elementwise
-from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation
+from ofar_tf.pruning.propagation import ANYTHING, Channels, Flow, Ids, Propagation
 from ofar_tf.pruning.shape_rules import couple
-
-_ANYTHING = np.array([-2.0, 0.0, 2.0])
 
 
 def _enter(found: Propagation, call: Call) -> Ids:
@@ -63,7 +61,7 @@ def convolution_along(found: Propagation, call: Call) -> Sequence[Flow]:
     if not is_elementwise(call.layer.activation):
         raise NotImplementedError("has an activation that may couple channels")
     couple(found, call)
-    return [Channels(call.ids, -2, dropped=_ANYTHING)]
+    return [Channels(call.ids, -2, dropped=ANYTHING)]
 
 
 def transposed_convolution(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -102,15 +100,21 @@ def batch_norm(found: Propagation, call: Call) -> Sequence[Flow]:
     else:
         found.unscaled.add(id(call.layer.moving_mean))
     # Without a scale to mask, a dropped channel is what its statistics make of zero.
-    dropped = np.zeros(1) if call.layer.scale else _ANYTHING
+    dropped = np.zeros(1) if call.layer.scale else ANYTHING
     return [Channels(call.ids, call.inputs[0].axis, dropped=dropped)]
 
 
 def group_norm(found: Propagation, call: Call) -> Sequence[Flow]:
-    """GroupNormalization, which ranks its channels; those that it normalizes together live and die together."""
+    """GroupNormalization, which ranks its channels; those that it normalizes together live and die together.
+
+    One of all channels stays as wide as it is, among zeros.
+    """
     groups = len(call.ids) if call.layer.groups == -1 else call.layer.groups
-    if not call.is_channels(call.layer.axis) or groups == 1:
-        raise NotImplementedError("normalizes all channels together")
+    if not call.is_channels(call.layer.axis):
+        raise NotImplementedError("normalizes an axis that is not the last")
+    if groups == 1:
+        couple(found, call)
+        return [Channels(call.ids, call.inputs[0].axis, dropped=ANYTHING)]
     blocks = call.ids.reshape(groups, -1)
     for column in blocks.T[1:]:
         found.tie(blocks[:, 0], column)

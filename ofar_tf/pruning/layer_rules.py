@@ -16,6 +16,7 @@ from ofar_tf.pruning import probed_rules as probed
 from ofar_tf.pruning import rebuilt_rules as rebuilding
 from ofar_tf.pruning import shape_rules as shapes
 from ofar_tf.pruning import slice_rules as slices
+from ofar_tf.pruning import whole_rules
 from ofar_tf.pruning.call import Call, Rule, on_last_axis, unchanged
 from ofar_tf.pruning.propagation import Flow, Propagation
 
@@ -104,6 +105,7 @@ _ON_LAST_AXIS: dict[type, Rule] = {
 _RULES: dict[type, Rule] = {
     **{kind: on_last_axis(rule) for kind, rule in _ON_LAST_AXIS.items()},
     layers.Conv1D: kernels.convolution_along,
+    layers.LayerNormalization: on_last_axis(whole_rules.layer_norm),
     layers.BatchNormalization: kernels.batch_norm,
     layers.GroupNormalization: kernels.group_norm,
     layers.Activation: elementwise.activation,

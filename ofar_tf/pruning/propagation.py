@@ -20,6 +20,9 @@ Setting = str | int
 
 STREAM = "it is part of the residual stream"
 
+ANYTHING = np.array([-2.0, 0.0, 2.0])
+"""What dropped channels may be, as `Channels.dropped`, where that is not known."""
+
 COUPLED = "coupled channels"
 """The setting of `Propagation.state` of an operation that computes with all channels at once, a `Places`."""
 

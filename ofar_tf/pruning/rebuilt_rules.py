@@ -20,6 +20,7 @@ from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.probed_rules import has_one_tensor, numbers_for, outside_of_the_trace, some_of
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
+from ofar_tf.pruning.whole_rules import whole
 
 Axes = Mapping[int, tuple[int, ...]]
 
@@ -91,7 +92,7 @@ def rebuilt(found: Propagation, call: Call) -> Sequence[Flow]:
     """The rule of such a layer."""
     known = _known(call)
     if known is None:
-        raise NotImplementedError("is unknown to the library")
+        return whole(found, call)
     weights = call.layer.weights
     if known.way.reads:
         found.reads.append((call.ids, call.inputs[0].activated))

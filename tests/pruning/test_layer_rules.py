@@ -125,6 +125,10 @@ PRUNABLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "norm_of_groups": (lambda x: layers.ReLU()(layers.GroupNormalization(4)(x)), 4 + 6),
     "norm_of_each_channel": (lambda x: layers.ReLU()(layers.GroupNormalization(-1)(x)), 14),
     "norm_of_groups_without_scale": (lambda x: layers.GroupNormalization(4, scale=False)(x), 4 + 6),
+    "norm_of_all_channels": (lambda x: layers.ReLU()(layers.LayerNormalization()(x)), 14),
+    "norm_of_a_whole_map": (lambda x: layers.LayerNormalization(axis=[1, 2, 3])(x), 14),
+    "norm_of_vectors": (lambda x: layers.LayerNormalization()(layers.GlobalAveragePooling2D()(x)), 8),
+    "norm_of_one_group": (lambda x: layers.ReLU()(layers.GroupNormalization(1)(x)), 14),
     "prelu": (lambda x: layers.PReLU()(x), 14),
     "prelu_per_channel": (lambda x: layers.PReLU(shared_axes=[1, 2])(x), 14),
     "prelu_single": (lambda x: layers.PReLU(shared_axes=[1, 2, 3])(x), 14),
@@ -274,14 +278,9 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, int]] = {
         "_Halves 'halves' is unknown to the library",
         8,
     ),
-    "normalized_layer": (
-        lambda x: layers.LayerNormalization(name="norm")(x),
-        "LayerNormalization 'norm' is unknown to the library",
-        8,
-    ),
-    "norm_of_one_group": (
-        lambda x: layers.GroupNormalization(1, name="norm")(x),
-        "GroupNormalization 'norm' normalizes all channels together",
+    "norm_behind_what_is_not_zero": (
+        lambda x: layers.LayerNormalization(name="norm")(keras.ops.sigmoid(x)),
+        "LayerNormalization 'norm' couples channels, which are not zero once pruned",
         8,
     ),
     "softmax": (lambda x: layers.Activation("softmax", name="soft")(x), "Activation 'soft' may couple channels", 8),
