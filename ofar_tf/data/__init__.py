@@ -3,7 +3,7 @@
 from ofar_tf.data.augmentation import AUGMENTATIONS, Augmentation
 from ofar_tf.data.batch_contract import BatchContract
 from ofar_tf.data.class_names import check_class_names
-from ofar_tf.data.class_weights import class_weights, count_labels, weights_of_images
+from ofar_tf.data.class_weights import class_weights, count_labels
 from ofar_tf.data.damage import DamagedImageError, explain_damage, find_damaged
 from ofar_tf.data.datasets import ImageDataset, load_dataset
 from ofar_tf.data.fingerprint import Fingerprint, changed_splits, check_classes
@@ -34,5 +34,4 @@ __all__ = [
     "split_notes",
     "steps_per_epoch",
     "training_batches",
-    "weights_of_images",
 ]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from ofar_tf.data.image_dataset import ImageDataset
 
@@ -66,18 +65,3 @@ def class_weights(given: str | Mapping[int, float] | Sequence[float], *, counts:
             f"Expected {classes} class weights of 0 or more, one for each class. Received: class_weight={given!r:.200}."
         )
     return weights
-
-
-def weights_of_images(labels: tf.Tensor, weights: tf.Tensor | np.ndarray) -> tf.Tensor:
-    """Returns the weight of each image of a batch, in a traced function or outside.
-
-    Args:
-        labels: int [B], or probabilities float [B, K], of which every class counts by its share.
-        weights: float32 [K], see `class_weights`.
-
-    Returns:
-        float32 [B].
-    """
-    if labels.shape.rank == 1:
-        return tf.gather(tf.constant(weights), tf.cast(labels, tf.int64))
-    return tf.linalg.matvec(tf.cast(labels, tf.float32), tf.constant(weights))

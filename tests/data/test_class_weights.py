@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.data import ImageDataset, class_weights, count_labels, load_dataset, weights_of_images
+from ofar_tf.data import ImageDataset, class_weights, count_labels, load_dataset
 
 
 def test_labels_are_counted_in_any_split():
@@ -67,20 +67,3 @@ def test_other_weights_are_refused_in_one_line(given_weights, message):
     with pytest.raises(ValueError, match=message) as error:
         class_weights(given_weights, counts=[1, 1, 1])
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
-def test_an_image_weighs_what_its_class_does(kind):
-    seen = weights_of_images(tf.constant(np.array([2, 0, 2], kind)), np.float32([1, 2, 9]))
-    np.testing.assert_array_equal(seen, [9, 1, 9])
-
-
-def test_an_image_of_several_classes_weighs_their_mean():
-    shares = tf.constant([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]])
-    np.testing.assert_allclose(weights_of_images(shares, np.float32([1, 2, 9])), [5, 2])
-
-
-def test_weights_can_be_looked_up_in_a_pipeline():
-    labels = tf.data.Dataset.from_tensor_slices([0, 1, 1]).batch(3)
-    (seen,) = labels.map(lambda batch: weights_of_images(batch, np.float32([1, 4])))
-    np.testing.assert_array_equal(seen, [1, 4, 4])
