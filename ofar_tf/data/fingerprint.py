@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 _MOST_LISTED = 5
 
@@ -26,25 +25,6 @@ class Fingerprint:
         texts = (self.dataset, *self.class_names, *self.splits, *self.splits.values())
         if not self.splits or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"Expected a fingerprint of a data set. Received: {self!r:.200}.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fingerprint as a value that JSON can hold."""
-        return {"dataset": self.dataset, "class_names": list(self.class_names), "splits": dict(self.splits)}
-
-    @classmethod
-    def from_json(cls, value: Any) -> "Fingerprint":
-        """Reads what `to_json` returned.
-
-        Args:
-            value: A value read from a JSON file.
-
-        Raises:
-            ValueError: It is no fingerprint.
-        """
-        try:
-            return cls(value["dataset"], tuple(value["class_names"]), dict(value["splits"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise ValueError(f"Expected a fingerprint of a data set. Received: {value!r:.200}.") from error
 
 
 def check_classes(now: Fingerprint, *, trained: Fingerprint) -> None:

@@ -1,4 +1,4 @@
-import json
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,28 +13,12 @@ def named(*names):
     return Fingerprint("image_folder", names, TRAINED.splits)
 
 
-def test_a_fingerprint_survives_json():
-    assert Fingerprint.from_json(json.loads(json.dumps(TRAINED.to_json()))) == TRAINED
-
-
 @pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        [],
-        {},
-        "text",
-        {**TRAINED.to_json(), "class_names": 3},
-        {**TRAINED.to_json(), "class_names": [1, 2]},
-        {**TRAINED.to_json(), "splits": {}},
-        {**TRAINED.to_json(), "splits": ["train"]},
-        {**TRAINED.to_json(), "splits": {"train": 5}},
-        {**TRAINED.to_json(), "dataset": None},
-    ],
+    "other", [{"class_names": (1, 2)}, {"splits": {}}, {"splits": {"train": 5}}, {"dataset": None}]
 )
-def test_other_values_are_refused_in_one_line(value):
+def test_other_values_are_refused_in_one_line(other):
     with pytest.raises(ValueError, match=r"Expected a fingerprint of a data set. Received: ") as error:
-        Fingerprint.from_json(value)
+        dataclasses.replace(TRAINED, **other)
     assert "\n" not in str(error.value)
 
 
