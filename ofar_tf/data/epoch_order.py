@@ -20,15 +20,7 @@ _LARGE_SPLIT_BUFFER = 16_384
 
 
 def shuffled_shares(
-    dataset: ImageDataset,
-    split: str,
-    *,
-    batch_size: int,
-    part: tuple[int, int],
-    seed: int,
-    start_epoch: int,
-    shuffle_buffer: int | None,
-    cache: bool | None,
+    dataset: ImageDataset, split: str, *, batch_size: int, part: tuple[int, int], seed: int, start_epoch: int
 ) -> tuple[tf.data.Dataset, Decode]:
     """Returns the endless stream of undecoded, shuffled batches, or of one device's parts of them.
 
@@ -39,8 +31,6 @@ def shuffled_shares(
         part: (i, n): the i-th, from 0, of n contiguous parts of every batch.
         seed: Any 64-bit int.
         start_epoch: Number of the first epoch.
-        shuffle_buffer: See `training_batches`.
-        cache: See `training_batches`.
 
     Returns:
         Elements (records [B / n], labels int64 [B / n], seeds of the random views int64 [B / n, 2]), and what decodes
@@ -50,13 +40,13 @@ def shuffled_shares(
     order = _Order(size=size, batch_size=batch_size, part=part, seed=seed)
     epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
     small = size <= _SMALL_SPLIT
-    if dataset.table is not None and not small and shuffle_buffer is None and not cache:
+    if dataset.table is not None and not small:
         table = _whole_table(dataset, split)
         return epochs.flat_map(as_written(lambda epoch: order.of_table(table, epoch))), dataset.decode
-    buffer = shuffle_buffer or (size if small else _LARGE_SPLIT_BUFFER)
     records, decode = _batchable(dataset.records(split), dataset.decode)
-    if small if cache is None else cache:
+    if small:
         records = records.cache()
+    buffer = size if small else _LARGE_SPLIT_BUFFER
     return epochs.flat_map(as_written(lambda epoch: order.of_records(records, epoch, buffer=buffer))), decode
 
 

@@ -50,8 +50,6 @@ def training_batches(
     start_epoch: int = 0,
     start_step: int = 0,
     part: tuple[int, int] = (0, 1),
-    shuffle_buffer: int | None = None,
-    cache: bool | None = None,
     as_bytes: bool = False,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled, augmented batches, `steps_per_epoch` of them for each epoch.
@@ -60,6 +58,10 @@ def training_batches(
     only. So a run that is resumed with `start_epoch=e` and `start_step=s` sees the very batches of one that was never
     interrupted, and no other random draw of the program, nor `tf.random.set_seed`, changes them. The examples that do
     not fill a batch are left out of the epoch; they are other ones each time.
+
+    Splits of up to 65,536 examples are shuffled as a whole, and their records (not the decoded images) stay in memory
+    after the first epoch. Larger ones are read anew in each epoch and shuffled within a buffer of 16,384 records, but
+    in data sets with a `table`, which are shuffled as a whole.
 
     Args:
         dataset: The data set.
@@ -73,10 +75,6 @@ def training_batches(
         start_step: How many of its batches are left out; none of their images is decoded.
         part: (i, n): returns the i-th, from 0, of n contiguous parts of every batch; no image of the others is decoded.
             With MixUp or CutMix, images are mixed with others of the same part.
-        shuffle_buffer: Number of records that are shuffled together; None for all of them in splits of up to 65,536
-            examples and in data sets with a `table`, 16,384 in other large ones.
-        cache: Whether the records (not the decoded images) stay in memory after the first epoch; None for yes in
-            splits of up to 65,536 examples.
         as_bytes: Whether images are rounded to uint8, a quarter of what is to be moved to a device. Images that are
             neither resized nor changed in colour nor mixed are whole numbers anyway.
 
@@ -101,8 +99,6 @@ def training_batches(
         start_epoch=start_epoch,
         start_step=start_step,
         part=part,
-        shuffle_buffer=shuffle_buffer,
-        cache=cache,
     )
 
     def view(record: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
@@ -123,8 +119,6 @@ def training_shares(
     start_epoch: int = 0,
     start_step: int = 0,
     part: tuple[int, int] = (0, 1),
-    shuffle_buffer: int | None = None,
-    cache: bool | None = None,
 ) -> tuple[tf.data.Dataset, Decode]:
     """Returns what `training_batches` of any task are made of: shuffled examples that are not decoded yet.
 
@@ -136,8 +130,6 @@ def training_shares(
         start_epoch: See there.
         start_step: See there.
         part: See there.
-        shuffle_buffer: See there.
-        cache: See there.
 
     Returns:
         An endless data set and what decodes a record, see `shuffled_shares`.
@@ -150,17 +142,8 @@ def training_shares(
     if not 0 <= number < parts or batch_size % parts:
         raise ValueError(f"Expected one of n equal parts of {batch_size} images, as (i, n). Received: part={part}.")
     _check_at_least(0, start_epoch=start_epoch, start_step=start_step)
-    if shuffle_buffer is not None:
-        _check_at_least(1, shuffle_buffer=shuffle_buffer)
     shares, decode = shuffled_shares(
-        dataset,
-        split,
-        batch_size=batch_size,
-        part=part,
-        seed=seed,
-        start_epoch=start_epoch,
-        shuffle_buffer=shuffle_buffer,
-        cache=cache,
+        dataset, split, batch_size=batch_size, part=part, seed=seed, start_epoch=start_epoch
     )
     return shares.skip(start_step) if start_step else shares, decode
 

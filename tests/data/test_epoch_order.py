@@ -54,16 +54,11 @@ def test_a_small_split_is_read_from_its_source_once():
     assert reads.numpy() == SIZE
 
 
-def test_without_a_cache_every_epoch_reads_its_source():
+def test_a_large_split_is_read_from_its_source_in_every_epoch(monkeypatch):
+    monkeypatch.setattr(epoch_order, "_SMALL_SPLIT", SIZE - 1)
     dataset, reads = counting_set()
-    batches(20, dataset=dataset, cache=False)
+    batches(20, dataset=dataset)
     assert reads.numpy() >= 4 * SIZE
-
-
-def test_a_cache_fills_even_with_a_small_shuffle_buffer():
-    dataset, reads = counting_set()
-    batches(5, dataset=dataset, batch_size=12, cache=True, shuffle_buffer=3)  # Ten of 22 are left out of each epoch.
-    assert reads.numpy() == SIZE
 
 
 def test_a_large_split_is_neither_cached_nor_shuffled_as_a_whole():
@@ -103,7 +98,3 @@ def test_a_run_over_a_large_table_resumes_and_is_shared_out(large_table):
     assert values(batches(5, dataset=large_table, seed=2)) != values(batches(5, dataset=large_table))
     parts = batches(3, dataset=large_table, split="train[:4]+train[10:20]")
     assert set(values(parts)) <= {*range(4), *range(10, 20)}
-
-
-def test_a_shuffle_buffer_of_one_keeps_the_order():
-    assert values(batches(5, shuffle_buffer=1)) == list(range(20))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.data import Augmentation, ImageDataset, load_dataset, training_batches
+from ofar_tf.data import Augmentation, ImageDataset, epoch_order, load_dataset, training_batches
 from tests.data.counting_set import SIZE, assert_equal_batches, batches, counting_set, of_unknown_size, values
 
 
@@ -31,9 +31,22 @@ def test_bytes_are_the_same_images_rounded(keywords):
         np.testing.assert_array_equal(same_labels, labels)
 
 
-@pytest.mark.parametrize("keywords", [{}, {"shuffle_buffer": 5, "cache": False}, {"shuffle_buffer": 5, "cache": True}])
-def test_a_run_resumed_at_epoch_3_sees_the_batches_of_one_never_interrupted(keywords):
-    keywords |= {"augmentation": "pad_and_crop", "flip": True}
+@pytest.fixture
+def shuffle_buffer(monkeypatch):
+    """Returns what makes every split a large one, of which so many records are shuffled together."""
+
+    def buffer(records):
+        monkeypatch.setattr(epoch_order, "_SMALL_SPLIT", 0)
+        monkeypatch.setattr(epoch_order, "_LARGE_SPLIT_BUFFER", records)
+
+    return buffer
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_run_resumed_at_epoch_3_sees_the_batches_of_one_never_interrupted(large, shuffle_buffer):
+    if large:
+        shuffle_buffer(5)
+    keywords = {"augmentation": "pad_and_crop", "flip": True}
     assert_equal_batches(batches(25, **keywords)[15:], batches(10, start_epoch=3, **keywords))
 
 
@@ -66,7 +79,8 @@ def test_the_parts_of_a_batch_make_up_the_batch():
     assert_equal_batches(whole, joined)
 
 
-def test_a_part_decodes_no_image_of_the_others():
+def test_a_part_decodes_no_image_of_the_others(shuffle_buffer):
+    shuffle_buffer(1)  # Keeps the order.
     dataset, _ = counting_set()
     decoded = tf.Variable(tf.zeros([SIZE], tf.int32))
 
@@ -75,13 +89,14 @@ def test_a_part_decodes_no_image_of_the_others():
         return dataset.decode(index)
 
     watched = dataclasses.replace(dataset, decode=decode)
-    batches(5, dataset=watched, part=(1, 2), shuffle_buffer=1)
+    batches(5, dataset=watched, part=(1, 2))
     assert set(np.flatnonzero(decoded.numpy())) == {index for index in range(20) if index % 4 in (2, 3)}
 
 
 @pytest.mark.parametrize("hidden", [False, True])
-def test_every_image_gets_the_view_of_its_own_seed(hidden):
-    plain = load_dataset("fashion_mnist_mini")
+def test_every_image_gets_the_view_of_its_own_seed(hidden, shuffle_buffer):
+    shuffle_buffer(1)  # Keeps the order.
+    plain = dataclasses.replace(load_dataset("fashion_mnist_mini"), table=None)
     shown = batches(
         6,
         dataset=of_unknown_size(plain) if hidden else plain,
@@ -90,7 +105,6 @@ def test_every_image_gets_the_view_of_its_own_seed(hidden):
         augmentation="pad_and_crop",
         flip=True,
         seed=9,
-        shuffle_buffer=1,  # Keeps the order.
     )
     examples = list(plain.examples("train[:10]"))
     for number, (images, labels) in enumerate(shown):
@@ -150,7 +164,6 @@ def test_images_kept_as_arrays_of_different_sizes_are_batched():
         ({"dataset": ten_classes(), "classes": 9}, "Expected at least the 10 classes of ten. Received: classes=9."),
         ({"part": (2, 2)}, r"Expected one of n equal parts of 4 images, as \(i, n\). Received: part=\(2, 2\)."),
         ({"part": (0, 3)}, r"Received: part=\(0, 3\)."),
-        ({"shuffle_buffer": 0}, "Expected shuffle_buffer of at least 1. Received: shuffle_buffer=0."),
         ({"split": "valid"}, "Expected one of the splits train, test. Received: split='valid'."),
     ],
 )
