@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from functools import partial
 
 from ofar_tf.text.stopping import stop_while_loading
 
@@ -50,41 +51,16 @@ def _listing() -> str:
     )
 
 
-def train() -> None:
-    """Runs `ofar-train`."""
-    _run("train")
-
-
-def evaluate() -> None:
-    """Runs `ofar-evaluate`."""
-    _run("evaluate")
-
-
-def export() -> None:
-    """Runs `ofar-export`."""
-    _run("export")
-
-
-def select() -> None:
-    """Runs `ofar-select`."""
-    _run("select")
-
-
-def package() -> None:
-    """Runs `ofar-package`."""
-    _run("package")
-
-
-def run_matrix() -> None:
-    """Runs `ofar-run-matrix`."""
-    _run("run_matrix")
-
-
-def measure_device() -> None:
-    """Runs `ofar-measure-device`."""
-    _run("measure_device")
-
-
 def _run(command: str) -> None:
     stop_while_loading()
     runpy.run_module(f"ofar_tf.{command}", run_name="__main__", alter_sys=True)
+
+
+# Pip's scripts, `ofar-train` and its like, each call one of these.
+train = partial(_run, "train")
+evaluate = partial(_run, "evaluate")
+export = partial(_run, "export")
+select = partial(_run, "select")
+package = partial(_run, "package")
+run_matrix = partial(_run, "run_matrix")
+measure_device = partial(_run, "measure_device")
