@@ -16,7 +16,6 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Resolution
-from ofar_tf.text.tables import table_console
 
 
 @dataclass(frozen=True)
@@ -181,17 +180,6 @@ def explain(groups: ChannelGroups, *, resolution: Resolution) -> Explanation:
         macs=Costs(groups).macs(ChannelMask.full(groups), resolution),
         resolution=resolution,
     )
-
-
-def print_explanation(groups: ChannelGroups, *, resolution: Resolution, console: Console | None = None) -> None:
-    """Prints what `explain` says.
-
-    Args:
-        groups: What `find_channel_groups` found.
-        resolution: Where MACs are counted.
-        console: Where to; standard output by default.
-    """
-    explain(groups, resolution=resolution).print(console or table_console())
 
 
 def _few(names: Sequence[str], *, separator: str = ", ") -> str:

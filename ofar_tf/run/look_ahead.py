@@ -8,7 +8,7 @@ import numpy as np
 
 from ofar_tf.pruning.budgets import Budget
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.explanation import print_explanation
+from ofar_tf.pruning.explanation import explain
 from ofar_tf.pruning.group_choices import write_group_choices
 from ofar_tf.pruning.importance import channel_importance
 from ofar_tf.run.experiment import Experiment
@@ -16,6 +16,7 @@ from ofar_tf.run.suggested_budgets import suggest_macs
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import plan_pool, print_plan
 from ofar_tf.text.quantities import format_quantity
+from ofar_tf.text.tables import table_console
 from ofar_tf.training.once_for_all import OnceForAll
 
 
@@ -32,7 +33,8 @@ def look_ahead(config: TrainConfig) -> None:
     experiment = Experiment(config)
     supernet = experiment.build_supernet()
     if config.explain:
-        print_explanation(experiment.find_groups(supernet), resolution=experiment.images.resolution)
+        groups = experiment.find_groups(supernet)
+        explain(groups, resolution=experiment.images.resolution).print(table_console())
     if config.plan:
         _plan(experiment, supernet)
     if config.write_groups:
