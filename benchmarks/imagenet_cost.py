@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 from ofar_tf import flags, models
 from ofar_tf.pruning.budgets import parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
+from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.plan import PlannedStructure, plan_pool
 
@@ -70,7 +71,7 @@ def count(config: TrainConfig, *, classes: int) -> Cost:
     resolutions = sorted(config.resolutions, reverse=True)
     groups = find_channel_groups(supernet, prune_residual_stream=config.prune_residual_stream)
     budgets = parse_budgets(pruning_rates=config.pruning_rates, macs_budgets=config.macs_budgets)
-    planned = plan_pool(groups, budgets, resolutions=resolutions)
+    planned = plan_pool(groups, budgets, resolutions=resolutions, rules=MaskRules())
     whole = planned[0].macs[0] / (1.0 - planned[0].macs_rate)
     every, largest = sandwich(planned, len(resolutions)), sandwich(planned, 1)
     joint = config.epochs - config.search_epochs

@@ -22,7 +22,7 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
 from ofar_tf.conversion.converter import convert
-from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.budgets import Budget, solve_mask
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -94,8 +94,7 @@ def cut(supernet: keras.Model, scores: str, rounding: str, *, macs: int, resolut
     """Cuts the largest random structure of at most so many multiply-adds out of a network."""
     groups = find_channel_groups(supernet)
     values = SCORES[scores](groups, np.random.default_rng(networks.SEED))
-    budgets, rules = [Budget(macs=macs)], ROUNDINGS[rounding]
-    (mask,) = solve_masks(groups, values, budgets, resolution=resolution, rules=rules)
+    mask = solve_mask(groups, values, Budget(macs=macs), resolution=resolution, rules=ROUNDINGS[rounding])
     return build_subnet(supernet, groups, mask)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import ofar_tf
 from ofar_tf.data import resize_batch
-from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.budgets import Budget, solve_mask
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.subnet import build_subnet
@@ -46,8 +46,10 @@ RULES = {"ResNet-20": MaskRules(4, 4)}
 def random_masks(model: OnceForAll, rates: Sequence[float]) -> list[ChannelMask]:
     """Returns a mask for each rate that keeps channels at random, rounded as searches do."""
     scores = np.random.default_rng(SEED).uniform(size=model.groups.size)
-    budgets = [Budget(rate=rate) for rate in rates]
-    return solve_masks(model.groups, scores, budgets, resolution=model.resolutions[0], rules=model.spec.rules)
+    return [
+        solve_mask(model.groups, scores, Budget(rate=rate), resolution=model.resolutions[0], rules=model.spec.rules)
+        for rate in rates
+    ]
 
 
 def frozen_trainer(network: str, rates: Sequence[float], resolutions: Sequence[int], **arguments: Any) -> OnceForAll:

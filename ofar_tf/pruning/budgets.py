@@ -6,7 +6,7 @@ mask is counted, so a frozen structure meets its budget.
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,46 +120,37 @@ def check_budgets(budgets: Sequence[Budget]) -> tuple[Budget, ...]:
     return tuple(sorted(budgets, key=lambda budget: budget.amount if budget.kind == "rate" else -budget.amount))
 
 
-def solve_masks(
+def solve_mask(
     groups: ChannelGroups,
     scores: np.ndarray,
-    budgets: Sequence[Budget],
+    budget: Budget,
     *,
     resolution: Resolution,
-    rules: MaskRules | None = None,
+    rules: MaskRules,
     costs: Costs | None = None,
-) -> list[ChannelMask]:
-    """Finds, for each budget, the largest mask that fits it.
+) -> ChannelMask:
+    """Finds the largest mask that fits a budget.
 
     Args:
         groups: The supernet's channel groups.
         scores: float `[channels]` of `channel_importance`.
-        budgets: What each mask may cost.
+        budget: What the mask may cost.
         resolution: The resolution at which MACs and milliseconds are counted, in pixels.
         rules: Floor and rounding.
         costs: Counter for `groups`, to reuse its shape inference over epochs; budgets in milliseconds need one that
             knows the device.
 
-    Returns:
-        One mask per budget.
-
     Raises:
-        ValueError: If a budget is above the supernet's cost or below what floor and rounding allow.
+        ValueError: If the budget is above the supernet's cost or below what floor and rounding allow.
     """
-    costs, rules = costs or Costs(groups), rules or MaskRules()
+    counter = costs or Costs(groups)
     order = rank_channels(groups.groups, scores)
 
     def mask(pruned: int) -> ChannelMask:
         return mask_without(groups.groups, order, pruned, rules=rules)
 
-    return [_solve(mask, groups, budget, costs=costs, resolution=resolution) for budget in budgets]
-
-
-def _solve(
-    mask: Callable[[int], ChannelMask], groups: ChannelGroups, budget: Budget, *, costs: Costs, resolution: Resolution
-) -> ChannelMask:
     def cost(pruned: int) -> float:
-        return cost_of(mask(pruned), budget, costs=costs, resolution=resolution)
+        return cost_of(mask(pruned), budget, costs=counter, resolution=resolution)
 
     # A thousandth of a channel: 1.0 - 0.9 is a little less than a tenth.
     limit = (1.0 - budget.amount) * groups.size + 1e-3 if budget.kind == "rate" else budget.most

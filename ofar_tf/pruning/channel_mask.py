@@ -143,9 +143,7 @@ def rank_channels(groups: Sequence[ChannelGroup], scores: np.ndarray) -> np.ndar
     return np.lexsort((position, scores))
 
 
-def mask_without(
-    groups: Sequence[ChannelGroup], order: np.ndarray, pruned: int, *, rules: MaskRules | None = None
-) -> ChannelMask:
+def mask_without(groups: Sequence[ChannelGroup], order: np.ndarray, pruned: int, *, rules: MaskRules) -> ChannelMask:
     """Removes the least important channels, then applies the floor and the rounding group by group.
 
     Args:
@@ -153,12 +151,11 @@ def mask_without(
         order: The ranking of `rank_channels`.
         pruned: How many channels the global ranking removes, in [0, channels]. A larger number never keeps more
             channels of any group, which is what makes bisection on it exact.
-        rules: Floor and rounding; the defaults of `MaskRules`.
+        rules: Floor and rounding.
 
     Returns:
         The mask. It may keep a few channels more or fewer than `channels - pruned`.
     """
-    rules = rules or MaskRules()
     importance = np.empty(len(order), int)
     importance[order] = np.arange(len(order))
     keep = np.zeros(len(order), bool)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ofar_tf.pruning.budgets import Budget, cost_of, solve_masks
+from ofar_tf.pruning.budgets import Budget, cost_of, solve_mask
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -92,7 +92,7 @@ def _round(count: float) -> int:
 def _require_met(
     budget: Budget, groups: ChannelGroups, costs: Costs, *, resolution: Resolution, rules: MaskRules
 ) -> None:
-    solve_masks(groups, np.zeros(groups.size), [budget], resolution=resolution, rules=rules, costs=costs)
+    solve_mask(groups, np.zeros(groups.size), budget, resolution=resolution, rules=rules, costs=costs)
 
 
 def _is_met(budget: Budget, groups: ChannelGroups, costs: Costs, *, resolution: Resolution, rules: MaskRules) -> bool:

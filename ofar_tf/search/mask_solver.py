@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.budgets import Budget, solve_mask
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.costs import Costs
@@ -66,9 +66,7 @@ class MaskSolver:
 
     def _solve(self, scores: np.ndarray, budget: Budget) -> ChannelMask:
         spec = self.spec
-        return solve_masks(self.groups, scores, [budget], resolution=spec.largest, rules=spec.rules, costs=self.costs)[
-            0
-        ]
+        return solve_mask(self.groups, scores, budget, resolution=spec.largest, rules=spec.rules, costs=self.costs)
 
 
 def _within(scores: np.ndarray, frozen: Sequence[ChannelMask | None], index: int) -> np.ndarray:

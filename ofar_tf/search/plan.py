@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ofar_tf.pruning.budgets import Budget, cost_of, solve_masks
+from ofar_tf.pruning.budgets import Budget, cost_of, solve_mask
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -48,7 +48,7 @@ def plan_pool(
     budgets: Sequence[Budget],
     *,
     resolutions: Sequence[Resolution],
-    rules: MaskRules | None = None,
+    rules: MaskRules,
     scores: np.ndarray | None = None,
     costs: Costs | None = None,
 ) -> list[PlannedStructure]:
@@ -77,7 +77,7 @@ def plan_pool(
     whole = costs.macs(full, resolutions[0])
 
     def mask(budget: Budget, resolution: Resolution) -> ChannelMask:
-        return solve_masks(groups, scores, [budget], resolution=resolution, rules=rules, costs=costs)[0]
+        return solve_mask(groups, scores, budget, resolution=resolution, rules=rules, costs=costs)
 
     def rate_at(budget: Budget, resolution: Resolution) -> float | None:
         depends = budget.kind in ("macs", "ms")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from ofar_tf import models
-from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets, solve_masks
+from ofar_tf.pruning.budgets import Budget, check_budgets, parse_budgets, solve_mask
 from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules, mask_without, rank_channels
 from ofar_tf.pruning.costs import Costs
@@ -29,8 +29,8 @@ COSTS = Costs(GROUPS)
 WHOLE = COSTS.macs(ChannelMask.full(GROUPS), RESOLUTION)
 
 
-def _solve(scores: Any, *budgets: Budget, rules: MaskRules, groups: ChannelGroups = GROUPS) -> list[ChannelMask]:
-    return solve_masks(groups, np.asarray(scores), budgets, resolution=RESOLUTION, rules=rules)
+def _solve(scores: Any, budget: Budget, *, rules: MaskRules, groups: ChannelGroups = GROUPS) -> ChannelMask:
+    return solve_mask(groups, np.asarray(scores), budget, resolution=RESOLUTION, rules=rules)
 
 
 @settings(max_examples=40, deadline=None)
@@ -56,14 +56,14 @@ def test_the_mask_is_the_most_expensive_one_that_meets_the_budget(
         with pytest.raises(ValueError, match="which min_channels and channel_round_to still allow"):
             _solve(scores, budget, rules=rules)
         return
-    (mask,) = _solve(scores, budget, rules=rules)
+    mask = _solve(scores, budget, rules=rules)
     assert mask == candidates[fits.index(True)]
     assert COSTS.macs(mask, RESOLUTION) == max(cost for cost, fit in zip(macs, fits, strict=True) if fit)
 
 
 def test_larger_rates_never_cost_more() -> None:
     scores = np.random.default_rng(0).random(GROUPS.size)
-    masks = _solve(scores, *(Budget(rate=rate / 20) for rate in range(17)), rules=MaskRules(1, 1))
+    masks = [_solve(scores, Budget(rate=rate / 20), rules=MaskRules(1, 1)) for rate in range(17)]
     macs = [COSTS.macs(mask, RESOLUTION) for mask in masks]
     assert macs[0] == WHOLE
     assert macs == sorted(macs, reverse=True)
@@ -74,12 +74,12 @@ def test_a_rate_of_nine_tenths_keeps_a_tenth_in_spite_of_floating_point() -> Non
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(10, 3)(inputs)))
     groups = find_channel_groups(keras.Model(inputs, layers.Dense(2)(x)))
     assert 1.0 - 0.9 < 0.1
-    (mask,) = _solve(np.arange(10.0), Budget(rate=0.9), rules=MaskRules(1, 1), groups=groups)
+    mask = _solve(np.arange(10.0), Budget(rate=0.9), rules=MaskRules(1, 1), groups=groups)
     assert mask.kept() == {groups.groups[0].name: [9]}
 
 
 def test_a_budget_of_the_whole_network_prunes_nothing() -> None:
-    (mask,) = _solve(np.zeros(25), Budget(macs=WHOLE), rules=MaskRules())
+    mask = _solve(np.zeros(25), Budget(macs=WHOLE), rules=MaskRules())
     assert mask.keep.all()
 
 
@@ -101,7 +101,7 @@ def test_budgets_below_the_floor_are_refused_with_a_number_that_is_allowed() -> 
     assert str(caught.value) == (
         "Expected MACs budgets of at least 8.07K, which min_channels and channel_round_to still allow. Received: 8.07K."
     )
-    (mask,) = _solve(np.zeros(25), Budget(macs=8_070), rules=rules)
+    mask = _solve(np.zeros(25), Budget(macs=8_070), rules=rules)
     assert COSTS.macs(mask, RESOLUTION) == smallest
 
 
@@ -172,7 +172,7 @@ def test_a_quarter_of_the_inner_channels_less_is_what_the_paper_reports(
     name: str, arguments: dict[str, Any], whole: int, pruned: int
 ) -> None:
     groups = find_channel_groups(models.build(name, classes=1000, **arguments))
-    (mask,) = solve_masks(groups, np.zeros(groups.size), [Budget(rate=0.25)], resolution=224, rules=MaskRules(1, 1))
+    mask = solve_mask(groups, np.zeros(groups.size), Budget(rate=0.25), resolution=224, rules=MaskRules(1, 1))
     assert Costs(groups).macs(ChannelMask.full(groups), 224) == whole
     assert Costs(groups).macs(mask, 224) == pytest.approx(pruned, abs=5e5 if name == "mobilenet_v2" else 5e6)
 
@@ -183,7 +183,7 @@ def test_a_budget_of_parameters_is_the_largest_network_that_has_no_more(share: f
     order = rank_channels(GROUPS.groups, scores)
     candidates = [mask_without(GROUPS.groups, order, pruned, rules=rules) for pruned in range(GROUPS.size + 1)]
     limit = int(share * COSTS.params(candidates[0]))
-    (mask,) = _solve(scores, Budget(params=limit), rules=rules)
+    mask = _solve(scores, Budget(params=limit), rules=rules)
     assert COSTS.params(mask) == max(count for each in candidates if (count := COSTS.params(each)) <= limit)
 
 
@@ -203,12 +203,13 @@ def test_a_budget_that_came_from_a_file_size_is_named_by_it() -> None:
 
 def test_a_pool_of_sixteen_structures_has_falling_costs() -> None:
     budgets = parse_budgets(pruning_rates=[index / 20 for index in range(16)])
-    macs = [COSTS.macs(mask, RESOLUTION) for mask in _solve(np.zeros(25), *budgets, rules=MaskRules(1, 1))]
+    macs = [COSTS.macs(_solve(np.zeros(25), each, rules=MaskRules(1, 1)), RESOLUTION) for each in budgets]
     assert len(macs) == 16 and macs == sorted(macs, reverse=True)
 
 
 def test_three_quarters_of_a_narrow_network_may_go_by_default() -> None:
     groups = find_channel_groups(models.build("resnet8", classes=2, width_multiplier=0.25))
     assert [group.size for group in groups.groups] == [8, 8, 16]
-    masks = solve_masks(groups, np.zeros(32), [Budget(rate=0.5), Budget(rate=0.75)], resolution=8)
-    assert [int(mask.keep.sum()) for mask in masks] == [16, 8]
+    for rate, kept in ((0.5, 16), (0.75, 8)):
+        mask = solve_mask(groups, np.zeros(32), Budget(rate=rate), resolution=8, rules=MaskRules())
+        assert int(mask.keep.sum()) == kept

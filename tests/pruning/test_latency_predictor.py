@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.pruning.budgets import Budget, solve_masks
+from ofar_tf.pruning.budgets import Budget, solve_mask
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask, MaskRules
 from ofar_tf.pruning.costs import Costs
@@ -57,7 +57,8 @@ def test_milliseconds_by_hand(groups):
 def test_masks_meet_budgets_in_milliseconds_as_nearly_as_channels_allow(groups):
     costs, scores = Costs(groups, PREDICTOR), np.random.default_rng(0).random(groups.size)
     budgets = [Budget(ms=8.0), Budget(ms=4.0), Budget(ms=2.0)]
-    masks = solve_masks(groups, scores, budgets, resolution=8, rules=MaskRules(1, 1), costs=costs)
+    rules = MaskRules(1, 1)
+    masks = [solve_mask(groups, scores, budget, resolution=8, rules=rules, costs=costs) for budget in budgets]
     spent = [costs.milliseconds(mask, 8) for mask in masks]
     # One channel is at most 9 * 64 * (6 + 9) multiply-adds, .87 ms.
     assert all(budget.ms - 0.87 < ms <= budget.ms for budget, ms in zip(budgets, spent, strict=True))
@@ -78,7 +79,7 @@ def test_masks_meet_budgets_in_milliseconds_as_nearly_as_channels_allow(groups):
 def test_budgets_out_of_reach_are_refused_with_a_number_that_is_allowed(groups, ms, message):
     costs = Costs(groups, PREDICTOR)
     with pytest.raises(ValueError) as caught:
-        solve_masks(groups, np.zeros(25), [Budget(ms=ms)], resolution=8, rules=MaskRules(1, 1), costs=costs)
+        solve_mask(groups, np.zeros(25), Budget(ms=ms), resolution=8, rules=MaskRules(1, 1), costs=costs)
     assert str(caught.value) == message
 
 

@@ -11,7 +11,7 @@ from ofar_tf.pruning.budgets import Budget, parse_budgets
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.costs import Costs
-from ofar_tf.pruning.explanation import explain_groups, print_explanation
+from ofar_tf.pruning.explanation import explain, explain_groups
 from ofar_tf.search.plan import plan_pool, print_plan
 
 RULES = MaskRules(1, 1)
@@ -114,7 +114,7 @@ def test_an_explanation_names_the_layers_the_norms_and_the_macs_of_each_group(gr
 
 
 def test_an_explanation_says_what_stays_whole_and_why(groups):
-    text = printed(print_explanation, groups, resolution=4)
+    text = printed(explain(groups, resolution=4).print)
     assert "16 prunable channels in 2 groups" in text
     assert [cell.strip() for cell in text.splitlines()[-2].strip("│").split("│")] == [
         "logits",
