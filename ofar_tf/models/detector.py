@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from ofar_tf.models.convolution import initializer
 from ofar_tf.models.pyramid_features import feature_maps
 from ofar_tf.text.patterns import matches
 
@@ -144,18 +145,14 @@ def _plain(x: Any, filters: int, *, name: str, strides: int = 1) -> Any:
 
 
 def _kernel(filters: int, size: int, *, name: str, **settings: Any) -> Any:
-    settings = {"use_bias": False, "kernel_initializer": _initializer(), **settings}
+    settings = {"use_bias": False, "kernel_initializer": initializer(), **settings}
     return keras.layers.Conv2D(filters, size, padding="same", name=name, **settings)
 
 
 def _depthwise(*, name: str, strides: int = 1) -> Any:
     return keras.layers.DepthwiseConv2D(
-        3, strides=strides, padding="same", use_bias=False, depthwise_initializer=_initializer(), name=name
+        3, strides=strides, padding="same", use_bias=False, depthwise_initializer=initializer(), name=name
     )
-
-
-def _initializer() -> Any:
-    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 def _norm(x: Any, name: str) -> Any:

@@ -6,11 +6,11 @@ The networks are those of TensorFlow's `tpu/models/official/efficientnet/lite`, 
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.convolution import initializer
 from ofar_tf.models.mobile_blocks import MobileBlocks
 from ofar_tf.models.width import scaled
 
@@ -68,7 +68,7 @@ def efficientnet_lite(
         raise ValueError(f"Expected a variant from 0 to {len(_VARIANTS) - 1}. Received: variant={variant}.")
     chosen = _VARIANTS[variant]
     inputs, x = images(scale=1 / 128, offset=-127 / 128)
-    blocks = MobileBlocks(momentum=0.99, initializer=_initializer)
+    blocks = MobileBlocks(momentum=0.99, initializer=initializer)
     stem = scaled(_STEM_CHANNELS, width_multiplier)
     x = blocks.convolution(x, stem, 3, strides=1 if small_images else 2, name="stem")
     index = 0
@@ -88,8 +88,3 @@ def efficientnet_lite(
         name=f"efficientnet_lite{variant}",
         dropout=chosen.dropout if dropout is None else dropout,
     )
-
-
-def _initializer() -> Any:
-    # A depthwise kernel [k, k, channels, 1] has a fan-out of k * k here, which is what one of its filters reads.
-    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")

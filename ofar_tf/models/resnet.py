@@ -13,6 +13,7 @@ from typing import Any, Literal
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.convolution import normed_convolution
 from ofar_tf.models.width import scaled
 
 # Channels of a stage's 3 x 3 convolutions, blocks in the stage, stride of its first block (tables 1 and section 4.2).
@@ -51,16 +52,16 @@ def resnet50(
     inputs, x = images()
     stem_channels = scaled(64, width_multiplier)
     if small_images:
-        x = _convolution(x, stem_channels, 3, name="stem")
+        x = normed_convolution(x, stem_channels, 3, name="stem")
     else:
-        x = _convolution(x, stem_channels, 7, strides=2, name="stem")
+        x = normed_convolution(x, stem_channels, 7, strides=2, name="stem")
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
 
     def bottleneck(x: Any, filters: int, *, strides: int, name: str) -> Any:
         first, second = (strides, 1) if version == "v1" else (1, strides)
-        x = _convolution(x, filters, 1, strides=first, name=f"{name}_conv1")
-        x = _convolution(x, filters, 3, strides=second, name=f"{name}_conv2")
-        return _convolution(x, _BOTTLENECK_EXPANSION * filters, 1, linear=True, name=f"{name}_conv3")
+        x = normed_convolution(x, filters, 1, strides=first, name=f"{name}_conv1")
+        x = normed_convolution(x, filters, 3, strides=second, name=f"{name}_conv2")
+        return normed_convolution(x, _BOTTLENECK_EXPANSION * filters, 1, linear=True, name=f"{name}_conv3")
 
     for stage, (channels, blocks, stride) in enumerate(_IMAGENET_STAGES, start=1):
         x = _stage(
@@ -93,11 +94,11 @@ def cifar_resnet(classes: int, *, depth: int = 20, width_multiplier: float = 1.0
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"Expected a depth of 6n + 2 such as 20, 32, 56 or 110. Received: depth={depth}.")
     inputs, x = images()
-    x = _convolution(x, scaled(16, width_multiplier), 3, name="stem")
+    x = normed_convolution(x, scaled(16, width_multiplier), 3, name="stem")
 
     def basic(x: Any, filters: int, *, strides: int, name: str) -> Any:
-        x = _convolution(x, filters, 3, strides=strides, name=f"{name}_conv1")
-        return _convolution(x, filters, 3, linear=True, name=f"{name}_conv2")
+        x = normed_convolution(x, filters, 3, strides=strides, name=f"{name}_conv1")
+        return normed_convolution(x, filters, 3, linear=True, name=f"{name}_conv2")
 
     for stage, (channels, stride) in enumerate(_CIFAR_STAGES, start=1):
         filters = scaled(channels, width_multiplier)
@@ -115,20 +116,6 @@ def _residual(x: Any, branch: Callable[..., Any], filters: int, *, strides: int,
     shortcut = x
     x = branch(x, filters, strides=strides, name=name)
     if strides != 1 or shortcut.shape[-1] != x.shape[-1]:
-        shortcut = _convolution(shortcut, x.shape[-1], 1, strides=strides, linear=True, name=f"{name}_shortcut")
+        shortcut = normed_convolution(shortcut, x.shape[-1], 1, strides=strides, linear=True, name=f"{name}_shortcut")
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
     return keras.layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _convolution(x: Any, filters: int, kernel_size: int, *, name: str, strides: int = 1, linear: bool = False) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal"),
-        name=name,
-    )
-    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(convolution(x))
-    return x if linear else keras.layers.ReLU(name=f"{name}_relu")(x)

@@ -1,10 +1,9 @@
 """VGG-16 (Simonyan and Zisserman 2014, arXiv:1409.1556) with BatchNorm and global pooling."""
 
-from typing import Any
-
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.convolution import normed_convolution
 from ofar_tf.models.width import scaled
 
 # Configuration D of the paper's table 1: channels and number of convolutions of the five stages.
@@ -36,21 +35,8 @@ def vgg16(
     """
     inputs, x = images()
     for stage, (channels, convolutions) in enumerate(_STAGES, start=1):
-        for convolution in range(1, convolutions + 1):
-            x = _convolution(x, scaled(channels, width_multiplier), name=f"stage{stage}_conv{convolution}")
+        for number in range(1, convolutions + 1):
+            x = normed_convolution(x, scaled(channels, width_multiplier), 3, name=f"stage{stage}_conv{number}")
         if not (small_images and stage == len(_STAGES)):
             x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
     return classifier(inputs, x, classes=classes, dropout=dropout, name="vgg16")
-
-
-def _convolution(x: Any, filters: int, *, name: str) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal"),
-        name=name,
-    )
-    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(convolution(x))
-    return keras.layers.ReLU(name=f"{name}_relu")(x)

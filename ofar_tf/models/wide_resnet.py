@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.classifier import classifier, images
+from ofar_tf.models.convolution import convolution
 
 # Channels at width 1 and stride of the three groups (table 1 of the paper).
 _GROUPS = ((16, 1), (32, 2), (64, 2))
@@ -35,7 +36,7 @@ def wide_resnet(classes: int, *, depth: int = 28, width: int = 10, dropout: floa
     if width < 1:
         raise ValueError(f"Expected a width of at least 1. Received: width={width}.")
     inputs, x = images()
-    x = _convolution(x, _STEM_CHANNELS, 3, name="stem")
+    x = convolution(x, _STEM_CHANNELS, 3, name="stem")
     for group, (channels, stride) in enumerate(_GROUPS, start=1):
         for block in range(1, (depth - 4) // 6 + 1):
             strides = stride if block == 1 else 1
@@ -49,25 +50,12 @@ def _residual(x: Any, filters: int, *, strides: int, name: str) -> Any:
     activated = _norm_relu(x, name=f"{name}_pre1")
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
-        shortcut = _convolution(activated, filters, 1, strides=strides, name=f"{name}_shortcut")
-    x = _convolution(activated, filters, 3, strides=strides, name=f"{name}_conv1")
-    x = _convolution(_norm_relu(x, name=f"{name}_pre2"), filters, 3, name=f"{name}_conv2")
+        shortcut = convolution(activated, filters, 1, strides=strides, name=f"{name}_shortcut")
+    x = convolution(activated, filters, 3, strides=strides, name=f"{name}_conv1")
+    x = convolution(_norm_relu(x, name=f"{name}_pre2"), filters, 3, name=f"{name}_conv2")
     return keras.layers.Add(name=f"{name}_add")([shortcut, x])
 
 
 def _norm_relu(x: Any, *, name: str) -> Any:
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _convolution(x: Any, filters: int, kernel_size: int, *, name: str, strides: int = 1) -> Any:
-    convolution = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal"),
-        name=name,
-    )
-    return convolution(x)
