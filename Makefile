@@ -45,7 +45,7 @@ $(SCENES)/supernet.keras: .venv/installed FORCE
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[detection]'
 	$(BIN)/python -m ofar_tf.train --flagfile=experiments/fashion_mnist_scenes.flagfile --run_dir=$(SCENES)
 
-# A quarter of an hour on two cores; `test-all` adds what repeats the same on larger networks, or more often.
+# About eight minutes on two cores; `test-all` adds what repeats the same on larger networks, or more often.
 test: PICKED = -m "not slow"
 test test-all: .venv/installed
 	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PICKED)

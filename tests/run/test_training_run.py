@@ -1,6 +1,6 @@
 """Whole runs on the bundled data: killed and resumed, finished, and begun again with other settings.
 
-A longer test of random kills: OFAR_TF_KILLS=40 pytest tests/test_training_run.py -k random
+A longer test of random kills: OFAR_TF_KILLS=40 pytest tests/run/test_training_run.py -m slow -k random
 """
 
 import dataclasses
