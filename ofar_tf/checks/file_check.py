@@ -20,7 +20,7 @@ _ROUNDING = 0.01  # An 8-bit score may exceed its range by a step of 1/256.
 
 def check_file(
     tflite_path: str | Path,
-    model: keras.Model | str | Path,
+    model: keras.Model,
     images: np.ndarray,
     *,
     task: Shipped,
@@ -35,7 +35,7 @@ def check_file(
 
     Args:
         tflite_path: The file.
-        model: The Keras model it was made from, or the path of its `.keras` file.
+        model: The Keras model it was made from.
         images: [N, h, w, 3], N >= 1, values in 0..255.
         task: What its outputs are.
         tolerance: Largest accepted difference from Keras (`Shipped.compare`), for a classifier that of a probability;
@@ -47,13 +47,12 @@ def check_file(
     Raises:
         ValueError: If there are no images or they do not fit the model.
     """
-    reference = keras.saving.load_model(model, compile=False) if isinstance(model, (str, Path)) else model
-    if not len(images) or images.shape[1:] != tuple(reference.input_shape[1:]):
-        raise ValueError(f"Expected images of shape [N, {reference.input_shape[1:]}]. Received: {images.shape}.")
+    if not len(images) or images.shape[1:] != tuple(model.input_shape[1:]):
+        raise ValueError(f"Expected images of shape [N, {model.input_shape[1:]}]. Received: {images.shape}.")
     graph = read_graph(Path(tflite_path).read_bytes())
     interface = TFLiteNetwork(tflite_path, allocate=False)
     outputs, run_error = _outputs(tflite_path, images, task)
-    expected = keras.tree.map_structure(np.asarray, reference(np.asarray(images, np.float32), training=False))
+    expected = keras.tree.map_structure(np.asarray, model(np.asarray(images, np.float32), training=False))
     finite = outputs is not None and _finite(outputs)
     size = Size.of(images.shape[1:3])
     difference = task.compare(expected, outputs, size=size) if finite and _finite(expected) else None

@@ -124,7 +124,7 @@ def from_json(kind: Any, data: Any, *, where: str, readers: Readers | None = Non
         return float(data)
     _require(type(data) is kind, expected=f"a value of type {kind.__name__}", data=data, where=where)
     if kind is int:
-        _require(abs(data) < 2**63, expected="a number that fits 64 bits", data="a larger one", where=where)
+        _require(abs(data) <= _LARGEST, expected="a number that fits 64 bits", data="a larger one", where=where)
     return data
 
 

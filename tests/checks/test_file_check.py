@@ -47,11 +47,6 @@ def test_a_good_float32_file_passes(converted, network, images):
     }  # fmt: skip
 
 
-def test_the_model_may_be_given_as_a_keras_file(converted, network, images, tmp_path):
-    network.save(tmp_path / "network.keras")
-    assert check_file(converted("float32"), tmp_path / "network.keras", images).passed
-
-
 def test_a_good_int8_file_passes_without_a_tolerance_and_fails_float32s(converted, network, images):
     checks = check_file(converted("int8"), network, images, tolerance=None)
     assert checks.passed and checks.tolerance is None
