@@ -93,7 +93,9 @@ class _Flattening:
             if _is_idle_cast(operation, args):
                 return args[0]
             if is_free_reshape(operation):
-                return free_reshape(operation, args[0])
+                name = self._free_name(operation.name, prefix)
+                self._taken.add(name)
+                return free_reshape(operation, args[0], name=name)
             outputs = self._layer(operation, prefix)(*args, **kwargs)
             self._check_formats(operation, outputs)
             return outputs

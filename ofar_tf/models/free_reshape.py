@@ -15,8 +15,8 @@ def is_free_reshape(operation: Any) -> bool:
     return None in operation.newshape
 
 
-def free_reshape(operation: Any, tensor: Any) -> Any:
-    """Reshapes a symbolic tensor as such an operation means it.
+def free_reshape(operation: Any, tensor: Any, *, name: str) -> Any:
+    """Reshapes a symbolic tensor as such an operation means it, by a layer of that name.
 
     Raises:
         ValueError: If more than the number of images is unknown.
@@ -26,4 +26,4 @@ def free_reshape(operation: Any, tensor: Any) -> Any:
             "Expected a reshape to sizes that are known, but for the number of images, or -1 for one of them. "
             f"Received: operation {operation.name!r} to {tuple(operation.newshape)}, which Keras cannot run."
         )
-    return keras.layers.Reshape(operation.newshape[1:])(tensor)
+    return keras.layers.Reshape(operation.newshape[1:], name=name)(tensor)

@@ -14,7 +14,15 @@ import numpy as np
 
 from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
-from ofar_tf.models.functional_graph import Graph, graph_of, is_functional, is_stock, replay, takes_training
+from ofar_tf.models.functional_graph import (
+    Graph,
+    graph_of,
+    inner_layers,
+    is_functional,
+    is_stock,
+    replay,
+    takes_training,
+)
 from ofar_tf.models.tensorflow_functions import as_operations
 
 _MAKING = ("__init__", "get_config", "from_config")
@@ -133,12 +141,30 @@ def _traced(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, train
     if takes_training(layer):
         named["training"] = training
     with as_operations():
-        graph = keras.Model(_alone(list(inputs.values())), layer.call(*positional, **named))
+        outputs = layer.call(*positional, **named)
+    _name_apart(outputs, layer)
+    graph = keras.Model(_alone(list(inputs.values())), outputs)
     return replay(graph, graph.inputs, call=_call) if any(map(is_free_reshape, graph.operations)) else graph
 
 
+def _name_apart(outputs: Any, layer: Any) -> None:
+    """Gives operations other names than the layers inside: where these come from a file, Keras begins to count anew."""
+    taken = {each.name for each in inner_layers(layer)}
+    pending, seen = keras.tree.flatten(outputs), set()
+    while pending:
+        operation, node, _ = pending.pop()._keras_history  # Keras has no public way to walk a graph of no model yet.
+        if (id(operation), node) in seen:
+            continue
+        seen.add((id(operation), node))
+        if not isinstance(operation, keras.layers.Layer) and operation.name in taken:
+            operation.name = f"{operation.name}_in_{layer.name}"
+        pending += operation._inbound_nodes[node].input_tensors
+
+
 def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-    return free_reshape(operation, args[0]) if is_free_reshape(operation) else operation(*args, **kwargs)
+    if is_free_reshape(operation):
+        return free_reshape(operation, args[0], name=operation.name)
+    return operation(*args, **kwargs)
 
 
 def _is_one(layer: Any, graphs: Sequence[Graph]) -> bool:

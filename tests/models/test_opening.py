@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from ofar_tf.models.functional_graph import is_stock
+from ofar_tf.models.opening import opened
 from ofar_tf.models.user_model import as_classifier, as_supernet
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -161,6 +162,28 @@ def test_what_is_inside_trains_and_infers_as_it_did() -> None:
     flat(images(), training=True)  # The moving averages of inner layers, which their weights are, have moved.
     moved = [np.asarray(weight) for weight in model.weights if weight.name == "moving_mean"]
     assert len(moved) == 4 and all(mean.any() for mean in moved)
+
+
+class Named(layers.Layer):
+    """The layers inside have the names that Keras gives to the first operations of their kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = layers.Conv2D(8, 1, name="multiply")
+        self.inner = [layers.Reshape((SIZE * SIZE, 8), name="reshape"), layers.Activation("relu", name="relu")]
+
+    def call(self, x: Any) -> Any:
+        y = self.inner[1](self.inner[0](self.conv(x) * 0.5))
+        return ops.relu(ops.reshape(y, (ops.shape(x)[0], SIZE, SIZE, 8)))
+
+
+def test_layers_inside_may_have_the_names_that_operations_get_in_a_new_process() -> None:
+    layer, image = Named(), keras.Input((SIZE, SIZE, 8))
+    layer(image)
+    keras.backend.clear_session(free_memory=False)  # Names are counted from the beginning, as where a file is read.
+    graph = opened(layer, (image,), {})
+    assert graph is not None
+    assert {"multiply", "reshape", "relu"} <= {each.name for each in graph.layers}
 
 
 class OwnWeight(layers.Layer):
