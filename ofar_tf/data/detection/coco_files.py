@@ -11,7 +11,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from ofar_tf.data.class_folders import WHOLE
-from ofar_tf.data.detection.split_places import by_split, nested, require_folder, tails, visible_files, visible_names
+from ofar_tf.data.detection.split_places import (
+    by_split,
+    holds_run,
+    nested,
+    require_folder,
+    tails,
+    visible_files,
+    visible_names,
+)
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.split_names import is_split, split_within, splits_of
 from ofar_tf.data.text_file import read_text
@@ -86,7 +94,8 @@ def _places(data_dir: Path) -> Iterator[tuple[Path, list[Path]]]:
     for folder, pattern in [(folder, pattern) for folder in folders for pattern in _PATTERNS] + [
         (folder, pattern) for folder in folders for pattern in _PATTERNS_OF_SPLITS
     ]:
-        yield folder, [*visible_files(folder, pattern), *visible_files(folder, f"{pattern}.gz")]
+        paths = [*visible_files(folder, pattern), *visible_files(folder, f"{pattern}.gz")]
+        yield folder, [path for path in paths if path.parent == folder or not holds_run(path.parent)]
 
 
 def _by_split(contents: dict[Path, Any], folder: Path) -> dict[str, tuple[Path, Any]]:

@@ -1,5 +1,6 @@
 """Boxes gathered image by image, for readers of formats with a file of annotations for each image."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -55,8 +56,8 @@ def images_in(folder: Path, *, below: bool = False) -> dict[str, str]:
 
 
 def bare(name: str) -> str:
-    """Returns a name, which may begin with folders, without the suffix."""
-    return PurePosixPath(name).with_suffix("").as_posix()
+    """Returns a name, which may begin with folders, without the suffix; letters with accents are written in one way."""
+    return unicodedata.normalize("NFC", PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _is_image(name: str) -> bool:

@@ -12,6 +12,7 @@ from ofar_tf.data.split_names import is_split
 Value = TypeVar("Value")
 
 _HIDDEN = (".", "__MACOSX")
+_OF_A_RUN = "run.flagfile"
 
 
 def require_folder(data_dir: Path, *, layouts: str) -> None:
@@ -29,11 +30,17 @@ def require_folder(data_dir: Path, *, layouts: str) -> None:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Returns the folders in a folder but for hidden ones and macOS's own, sorted; none if it is no folder."""
+    """Returns the folders in a folder but for hidden ones, macOS's own and runs, sorted; none if it is no folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(_HIDDEN))
+        found = [folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(_HIDDEN)]
+    return sorted(place for place in found if not holds_run(place))
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, or holds such: a run in the folder of its data changes nothing of these."""
+    return any((folder / name).is_file() for name in (_OF_A_RUN, *glob(f"*/{_OF_A_RUN}", root_dir=folder)))  # noqa: PTH207
 
 
 def called(folder: Path, *names: str) -> Path:

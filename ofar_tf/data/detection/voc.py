@@ -1,5 +1,6 @@
 """Folders of images with annotations in Pascal VOC's XML."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -151,7 +152,8 @@ def _stem(line: str, files: Mapping[str, Path]) -> str:
     """Returns the name in a line of a list; behind it may stand the image's suffix, or whether a class is shown."""
     # Some tools put names with blanks into quotes.
     names = [each for name in (line, line.rsplit(maxsplit=1)[0]) for each in (name, name.strip('"'))]
-    return next((each for name in names for each in (name, bare(name), Path(name).stem) if each in files), line)
+    ways = (unicodedata.normalize("NFC", each) for name in names for each in (name, bare(name), Path(name).stem))
+    return next((each for each in ways if each in files), line)
 
 
 def _notes(parts: Mapping[str, _Part], found: Mapping[str, FoundSplit]) -> list[str]:

@@ -17,7 +17,7 @@ from ofar_tf.data.detection.split_places import (
 )
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
-from ofar_tf.data.split_names import LISTS, is_split, split_named, splits_of
+from ofar_tf.data.split_names import LISTS, is_split, split_named, split_within, splits_of
 from ofar_tf.data.text_file import read_lines
 
 LAYOUTS = (
@@ -57,7 +57,8 @@ def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
         FileNotFoundError: If none fits, or a list names images that are not there.
         ValueError: If two places are of one split.
     """
-    for layout in _layouts(data_dir):
+    listed = any(_usual_lists(data_dir)) or any(_lists_named(data_dir, said))
+    for layout in _layouts(data_dir, listed=listed):
         held = {name: part for name, places in layout.items() if (part := _part(*places)).images}
         if not any(part.files for part in held.values()):
             continue
@@ -100,15 +101,22 @@ def class_names(data_dir: Path, said: Description, parts: Mapping[str, Part]) ->
     return lists[0]
 
 
-def _layouts(data_dir: Path) -> Iterator[dict[str, tuple[Path, Path]]]:
-    """Yields for each layout the folders of images and of their text files, by the names that may say a split."""
+def _layouts(data_dir: Path, *, listed: bool) -> Iterator[dict[str, tuple[Path, Path]]]:
+    """Yields for each layout the folders of images and of their text files, by the names that may say a split.
+
+    Args:
+        data_dir: The folder.
+        listed: Whether lists say splits, so that folders of other names are none.
+    """
     images, labels = called(data_dir, "images"), called(data_dir, "labels")
-    yield {each.name: (each, _beside(labels, each.name)) for each in folders_in(images)}
+    apart = {each.name: (each, _beside(labels, each.name)) for each in folders_in(images)}
+    if not listed or any(map(split_within, apart)):
+        yield apart
     yield {WHOLE: (images, labels)}
     yield {each.name: (each, each) for each in folders_in(images)}
     folders = folders_in(data_dir)
     if len(folders) == 1 and not is_split(folders[0].name):
-        yield from _layouts(folders[0])
+        yield from _layouts(folders[0], listed=listed)
     yield {each.name: (called(each, "images"), called(each, "labels")) for each in folders}
     yield {each.name: (each, each) for each in folders}
     yield {WHOLE: (data_dir, data_dir)}
@@ -124,8 +132,9 @@ def _part(images: Path, labels: Path) -> Part:
     apart = images != labels
     found = images_in(images, below=apart)
     # Without images the layout is another one, and its files need not be listed.
-    names = visible_names(labels, "**/*.txt" if apart else "*.txt") if found else []
-    files = {bare(name): labels / name for name in names if Path(name).name not in _NAME_LISTS or bare(name) in found}
+    names = visible_names(labels, "**/*" if apart else "*") if found else []
+    texts = [name for name in names if name.lower().endswith(".txt")]
+    files = {bare(name): labels / name for name in texts if Path(name).name not in _NAME_LISTS or bare(name) in found}
     return Part(images, labels, found, found, files)
 
 
@@ -139,7 +148,7 @@ def _folders_named(said: Description, held: Mapping[str, Part]) -> Iterator[tupl
 
 def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[str, Path, Part]]:
     """Yields the splits that lists of images name, and the lists; none where a single one names all images."""
-    found = {path: split_named(path.stem) for path in _texts_beside(data_dir) if split_named(path.stem) in LISTS}
+    found = {path: split_named(path.stem) for path in _usual_lists(data_dir)}
     found |= {path: split for split, path in _lists_named(data_dir, said)}
     # Beside images, `test.txt` holds the boxes of `test.png`.
     lists = {path: split for path, split in found.items() if path.parent != whole.root or path.stem not in whole.images}
@@ -156,8 +165,9 @@ def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[st
             yield split, path, whole._replace(images=images)
 
 
-def _texts_beside(data_dir: Path) -> list[Path]:
-    return [path for folder in nested(data_dir) for path in visible_files(folder, "*.txt")]
+def _usual_lists(data_dir: Path) -> list[Path]:
+    texts = [path for folder in nested(data_dir) for path in visible_files(folder, "*.txt")]
+    return [path for path in texts if split_named(path.stem) in LISTS]
 
 
 def _lists_named(data_dir: Path, said: Description) -> Iterator[tuple[str, Path]]:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -184,6 +186,15 @@ def test_an_image_may_be_called_as_its_xml_file_says(tmp_path):
     (tmp_path / "0002.xml").write_text(said)
     with pytest.raises(ValueError, match=r"each image to have one file of annotations. Received: 2 in .*a.png"):
         load(tmp_path)
+
+
+def test_accents_may_be_written_otherwise_than_those_of_the_image(tmp_path):
+    stored, said = (unicodedata.normalize(form, "é") for form in ("NFD", "NFC"))
+    write(tmp_path, "Annotations", "JPEGImages", **{stored: xml(BEE), "b": xml(BEE)})
+    (tmp_path / "Annotations" / f"{stored}.xml").rename(tmp_path / "Annotations" / f"{said}.xml")
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/train.txt").write_text(f"{stored}\n")
+    assert [path.name for path in load(tmp_path).files_of("train")] == [f"{stored}.png"]
 
 
 def test_an_empty_list_is_no_split(tmp_path):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -260,6 +262,33 @@ def test_lists_in_any_case_of_letters_are_splits(tmp_path):
     (tmp_path / "Train.txt").write_text("data/images/a.png\n")
     (tmp_path / "Validation.txt").write_text("data/images/b.png\n")
     assert load(tmp_path).split_sizes == {"train": 1, "validation": 1}
+
+
+def test_lists_say_splits_where_folders_say_others(tmp_path):
+    for camera in ("one", "two"):
+        write(tmp_path, f"images/{camera}", f"labels/{camera}", a=LINE, b="")
+    (tmp_path / "train.txt").write_text("/home/ada/images/one/a.png\n/home/ada/images/two/b.png\n")
+    (tmp_path / "val.txt").write_text("/home/ada/images/two/a.png\n")
+    dataset = load(tmp_path)
+    assert dataset.split_sizes == {"train": 2, "val": 1}
+    assert dataset.files_of("val") == [tmp_path / "images/two/a.png"]
+
+
+def test_a_run_in_the_folder_of_its_data_changes_nothing_of_these(tmp_path):
+    write(tmp_path, "cells/images", "cells/labels", a=LINE, b=LINE)
+    before = load(tmp_path).fingerprint
+    for run in ("run", "runs/1"):
+        write_png(tmp_path / run / "detections.png")
+        (tmp_path / run / "run.flagfile").write_text("")
+    assert load(tmp_path).fingerprint == before
+
+
+def test_accents_and_suffixes_may_be_written_otherwise_than_those_of_the_image(tmp_path):
+    write(tmp_path, "images", "labels", **{unicodedata.normalize("NFD", "é"): None, "b": None})
+    (tmp_path / "labels").mkdir(exist_ok=True)
+    (tmp_path / "labels" / unicodedata.normalize("NFC", "é.txt")).write_text(LINE)
+    (tmp_path / "labels" / "b.TXT").write_text(LINE)
+    assert load(tmp_path).annotations("all").counts.tolist() == [1, 1]
 
 
 def test_lists_of_names_that_differ_are_refused(tmp_path):
