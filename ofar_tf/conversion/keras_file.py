@@ -36,7 +36,7 @@ def model_digest(model: keras.Model) -> str:
 
 
 @dataclass(frozen=True)
-class SavedNetwork:
+class SavedMember:
     """A `.keras` file of a member.
 
     Attributes:
@@ -46,11 +46,8 @@ class SavedNetwork:
     parity: NetworkParity | None
 
 
-def save_once(member: FamilyMember, path: Path, *, check_output: Callable[[Any], None]) -> SavedNetwork:
-    """Writes a member's model atomically, unless the very same model is there already.
-
-    A member that knows its origin is not even built then: on a GPU no two calibrations give the same bits, and at
-    ImageNet's scale one takes minutes.
+def save_once(member: FamilyMember, path: Path, *, check_output: Callable[[Any], None]) -> SavedMember:
+    """Builds a member's model and writes it atomically, unless one of the same origin is there already.
 
     Args:
         member: What to build.
@@ -63,14 +60,12 @@ def save_once(member: FamilyMember, path: Path, *, check_output: Callable[[Any],
     Raises:
         ValueError: If the model is not of the shape that the member promises.
     """
-    model = None if member.origin else member.build(check_output=check_output)
-    digest = member.origin if model is None else model_digest(model)
-    key = {"digest": digest, "keras": importlib.metadata.version("keras"), "ofar_tf": __version__}
+    key = {"digest": member.origin, "keras": importlib.metadata.version("keras"), "ofar_tf": __version__}
 
-    def save() -> SavedNetwork:
-        built = model or member.build(check_output=check_output)
+    def save() -> SavedMember:
+        built = member.build(check_output=check_output)
         with atomic_file.replacing(path) as temporary:
             built.save(temporary)
-        return SavedNetwork(member.measure_parity(built) if member.measure_parity else None)
+        return SavedMember(member.measure_parity(built) if member.measure_parity else None)
 
-    return Work("saved", path, SavedNetwork, key, makes_file=True).once(save)
+    return Work("saved", path, SavedMember, key, makes_file=True).once(save)

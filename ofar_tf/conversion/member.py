@@ -37,12 +37,12 @@ class FamilyMember:
         resolution: Height and width of the input; a number is a square's side.
         macs: Multiply-adds of one image.
         params: Number of weights.
-        model: The network, or a function that builds it: images [batch, h, w, 3] with values in 0..255 to what its task
-            ships (`Task.shipped`).
+        model: Builds the network: images [batch, h, w, 3] with values in 0..255 to what its task ships
+            (`Task.shipped`).
+        origin: A digest of everything the model is made from, so that one that was written is not built again: on a GPU
+            no two calibrations give the same bits, and at ImageNet's scale one takes minutes.
         measure_parity: Says how far the built model agrees with the network that was trained; None where that is not
             measured.
-        origin: A digest of everything the model is made from, so that one that was written is not built again; None to
-            go by the model itself.
         predicted: How long its file of a precision takes, by the precision, as far as that was predicted.
     """
 
@@ -52,9 +52,9 @@ class FamilyMember:
     resolution: Resolution
     macs: int
     params: int
-    model: keras.Model | Callable[[], keras.Model]
+    model: Callable[[], keras.Model]
+    origin: str
     measure_parity: Callable[[keras.Model], NetworkParity] | None = None
-    origin: str | None = None
     predicted: Mapping[str, PredictedLatency] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class FamilyMember:
         Raises:
             ValueError: If its input or output is not of the shape that the member promises.
         """
-        model = self.model if isinstance(self.model, keras.Model) else self.model()
+        model = self.model()
         expected = (None, self.size.height, self.size.width, 3)
         if model.input_shape != expected:
             raise ValueError(f"Expected {self.id} to take {expected}. Received: a model of {model.input_shape}.")

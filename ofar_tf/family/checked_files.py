@@ -7,7 +7,7 @@ from pathlib import Path
 from ofar_tf.checks.measurement import Measurer
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionResult
-from ofar_tf.conversion.keras_file import SavedNetwork
+from ofar_tf.conversion.keras_file import SavedMember
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.file_entry import file_entry
@@ -45,7 +45,7 @@ class CheckedFiles:
         threads: int,
         on_done: Callable[[str], None],
     ):
-        self.saved: dict[str, SavedNetwork] = {}
+        self.saved: dict[str, SavedMember] = {}
         self.entries: dict[Path, ModelEntry] = {}
         self._folder = folder
         self._header = header

@@ -17,7 +17,7 @@ from rich.console import Console
 from ofar_tf.conversion.convert_files import convert_files
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionJob, ConversionResult
-from ofar_tf.conversion.keras_file import SavedNetwork, save_once
+from ofar_tf.conversion.keras_file import SavedMember, save_once
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.stock_networks import family_members
@@ -218,7 +218,7 @@ class _Stages:
             checks.entries[path] for result in results if (path := result.job.tflite_path) in checks.entries
         ]
 
-    def _save(self, member: FamilyMember) -> SavedNetwork:
+    def _save(self, member: FamilyMember) -> SavedMember:
         return save_once(member, self.folder.keras_path(member.id), check_output=self._check_output)
 
     def _check_output(self, shape: Any) -> None:

@@ -164,7 +164,7 @@ class Family(ABC):
 
     def _cut_out(self, measured: PoolEvaluation) -> keras.Model:
         (member,) = family_members(self._trained, measured, origin="")
-        return member.model if isinstance(member.model, keras.Model) else member.model()
+        return member.model()
 
     def structure(self, name: str) -> PrunedNetwork:
         """Returns one structure of the pool: its mask, rate and costs.

@@ -37,6 +37,7 @@ def member_of(model, resolution, *, name="net"):
         macs=resolution**2 * 100,
         params=model.count_params(),
         model=lambda: model,
+        origin=f"{name} {resolution}",
     )
 
 
