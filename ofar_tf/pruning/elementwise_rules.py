@@ -16,8 +16,8 @@ import tensorflow as tf
 from ofar_tf.models.user_code import is_library
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.lineage import passed_block
-from ofar_tf.pruning.probed_rules import some_of
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
+from ofar_tf.pruning.trials import some_of
 
 layers, activations = keras.layers, keras.activations
 
@@ -129,7 +129,11 @@ def selection(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def total(found: Propagation, call: Call) -> Sequence[Flow]:
     """A sum of tensors, or what merges branches likewise; it may join the residual stream with a block."""
-    flow = merge(found, call)
+    return joined(found, call, merge(found, call))
+
+
+def joined(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
+    """Says of what a sum gives whether a stream begins or goes on there."""
     if len(call.inputs) < 2:  # `x + 1.0` has no second branch.
         return [flow]
     branches = [tensor for tensor in call.inputs if not _is_spread(tensor, call.shape)]

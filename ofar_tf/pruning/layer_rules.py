@@ -16,7 +16,7 @@ from ofar_tf.pruning import probed_rules as probed
 from ofar_tf.pruning import rebuilt_rules as rebuilding
 from ofar_tf.pruning import shape_rules as shapes
 from ofar_tf.pruning import slice_rules as slices
-from ofar_tf.pruning import whole_rules
+from ofar_tf.pruning import tried_merges, whole_rules
 from ofar_tf.pruning.call import Call, Rule, on_last_axis, unchanged
 from ofar_tf.pruning.propagation import Flow, Propagation
 
@@ -37,6 +37,8 @@ def rule_for(operation: Any) -> Rule | None:
 
 def bends(call: Call) -> bool:
     """Returns whether a layer applies a non-linearity; one that is unknown may."""
+    if _is_tried(call) and len(call.inputs) > 1:
+        return not tried_merges.is_linear(call)
     if probed.can_be_tried(call.layer):
         return not probed.is_linear(call)
     if rule_for(call.layer) is None:
@@ -61,7 +63,13 @@ def picks_extremes(call: Call) -> bool:
 
 def is_product(call: Call) -> bool:
     """Returns whether an operation scales one of its inputs by the others."""
+    if _is_tried(call):
+        return tried_merges.is_gate(call)
     return rule_for(call.layer) in (elementwise.product, contractions.contraction)
+
+
+def _is_tried(call: Call) -> bool:
+    return rule_for(call.layer) in (probed.channelwise, rebuilding.rebuilt)
 
 
 def _dropout(found: Propagation, call: Call) -> list[Flow]:

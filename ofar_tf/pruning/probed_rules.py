@@ -5,8 +5,7 @@ random numbers or compute with TensorFlow. On numbers it shows: what comes of so
 what came of these among all. Only inference can be compared where training draws.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,8 +17,10 @@ from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
+from ofar_tf.pruning.trials import has_one_tensor, numbers_for, outside_of_the_trace, same, some_of
+from ofar_tf.pruning.tried_merges import merged
 
-_UNKNOWN_SIZE, _SAMPLES, _DRAWS = 8, 12, 8
+_DRAWS = 8
 
 
 def can_be_tried(layer: Any) -> bool:
@@ -33,20 +34,14 @@ def channelwise(found: Propagation, call: Call) -> Sequence[Flow]:
         dropped = outside_of_the_trace(lambda: _behind(call))
         if dropped is not None:
             return [Channels(call.ids, -1, dropped=dropped)]
-    raise NotImplementedError("is unknown to the library")
-
-
-def has_one_tensor(call: Call) -> bool:
-    """Returns whether a layer is told nothing but one tensor with its channels last, and gives one."""
-    told = {name: value for name, value in call.kwargs.items() if name != "training" and value is not None}
-    return len(call.args) == len(call.inputs) == len(call.shapes) == 1 and not told and call.inputs[0].axis == -1
+    return merged(found, call)
 
 
 def is_linear(call: Call) -> bool:
     """Returns whether such a layer gives twice as much, or as little, of twice as much."""
 
     def tried() -> bool:
-        layer, values = copy_of(call.layer), numbers_for(call)
+        layer, values = copy_of(call.layer), numbers_for(call.inputs[0])
         return np.allclose(layer(2.0 * values), 2.0 * np.asarray(layer(values)), rtol=1e-4, atol=1e-5) and np.allclose(
             layer(-values), -np.asarray(layer(values)), rtol=1e-4, atol=1e-5
         )
@@ -54,21 +49,12 @@ def is_linear(call: Call) -> bool:
     return bool(outside_of_the_trace(tried))
 
 
-def outside_of_the_trace(function: Callable[[], Any]) -> Any:
-    """Runs a function where variables have values: Keras' scope, in which the trace has none, is one of this thread."""
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            return thread.submit(function).result()
-        except Exception:  # A user's layer may raise anything.
-            return None
-
-
 def _behind(call: Call) -> np.ndarray | None:
     """Returns what dropped channels may be behind a layer; `None` where it does not take each channel by itself."""
-    layer, values = copy_of(call.layer), numbers_for(call)
+    layer, values = copy_of(call.layer), numbers_for(call.inputs[0])
     some = np.random.default_rng(1).permutation(values.shape[-1])[: values.shape[-1] // 2]
     whole = np.asarray(layer(values, training=False))
-    if not len(some) or whole.shape[-1] != values.shape[-1] or not _same(layer(values[..., some]), whole[..., some]):
+    if not len(some) or whole.shape[-1] != values.shape[-1] or not same(layer(values[..., some]), whole[..., some]):
         return None
     if not _trains_on(layer, values, some):
         return None
@@ -87,7 +73,7 @@ def _trains_on(layer: Any, values: np.ndarray, some: np.ndarray) -> bool:
         whole, part = np.asarray(layer(values, training=True)), np.asarray(layer(values[..., some], training=True))
         if part.shape != whole[..., some].shape:
             return False
-        if _same(part, whole[..., some]) or not _same(whole, first):
+        if same(part, whole[..., some]) or not same(whole, first):
             return True
     return False
 
@@ -101,20 +87,3 @@ def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray
     if not all(np.isfinite(np.asarray(each)).all() for each in (values, 0.0 if slopes is None else slopes)):
         return None
     return some_of(np.asarray(values))
-
-
-def some_of(values: np.ndarray) -> np.ndarray:
-    """Returns different ones of the numbers that dropped channels may be, few enough to try, those nearest zero."""
-    unique = np.unique(values)
-    return unique[np.argsort(np.abs(unique))][:_SAMPLES]
-
-
-def numbers_for(call: Call) -> np.ndarray:
-    """Returns numbers that a layer with one input can be tried on."""
-    shape = [2, *(size or _UNKNOWN_SIZE for size in call.inputs[0].shape[1:])]
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def _same(one: Any, other: np.ndarray) -> bool:
-    one = np.asarray(one)
-    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5)

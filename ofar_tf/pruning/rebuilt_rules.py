@@ -18,11 +18,22 @@ import numpy as np
 from ofar_tf.models.functional_graph import takes_training
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
-from ofar_tf.pruning.probed_rules import has_one_tensor, numbers_for, outside_of_the_trace, some_of
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
+from ofar_tf.pruning.trials import (
+    Axes,
+    cut,
+    fill,
+    has_one_tensor,
+    masked,
+    narrower_axes,
+    numbers_for,
+    outside_of_the_trace,
+    random_weights,
+    same,
+    some_of,
+)
+from ofar_tf.pruning.tried_merges import merged
 from ofar_tf.pruning.whole_rules import whole
-
-Axes = Mapping[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ def _entries(weights: Sequence[Any], numbers: Sequence[int]) -> int:
 
 def rebuilt(found: Propagation, call: Call) -> Sequence[Flow]:
     """The rule of such a layer."""
+    if len(call.inputs) > 1:
+        return merged(found, call)
     known = _known(call)
     if known is None:
         return whole(found, call)
@@ -168,10 +181,10 @@ class _Trial:
 
     def __init__(self, call: Call, way: _Way):
         self._call, self._way = call, way
-        self._values = numbers_for(call)
+        self._values = numbers_for(call.inputs[0])
         self._counts = len(call.ids), int(call.shape[-1] or 1)
         self._whole = self._narrow(*self._counts)
-        self._weights = _random_weights(self._whole)
+        self._weights = random_weights(self._whole)
 
     def found(self) -> _Found | None:
         """Returns what is true of the layer if the way holds, else `None`."""
@@ -190,9 +203,9 @@ class _Trial:
         return _Found(self._way, entering, leaving, samples, self._is_affine())
 
     def _is_affine(self) -> bool:
-        _fill(self._whole, self._weights)
+        fill(self._whole, self._weights)
         zero, one, two, less = (_run(self._whole, factor * self._values, training=False) for factor in (0, 1, 2, -1))
-        return _same(two - zero, 2.0 * (one - zero)) and _same(zero - less, one - zero)
+        return same(two - zero, 2.0 * (one - zero), tolerance=1e-4) and same(zero - less, one - zero, tolerance=1e-4)
 
     def _narrow(self, entering: int, leaving: int) -> Any:
         config = {self._way.stated: leaving} if self._way.stated else {}
@@ -203,9 +216,11 @@ class _Trial:
         (entering, leaving), way = self._counts, self._way
         half, less = entering // 2, leaving // 2
         if way.passes:
-            return _narrower(self._whole, self._narrow(half, half), entering, half), {}
-        read = _narrower(self._whole, self._narrow(half, leaving), entering, half) if way.reads else {}
-        return read, _narrower(self._whole, self._narrow(entering, less), leaving, less) if way.stated else {}
+            return narrower_axes(self._whole, self._narrow(half, half), count=entering, kept=half), {}
+        read = narrower_axes(self._whole, self._narrow(half, leaving), count=entering, kept=half) if way.reads else {}
+        if not way.stated:
+            return read, {}
+        return read, narrower_axes(self._whole, self._narrow(entering, less), count=leaving, kept=less)
 
     def _choice(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Chooses channels that enter and channels that leave: half of them, all but one, and one."""
@@ -232,23 +247,19 @@ class _Trial:
         self, narrow: Any, kept: tuple[np.ndarray, np.ndarray], entering: Axes, leaving: Axes
     ) -> np.ndarray | None:
         """Returns what dropped channels became, or `None` where the narrow layer gives other numbers."""
-        cut, masked = list(self._weights), list(self._weights)
-        for axes, ids in ((entering, kept[0]), (leaving, kept[1])):
-            for number, along in axes.items():
-                for axis in along:
-                    cut[number] = np.take(cut[number], ids, axis=axis)
-                    masked[number] = _masked(masked[number], ids, axis=axis)
+        narrowed = cut(cut(self._weights, entering, kept[0]), leaving, kept[1])
+        gated = masked(masked(self._weights, entering, kept[0]), leaving, kept[1])
         gone = np.setdiff1d(np.arange(self._counts[1]), kept[1])
         seen = [np.zeros(0)]
         for value in self._call.inputs[0].dropped:
             values = np.full_like(self._values, value)
             values[..., kept[0]] = self._values[..., kept[0]]
             for training in (False, True) if takes_training(narrow) else (False,):
-                _fill(narrow, cut)
-                _fill(self._whole, masked)
+                fill(narrow, narrowed)
+                fill(self._whole, gated)
                 part = _run(narrow, self._values[..., kept[0]], training=training)
                 whole = _run(self._whole, values, training=training)
-                if not _same(part, whole[..., kept[1]]):
+                if not same(part, whole[..., kept[1]], tolerance=1e-4):
                     return None
                 seen.append(whole[..., gone].ravel())
         return np.concatenate(seen)
@@ -260,39 +271,6 @@ def _built(call: Call, shape: Sequence[int], changes: Mapping[str, Any]) -> Any:
     return layer
 
 
-def _narrower(whole: Any, narrow: Any, count: int, kept: int) -> Axes:
-    axes: dict[int, tuple[int, ...]] = {}
-    for number, (one, other) in enumerate(zip(whole.weights, narrow.weights, strict=True)):
-        changed = [axis for axis, sizes in enumerate(zip(one.shape, other.shape, strict=True)) if sizes[0] != sizes[1]]
-        if any((one.shape[axis], other.shape[axis]) != (count, kept) for axis in changed):
-            raise NotImplementedError("has weights that do not grow with the channels")
-        if changed:
-            axes[number] = tuple(changed)
-    return axes
-
-
-def _random_weights(layer: Any) -> list[np.ndarray]:
-    random = np.random.default_rng(0)
-    given = [np.asarray(weight) for weight in layer.weights]
-    return [
-        random.uniform(0.5, 1.5, each.shape).astype(each.dtype) if each.dtype.kind == "f" else each for each in given
-    ]
-
-
-def _masked(weight: np.ndarray, kept: np.ndarray, *, axis: int) -> np.ndarray:
-    gate = np.isin(np.arange(weight.shape[axis]), kept).astype(weight.dtype)
-    return weight * gate.reshape([-1 if each == axis else 1 for each in range(weight.ndim)])
-
-
-def _fill(layer: Any, weights: Sequence[np.ndarray]) -> None:
-    for weight, value in zip(layer.weights, weights, strict=True):
-        weight.assign(value)
-
-
 def _run(layer: Any, values: np.ndarray, *, training: bool) -> np.ndarray:
     values = values.astype(np.float32)
     return np.asarray(layer(values, training=training) if takes_training(layer) else layer(values))
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-4)

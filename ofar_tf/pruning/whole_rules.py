@@ -12,9 +12,9 @@ import tensorflow as tf
 from ofar_tf.models.functional_graph import takes_training
 from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.probed_rules import has_one_tensor, numbers_for, outside_of_the_trace
 from ofar_tf.pruning.propagation import ANYTHING, Channels, Flow, Propagation
 from ofar_tf.pruning.shape_rules import couple
+from ofar_tf.pruning.trials import has_one_tensor, numbers_for, outside_of_the_trace
 
 
 def layer_norm(found: Propagation, call: Call) -> Sequence[Flow]:
@@ -42,7 +42,7 @@ def _among_zeros(found: Propagation, call: Call) -> Sequence[Flow]:
 
 
 def _is_finite(call: Call) -> bool:
-    layer, values, random = copy_of(call.layer), numbers_for(call), np.random.default_rng(0)
+    layer, values, random = copy_of(call.layer), numbers_for(call.inputs[0]), np.random.default_rng(0)
     layer(values)
     for weight in layer.weights:  # A scale that starts at zero would hide what it scales.
         if "float" in weight.dtype:
