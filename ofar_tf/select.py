@@ -13,9 +13,7 @@ from ofar_tf.shipping.select_config import SelectConfig
 def main(config: SelectConfig) -> None:
     """Runs the command."""
     from ofar_tf.family.export_files import read_export
-    from ofar_tf.shipping.limits import Limits
-    from ofar_tf.shipping.reasons import reasons
-    from ofar_tf.shipping.selection import choose
+    from ofar_tf.shipping.selection import Limits, choose, explain
     from ofar_tf.text.quantities import parse_quantity
 
     with flags.one_line_errors():
@@ -32,8 +30,8 @@ def main(config: SelectConfig) -> None:
             device=config.device,
             form=config.form,
         )
-        chosen, *others = choose(manifest, limits, prefer=config.prefer)
-    print(*reasons(manifest, limits, winner=chosen, others=others), sep="\n", file=sys.stderr)
+        chosen = choose(manifest, limits, prefer=config.prefer)[0]
+    print(explain(manifest, limits, prefer=config.prefer), file=sys.stderr)
     print(folder / chosen.path)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ofar_tf.conversion.precision import precision_named
-from ofar_tf.shipping.limits import Limits
+from ofar_tf.shipping.selection import Limits
 from ofar_tf.text.quantities import format_quantity, parse_quantity
 
 OTHER = "other"

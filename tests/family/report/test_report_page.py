@@ -20,8 +20,7 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-from ofar_tf.shipping.limits import Limits
-from ofar_tf.shipping.selection import choose
+from ofar_tf.shipping.selection import select
 
 # Without these the browser looks for its maker's servers at every start.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -142,7 +141,7 @@ def selected(manifest, key, precision, units, prefer="size"):
     manifest, limit = restricted(manifest, key)
     try:
         budget = {limit: units if scale == 1 else round(units * scale)}
-        return choose(manifest, Limits(quantization=precision or None, **budget), prefer=prefer)[0].path
+        return select(manifest, quantization=precision or None, prefer=prefer, **budget).path
     except ValueError:
         return None
 

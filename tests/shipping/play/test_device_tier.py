@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofar_tf.shipping.limits import Limits
 from ofar_tf.shipping.play.device_tier import DeviceTier, parse_tiers
+from ofar_tf.shipping.selection import Limits
 
 LOW = "low:max_macs=50M"
 

@@ -1,9 +1,9 @@
 import pytest
 
 from ofar_tf.family.manifest import Latency, Manifest
-from ofar_tf.shipping.limits import Limits
 from ofar_tf.shipping.play.device_tier import DeviceTier
 from ofar_tf.shipping.play.tier_files import choose_files
+from ofar_tf.shipping.selection import Limits
 
 
 @pytest.fixture(scope="module")
