@@ -24,7 +24,7 @@ from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.pruning.operator_work import OperatorWork
 from ofar_tf.pruning.probed_rules import channelwise
 from ofar_tf.pruning.rebuilt_rules import kernels_inside, rebuilt
-from ofar_tf.pruning.sized_graph import Shape, kept_size, kernels_of, sized_calls
+from ofar_tf.pruning.sized_graph import Shape, calls_within, kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
 
 
@@ -146,7 +146,7 @@ class Costs:
         groups, index = self._groups, self._groups.weight_index
         kernels: list[tuple[int, int]] = []
         products, always = [], 0
-        calls = [call for call in groups.calls if everything or not groups.is_outside(call.operation.name)]
+        calls = calls_within(groups, everything=everything)
         all_sized = sized_calls(groups, size, everything=everything)
         for unsized, (call, inputs, output) in zip(calls, all_sized, strict=True):
             if rule_for(call.operation) is contraction:

@@ -116,7 +116,11 @@ def activation(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def product(found: Propagation, call: Call) -> Sequence[Flow]:
     """A product of tensors, or a quotient: gates do not take what they scale past anything."""
-    flow = merge(found, call)
+    return gate(found, call, merge(found, call))
+
+
+def gate(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
+    """Says of what a product gives that nothing runs past a block there."""
     if len(call.inputs) > 1:
         found.note(flow.ids, f"{call.title} is a gate")
     return [flow]
@@ -150,7 +154,12 @@ def joined(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
 
 def merge(found: Propagation, call: Call) -> Channels:
     """Ties the channels of tensors that meet number by number; a single one that meets them all must stay."""
-    dropped, widest = _dropped(call), max(call.inputs, key=lambda tensor: len(tensor.ids))
+    return met(found, call, dropped=_dropped(call))
+
+
+def met(found: Propagation, call: Call, *, dropped: np.ndarray) -> Channels:
+    """The same where it is known what dropped channels may be behind it."""
+    widest = max(call.inputs, key=lambda tensor: len(tensor.ids))
     for tensor in call.inputs:
         if len(tensor.ids) == len(widest.ids) and tensor.axis == widest.axis:
             found.tie(widest.ids, tensor.ids)

@@ -17,10 +17,16 @@ from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.propagation import Channels, Flow, Propagation
-from ofar_tf.pruning.trials import has_one_tensor, numbers_for, outside_of_the_trace, same, some_of
+from ofar_tf.pruning.trials import (
+    finite_values,
+    has_one_tensor,
+    numbers_for,
+    outside_of_the_trace,
+    same,
+    some_of,
+    trains_alike,
+)
 from ofar_tf.pruning.tried_merges import merged
-
-_DRAWS = 8
 
 
 def can_be_tried(layer: Any) -> bool:
@@ -56,34 +62,18 @@ def _behind(call: Call) -> np.ndarray | None:
     whole = np.asarray(layer(values, training=False))
     if not len(some) or whole.shape[-1] != values.shape[-1] or not same(layer(values[..., some]), whole[..., some]):
         return None
-    if not _trains_on(layer, values, some):
+    if not trains_alike(
+        lambda: np.asarray(layer(values, training=True)),
+        lambda: np.asarray(layer(values[..., some], training=True)),
+        kept=some,
+    ):
         return None
     if count_macs(layer, [keras.KerasTensor((1, *values.shape[1:]))], {}) != (0, {}):
         return None  # The multiply-adds of fewer channels would not be known.
     return _dropped(layer, values.shape, call.inputs[0].dropped)
 
 
-def _trains_on(layer: Any, values: np.ndarray, some: np.ndarray) -> bool:
-    """Returns whether training gives of some of the channels what it gives of them among all, or draws what it gives.
-
-    Two draws may be equal, so it is tried until it shows.
-    """
-    first = np.asarray(layer(values, training=True))
-    for _ in range(_DRAWS):
-        whole, part = np.asarray(layer(values, training=True)), np.asarray(layer(values[..., some], training=True))
-        if part.shape != whole[..., some].shape:
-            return False
-        if same(part, whole[..., some]) or not same(whole, first):
-            return True
-    return False
-
-
 def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray | None:
     constants = tf.stack([tf.fill(shape[1:], tf.cast(value, tf.float32)) for value in before])
-    with tf.GradientTape() as tape:
-        tape.watch(constants)
-        values = layer(constants, training=False)
-    slopes = tape.gradient(values, constants)
-    if not all(np.isfinite(np.asarray(each)).all() for each in (values, 0.0 if slopes is None else slopes)):
-        return None
-    return some_of(np.asarray(values))
+    values = finite_values(lambda tensors: layer(tensors[0], training=False), [constants])
+    return None if values is None else some_of(values)

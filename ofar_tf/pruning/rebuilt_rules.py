@@ -27,10 +27,10 @@ from ofar_tf.pruning.trials import (
     masked,
     narrower_axes,
     numbers_for,
-    outside_of_the_trace,
     random_weights,
     same,
     some_of,
+    tried_once,
 )
 from ofar_tf.pruning.tried_merges import merged
 from ofar_tf.pruning.whole_rules import whole
@@ -68,10 +68,6 @@ class _Found:
     leaving: Axes
     dropped: np.ndarray
     is_affine: bool
-
-
-# Networks repeat their layers, and are traced more than once.
-_TRIED: dict[Any, _Found | None] = {}
 
 
 def can_be_rebuilt(layer: Any) -> bool:
@@ -143,14 +139,7 @@ def is_affine(call: Call) -> bool:
 
 
 def _known(call: Call) -> _Found | None:
-    if not has_one_tensor(call):
-        return None
-    config = {name: value for name, value in call.layer.get_config().items() if name != "name"}
-    entering = call.inputs[0]
-    key = type(call.layer), repr(config), entering.shape, call.shape, entering.dropped.tobytes()
-    if key not in _TRIED:
-        _TRIED[key] = outside_of_the_trace(lambda: _first_that_holds(call))
-    return _TRIED[key]
+    return tried_once(call, _first_that_holds) if has_one_tensor(call) else None
 
 
 def _first_that_holds(call: Call) -> _Found | None:

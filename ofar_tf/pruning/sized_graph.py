@@ -49,6 +49,11 @@ def kernels_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[t
         yield layer.kernel, output
 
 
+def calls_within(groups: ChannelGroups, *, everything: bool) -> list[GraphCall]:
+    """Returns the calls of a supernet but for those of layers outside, or all; see `sized_calls`."""
+    return [call for call in groups.calls if everything or not groups.is_outside(call.operation.name)]
+
+
 def sized_calls(
     groups: ChannelGroups, size: Size, *, everything: bool
 ) -> Iterator[tuple[GraphCall, list[Shape], Shape]]:
@@ -76,9 +81,7 @@ def sized_calls(
     def now(tree: Any) -> Any:
         return keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), tree)
 
-    for call in groups.calls:
-        if not everything and groups.is_outside(call.operation.name):
-            continue
+    for call in calls_within(groups, everything=everything):
         args, kwargs = now(call.args), now(dict(call.kwargs))
         try:
             outputs = _outputs(call.operation, args, kwargs)

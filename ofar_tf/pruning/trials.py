@@ -1,10 +1,12 @@
 """Layers of the user's on numbers: what rules need that find out by trying what they cannot read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.propagation import Channels
@@ -12,7 +14,10 @@ from ofar_tf.pruning.propagation import Channels
 Axes = Mapping[int, tuple[int, ...]]
 """The axes of weights, by their position, that channels lie along."""
 
-_UNKNOWN_SIZE, _SAMPLES = 8, 12
+Found = TypeVar("Found")
+
+_UNKNOWN_SIZE, _SAMPLES, _DRAWS = 8, 12, 8
+_TRIED: dict[Any, Any] = {}
 
 
 def has_one_tensor(call: Call) -> bool:
@@ -28,6 +33,34 @@ def outside_of_the_trace(function: Callable[[], Any]) -> Any:
             return thread.submit(function).result()
         except Exception:  # A user's layer may raise anything.
             return None
+
+
+def tried_once(call: Call, trial: Callable[[Call], Found | None]) -> Found | None:
+    """Returns what trying a layer shows, `None` where it shows nothing or fails.
+
+    Networks repeat their layers, and are traced more than once, so what was tried is kept.
+    """
+    config = {name: value for name, value in call.layer.get_config().items() if name != "name"}
+    inputs = tuple((tensor.shape, tensor.dropped.tobytes()) for tensor in call.inputs)
+    places = {key: f"tensor {number}" for number, key in enumerate(call.tensors)}  # Of two that are one, it matters.
+    key = trial, type(call.layer), repr(config), inputs, call.shape, str(arguments_with(call, places))
+    if key not in _TRIED:
+        _TRIED[key] = outside_of_the_trace(lambda: trial(call))
+    found: Found | None = _TRIED[key]
+    return found
+
+
+def arguments_with(call: Call, values: Mapping[int, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Returns the arguments of a call, but for whether it trains, with other values for its tensors.
+
+    Args:
+        call: The call.
+        values: By the `id` of a tensor what is given for it.
+    """
+    args, kwargs = keras.tree.map_structure(
+        lambda leaf: values.get(id(leaf), leaf), (list(call.args), dict(call.kwargs))
+    )
+    return args, {name: value for name, value in kwargs.items() if name != "training"}
 
 
 def numbers_for(tensor: Channels, *, count: int = 2, seed: int = 0) -> np.ndarray:
@@ -52,6 +85,36 @@ def same(one: Any, other: Any, *, tolerance: float = 1e-5) -> bool:
     """Returns whether two arrays are as good as equal."""
     one, other = np.asarray(one), np.asarray(other)
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=tolerance)
+
+
+def trains_alike(whole: Callable[[], np.ndarray], part: Callable[[], np.ndarray], *, kept: np.ndarray) -> bool:
+    """Returns whether training gives of some channels what it gives of them among all, or draws what it gives.
+
+    Two draws may be equal, so it is tried until it shows.
+
+    Args:
+        whole: Runs a layer, as it trains, on all channels.
+        part: Runs one on some of them.
+        kept: Which these are.
+    """
+    first = whole()
+    for _ in range(_DRAWS):
+        given, narrow = whole(), part()
+        if narrow.shape != given[..., kept].shape:
+            return False
+        if same(narrow, given[..., kept]) or not same(given, first):
+            return True
+    return False
+
+
+def finite_values(function: Callable[[Sequence[tf.Tensor]], tf.Tensor], arrays: Sequence[Any]) -> np.ndarray | None:
+    """Returns what a function gives of arrays; `None` where it has no finite value or slope."""
+    tensors = [tf.convert_to_tensor(each) for each in arrays]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        values = function(tensors)
+    slopes = tape.gradient(values, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return np.asarray(values) if all(np.isfinite(np.asarray(each)).all() for each in (values, *slopes)) else None
 
 
 def narrower_axes(whole: Any, narrow: Any, *, count: int, kept: int) -> Axes:

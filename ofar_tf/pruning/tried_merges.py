@@ -17,23 +17,26 @@ import tensorflow as tf
 from ofar_tf.models.functional_graph import takes_training
 from ofar_tf.models.layer_copy import copy_of
 from ofar_tf.pruning.call import Call
-from ofar_tf.pruning.elementwise_rules import joined
+from ofar_tf.pruning.elementwise_rules import gate, joined, met
 from ofar_tf.pruning.graph_macs import count_macs
-from ofar_tf.pruning.propagation import Channels, Flow, Propagation
+from ofar_tf.pruning.propagation import Flow, Propagation
 from ofar_tf.pruning.trials import (
     Axes,
+    arguments_with,
     cut,
     fill,
+    finite_values,
     masked,
     narrower_axes,
     numbers_for,
-    outside_of_the_trace,
     random_weights,
     same,
     some_of,
+    trains_alike,
+    tried_once,
 )
 
-_DRAWS, _MOST_CASES = 8, 27
+_MOST_CASES = 27
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,16 @@ class _Merge:
     is_gate: bool
 
 
-# Networks repeat their layers, and are traced more than once.
-_TRIED: dict[Any, _Merge | None] = {}
-
-
 def merged(found: Propagation, call: Call) -> Sequence[Flow]:
     """The rule of such a layer."""
     known = _known(call)
     if known is None:
         raise NotImplementedError("is unknown to the library")
-    widest = max(call.inputs, key=lambda tensor: len(tensor.ids))
-    for tensor in call.inputs:
-        if len(tensor.ids) == len(widest.ids):
-            found.tie(widest.ids, tensor.ids)
-        else:
-            found.fix(tensor.ids, "it is broadcast over all channels of a merge")
+    flow = met(found, call, dropped=known.dropped)
     for number, axes in known.axes.items():
         for axis in axes:
-            found.own(call.layer.weights[number], axis, widest.ids)
-    flow = Channels(widest.ids, -1, dropped=known.dropped)
-    if not known.is_gate:
-        return joined(found, call, flow)
-    found.note(flow.ids, f"{call.title} is a gate")
-    return [flow]
+            found.own(call.layer.weights[number], axis, flow.ids)
+    return (gate if known.is_gate else joined)(found, call, flow)
 
 
 def is_linear(call: Call) -> bool:
@@ -91,14 +81,11 @@ def is_gate(call: Call) -> bool:
 
 
 def _known(call: Call) -> _Merge | None:
-    if not _may_merge(call):
-        return None
-    config = {name: value for name, value in call.layer.get_config().items() if name != "name"}
-    inputs = tuple((tensor.shape, tensor.dropped.tobytes()) for tensor in call.inputs)
-    key = type(call.layer), repr(config), inputs, str(_on(call, dict.fromkeys(call.tensors, "tensor")))
-    if key not in _TRIED:
-        _TRIED[key] = outside_of_the_trace(lambda: _Trial(call).found())
-    return _TRIED[key]
+    return tried_once(call, _found) if _may_merge(call) else None
+
+
+def _found(call: Call) -> _Merge | None:
+    return _Trial(call).found()
 
 
 def _may_merge(call: Call) -> bool:
@@ -107,14 +94,6 @@ def _may_merge(call: Call) -> bool:
     counts = {len(tensor.ids) for tensor in call.inputs}
     is_one = len(call.inputs) > 1 and len(call.shapes) == 1
     return is_one and {channels} <= counts <= {1, channels} and channels > 1 and {t.axis for t in call.inputs} == {-1}
-
-
-def _on(call: Call, values: Mapping[int, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Returns the arguments of a call with other values for its tensors."""
-    args, kwargs = keras.tree.map_structure(
-        lambda leaf: values.get(id(leaf), leaf), (list(call.args), dict(call.kwargs))
-    )
-    return args, {name: value for name, value in kwargs.items() if name != "training"}
 
 
 class _Trial:
@@ -154,7 +133,7 @@ class _Trial:
 
     def _multiplies(self) -> bool:
         tensors = {key: keras.KerasTensor((1, *values.shape[1:])) for key, values in self._values.items()}
-        return count_macs(self._whole, *_on(self._call, tensors)) != (0, {})
+        return count_macs(self._whole, *arguments_with(self._call, tensors)) != (0, {})
 
     def _made(self, values: Mapping[int, np.ndarray]) -> Any:
         layer = copy_of(self._call.layer)
@@ -162,7 +141,7 @@ class _Trial:
         return layer
 
     def _run(self, layer: Any, values: Mapping[int, Any], *, training: bool = False) -> np.ndarray:
-        args, kwargs = _on(self._call, values)
+        args, kwargs = arguments_with(self._call, values)
         return np.asarray(layer(*args, **kwargs, **({"training": training} if takes_training(layer) else {})))
 
     def _of(self, kept: np.ndarray) -> dict[int, np.ndarray]:
@@ -182,30 +161,21 @@ class _Trial:
         fill(narrow, cut(self._weights, axes, kept))
         fill(self._whole, masked(self._weights, axes, kept))
         whole = self._run(self._whole, given)
-        if not same(self._run(narrow, part), whole[..., kept]) or not self._trains_on(narrow, part, given, kept):
+        if not same(self._run(narrow, part), whole[..., kept]) or not self._is_finite(given):
             return None
-        gone = np.delete(whole, kept, axis=-1)
-        return gone if self._has_slopes(given) and np.isfinite(gone).all() else None
+        alike = trains_alike(
+            lambda: self._run(self._whole, given, training=True),
+            lambda: self._run(narrow, part, training=True),
+            kept=kept,
+        )
+        return np.delete(whole, kept, axis=-1) if alike else None
 
-    def _trains_on(
-        self, narrow: Any, part: Mapping[int, np.ndarray], given: Mapping[int, np.ndarray], kept: np.ndarray
-    ) -> bool:
-        """Returns whether training gives the same too, or draws what it gives; two draws may be equal."""
-        first = self._run(self._whole, given, training=True)
-        for _ in range(_DRAWS):
-            whole = self._run(self._whole, given, training=True)
-            if same(self._run(narrow, part, training=True), whole[..., kept]) or not same(whole, first):
-                return True
-        return False
+    def _is_finite(self, given: Mapping[int, np.ndarray]) -> bool:
+        def run(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+            args, kwargs = arguments_with(self._call, dict(zip(given, tensors, strict=True)))
+            return self._whole(*args, **kwargs)
 
-    def _has_slopes(self, given: Mapping[int, np.ndarray]) -> bool:
-        tensors = {key: tf.constant(values) for key, values in given.items()}
-        with tf.GradientTape() as tape:
-            tape.watch(list(tensors.values()))
-            args, kwargs = _on(self._call, tensors)
-            values = self._whole(*args, **kwargs)
-        slopes = tape.gradient(values, list(tensors.values()))
-        return all(np.isfinite(np.asarray(slope)).all() for slope in slopes if slope is not None)
+        return finite_values(run, list(given.values())) is not None
 
     def _grows(self, keys: Sequence[int], *, but_for: bool = False) -> bool:
         """Returns whether the layer gives as many times more as some of its tensors are; but for what it adds."""

@@ -159,3 +159,11 @@ def test_what_is_made_of_other_channels_too_is_kept_with_a_warning(name: str, ca
     assert [group.size for group in groups.groups] == [6, 5]
     (message,) = caplog.messages
     assert message.startswith("Of 'of' is unknown to the library: ")
+
+
+def test_which_tensors_are_one_is_part_of_what_is_tried() -> None:
+    scaled = Of(lambda x, y, z: tf.add(x, y * z))
+    # x + y * x is a gate on x, beside which no stream runs; in x + y * y the stream x runs past the block y.
+    assert [g.size for g in find_channel_groups(_residual(lambda x, y: scaled(x, y, x))).groups] == [8, 6, 5]
+    again = Of(scaled.function)
+    assert [g.size for g in find_channel_groups(_residual(lambda x, y: again(x, y, y))).groups] == [6, 5]
