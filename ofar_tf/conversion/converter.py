@@ -126,8 +126,8 @@ def _write_saved_model(model: keras.Model, *, shape: tuple[int, ...], folder: st
         outputs = model(image, training=False)
         return outputs if isinstance(outputs, dict) else {output_name: outputs}
 
+    # The endpoint brings its variables along: to track the model as well would double the time of a conversion.
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint(
         SIGNATURE,
         serve,

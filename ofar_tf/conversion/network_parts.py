@@ -117,7 +117,6 @@ def convert_tail(first: keras.Model, last: keras.Model | None, ending: Tail | No
     with tempfile.TemporaryDirectory() as folder:
         if last:
             archive = keras.export.ExportArchive()
-            archive.track(last)
             archive.add_endpoint(SIGNATURE, serve, input_signature=specs)
             archive.write_out(folder, verbose=False)
         else:

@@ -121,7 +121,6 @@ def test_logits_fail(network, images, write):
 def test_an_int8_input_that_does_not_take_bytes_fails(network, images, write):
     converter_images = images / 2  # The range 0 to 127 gives a scale of 0.5.
     archive = keras.export.ExportArchive()
-    archive.track(network)
     spec = tf.TensorSpec([1, 16, 16, 3], tf.float32, name="image")
     archive.add_endpoint("serve", lambda image: {"p": network(image, training=False)}, input_signature=[spec])
     with tempfile.TemporaryDirectory() as folder, pytest.warns(UserWarning, match="tf.lite.Interpreter is deprecated"):
