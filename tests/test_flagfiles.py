@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -74,7 +75,8 @@ def find_groups(config: TrainConfig) -> ChannelGroups:
     # Weights that others trained change no multiply-adds, and may not be installed; nor do anchors, which need boxes.
     experiment = Experiment(dataclasses.replace(config, pretrained="none", anchor_scale=1.0))
     experiment.images.dataset = absent_data_set(config.dataset)
-    return experiment.find_groups(experiment.build_supernet())
+    with keras.StatelessScope(initialize_variables=False):  # Only shapes are wanted.
+        return experiment.find_groups(experiment.build_supernet())
 
 
 @pytest.fixture(scope="module")

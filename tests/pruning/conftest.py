@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.utils.naming import reset_uids
 
 from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -18,19 +19,20 @@ from ofar_tf.pruning.subnet import build_subnet, copy_weights
 
 @pytest.fixture(autouse=True)
 def fresh_layer_names() -> None:
-    # Without a full collection of garbage: before each of hundreds of tests it would take longer than most of them.
-    keras.backend.clear_session(free_memory=False)
+    # `keras.backend.clear_session` would also throw away the kernels that TensorFlow has made for each operation: to
+    # make them again takes longer than most of these tests.
+    reset_uids()
 
 
 @pytest.fixture
 def double_precision() -> Iterator[None]:
     """Rounding cannot hide a wrong channel behind a tolerance, nor batch statistics of few values blow it up."""
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx(before)
-    # Or else the default policy of the layers that other tests build would stay float64.
-    keras.backend.clear_session(free_memory=False)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 def _randomize(model: keras.Model, images: Any, seed: int = 0) -> keras.Model:
