@@ -108,16 +108,6 @@ def test_a_killed_conversion_leaves_no_file_and_does_not_stop_the_others(finishe
     assert files_in(tmp_path) == []
 
 
-def test_a_refused_conversion_is_the_jobs_one_line_error(tmp_path):
-    job = ConversionJob(tmp_path / "missing.keras", tmp_path / "net.tflite", "float32")
-    (result,) = convert_files([job], workers=1)
-    assert (
-        result.error.startswith("FileNotFoundError: Expected a saved Keras model. Received: ")
-        and "\n" not in result.error
-    )
-    assert files_in(tmp_path) == []
-
-
 # Stands in for a worker: it answers for each file by its name, and dies where that says so.
 FAKE = """
 import json, os, sys, time

@@ -69,6 +69,11 @@ def test_a_network_that_cannot_be_read_costs_its_files_one_line_each(jobs, tmp_p
     (tmp_path / "0.keras").write_bytes(b"half")
     first, second = run_jobs(jobs[0], open_network)
     assert first == second and "\n" not in first and first.startswith("ValueError: ")
+    (tmp_path / "0.keras").unlink()
+    first, second = run_jobs(jobs[0], open_network)
+    assert first == second and "\n" not in first
+    assert first.startswith("FileNotFoundError: Expected a saved Keras model. Received: ")
+    assert not list(tmp_path.glob("*.tflite"))
 
 
 def test_what_fails_when_a_network_is_left_is_no_files_fault(jobs):

@@ -270,8 +270,23 @@ def float32(settings, tmp_path):
     return run
 
 
-def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(members, header, float32):
-    float32(members[:1])
+@pytest.fixture(scope="module")
+def smaller_alone(members, settings, tmp_path_factory):
+    """The folder of an export of the smaller member in float32, and the result."""
+    folder = tmp_path_factory.mktemp("smaller") / "export"
+    return folder, export(members[:1], folder, **{**settings, "precisions": ("float32",)})
+
+
+@pytest.fixture
+def first(smaller_alone, float32):
+    """What the smaller member's export gave, which came first into the folder of `float32`."""
+    shutil.copytree(smaller_alone[0], float32.folder)
+    return smaller_alone[1]
+
+
+def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(
+    members, header, float32, first
+):
     same = float32(members[1:])
     assert {entry.id for entry in same.manifest.models} == {member.id for member in members}
     other = dataclasses.replace(header, dataset={**header.dataset, "origin": "another training"})
@@ -279,8 +294,7 @@ def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_sa
     assert [entry.id for entry in result.manifest.models] == [members[1].id]
 
 
-def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, header, float32):
-    first = float32(members[:1])
+def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, header, float32, first):
     assert first.manifest.models[0].versions == {"ofar_tf": "0.1.0"}
     later = dataclasses.replace(header, versions={"ofar_tf": "0.2.0"})
     second = float32(members[1:], header=later)
@@ -292,8 +306,7 @@ def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, he
     assert {entry.id: entry.versions for entry in third.manifest.models} == versions
 
 
-def test_entries_that_name_no_versions_were_made_with_those_of_their_manifest(members, header, float32):
-    float32(members[:1])
+def test_entries_that_name_no_versions_were_made_with_those_of_their_manifest(members, header, float32, first):
     path = float32.folder / "manifest.json"
     data = json.loads(path.read_text())
     del data["models"][0]["versions"]  # As version 0.1.0 wrote it.
@@ -312,15 +325,13 @@ def test_a_call_fails_only_for_files_that_it_was_asked_for(members, network, flo
     assert [entry.checks.passed for entry in second.manifest.models] == [False, True]
 
 
-def test_a_file_that_was_changed_since_leaves_the_manifest(members, float32):
-    first = float32(members[:1])
+def test_a_file_that_was_changed_since_leaves_the_manifest(members, float32, first):
     (float32.folder / first.manifest.models[0].path).write_bytes(b"changed")
     second = float32(members[1:])
     assert [entry.id for entry in second.manifest.models] == [members[1].id]
 
 
-def test_records_of_another_version_are_done_again(members, float32):
-    first = float32(members[:1])
+def test_records_of_another_version_are_done_again(members, float32, first):
     records = list(float32.folder.glob("*/.*.json"))
     works = {"saved", "conversion", "measurement", "facts", "examples"}
     assert {record.name.split(".")[-2] for record in records} == works

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +149,17 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
     # With the recipe there is more to restore: Adam's moments, what taylor has seen, the phase of the head.
     options = {"finetune_structures": 2, "recipe": "finetune", "epochs": 3, "ema_momentum": 0.5, "deterministic": True}
     options["validation_every"] = 1
-    settings = {**settings, "run_dir": str(tmp_path / "whole")}
-    whole = trained(settings, **options)
+    settings = {**settings, "run_dir": str(tmp_path / "run")}
+    save = Checkpoints.save
+
+    def left_behind(self, epoch, state):
+        if epoch == moments[0]:
+            shutil.copytree(tmp_path / "run", tmp_path / "interrupted")
+        save(self, epoch, state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", left_behind)
+        whole = trained(settings, **options)
     rows = whole.trained_pool.evaluate()
     measured = {row.structure: row.merit for row in rows if str(row.resolution) == "12"}
     assert measured == pytest.approx(last_measurements(Path(settings["run_dir"])))
@@ -157,7 +167,6 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
         phases = {row["epoch"]: row["phase"] for row in csv.DictReader(file)}
     assert list(phases.values()) == ["head", "search", "joint", "finetune", "finetune"]
     assert (whole.config.optimizer, whole.config.importance, whole.config.warmup_epochs) == ("adamw", "taylor", 1.0)
-    save = Checkpoints.save
 
     def interrupted_at(last):
         def interrupt(self, epoch, state):
@@ -167,17 +176,18 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
 
         return interrupt
 
-    settings["run_dir"] = str(tmp_path / "interrupted")
-    for last in moments:
+    member = family_members(whole.trained_pool, rows, origin="this test")[-1]
+    assert member.measure_parity(member.build(check_output=lambda shape: None)).reasons == ()
+    expected = [np.asarray(weight) for weight in [*whole.supernet.weights, *whole.weights.own]]
+
+    # What a kill at the first moment leaves; the whole run itself went on.
+    (tmp_path / "run").rename(tmp_path / "whole")
+    (tmp_path / "interrupted").rename(tmp_path / "run")
+    for last in moments[1:]:
         with monkeypatch.context() as patched:
             patched.setattr(Checkpoints, "save", interrupted_at(last))
             with pytest.raises(InterruptedTrainingError):
                 trained(settings, **options)
     resumed = trained(settings, **options)
-    pairs = zip(
-        [*whole.supernet.weights, *whole.weights.own], [*resumed.supernet.weights, *resumed.weights.own], strict=True
-    )
-    for expected, actual in pairs:
-        np.testing.assert_array_equal(actual, expected)
-    member = family_members(whole.trained_pool, rows, origin="this test")[-1]
-    assert member.measure_parity(member.build(check_output=lambda shape: None)).reasons == ()
+    for value, actual in zip(expected, [*resumed.supernet.weights, *resumed.weights.own], strict=True):
+        np.testing.assert_array_equal(actual, value)
