@@ -6,7 +6,8 @@ opened only where that says all that it does: its weights are those of the layer
 and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the layer gave.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,8 +24,9 @@ from ofar_tf.models.functional_graph import (
     replay,
     takes_training,
 )
-from ofar_tf.models.tensorflow_functions import as_operations
+from ofar_tf.models.tensorflow_graph import run_in_tensorflow
 
+_Caller = Callable[[Callable[..., Any], Sequence[Any]], Any]  # Calls a function on Keras tensors, or as if on these.
 _MAKING = ("__init__", "get_config", "from_config")
 _UNKNOWN_SIZE = 16  # Of the maps that a layer is tried on whose size is not known.
 
@@ -44,7 +46,9 @@ def opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.
     if not is_closed(layer):
         return None
     kwargs = {name: value for name, value in kwargs.items() if name != "training"}
-    attempts = [_at_each_step] if type(layer) is keras.layers.TimeDistributed else [_run_symbolically, _shuffled]
+    attempts = [_run_symbolically, _run_in_tensorflow, _shuffled]
+    if type(layer) is keras.layers.TimeDistributed:
+        attempts = [_at_each_step]
     for attempt in attempts:
         try:
             graph = attempt(layer, args, kwargs)
@@ -104,7 +108,18 @@ def tensors_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
 
 
 def _run_symbolically(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
-    graphs = [_traced(layer, args, kwargs, training=training) for training in (None, True, False)]
+    return _run(layer, args, kwargs, call=lambda function, tensors: function(*tensors))
+
+
+def _run_in_tensorflow(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+    inside = [each for each in inner_layers(layer) if each is not layer]
+    if not all(each.built for each in inside):
+        layer(*args, **kwargs)  # Builds them where no graph of TensorFlow's is made.
+    return _run(layer, args, kwargs, call=functools.partial(run_in_tensorflow, inside=inside))
+
+
+def _run(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, call: _Caller) -> keras.Model | None:
+    graphs = [_traced(layer, args, kwargs, training=training, call=call) for training in (None, True, False)]
     return graphs[0] if _is_one(layer, list(map(graph_of, graphs))) else None
 
 
@@ -135,16 +150,26 @@ def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ker
     return keras.Model(image, keras.ops.take(image, [int(number) for number in channels], axis=-1))
 
 
-def _traced(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool | None) -> keras.Model:
-    inputs = {id(each): keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in tensors_of(args, kwargs)}
-    positional, named = keras.tree.map_structure(lambda leaf: inputs.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
-    if takes_training(layer):
-        named["training"] = training
-    with as_operations():
-        outputs = layer.call(*positional, **named)
+def _traced(
+    layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool | None, call: _Caller
+) -> keras.Model:
+    given = tensors_of(args, kwargs)
+    inputs = [keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in given]
+
+    def function(*tensors: Any) -> Any:
+        positional, named = _with(args, kwargs, given, tensors)
+        return layer.call(*positional, **({**named, "training": training} if takes_training(layer) else named))
+
+    outputs = call(function, inputs)
     _name_apart(outputs, layer)
-    graph = keras.Model(_alone(list(inputs.values())), outputs)
+    graph = keras.Model(_alone(inputs), outputs)
     return replay(graph, graph.inputs, call=_call) if any(map(is_free_reshape, graph.operations)) else graph
+
+
+def _with(args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Any], others: Sequence[Any]) -> Any:
+    """The arguments of a call, on other tensors."""
+    known = dict(zip(map(id, tensors), others, strict=True))
+    return keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
 
 
 def _name_apart(outputs: Any, layer: Any) -> None:
@@ -234,15 +259,25 @@ def _equal(one: Any, other: Any) -> bool:
 def _gives_the_same(layer: Any, graph: keras.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     random = np.random.default_rng(0)
     values = [_numbers(tensor, random) for tensor in graph.inputs]
-    known = dict(zip(map(id, tensors_of(args, kwargs)), values, strict=True))
-    positional, named = keras.tree.map_structure(lambda leaf: known.get(id(leaf), leaf), (tuple(args), dict(kwargs)))
-    expected = layer(*positional, **named, **({"training": False} if takes_training(layer) else {}))
+    positional, named = _with(args, kwargs, tensors_of(args, kwargs), values)
+    expected = _InInference(lambda: layer(*positional, **named))(training=False)
     actual = graph(_alone(values), training=False)
     tolerance = 1e-4 if layer.compute_dtype == "float32" else 2e-2
     return all(
         np.allclose(np.asarray(one), np.asarray(other), rtol=tolerance, atol=tolerance)
         for one, other in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True)
     )
+
+
+class _InInference(keras.layers.Layer):
+    """Tells the layers in a function that they do not train: a `call` without `training` would not pass it on."""
+
+    def __init__(self, function: Callable[[], Any]):
+        super().__init__()
+        self._function = function
+
+    def call(self, training: bool | None = None) -> Any:
+        return self._function()
 
 
 def _alone(tensors: Sequence[Any]) -> Any:

@@ -135,8 +135,12 @@ def _move(layer: Any, probe: np.ndarray) -> np.ndarray:
         return np.moveaxis(probe, layer.source, layer.destination)
     if kind == "ExpandDims":
         return np.expand_dims(probe, layer.axis if isinstance(layer.axis, int) else tuple(layer.axis))
-    axis = layer.axis
-    return probe.squeeze(axis if axis is None or isinstance(axis, int) else tuple(axis))
+    if layer.axis is None:
+        return probe.squeeze()
+    axes = tuple(int(axis) for axis in np.atleast_1d(layer.axis))
+    if any(probe.shape[axis] != 1 for axis in axes):
+        raise NotImplementedError("drops the axis of its one channel")
+    return probe.squeeze(axes)
 
 
 def reduction(found: Propagation, call: Call) -> Sequence[Flow]:

@@ -1,5 +1,6 @@
 """Layers and models that have a `call` become the graph of what is called, where that says all that they do."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.subnet import extract_subnet
 
 SIZE = 8
+K = importlib.import_module("keras._tf_keras.keras.backend")  # What programs import from `tensorflow.keras`.
 
 
 class Conv(layers.Layer):
@@ -101,6 +103,38 @@ def halved(x: Any) -> Any:
     return layers.Concatenate()([halves["b"], halves["a"]])
 
 
+def spatial_gate(x: Any) -> Any:
+    """As programs for Keras 2 write it."""
+    maps = [layers.Lambda(lambda t, of=of: of(t, axis=3, keepdims=True))(x) for of in (K.mean, K.max)]
+    return layers.multiply([x, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(layers.concatenate(maps))])
+
+
+class Positions(layers.Layer):
+    """Asks what only TensorFlow's tensors know, between layers that train as they are told, or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.dense = layers.Conv2D(6, 1), layers.BatchNormalization(), layers.Dense(6)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        y = self.norm(self.conv(x), training=training)
+        _, height, width, channels = y.get_shape().as_list()
+        weights = tf.nn.softmax(tf.reshape(self.dense(y), [-1, height * width, channels]), axis=1)
+        return tf.nn.relu(y) * tf.expand_dims(K.sum(weights, axis=1, keepdims=True), axis=1)
+
+
+class Augmented(keras.Model):
+    """Hands nothing on of whether it trains, so that Keras itself turns images in inference too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.augmentation = keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.2)])
+        self.block, self.pool, self.head = Conv(8), layers.GlobalMaxPooling2D(), layers.Dense(3)
+
+    def call(self, images: Any) -> Any:
+        return self.head(self.pool(self.block(self.augmentation(images))))
+
+
 def images(batch: int = 3) -> Any:
     return np.random.default_rng(0).uniform(0, 255, (batch, SIZE, SIZE, 3)).astype("float32")
 
@@ -121,6 +155,7 @@ OPENED: dict[str, tuple[Callable[[Any], Any], int]] = {
     "lambda": (lambda x: layers.Lambda(lambda t: tf.nn.relu6(t + 3.0) * t / 6.0)(x), 0),
     "a_lambda_that_shuffles": (lambda x: layers.Lambda(shuffled, arguments={"parts": 2})(x), 0),
     "a_lambda_that_resizes": (lambda x: layers.Lambda(lambda t: tf.image.resize(t, (5, 5)))(x), 0),
+    "lambdas_of_the_backend": (spatial_gate, 0),
     "a_dense_layer_at_each_step": (
         lambda x: layers.ReLU()(layers.BatchNormalization()(layers.TimeDistributed(layers.Dense(9))(x))),
         9,
@@ -154,6 +189,26 @@ def test_a_model_that_has_only_a_call_is_opened_with_its_own_weights() -> None:
 
 def test_a_model_that_was_never_called_is_opened_for_images_of_any_size() -> None:
     assert as_classifier(Network(), reference="it").input_shape == (None, None, None, 3)
+
+
+def test_a_model_that_does_not_say_whether_it_trains_augments_in_training_alone() -> None:
+    flat = as_classifier(Augmented(), reference="it")
+    assert [type(layer) for layer in flat.layers[1:3]] == [layers.RandomFlip, layers.RandomRotation]
+    still, moving = ([np.asarray(flat(images(), training=flag)) for _ in range(2)] for flag in (False, True))
+    np.testing.assert_array_equal(*still)
+    assert np.abs(moving[0] - moving[1]).max() > 1e-3
+
+
+def test_a_layer_that_asks_for_shapes_as_tensorflow_has_them_trains_and_infers_as_it_did() -> None:
+    model = network(lambda x: Positions()(x), size=SIZE)
+    flat = as_supernet(model, reference="it")
+    assert all(map(is_stock, flat.layers)) and len(flat.weights) == len(model.weights)
+    for training in (True, False):
+        before = [np.asarray(weight) for weight in model.weights]
+        expected = np.asarray(model(images(), training=training))
+        for weight, value in zip(model.weights, before, strict=True):
+            weight.assign(value)
+        np.testing.assert_allclose(flat(images(), training=training), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_inside_trains_and_infers_as_it_did() -> None:
@@ -261,9 +316,3 @@ def test_a_reshape_to_sizes_that_nobody_knows_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"to \(None, None, None, 2, 4\), which Keras cannot run\.$") as error:
         as_classifier(model, reference="it")
     assert "\n" not in str(error.value)
-
-
-def test_functions_of_tensorflow_refuse_symbolic_tensors_as_before_where_nothing_is_opened() -> None:
-    as_supernet(network(lambda x: Gate(8)(x)), reference="it")
-    with pytest.raises(ValueError, match="KerasTensor cannot be used as input to a TensorFlow function"):
-        tf.nn.relu(keras.Input((4,)))

@@ -367,6 +367,18 @@ def test_what_cannot_be_followed_is_kept_with_one_warning_that_names_the_layer_a
     check_masked_is_sliced(network, groups, random_mask(groups, 0.5), images=_images())
 
 
+def test_the_rows_of_an_image_of_one_channel_can_be_what_a_kernel_reads(
+    double_precision: None, randomize: Any, random_mask: Any, check_masked_is_sliced: Any
+) -> None:
+    inputs = keras.Input((SIZE, SIZE, 3))
+    rows = keras.ops.squeeze(layers.Conv2D(1, 1)(inputs), -1)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv1D(6, 3, padding="same")(rows)))
+    network = randomize(keras.Model(inputs, layers.Dense(3)(layers.GlobalMaxPooling1D()(x))), _images())
+    groups = find_channel_groups(network)
+    assert groups.size == 6
+    check_masked_is_sliced(network, groups, random_mask(groups, 0.5), images=_images())
+
+
 def test_an_unknown_layer_that_costs_nothing_is_not_worth_a_warning(caplog: Any) -> None:
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.GlobalAveragePooling2D()(_block(_Unknown()(inputs), 8))
