@@ -105,6 +105,8 @@ def _splits(data_dir: Path) -> dict[str, tuple[Path, list[os.DirEntry[str]]]]:
     else:
         _check_depth(data_dir, inner)
         splits = {entry.name: (Path(entry.path), folders) for entry, folders in inner.items() if folders}
+        for _, folders in splits.values():
+            _check_are_classes(folders)
     if not splits:
         raise FileNotFoundError(
             f"Expected images as {LAYOUTS}. Received: data_dir={readable(data_dir)} ({_what_there_is(data_dir)})."

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from ofar_tf.data.bundled import fashion_mnist_mini
+from ofar_tf.data.detection.datasets import SETS_WITH_BOXES
+from ofar_tf.data.detection.folder_kinds import named_where_another
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.image_folder import image_folder
 from ofar_tf.data.tfds_sets import tfds_set
@@ -39,7 +41,11 @@ def load_dataset(
             raise ValueError(
                 f"Expected the folder with the images. Received: dataset='image_folder' with data_dir={data_dir!r}."
             )
-        return image_folder(Path(data_dir).expanduser(), split_seed=split_seed)
+        with named_where_another(data_dir, taken_for=name):
+            return image_folder(Path(data_dir).expanduser(), split_seed=split_seed)
+    if name in SETS_WITH_BOXES:
+        with named_where_another(data_dir, taken_for=name):
+            raise ValueError(f"Expected --task=detection for images with boxes. Received: dataset={name!r} without it.")
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
     return tfds_set(name, data_dir=data_dir, download=download)

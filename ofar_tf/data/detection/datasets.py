@@ -5,13 +5,17 @@ from pathlib import Path
 
 from ofar_tf.data.detection.coco import coco_folder
 from ofar_tf.data.detection.dataset import DetectionDataset
+from ofar_tf.data.detection.folder_kinds import CLASSES, named_where_another
 from ofar_tf.data.detection.scenes import fashion_mnist_scenes
 from ofar_tf.data.detection.tfds_boxes import tfds_boxes
 from ofar_tf.data.detection.voc import voc_folder
 from ofar_tf.data.detection.yolo import yolo_folder
 
 _FOLDERS = {"coco_folder": coco_folder, "voc_folder": voc_folder, "yolo_folder": yolo_folder}
-_SETS_WITHOUT_BOXES = ("fashion_mnist_mini", "image_folder")
+_BUNDLED = "fashion_mnist_scenes"
+SETS_WITH_BOXES = (_BUNDLED, *_FOLDERS)
+"""The sets with boxes that tensorflow-datasets does not know."""
+_SETS_WITHOUT_BOXES = ("fashion_mnist_mini", CLASSES)
 
 
 def load_detection_dataset(
@@ -35,15 +39,17 @@ def load_detection_dataset(
         FileNotFoundError: The data is not there; the message says where it was searched.
         ValueError: There is no such set, or its annotations make no sense.
     """
-    if name == "fashion_mnist_scenes":
+    if name == _BUNDLED:
         return fashion_mnist_scenes()
     if name in _FOLDERS:
         if data_dir is None:
             raise ValueError(f"Expected the folder with the images. Received: dataset={name!r} with data_dir=None.")
-        return _FOLDERS[name](Path(data_dir).expanduser(), split_seed=split_seed)
+        with named_where_another(data_dir, taken_for=name):
+            return _FOLDERS[name](Path(data_dir).expanduser(), split_seed=split_seed)
     if name in _SETS_WITHOUT_BOXES:
-        known = ", ".join(["fashion_mnist_scenes", *_FOLDERS])
-        raise ValueError(f"Expected a data set with boxes ({known}, coco/2017, ...). Received: dataset={name!r}.")
+        with named_where_another(data_dir, taken_for=name):
+            known = ", ".join(SETS_WITH_BOXES)
+            raise ValueError(f"Expected a data set with boxes ({known}, coco/2017, ...). Received: dataset={name!r}.")
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
     return tfds_boxes(name, data_dir=data_dir, download=download)

@@ -37,7 +37,7 @@ _IMAGES = ("jpegimages", "images", "image", "data")
 _BOTH, _PARTS_OF_BOTH = "trainval", ("train", "val", "validation")
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """The XML files of a split, by their names without suffix, the folder of its images, and these by theirs."""
 
     source: Path
@@ -64,7 +64,7 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         FileNotFoundError: The folder, its annotations or images that these name do not exist.
         ValueError: A file is damaged.
     """
-    parts = _parts(data_dir)
+    parts = parts_of(data_dir)
     read = {split: [(stem, _read(path)) for stem, path in part.files.items()] for split, part in parts.items()}
     kinds = {kind for said in read.values() for _, image in said for kind in image.classes}
     names = check_class_names(sorted(kinds), where=readable(data_dir), least=1)
@@ -84,14 +84,23 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     )
 
 
-def _parts(data_dir: Path) -> dict[str, _Part]:
+def parts_of(data_dir: Path) -> dict[str, Part]:
+    """Finds the XML files and the images of each split; nothing is read.
+
+    Args:
+        data_dir: See `voc_folder`.
+
+    Raises:
+        FileNotFoundError: There is no such file, or a list names some that are not there.
+        ValueError: Two places are of one split.
+    """
     require_folder(data_dir, layouts=LAYOUTS)
     whole = _part(data_dir)
     if whole is not None:
         return by_split(_listed(data_dir, whole), what="list") or _by_folder(whole)
     found = {folder: part for folder in folders_in(data_dir) if (part := _part(folder))}
     if len(found) == 1 and not is_split(next(iter(found)).name):
-        return _parts(next(iter(found)))
+        return parts_of(next(iter(found)))
     splits = splits_of([folder.name for folder in found])
     parts = by_split(((splits[folder.name], folder, part) for folder, part in found.items()), what="folder")
     if not parts:
@@ -99,7 +108,7 @@ def _parts(data_dir: Path) -> dict[str, _Part]:
     return parts
 
 
-def _part(folder: Path) -> _Part | None:
+def _part(folder: Path) -> Part | None:
     named = [place for name in _ANNOTATIONS if (place := called(folder, name)).is_dir()]
     found = ((place, _xml_files(place, below=place != folder)) for place in [*named, folder])
     source, files = next(((source, files) for source, files in found if files), (folder, {}))
@@ -107,7 +116,7 @@ def _part(folder: Path) -> _Part | None:
         return None
     places = [(called(folder, name), True) for name in _IMAGES] + [(folder, False)]
     roots = ((root, images) for root, below in places if (images := images_in(root, below=below)))
-    return _Part(source, files, *next(roots, (source, {})))
+    return Part(source, files, *next(roots, (source, {})))
 
 
 def _xml_files(folder: Path, *, below: bool) -> dict[str, Path]:
@@ -115,7 +124,7 @@ def _xml_files(folder: Path, *, below: bool) -> dict[str, Path]:
     return {bare(name): folder / name for name in names if name.lower().endswith(".xml")}
 
 
-def _by_folder(whole: _Part) -> dict[str, _Part]:
+def _by_folder(whole: Part) -> dict[str, Part]:
     """Returns the splits that the folders of XML files stand for, where all of these lie in such; or else the whole."""
     within = {stem: stem.split("/")[0] for stem in whole.files if "/" in stem}
     if len(within) < len(whole.files) or not all(map(is_split, set(within.values()))):
@@ -129,7 +138,7 @@ def _by_folder(whole: _Part) -> dict[str, _Part]:
     )
 
 
-def _listed(data_dir: Path, whole: _Part) -> Iterator[tuple[str, Path, _Part]]:
+def _listed(data_dir: Path, whole: Part) -> Iterator[tuple[str, Path, Part]]:
     """Yields the splits that lists in ImageSets/Main name, and the lists."""
     lists = data_dir / "ImageSets" / "Main"
     named = [(split_named(path.stem), path) for path in visible_files(lists, "*.txt")]
@@ -156,7 +165,7 @@ def _stem(line: str, files: Mapping[str, Path]) -> str:
     return next((each for each in ways if each in files), line)
 
 
-def _notes(parts: Mapping[str, _Part], found: Mapping[str, FoundSplit]) -> list[str]:
+def _notes(parts: Mapping[str, Part], found: Mapping[str, FoundSplit]) -> list[str]:
     """Counts the images that nobody annotated; of lists, which name some of all, there is nothing to say."""
     idle = {part.root: set(part.images.values()) for part in parts.values() if part.source.is_dir()}
     for split, part in parts.items():
@@ -168,7 +177,7 @@ def _notes(parts: Mapping[str, _Part], found: Mapping[str, FoundSplit]) -> list[
     ]
 
 
-def _image_of(part: _Part, stem: str, said: str) -> str:
+def _image_of(part: Part, stem: str, said: str) -> str:
     """Returns the image that is called like its XML file, or as this says, or a usual name, which will be missed."""
     names = [part.images[tail] for tail in tails(stem) if tail in part.images]
     names += [tail for tail in tails(said) if (part.root / tail).is_file()]

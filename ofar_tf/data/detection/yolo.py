@@ -52,6 +52,20 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     )
 
 
+def holds_text_files(data_dir: Path) -> bool:
+    """Whether YOLO's text files lie beside images, whatever is wrong with them.
+
+    Args:
+        data_dir: See `yolo_folder`.
+
+    Raises:
+        FileNotFoundError: If there are no text files beside images.
+        ValueError: If `data.yaml` is damaged, or two places are of one split.
+    """
+    parts = parts_of(data_dir, described(data_dir)).values()
+    return any(_holds_boxes(path) for part in parts for path in part.files.values())
+
+
 def _files(part: Part) -> dict[str, Path]:
     """Returns the text files of boxes by the names of their images; notes of another kind may lie beside them."""
     stray = [path for name, path in part.files.items() if name not in part.known and _holds_boxes(path)]
@@ -71,7 +85,7 @@ def _notes(parts: Mapping[str, Part]) -> list[str]:
 
 
 def _holds_boxes(path: Path) -> bool:
-    """Whether a file that is for no image begins as annotations do."""
+    """Whether a file begins as annotations do."""
     with path.open("rb") as file:
         return len(_numbers(file.readline(1000).decode("latin-1"))) > _BOX
 

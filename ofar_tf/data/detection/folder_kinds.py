@@ -1,0 +1,61 @@
+"""Which kind of data set a folder is, said where it was taken for another one."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ofar_tf.data.class_folders import find_class_folders
+from ofar_tf.data.detection.coco_files import read_annotations
+from ofar_tf.data.detection.voc import parts_of as voc_parts_of
+from ofar_tf.data.detection.yolo import holds_text_files
+
+CLASSES = "image_folder"
+"""The data set of folders of classes, without boxes."""
+
+# Each raises an error or says no where the folder is of another kind.
+_WITH_BOXES: Mapping[str, Callable[[Path], Any]] = {
+    "coco_folder": read_annotations,
+    "voc_folder": voc_parts_of,
+    "yolo_folder": holds_text_files,
+}
+
+
+@contextmanager
+def named_where_another(data_dir: str | os.PathLike[str] | None, *, taken_for: str) -> Iterator[None]:
+    """Adds to the refusal of a folder which kind it is; what is wrong within a folder of the right kind is left as is.
+
+    Args:
+        data_dir: The folder; nothing is said of none.
+        taken_for: The data set that was asked for.
+
+    Raises:
+        FileNotFoundError: In the place of one that names another kind's files only.
+        ValueError: The same.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ValueError) as error:
+        found = _kinds(Path(data_dir).expanduser()) if data_dir else []
+        if not found or taken_for in found:
+            raise
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{str(error).removesuffix('.')}; it is a folder for {' or '.join(map(_flags, found))}.") from error
+
+
+def _kinds(data_dir: Path) -> list[str]:
+    """Returns the data sets whose files lie in a folder; classes only where there are no boxes."""
+    boxes = [name for name, find in _WITH_BOXES.items() if _finds(find, data_dir)]
+    return boxes or [CLASSES for _ in range(_finds(find_class_folders, data_dir))]
+
+
+def _finds(find: Callable[[Path], Any], data_dir: Path) -> bool:
+    try:
+        return bool(find(data_dir))
+    except (OSError, ValueError):
+        return False
+
+
+def _flags(name: str) -> str:
+    return f"--dataset={name} without --task=detection" if name == CLASSES else f"--task=detection --dataset={name}"
