@@ -66,7 +66,7 @@ class BatchContract:
         if len(batch[0]) == 0:
             raise ValueError("Expected at least one image. Received: none.")
         _check_pixels(batch[0])
-        self._check_labels(batch[1])
+        self.check_labels(batch[1])
         if len(batch) == 3:
             _check_weights(batch[2])
 
@@ -145,7 +145,15 @@ class BatchContract:
             if not (shape.is_compatible_with([None]) or shape.is_compatible_with([None, 1])) or not _is_number(dtype):
                 raise ValueError(f"Expected weights [batch] of numbers. Received: {outline(batch[2])}.")
 
-    def _check_labels(self, labels: np.ndarray) -> None:
+    def check_labels(self, labels: np.ndarray) -> None:
+        """Looks at the values of labels whose form is right.
+
+        Args:
+            labels: Whole numbers [B] or [B, 1], or probabilities [B, K].
+
+        Raises:
+            ValueError: One is out of range, or a row is no probabilities.
+        """
         if labels.size == len(labels):
             wrong = labels[~((labels >= 0) & (labels < self.classes) & (labels == np.floor(labels)))]
             if wrong.size:
@@ -187,6 +195,10 @@ def explained() -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError as error:
         labels = re.search(r"\[(Expected (?:labels|rows).*?Received: .*?)\] \[(.*?)\](?!\])", str(error), re.DOTALL)
+        # A generator is read by TensorFlow, and what it refuses comes as the text of an error.
+        read = re.search(r"^ValueError: (Expected (?:labels|rows).*? Received: .*\.)$", str(error), re.MULTILINE)
+        if read is not None:
+            raise ValueError(read[1]) from error
         shapes = re.search(r"Shape of tensor \S+ (\[.*?\]) is not compatible with expected shape (\[.*?\])", str(error))
         if labels is not None:
             raise ValueError(f"{labels[1]}{' '.join(labels[2].split())}.") from error

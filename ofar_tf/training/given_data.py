@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.batch_contract import outline
+from ofar_tf.data.batch_contract import BatchContract, outline
 from ofar_tf.data.read_ahead import untuned
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 
@@ -84,7 +85,10 @@ def _from_first_on(batches: GeneratorType, *, task: Task, size: Size) -> Generat
 
     def again() -> Iterator[Any]:
         yield first
-        yield from batches
+        for batch in batches:
+            if isinstance(task, Classification):
+                BatchContract(classes=task.classes).check_labels(np.asarray(batch[1]))
+            yield batch
 
     return again()  # type: ignore[return-value]
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ofar_tf.data.batch_contract import explained
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.text.size import Size
 from ofar_tf.training.given_data import checked_data
@@ -79,6 +80,29 @@ def test_the_first_batch_of_what_gives_batches_is_looked_at_and_still_trained_on
     assert next(batches)[0] is not None
     with pytest.raises(ValueError, match=r"bring them back to 0..255"):
         given(batch for batch in [(IMAGES / 255, LABELS)])
+
+
+def test_labels_of_a_later_batch_of_a_generator_are_looked_at():
+    batches, *_ = given((IMAGES, LABELS + 3 * (k == 2)) for k in range(3))
+    assert [len(next(batches)[1]) for _ in range(2)] == [5, 5]
+    said = r"^Expected labels from 0 to 2, for 3 classes\. Received: label=3\.$"
+    with pytest.raises(ValueError, match=said):
+        next(batches)
+    # As Keras reads it: within TensorFlow, which makes another error of it.
+    batches, *_ = given((IMAGES, LABELS + 3 * (k == 2)) for k in range(3))
+    form = (tf.TensorSpec([5, 4, 4, 3]), tf.TensorSpec([5], tf.int64))
+    with pytest.raises(ValueError, match=said), explained():
+        list(tf.data.Dataset.from_generator(lambda: batches, output_signature=form))
+
+
+@pytest.mark.parametrize("spec", [tf.TensorSpec(None), tf.TensorSpec([None, None])], ids=["rank", "width"])
+@pytest.mark.parametrize("labels", [[2.0, 0.0], [[2.0], [0.0]], [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]])
+def test_a_step_traced_for_labels_of_any_form_learns_the_same(spec, labels):
+    given = tf.constant(labels)
+    if not spec.shape.is_compatible_with(given.shape):
+        return
+    targets = tf.function(Classification(classes=3).targets, input_signature=[spec])(given)
+    np.testing.assert_array_equal(targets.probabilities, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
 
 def test_a_data_set_without_end_must_say_where_an_epoch_ends():

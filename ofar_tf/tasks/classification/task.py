@@ -115,6 +115,14 @@ class Classification(Shipped):
         return Targets(smooth, weight)
 
     def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
+        if labels.shape.rank is None or (labels.shape.rank == 2 and labels.shape[-1] is None):
+            # A step that has seen labels of two forms is traced for any: which one it is shows when it runs.
+            batch = tf.shape(labels)[0]
+            return tf.cond(
+                tf.size(labels) == batch,
+                lambda: tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), self.classes),
+                lambda: tf.reshape(tf.cast(labels, tf.float32), [batch, self.classes]),
+            )
         if labels.shape.rank == 1 or (labels.shape.rank == 2 and labels.shape[-1] == 1):
             return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), self.classes)
         if labels.shape.rank != 2 or labels.shape[-1] != self.classes:
