@@ -6,6 +6,7 @@ A moment is the name of a function below, with its argument behind a colon if it
 """
 
 import errno
+import gc
 import json
 import os
 import resource
@@ -80,6 +81,7 @@ def attempt(settings, moment):
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 50, 100)  # As in commands.
     SETTINGS = {
         name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(sys.argv[1]).items()
     }

@@ -5,6 +5,7 @@ the file was written, else what went wrong, as JSON. It ends with its input: a w
 go on writing.
 """
 
+import gc
 import json
 import os
 import queue
@@ -36,6 +37,10 @@ def serve(open_network: OpenNetwork) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    # What imports made stays. Tracing makes millions of objects that stay as long as their network, which is then
+    # collected as a whole, see `open_network`.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     while True:
         for error in run_jobs(jobs_from_line(lines.get()), open_network):
             print(json.dumps(error), file=answers, flush=True)

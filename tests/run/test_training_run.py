@@ -3,6 +3,7 @@
 A longer test of random kills: OFAR_TF_KILLS=40 pytest tests/run/test_training_run.py -m slow -k random
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -39,7 +40,7 @@ FULL_MOMENTS = [
     "when_the_disk_is_full:epoch_00002.npz",
     "when_the_disk_is_full:supernet.keras",
 ]
-PLANS = {"whole": [], "killed": MOMENTS[1::2], "often": MOMENTS, "random": RANDOM_MOMENTS, "full": FULL_MOMENTS}
+PLANS = {"killed": MOMENTS[1::2], "often": MOMENTS, "random": RANDOM_MOMENTS, "full": FULL_MOMENTS}
 
 
 def settings_for(run_dir, **changes):
@@ -80,17 +81,21 @@ def folder(tmp_path_factory, write_tiny_networks):
 
 @pytest.fixture(scope="module")
 def outputs(folder):
-    """What the same run printed, left alone or ended at certain or at random moments, by the name of the plan."""
+    """What the same run printed, ended at certain or at random moments, by the name of the plan."""
     return cache(lambda name: start(folder, folder / name, *PLANS[name], "at_no_time").communicate(timeout=900))
 
 
 @pytest.fixture(scope="module")
 def runs(folder, outputs):
-    """The folders of these runs, after each has ended as it should."""
+    """The folders of these runs, and of the one left alone, after each has ended as it should."""
     # A run that was finished before its random moment has ended well.
-    allowed = {"killed": {"killed"}, "often": {"killed"}, "random": {"killed", "0"}, "full": {"1", "2"}, "whole": set()}
+    allowed = {"killed": {"killed"}, "often": {"killed"}, "random": {"killed", "0"}, "full": {"1", "2"}}
 
     def ended(name):
+        if name == "whole":
+            with contextlib.chdir(folder):
+                train.main(TrainConfig(**settings_for(folder / name)))
+            return folder / name
         output, errors = outputs(name)
         ends = dict(line.rsplit(": ", 1) for line in output.splitlines() if line.startswith(("at_", "when_", *MOMENTS)))
         print(name, ends)

@@ -3,6 +3,7 @@
 tensorflow-model-optimization changes its whole process, and takes seconds to import: `python quantization_cases.py`.
 """
 
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -200,6 +201,7 @@ def messages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 50, 100)  # As in commands.
     keras.utils.set_random_seed(0)
     odd, gated = odd_network(), gated_network()
     facts = {
