@@ -11,11 +11,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ofar_tf
 from docs import refresh
 from ofar_tf.console import COMMANDS
+from ofar_tf.pruning.channel_groups import ChannelGroups, find_channel_groups
+from ofar_tf.pruning.channel_mask import ChannelMask
+from ofar_tf.pruning.costs import Costs
 from ofar_tf.run.device.device_config import DeviceConfig
 from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
@@ -135,6 +139,20 @@ def test_the_task_that_is_shown_has_all_that_a_task_needs() -> None:
     exec(block, names)
     assert {name for name in vars(Task) if not name.startswith("_")} <= set(dir(names["Regression"]()))
     assert {name for name in vars(Evaluator) if not name.startswith("_")} <= set(dir(names["MeanSquaredError"]()))
+
+
+def test_the_network_and_the_criterion_that_are_shown_work() -> None:
+    network, _, criterion, *_ = python_blocks(CHECKOUT / "docs" / "extending.md")
+    names: dict[str, Any] = {"np": np, "ChannelGroups": ChannelGroups}
+    exec(network, names)
+    exec(criterion, names)
+    groups = find_channel_groups(names["small"](classes=3))
+    assert [group.size for group in groups.groups] == [16, 32, 64]
+    whole, counted = Costs(groups).params(ChannelMask.full(groups)), names["_params_per_channel"](groups)
+    for group in groups.groups:
+        keep = np.ones(groups.size, bool)
+        keep[group.start] = False
+        assert counted[group.start] == whole - Costs(groups).params(ChannelMask(groups.groups, keep))
 
 
 def test_what_documents_show_of_the_program_is_what_it_says_today() -> None:
