@@ -47,7 +47,9 @@ def named_where_another(data_dir: str | os.PathLike[str] | None, *, taken_for: s
 def _kinds(data_dir: Path) -> list[str]:
     """Returns the data sets whose files lie in a folder; classes only where there are no boxes."""
     boxes = [name for name, find in _WITH_BOXES.items() if _finds(find, data_dir)]
-    return boxes or [CLASSES for _ in range(_finds(find_class_folders, data_dir))]
+    if boxes:
+        return boxes
+    return [CLASSES] if _finds(find_class_folders, data_dir) else []
 
 
 def _finds(find: Callable[[Path], Any], data_dir: Path) -> bool:
