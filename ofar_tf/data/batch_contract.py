@@ -66,7 +66,7 @@ class BatchContract:
         if len(batch[0]) == 0:
             raise ValueError("Expected at least one image. Received: none.")
         _check_pixels(batch[0])
-        self.check_labels(batch[1])
+        self._check_labels(batch[1])
         if len(batch) == 3:
             _check_weights(batch[2])
 
@@ -84,7 +84,7 @@ class BatchContract:
             Images float32 [B, R, R, 3]; labels, int64 [B] or probabilities float32 [B, K]; and the weights, float32
             [B], where there are any.
         """
-        labels = self._normalized_labels(tf.convert_to_tensor(labels))
+        labels = watched_labels(labels, classes=self.classes)
         images = as_rgb(tf.cast(images, tf.float32))
         return (images, labels) if weights is None else (images, labels, tf.reshape(tf.cast(weights, tf.float32), [-1]))
 
@@ -145,43 +145,49 @@ class BatchContract:
             if not (shape.is_compatible_with([None]) or shape.is_compatible_with([None, 1])) or not _is_number(dtype):
                 raise ValueError(f"Expected weights [batch] of numbers. Received: {outline(batch[2])}.")
 
-    def check_labels(self, labels: np.ndarray) -> None:
-        """Looks at the values of labels whose form is right.
-
-        Args:
-            labels: Whole numbers [B] or [B, 1], or probabilities [B, K].
-
-        Raises:
-            ValueError: One is out of range, or a row is no probabilities.
-        """
+    def _check_labels(self, labels: np.ndarray) -> None:
         if labels.size == len(labels):
             wrong = labels[~((labels >= 0) & (labels < self.classes) & (labels == np.floor(labels)))]
             if wrong.size:
-                raise ValueError(f"{self._expected_labels} Received: label={wrong.flat[0]}.")
+                raise ValueError(f"{_expected_labels(self.classes)} Received: label={wrong.flat[0]}.")
             return
         shares = labels.astype(np.float32)
         wrong_rows = ~(np.abs(shares.sum(axis=1) - 1.0) <= _SUM_TOLERANCE) | ~(shares >= 0.0).all(axis=1)
         if wrong_rows.any():
             raise ValueError(f"{_EXPECTED_SHARES} Received: {np.array2string(shares[wrong_rows][0], threshold=6)}.")
 
-    def _normalized_labels(self, labels: tf.Tensor) -> tf.Tensor:
-        if labels.shape.rank == 2 and labels.shape[1] != 1:
-            shares = tf.cast(labels, tf.float32)
-            sums = tf.reduce_sum(shares, axis=1)
-            right = tf.reduce_all(shares >= 0.0) & tf.reduce_all(tf.abs(sums - 1.0) <= _SUM_TOLERANCE)
-            worst = tf.gather(shares, tf.argmax(tf.abs(sums - 1.0) - tf.reduce_min(shares, axis=1)))
-            return _asserted(shares, right, f"{_EXPECTED_SHARES} Received: ", worst)
-        given = tf.reshape(labels, [-1])
-        indices = tf.cast(given, tf.int64)
-        wrong = (indices < 0) | (indices >= self.classes) | (tf.cast(indices, given.dtype) != given)
-        # A replica's share of the last batch may be empty.
-        first = tf.argmax(tf.cast(tf.concat([wrong, [False]], axis=0), tf.int32))
-        shown = tf.gather(tf.concat([given, tf.zeros([1], given.dtype)], axis=0), first)
-        return _asserted(indices, ~tf.reduce_any(wrong), f"{self._expected_labels} Received: label=", shown)
 
-    @property
-    def _expected_labels(self) -> str:
-        return f"Expected labels from 0 to {self.classes - 1}, for {self.classes} classes."
+def watched_labels(labels: Any, *, classes: int) -> tf.Tensor:
+    """Returns labels in the one form, and watches over them where they come; `explained` says what is wrong with one.
+
+    Args:
+        labels: Whole numbers [B] or [B, 1], or probabilities [B, K].
+        classes: K.
+
+    Returns:
+        int64 [B], or float32 [B, K].
+    """
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank == 2 and labels.shape[1] != 1:
+        shares = tf.cast(labels, tf.float32)
+        sums = tf.reduce_sum(shares, axis=1)
+        right = tf.reduce_all(shares >= 0.0) & tf.reduce_all(tf.abs(sums - 1.0) <= _SUM_TOLERANCE)
+        off = tf.maximum(tf.abs(sums - 1.0), -tf.reduce_min(shares, axis=1))
+        return _asserted(shares, right, f"{_EXPECTED_SHARES} Received: ", _worst(shares, off))
+    given = tf.reshape(labels, [-1])
+    indices = tf.cast(given, tf.int64)
+    wrong = (indices < 0) | (indices >= classes) | (tf.cast(indices, given.dtype) != given)
+    shown = _worst(given, tf.cast(wrong, tf.float32))
+    return _asserted(indices, ~tf.reduce_any(wrong), f"{_expected_labels(classes)} Received: label=", shown)
+
+
+def _worst(labels: tf.Tensor, off: tf.Tensor) -> tf.Tensor:
+    """Returns the entry that is furthest off; zeros where there is none, as a replica's share of a batch may have."""
+    return tf.gather(tf.pad(labels, [[0, 1], *[[0, 0]] * (labels.shape.rank - 1)]), tf.argmax(tf.pad(off, [[0, 1]])))
+
+
+def _expected_labels(classes: int) -> str:
+    return f"Expected labels from 0 to {classes - 1}, for {classes} classes."
 
 
 @contextmanager
@@ -195,10 +201,6 @@ def explained() -> Iterator[None]:
         yield
     except tf.errors.InvalidArgumentError as error:
         labels = re.search(r"\[(Expected (?:labels|rows).*?Received: .*?)\] \[(.*?)\](?!\])", str(error), re.DOTALL)
-        # A generator is read by TensorFlow, and what it refuses comes as the text of an error.
-        read = re.search(r"^ValueError: (Expected (?:labels|rows).*? Received: .*\.)$", str(error), re.MULTILINE)
-        if read is not None:
-            raise ValueError(read[1]) from error
         shapes = re.search(r"Shape of tensor \S+ (\[.*?\]) is not compatible with expected shape (\[.*?\])", str(error))
         if labels is not None:
             raise ValueError(f"{labels[1]}{' '.join(labels[2].split())}.") from error

@@ -1,16 +1,16 @@
 """What `OnceForAll.fit` is given to train on, looked at before it trains: any form that Keras takes."""
 
 from collections.abc import Iterator
+from itertools import chain
 from types import GeneratorType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.batch_contract import BatchContract, outline
+from ofar_tf.data.batch_contract import outline
 from ofar_tf.data.read_ahead import untuned
-from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
 
@@ -19,9 +19,41 @@ _TOGETHER = 1024
 _EXPECTED = "Expected images and labels as arrays of numbers, or batches of such in a tf.data.Dataset or a generator."
 
 
-def checked_data(
-    x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_per_epoch: int | None
-) -> tuple[Any, Any, Any]:
+class Given(NamedTuple):
+    """What to give to `keras.Model.fit`.
+
+    Attributes:
+        x: Images, or what gives batches.
+        y: Labels of images that are arrays, else none.
+        weights: Their weights, or none.
+        form: What a step is traced for: the shapes of an image, of a label and of a weight. Of a second form TensorFlow
+            would trace a step for both, of which nothing is known.
+    """
+
+    x: Any
+    y: Any = None
+    weights: Any = None
+    form: str = ""
+
+    @property
+    def shuffled_by_keras(self) -> bool:
+        """Whether Keras can draw the order, as it should; else it would warn that it cannot."""
+        return not isinstance(self.x, (tf.data.Dataset, tf.distribute.DistributedDataset, GeneratorType))
+
+
+def trusted_data(x: Any, y: Any, weights: Any) -> Given:
+    """Takes data as they are: arrays, a data set or a distributed one.
+
+    Args:
+        x: Images or batches.
+        y: Labels of images that are arrays, else none.
+        weights: Their weights, or none.
+    """
+    arrays = tuple(each for each in (x, y, weights) if each is not None)
+    return Given(x, y, weights, _form(getattr(x, "element_spec", arrays)))
+
+
+def checked_data(x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_per_epoch: int | None) -> Given:
     """Looks at data as `Task.checked` says: at all arrays, or at the first batch of what gives batches.
 
     Args:
@@ -33,9 +65,6 @@ def checked_data(
         size: That of the images.
         steps_per_epoch: As `fit` was told.
 
-    Returns:
-        Images, labels and weights to give to `keras.Model.fit` instead.
-
     Raises:
         ValueError: If they are of another form, their values make no sense, or a data set without end says nothing of
             where an epoch ends.
@@ -43,20 +72,24 @@ def checked_data(
     if isinstance(x, tf.data.Dataset):
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError("Expected steps_per_epoch for a data set that repeats without end. Received: none.")
-        return untuned(task.checked(x, size)), y, weights
+        return trusted_data(untuned(task.checked(x, size)), y, weights)
     if isinstance(x, tf.distribute.DistributedDataset):
-        return x, y, weights
-    if isinstance(x, keras.utils.PyDataset):
-        _look(x[0], task=task, size=size)
-        return x, y, weights
-    if isinstance(x, GeneratorType):
-        return _from_first_on(x, task=task, size=size), y, weights
+        return trusted_data(x, y, weights)
+    if isinstance(x, (keras.utils.PyDataset, GeneratorType)):
+        first, x = _first_of(x)
+        _look(first, task=task, size=size)
+        return Given(x, y, weights, _form(first))
     if x is None:
         raise ValueError(f"{_EXPECTED} Received: nothing.")
     x, y, weights = map(_array, (x, y, weights))
     for part in _parts([each for each in (x, y, weights) if each is not None]):
         _look(part, task=task, size=size)
-    return x, y, weights
+    return trusted_data(x, y, weights)
+
+
+def _form(batch: Any) -> str:
+    """Returns the shapes of the tensors of a batch, but for its length."""
+    return str(tf.nest.map_structure(lambda each: str(each.shape[1:] if hasattr(each, "shape") else each), batch))
 
 
 def _array(given: Any) -> Any:
@@ -77,20 +110,14 @@ def _look(batch: Any, *, task: Task, size: Size) -> None:
     task.checked(given, size)
 
 
-def _from_first_on(batches: GeneratorType, *, task: Task, size: Size) -> GeneratorType:
+def _first_of(batches: Any) -> tuple[Any, Any]:
+    """Returns the first batch, and all of them: a generator has gone on."""
+    if not isinstance(batches, GeneratorType):
+        return batches[0], batches
     first = next(batches, None)
     if first is None:
         raise ValueError("Expected a generator that gives at least one batch. Received: one that gives none.")
-    _look(first, task=task, size=size)
-
-    def again() -> Iterator[Any]:
-        yield first
-        for batch in batches:
-            if isinstance(task, Classification):
-                BatchContract(classes=task.classes).check_labels(np.asarray(batch[1]))
-            yield batch
-
-    return again()  # type: ignore[return-value]
+    return first, (batch for batch in chain([first], batches))
 
 
 def _parts(arrays: list[Any]) -> Iterator[tuple[Any, ...]]:

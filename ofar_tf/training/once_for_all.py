@@ -28,7 +28,7 @@ from ofar_tf.tasks.task import Task
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
 from ofar_tf.training.fit_callbacks import callbacks_of_fit
-from ofar_tf.training.given_data import checked_data
+from ofar_tf.training.given_data import checked_data, trusted_data
 from ofar_tf.training.keras_arguments import check_compile, check_fit
 from ofar_tf.training.optimizer_state import averaged_weights, forget_momenta, restart_averages, suitable
 from ofar_tf.training.sandwich_step import SandwichStep
@@ -114,6 +114,7 @@ class OnceForAll(keras.Model):
         )
         # The step at which joint training begins; a learning rate schedule may follow it.
         self.search_steps = keras.Variable(2**31 - 1, dtype="int32", trainable=False, name="search_steps")
+        self._form: str | None = None
         self._initial_weights = supernet.get_weights() if self.step.after_search == "reinitialize" else None
         self._step_metrics = StepMetrics(self._sandwich.all_roles, progress=self.task.metric.progress)
         self.built = True
@@ -137,8 +138,8 @@ class OnceForAll(keras.Model):
         """
         if self.pool is None:
             raise ValueError(
-                "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks. "
-                "Received: a model without a pool."
+                "Expected a model whose structures are frozen: train it with MaskSearch among the callbacks, until its "
+                "search has ended. Received: a model without a pool."
             )
         return self.pool
 
@@ -226,17 +227,20 @@ class OnceForAll(keras.Model):
             losses=self._step_metrics.losses,
             progress=self.task.metric.progress,
         )
-        if not trusted:
-            x, y, kwargs["sample_weight"] = checked_data(
-                *(x, y, kwargs.get("sample_weight")),
-                task=self.task,
-                size=self.resolutions[0],
-                steps_per_epoch=kwargs.get("steps_per_epoch"),
+        given = (x, y, kwargs.pop("sample_weight", None))
+        data = (
+            trusted_data(*given)
+            if trusted
+            else checked_data(
+                *given, task=self.task, size=self.resolutions[0], steps_per_epoch=kwargs.get("steps_per_epoch")
             )
-        # Keras warns of every data set that it cannot shuffle itself.
-        kwargs.setdefault("shuffle", not isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)))
+        )
+        if self._form not in (None, data.form):
+            self._trace_again()
+        self._form = data.form
+        kwargs.setdefault("shuffle", data.shuffled_by_keras)
         with explained():
-            return super().fit(x, y, **kwargs)
+            return super().fit(data.x, data.y, sample_weight=data.weights, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Refuses: a family has no one loss.

@@ -63,6 +63,38 @@ def test_several_steps_in_one_execution_give_the_same_weights(trainer_builder, s
         np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-5)
 
 
+class Batches(keras.utils.PyDataset):
+    def __init__(self, images, labels):
+        super().__init__()
+        self.images, self.labels = images, labels
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.images[5 * index :][:5], self.labels[5 * index :][:5]
+
+
+def test_labels_may_be_of_another_form_at_each_fit_and_those_of_every_batch_are_looked_at(trainer_builder, batch):
+    images, labels = batch
+    model = trainer_builder(pruning_rates=[0.0, 0.5], resolutions=[12], importance="uniform")
+    model.compile(keras.optimizers.SGD(0.0, momentum=0.0))
+    forms = [(images, labels), (images, np.eye(3)[labels]), (images[..., 0], labels[:, None])]
+    losses = [
+        model.fit(*form, batch_size=10, verbose=0, callbacks=[MaskSearch()]).history["teacher_loss"]
+        for form in forms[:2]
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    model.fit(*forms[2], batch_size=10, verbose=0)
+    wrong, shares = labels.copy(), np.eye(3)[labels]
+    wrong[7], shares[9] = 3, [0.5, 0.5, 0.5]
+    with pytest.raises(ValueError, match=r"^Expected labels from 0 to 2, for 3 classes\. Received: label=3\.$"):
+        model.fit(Batches(images, wrong), verbose=0)
+    later = ((images[start:][:5], shares[start:][:5]) for start in (0, 5))
+    with pytest.raises(ValueError, match=r"^Expected rows of probabilities, .* Received: 0\.5 0\.5 0\.5\.$"):
+        model.fit(later, verbose=0)
+
+
 @pytest.mark.parametrize("importance", ["uniform", "random"])
 def test_a_control_trains_its_structures_from_the_first_step(trainer_builder, batch, importance):
     model, notes = trainer_builder(importance=importance, pruning_rates=[0.2, 0.6]), NoteEpochs()

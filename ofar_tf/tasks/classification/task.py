@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.data.batch_contract import BatchContract
+from ofar_tf.data.batch_contract import BatchContract, watched_labels
+from ofar_tf.devices.accelerators import on_host
 from ofar_tf.tasks.answers import Batches, Run
 from ofar_tf.tasks.classification.accuracy import METRIC, NAME, AccuracyEvaluator
 from ofar_tf.tasks.classification.divergence import DIVERGENCES, forward_kl
@@ -96,7 +97,7 @@ class Classification(Shipped):
         return BatchContract(classes=self.classes, resolution=size.height).applied(batches)
 
     def targets(self, labels: Any, sample_weight: Any = None) -> Targets:
-        """Turns labels into probabilities and weights.
+        """Turns labels into probabilities and weights. Those that are none end the step, see `watched_labels`.
 
         Args:
             labels: int `[B]` or `[B, 1]`, or probabilities `[B, K]`.
@@ -115,19 +116,11 @@ class Classification(Shipped):
         return Targets(smooth, weight)
 
     def _probabilities(self, labels: tf.Tensor) -> tf.Tensor:
-        if labels.shape.rank is None or (labels.shape.rank == 2 and labels.shape[-1] is None):
-            # A step that has seen labels of two forms is traced for any: which one it is shows when it runs.
-            batch = tf.shape(labels)[0]
-            return tf.cond(
-                tf.size(labels) == batch,
-                lambda: tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), self.classes),
-                lambda: tf.reshape(tf.cast(labels, tf.float32), [batch, self.classes]),
-            )
-        if labels.shape.rank == 1 or (labels.shape.rank == 2 and labels.shape[-1] == 1):
-            return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), self.classes)
-        if labels.shape.rank != 2 or labels.shape[-1] != self.classes:
+        if labels.shape.rank not in (1, 2) or labels.shape[1:] not in ([], [1], [self.classes]):
             raise ValueError(f"Expected labels of shape [B], [B, 1] or [B, {self.classes}]. Received: {labels.shape}.")
-        return tf.cast(labels, tf.float32)
+        with on_host():  # They come from there, and an accelerator would have to be asked whether they are right.
+            labels = watched_labels(labels, classes=self.classes)
+        return tf.one_hot(labels, self.classes) if labels.shape.rank == 1 else labels
 
     def targets_at(self, targets: Targets, size: Any) -> Targets:
         """Returns the targets as they are: what an image shows does not depend on its size."""
