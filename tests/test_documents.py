@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import textwrap
 import tomllib
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -153,6 +155,77 @@ def test_the_network_and_the_criterion_that_are_shown_work() -> None:
         keep = np.ones(groups.size, bool)
         keep[group.start] = False
         assert counted[group.start] == whole - Costs(groups).params(ChannelMask(groups.groups, keep))
+
+
+def run_block(page: str) -> dict[str, Any]:
+    """What the only Python of a page leaves behind, run in the current folder."""
+    (block,) = python_blocks(CHECKOUT / "docs" / page)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    return names
+
+
+def write_images(folder: Path, count: int) -> list[Path]:
+    folder.mkdir(parents=True)
+    paths = [folder / f"{index}.png" for index in range(count)]
+    for path in paths:
+        keras.utils.save_img(path, np.full((24, 32, 3), 100, np.uint8), scale=False)
+    return paths
+
+
+def test_batches_of_images_with_boxes_are_as_their_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in ("train", "val"):
+        files = write_images(tmp_path / "CELLS" / split, 16)
+        images = [{"id": i, "file_name": file.name, "height": 24, "width": 32} for i, file in enumerate(files)]
+        boxes = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [4, 5, 8, 10], "area": 80.0, "iscrowd": 0}]
+        told = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cell"}]}
+        (tmp_path / "CELLS" / f"instances_{split}.json").write_text(json.dumps(told))
+    monkeypatch.chdir(tmp_path)
+    names = run_block("data_with_boxes.md")
+    text = " ".join(text_of(CHECKOUT / "docs" / "data_with_boxes.md").split("labels a dict:")[1].split("##")[0].split())
+    said = {
+        key: shape.split(", ")
+        for several, shape in re.findall(r"((?:`\w+`(?: and )?)+) `\[([^\]]+)\]`", text)
+        for key in re.findall(r"\w+", several.replace(" and ", " "))
+    }
+    assert len(said) == 7
+    for batches in (names["train"], names["validation"]):
+        batch, labels = next(iter(batches))
+        assert tuple(batch.shape) == (16, 192, 256, 3)
+        assert {key: len(shape) for key, shape in said.items()} == {
+            key: len(each.shape) for key, each in labels.items()
+        }
+        assert [labels[key].shape[-1] for key, shape in said.items() if shape[-1].isdigit()] == [4, 2, 2]
+
+
+def test_weights_of_classes_are_made_as_their_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path / "PHOTOS" / "cat", 96)
+    write_images(tmp_path / "PHOTOS" / "dog", 32)
+    monkeypatch.chdir(tmp_path)
+    names = run_block("your_data.md")
+    counts = np.array(names["counts"])
+    assert counts.sum() == names["photos"].num_examples("train")
+    np.testing.assert_allclose(np.array(names["task"].class_weights) * counts, counts.sum() / 2)
+    images, labels = next(iter(names["train"]))
+    assert tuple(images.shape) == (64, 224, 224, 3) and tuple(labels.shape)[:1] == (64,)
+
+
+def _messages(path: Path) -> Iterator[str]:
+    """The texts of a module, with `{}` for what is only known when they are said."""
+    for node in ast.walk(ast.parse(text_of(path))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_every_message_that_is_shown_is_one_of_the_programs() -> None:
+    known = [text for path in (CHECKOUT / "ofar_tf").rglob("*.py") for text in _messages(path)]
+    for page in PAGES:
+        for shown in re.findall(r"`(Expected [^`]*)`", text_of(page)):
+            for part in re.split(r"\.\.\.|\d+|\(.*\)| Received:.*", shown):
+                words = [rf"(?:{re.escape(word)}|\{{\}})" for word in part.split()]
+                assert any(re.search(" ".join(words), text) for text in known), shown
 
 
 def test_what_documents_show_of_the_program_is_what_it_says_today() -> None:

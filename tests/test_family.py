@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import keras
@@ -27,8 +27,8 @@ from ofar_tf.training.saved_family import save_family
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
 
-def blocks():
-    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(page=PAGE):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,17 @@ def test_every_public_name_has_an_example_that_runs(shown):
     assert missing == []
     assert (shown["folder"] / "files" / "manifest.json").is_file()
     assert (shown["folder"] / "pareto.png").is_file()
+
+
+@pytest.mark.parametrize(("page", "run", "here"), [("manifest.md", "export", "files"), ("quickstart.md", "", "family")])
+def test_what_other_pages_show_of_a_family_runs(shown, page, run, here, capsys):
+    (code,) = blocks(PAGE.with_name(page))
+    place = f'"{PurePosixPath("runs/quickstart", run)}"'
+    assert code.count(place) == 1
+    names = {}
+    exec(code.replace(place, repr(str(shown["folder"] / here))), names)
+    assert capsys.readouterr().out
+    assert names["best"].checks.passed if "best" in names else isinstance(names["network"], keras.Model)
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,10 @@ def distribute(kind: str) -> Distribution:
 
 
 def _mirrored() -> Distribution:
-    if LOGICAL_CPUS in os.environ:
-        parts = [tf.config.LogicalDeviceConfiguration()] * int(os.environ[LOGICAL_CPUS])
+    if text := os.environ.get(LOGICAL_CPUS):
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"Expected {LOGICAL_CPUS} as a whole number of at least 1. Received: {text}.")
+        parts = [tf.config.LogicalDeviceConfiguration()] * int(text)
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))

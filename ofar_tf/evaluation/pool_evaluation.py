@@ -1,7 +1,6 @@
 """All that the evaluation of a pool found, kept beside its table: an export need not find it again."""
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,14 +9,13 @@ from typing import Any, overload
 
 import keras
 import numpy as np
-from rich.console import Console
 
 from ofar_tf.evaluation.batch_norm_calibration import Statistics
 from ofar_tf.evaluation.subnet_table import (
     TITLE,
     SubnetRow,
     caption_of,
-    print_subnets,
+    drawn_table,
     read_subnets,
     table_cells,
     write_subnets,
@@ -27,6 +25,7 @@ from ofar_tf.tasks.task import Metric
 from ofar_tf.text.command_line import command_line
 from ofar_tf.text.html_tables import html_table
 from ofar_tf.text.size import Size
+from ofar_tf.text.tables import table_text
 
 Place = tuple[str, Size]
 """The name of a structure, and what it sees."""
@@ -60,9 +59,7 @@ class PoolEvaluation(Sequence[SubnetRow]):
 
     def __str__(self) -> str:
         """Draws the table as `ofar_tf.evaluate` prints it."""
-        console = Console(width=110, record=True, file=io.StringIO())
-        print_subnets(self.rows, console=console)
-        return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+        return table_text(drawn_table(self.rows))
 
     def _repr_html_(self) -> str:
         """Shows the table in a notebook."""

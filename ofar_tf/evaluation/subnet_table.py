@@ -153,13 +153,23 @@ def _positive(text: str) -> float:
 
 def print_subnets(rows: Sequence[SubnetRow], *, console: Console | None = None) -> None:
     """Prints the table; rows that no other row beats by more than the noise are marked."""
+    table = drawn_table(rows)
+    (console or table_console(table)).print(table)
+
+
+def drawn_table(rows: Sequence[SubnetRow]) -> Table:
+    """Returns what `print_subnets` prints.
+
+    Args:
+        rows: At least one.
+    """
     table = Table(title=TITLE, title_style="dim", title_justify="left", caption=caption_of(rows))
     titles, texts = table_cells(rows)
     for name in titles:
         table.add_column(name, justify="left" if name in ("structure", "") else "right")
     for row in texts:
         table.add_row(*row)
-    (console or table_console(table)).print(table)
+    return table
 
 
 def caption_of(rows: Sequence[SubnetRow]) -> str:

@@ -4,10 +4,25 @@ from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.tflite.tensor_info import TensorInfo
 
 
+def kotlin_image(model: ModelEntry, *, pixels: str) -> str:
+    """Turns the pixels of an Android bitmap into what a file takes, on lines of its own.
+
+    Args:
+        model: The file.
+        pixels: The expression that counts them, height times width.
+    """
+    floats = model.input.dtype == "float32"
+    value = "putFloat((pixel shr shift and 255).toFloat())" if floats else "put((pixel shr shift).toByte())"
+    return (
+        f"val image = ByteBuffer.allocateDirect({pixels} * {12 if floats else 3}).order(ByteOrder.nativeOrder())\n"
+        f"for (pixel in pixels) for (shift in listOf(16, 8, 0)) image.{value}  // ARGB to {model.input.dtype} RGB\n"
+    )
+
+
 def kotlin_outputs(model: ModelEntry) -> str:
-    """Makes room for the outputs of a file that has several: a map by their names, on lines of its own; else empty."""
+    """Makes room for the output of a file, on lines of its own: of one that has several a map by their names."""
     if not model.more_outputs:
-        return ""
+        return f"val scores = {_array(model.output)}\n"
     entries = (f'    "{each.name}" to {_array(each)},\n' for each in (model.output, *model.more_outputs))
     return f"val outputs = mapOf(\n{''.join(entries)})\n"
 

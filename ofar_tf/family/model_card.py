@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ofar_tf.conversion.precision import FLOAT32_TOLERANCE, PRECISIONS
 from ofar_tf.family.columns import CARD, SPEED, columns_of
-from ofar_tf.family.kotlin_call import kotlin_outputs, kotlin_run
+from ofar_tf.family.kotlin_call import kotlin_image, kotlin_outputs, kotlin_run
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.phone_benchmark import BINARY, SCRIPT
 from ofar_tf.files import atomic_file
@@ -28,8 +28,10 @@ Copy a file and `labels.txt` to `app/src/main/assets` and run it with LiteRT (`c
 val bytes = context.assets.open("{path}").use { it.readBytes() }
 val model = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder()).put(bytes)
 val interpreter = Interpreter(model)
-{room}{run}  // image: a direct ByteBuffer in native order, {dtype} RGB
+{image}{room}{run}
 ```
+
+`pixels` are those of the image in the file's size, as `Bitmap.getPixels` gives them.
 
 {metadata}
 
@@ -81,11 +83,11 @@ def _use(manifest: Manifest, task: Shipped) -> str:
         "shape": "r, r" if square else "h, w",
         "sizes": "r the resolution" if square else "h and w",
         "outputs": task.outputs_note,
+        "image": kotlin_image(first, pixels=" * ".join(map(str, first.input.shape[1:3]))),
         "room": kotlin_outputs(first),
         "run": kotlin_run(first, interpreter="interpreter"),
         "metadata": task.metadata_note,
         "path": Path(first.path).name,
-        "dtype": first.input.dtype,
     }
     text = _USE
     for name, part in parts.items():

@@ -1,5 +1,7 @@
 """Where tables are printed."""
 
+import io
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -17,6 +19,22 @@ def table_console(table: Table | None = None) -> Console:
     """
     console = Console(width=max(Console().width, _LEAST_WIDTH))
     if table is not None:
-        options = console.options.update(max_width=_MOST_WIDTH)
-        console.width = max(console.width, Measurement.get(console, options, table).maximum)
+        _widen(console, table)
     return console
+
+
+def table_text(table: Table) -> str:
+    """Draws a table whose cells are too short to be broken: no row of it is cut, however wide the terminal is.
+
+    Args:
+        table: The table.
+    """
+    console = Console(width=_LEAST_WIDTH, record=True, file=io.StringIO())
+    _widen(console, table)
+    console.print(table)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def _widen(console: Console, table: Table) -> None:
+    options = console.options.update(max_width=_MOST_WIDTH)
+    console.width = max(console.width, Measurement.get(console, options, table).maximum)

@@ -187,6 +187,13 @@ def test_a_missing_or_senseless_cluster_is_refused(monkeypatch, config):
         distribute("multi_worker")
 
 
+@pytest.mark.parametrize("text", ["two", "0", "-1"])
+def test_a_number_of_logical_devices_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv(LOGICAL_CPUS, text)
+    with pytest.raises(ValueError, match=rf"^Expected {LOGICAL_CPUS} as a whole number .* Received: {text}\.$"):
+        distribute("mirrored")
+
+
 def test_a_machine_without_a_tpu_is_told_so():
     with pytest.raises(ValueError, match=r"Expected a TPU for --distribution=tpu\. Received: "):
         distribute("tpu")

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import jinja2
 
 from ofar_tf.family.export_files import file_inside, read_export
-from ofar_tf.family.kotlin_call import kotlin_outputs, kotlin_run
+from ofar_tf.family.kotlin_call import kotlin_image, kotlin_outputs, kotlin_run
 from ofar_tf.family.manifest_values import to_json
 from ofar_tf.family.model_entry import ModelEntry
 from ofar_tf.shipping.play.device_targeting import targeting_xml
@@ -142,5 +142,5 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"kotlin_outputs": kotlin_outputs, "kotlin_run": kotlin_run}
+    environment.globals |= {each.__name__: each for each in (kotlin_image, kotlin_outputs, kotlin_run)}
     return environment.get_template(name)

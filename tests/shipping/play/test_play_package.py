@@ -194,7 +194,11 @@ def kotlin_library() -> Path:
 
 def test_the_model_picker_compiles_and_passes_its_own_tests(package, tmp_path):
     library = kotlin_library()
+    call = (package / "README.md").read_text().rsplit("```kotlin\n", 1)[1].split("```")[0]
+    head = "import android.content.Context\nimport java.nio.ByteBuffer\nimport java.nio.ByteOrder\n"
+    (tmp_path / "Call.kt").write_text(f"{head}fun call(context: Context, pixels: IntArray) {{\n{call}}}\n")
     sources = [package / "app/src/main/kotlin/ofar", KOTLIN_TESTS / "ModelPickerTest.kt", KOTLIN_TESTS / "stubs"]
+    sources += [tmp_path / "Call.kt"]
     classpath = f"{library}/kotlin-stdlib.jar:{os.environ['ORG_JSON_JAR']}"
     compiler = ["java", "-cp", f"{library}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
     options = ["-no-stdlib", "-no-reflect", "-Werror", "-cp", classpath, "-d", str(tmp_path)]
