@@ -3,6 +3,7 @@
 python -m ofar_tf.measure_device --model=mobilenet_v2 --resolutions=224,192 --output=device.json
 """
 
+import shlex
 from pathlib import Path
 
 from ofar_tf import flags
@@ -15,8 +16,10 @@ from ofar_tf.text.quiet import quiet_start
 def main(config: DeviceConfig) -> None:
     """Runs the command."""
     with quiet_start():
+        from ofar_tf.data.file_names import readable
         from ofar_tf.models.keras_settings import use_standard_keras
         from ofar_tf.run.device.measured_device import measure_here, read_phone_folder, write_phone_folder
+        from ofar_tf.run.device.timed_structures import read_structures
     use_standard_keras()
     try:
         with flags.one_line_errors():
@@ -35,7 +38,10 @@ def main(config: DeviceConfig) -> None:
     least, most = predictor.measured_ms
     print(f"{predictor.place}: {least:.3g} to {most:.3g} ms.")
     print(f"Predictions of structures that were left out were {predictor.error}.")
-    print(f"Next: {command_line('train', model=config.model, budget_unit='ms', device=output)} --budgets=...")
+    network = read_structures(folder).flags if folder else config.network
+    named = " ".join(shlex.quote(readable(flag)) for flag in network) or "--model=..."
+    told = shlex.quote(f"--device={output}")
+    print(f"Next: {command_line('train')} {named} --budget_unit=ms {told} --budgets=...")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.settings import parse_setting
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.predict_config import PredictConfig
@@ -54,6 +55,7 @@ CONFIGS = (
 )
 # Every command has the first two; the third is TensorBoard's.
 FURTHER_FLAGS = {"help", "flagfile", "logdir"}
+KNOWN = FURTHER_FLAGS | {field.name for config in CONFIGS for field in dataclasses.fields(config)}
 PUBLIC = ("ofar_tf", "ofar_tf.data", "ofar_tf.models")
 
 
@@ -94,10 +96,31 @@ def test_every_file_of_ours_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_flag_that_is_shown_exists(page: Path) -> None:
-    known = FURTHER_FLAGS | {field.name for config in CONFIGS for field in dataclasses.fields(config)}
     lines = [line for line in text_of(page).splitlines() if not line.startswith("#SBATCH")]
     shown = set(re.findall(r"(?<![\w-])--([a-z]\w*)(?![\w-])", "\n".join(lines)))
-    assert shown - known == set()
+    assert shown - KNOWN == set()
+
+
+def _is_taken(name: str, value: str) -> bool:
+    for field in (field for config in CONFIGS for field in dataclasses.fields(config) if field.name == name):
+        choices = field.metadata["choices"]
+        try:
+            parsed = parse_setting(field, value)
+        except ValueError:
+            continue
+        if not choices or set(parsed if isinstance(parsed, tuple) else [parsed]) <= set(choices):
+            return True
+    return name in FURTHER_FLAGS
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name_of)
+def test_every_value_that_is_shown_is_one_that_its_flag_takes(page: Path) -> None:
+    lines = [line for line in text_of(page).splitlines() if not line.startswith("#SBATCH")]
+    for name, text in re.findall(r"(?<![\w-])--([a-z]\w*)=('[^']*'|[^\s`'\")(]+)", "\n".join(lines)):
+        for value in text.strip("'").rstrip(",.;:").split("|"):
+            # What stands for a value, and flags of other programs.
+            if value and not value.isupper() and value != "n" and value[0] != "$" and name in KNOWN:
+                assert _is_taken(name, value), f"--{name}={value}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -208,6 +231,17 @@ def test_weights_of_classes_are_made_as_their_page_shows(tmp_path: Path, monkeyp
     np.testing.assert_allclose(np.array(names["task"].class_weights) * counts, counts.sum() / 2)
     images, labels = next(iter(names["train"]))
     assert tuple(images.shape) == (64, 224, 224, 3) and tuple(labels.shape)[:1] == (64,)
+
+
+def test_the_page_of_the_manifest_has_every_key() -> None:
+    schema = json.loads(text_of(CHECKOUT / "ofar_tf" / "family" / "manifest.schema.json"))
+    entry = schema["$defs"]["ModelEntry"]
+    page = text_of(CHECKOUT / "docs" / "manifest.md")
+    cells = (re.findall(r"^\| (`[^|]*) \|", part, re.MULTILINE) for part in page.split("Of each file:"))
+    for keys, known in zip(cells, (schema, entry), strict=True):
+        shown = set(re.findall(r"`(\w+)`", " ".join(keys)))
+        assert shown - {"top1_interval"} == set(known["properties"])
+    assert any(re.match(pattern, "top1_interval") for pattern in entry["patternProperties"])
 
 
 def _messages(path: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Images in, batches out: data sets by name, their preprocessing and their pipelines. Knows nothing of models."""
 
+from ofar_tf.data import detection
 from ofar_tf.data.augmentation import AUGMENTATIONS, Augmentation
 from ofar_tf.data.batch_contract import BatchContract
 from ofar_tf.data.class_names import check_class_names
@@ -25,6 +26,7 @@ __all__ = [
     "check_classes",
     "class_weights",
     "count_labels",
+    "detection",
     "evaluation_batches",
     "evaluation_view",
     "explain_damage",

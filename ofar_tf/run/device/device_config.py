@@ -1,9 +1,20 @@
 """Every setting of `ofar_tf.measure_device`."""
 
+import dataclasses
 from dataclasses import dataclass
 
-from ofar_tf.run.settings import Settings, setting
+from ofar_tf.run.settings import Settings, format_setting, setting
 from ofar_tf.text.size import LARGEST_SIDE, Size
+
+# What makes the structures, beside the model: training has the same settings, with the same defaults.
+_OF_STRUCTURES = (
+    "width_multiplier",
+    "small_images",
+    "resolutions",
+    "prune_residual_stream",
+    "min_channels",
+    "channel_round_to",
+)
 
 
 @dataclass(frozen=True)
@@ -52,3 +63,13 @@ class DeviceConfig(Settings):
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
             listed = ", ".join(map(str, self.resolutions))
             raise ValueError(f"Expected different --resolutions, at least one. Received: {listed or 'none'}.")
+
+    @property
+    def network(self) -> tuple[str, ...]:
+        """The flags of training that make the network whose structures are timed."""
+        changed = [
+            field.name
+            for field in dataclasses.fields(self)
+            if field.name in _OF_STRUCTURES and getattr(self, field.name) != field.default
+        ]
+        return tuple(f"--{name}={format_setting(getattr(self, name))}" for name in ("model", *changed))

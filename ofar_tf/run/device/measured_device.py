@@ -3,6 +3,7 @@
 import datetime
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,7 +65,7 @@ def write_phone_folder(config: DeviceConfig) -> str:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"Expected an empty or new --phone_dir. Received: {folder}, which holds something.")
     folder.mkdir(parents=True, exist_ok=True)
-    structures = _convert(config, folder)
+    structures = replace(_convert(config, folder), flags=config.network)
     reader = command_line("measure_device", read=folder, output="device.json")
     write_benchmark_script(folder, {file.path: file.sha256 for file in structures.files}, reader=reader)
     structures.write(folder)

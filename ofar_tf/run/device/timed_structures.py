@@ -43,12 +43,14 @@ class TimedStructures:
         precision: Which kind of file they are.
         resolutions: What the structures see.
         files: The files.
+        flags: Those of training that make this network; empty where they are not known.
     """
 
     network: str
     precision: str
     resolutions: tuple[str, ...]
     files: tuple[StructureFile, ...]
+    flags: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Writes the record beside the files."""

@@ -1,6 +1,7 @@
 """The whole command on a small network, with files and times that are made up."""
 
 import json
+import shutil
 
 import keras
 import pytest
@@ -86,20 +87,31 @@ def test_a_phone_folder_has_what_its_script_times_and_the_commands(model, tmp_pa
     assert "Expected an empty or new --phone_dir." in capsys.readouterr().err
 
 
-def test_what_the_phone_measured_is_read_back(phone_dir, tmp_path, capsys):
+def test_what_the_phone_measured_is_read_back(phone_dir, model, tmp_path, capsys):
     write_table(phone_dir)
     output = tmp_path / "device.json"
     measure_device.main(DeviceConfig(read=str(phone_dir), output=str(output)))
     printed = capsys.readouterr().out
     assert "Pixel 8, 2 threads, float32: " in printed
-    assert (
-        f"Next: python -m ofar_tf.train --model=mobilenet_v2 --budget_unit=ms --device={output} --budgets=" in printed
-    )
+    timed = f"--model={model} --resolutions=16,8 --min_channels=1 --channel_round_to=1"
+    assert f"Next: python -m ofar_tf.train {timed} --budget_unit=ms --device={output} --budgets=" in printed
     predictor = read_predictor(output)
     works = [file["work"] for file in json.loads((phone_dir / "structures.json").read_text())["files"]]
     assert [predictor.milliseconds(work) for work in works] == pytest.approx([milliseconds(work) for work in works])
     assert (predictor.device, predictor.threads, predictor.network) == ("Pixel 8", 2, "small")
     assert predictor.error.p90 < 1e-6 and predictor.resolutions == ("16", "8")
+
+
+def test_a_folder_that_does_not_say_its_network_is_read_too(phone_dir, tmp_path, capsys):
+    folder = tmp_path / "older"
+    shutil.copytree(phone_dir, folder)
+    write_table(folder)
+    stored = json.loads((folder / "structures.json").read_text())
+    for flags, named in (((), "--model=..."), (("--model=a\x1b b",), r"'--model=a\x1b b'")):
+        (folder / "structures.json").write_text(json.dumps({**stored, "flags": flags}))
+        output = tmp_path / f"{len(flags)}.json"
+        measure_device.main(DeviceConfig(read=str(folder), output=str(output)))
+        assert f"ofar_tf.train {named} --budget_unit=ms" in capsys.readouterr().out
 
 
 def test_of_times_with_several_numbers_of_threads_those_that_are_asked_for_count(phone_dir):
