@@ -11,7 +11,7 @@ from ofar_tf.models.precision import default_policy
 from ofar_tf.models.pretrained import check_pretrained, keras_weights, start_from
 from ofar_tf.models.registry import build
 from ofar_tf.models.user_code import call_function
-from ofar_tf.models.user_model import as_classifier, as_supernet, is_saved, read_file
+from ofar_tf.models.user_model import WEIGHTS_ALONE, as_classifier, as_supernet, is_saved, read_file
 
 
 def load(
@@ -59,6 +59,8 @@ def load(
             or the weights do not fit it.
     """
     check_pretrained(pretrained, reference=reference, download=download)
+    if reference.endswith(".weights.h5"):
+        raise ValueError(f"Expected a whole model; {WEIGHTS_ALONE}. Received: {reference}.")
     size: dict[str, Any] = {"classes": classes, "width_multiplier": width_multiplier}
     own_weights = keras_weights(pretrained, reference=reference)
     if is_users(reference):

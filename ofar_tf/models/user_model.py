@@ -11,6 +11,7 @@ from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
 from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.models.logits import final_activation
+from ofar_tf.models.older_file import load_saved
 from ofar_tf.models.opening import opened_model
 from ofar_tf.models.precision import computes_in_float32
 from ofar_tf.models.shared_code import load_shared
@@ -18,10 +19,21 @@ from ofar_tf.models.unregistered_code import make_known, unregistered
 from ofar_tf.models.user_code import one_line
 from ofar_tf.models.user_modules import load_announced
 
-_ADVICE = (
+WEIGHTS_ALONE = "weights alone go with the network that they are of (--model=NAME --pretrained=FILE)"
+"""What to do with a file that holds no model."""
+
+_OWN_CODE = (
     "; where classes or functions of yours are in it, a function that returns keras.models.load_model(PATH), in the "
     "module that defines or imports them (--model=package.module:function)"
 )
+_ADVICE = {
+    "Could not locate": _OWN_CODE,
+    "Unknown layer": _OWN_CODE,
+    "is not a KerasSaveable": _OWN_CODE,
+    "`Lambda` layer": "; of one with a Lambda that you trust, a function that returns keras.models.load_model(PATH, "
+    "safe_mode=False) (--model=package.module:function)",
+    "No model config": f"; {WEIGHTS_ALONE}",
+}
 
 
 def is_saved(reference: str) -> bool:
@@ -50,9 +62,9 @@ def read_file(path: str) -> keras.Model:
     load_announced()
     load_shared()
     try:
-        return keras.models.load_model(path, compile=False)
+        return load_saved(path)
     except Exception as error:  # Keras raises many types; whatever it was, the user's file is what must change.
-        advice = _ADVICE if "Could not locate" in str(error) else ""
+        advice = next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
         raise ValueError(
             f"Expected a {Path(path).suffix} file that Keras can read{advice}. Received: {path}: {one_line(error)}"
         ) from error
