@@ -30,7 +30,6 @@ _GONE = {
         ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
     ),
     "InputLayer": ("ragged",),
-    "Lambda": ("function_type", "module", "output_shape_type", "output_shape_module"),
 }
 
 
@@ -101,6 +100,8 @@ def _mended(entry: dict[str, Any]) -> dict[str, Any]:
     else:
         config = _settings(kind, config)
     mended = {**entry, "class_name": kind, "config": config}
+    if kind == "Lambda":  # By its class alone, Keras finds the code in it as older programs wrote that.
+        return {name: value for name, value in mended.items() if name != "module"}
     module = _module(kind, config)
     return {**mended, "module": module, "registered_name": kind} if module else mended
 
