@@ -14,6 +14,7 @@ from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, check_only
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import FamilyExport
+from ofar_tf.files.given_path import given_path
 from ofar_tf.models.user_model import as_supernet
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.explanation import Explanation
@@ -160,7 +161,7 @@ def load(folder: str | Path, *, data_dir: str | Path | None = None, trusted: boo
         FileNotFoundError: If there is neither.
         ValueError: If a file is damaged, the data set of a run is not there, or the run needs code and is not trusted.
     """
-    path = Path(folder).expanduser().absolute()
+    path = given_path(folder).absolute()
     if FamilyFiles(path).description.is_file():
         if data_dir is not None:
             raise ValueError("Expected no data_dir: a saved family has no data set. Received: one.")

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import pwd
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,10 +18,12 @@ from ofar_tf.run.doctor_config import DoctorConfig
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
 from ofar_tf.run.matrix.matrix_config import RunMatrixConfig
+from ofar_tf.run.settings import given_settings
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.shipping.package_config import PackageConfig
 from ofar_tf.shipping.predict_config import PredictConfig
 from ofar_tf.shipping.select_config import SelectConfig
+from ofar_tf.text.command_line import command_line
 
 COMMANDS = {
     "train": TrainConfig,
@@ -64,9 +68,22 @@ def test_the_command_line_wins_over_the_flagfile_before_it(parse_command: Parse,
     assert (config.epochs, config.pruning_rates, config.momentum) == (30, (0.0, 0.5), 0.5)
 
 
+def test_an_export_is_repeated_by_the_command_that_names_all_that_it_was_given(parse_command: Parse) -> None:
+    config = ExportConfig(
+        run_dir="r", export_dir="out here", precisions=("int8", "qat"), only=("a@96x128",), qat_epochs=2
+    )
+    given = given_settings(config)
+    assert list(given) == ["run_dir", "export_dir", "precisions", "only", "qat_epochs"]
+    _, _, _, *arguments = shlex.split(command_line("export", **given))
+    assert parse_command(ExportConfig, *arguments) == config
+
+
 def test_a_leading_tilde_is_the_home_directory(parse_command: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    assert parse_command(TrainConfig, "--run_dir=~/runs/one", RATES).run_dir == "/home/ada/runs/one"
+    paths = {"~": "/home/ada", "~/runs/one": "/home/ada/runs/one", "~nobody at all": "~nobody at all", "a~": "a~"}
+    assert {given: parse_command(TrainConfig, f"--run_dir={given}", RATES).run_dir for given in paths} == paths
+    (root,) = {entry.pw_dir for entry in pwd.getpwall() if entry.pw_name == "root"}
+    assert parse_command(TrainConfig, "--run_dir=~root/x", RATES).run_dir == f"{root.rstrip('/')}/x"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Every data set by its name."""
 
 import os
-from pathlib import Path
 
 from ofar_tf.data.bundled import fashion_mnist_mini
 from ofar_tf.data.detection.datasets import SETS_WITH_BOXES
@@ -9,6 +8,7 @@ from ofar_tf.data.detection.folder_kinds import named_where_another
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.image_folder import image_folder
 from ofar_tf.data.tfds_sets import tfds_set
+from ofar_tf.files.given_path import given_path
 
 __all__ = ["ImageDataset", "load_dataset"]
 
@@ -42,7 +42,7 @@ def load_dataset(
                 f"Expected the folder with the images. Received: dataset='image_folder' with data_dir={data_dir!r}."
             )
         with named_where_another(data_dir, taken_for=name):
-            return image_folder(Path(data_dir).expanduser(), split_seed=split_seed)
+            return image_folder(given_path(data_dir), split_seed=split_seed)
     if name in SETS_WITH_BOXES:
         with named_where_another(data_dir, taken_for=name):
             raise ValueError(f"Expected --task=detection for images with boxes. Received: dataset={name!r} without it.")

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -36,10 +36,7 @@ def tfds_set(name: str, *, data_dir: str | os.PathLike[str] | None, download: bo
     """
     builder = find_builder(name, data_dir)
     if builder.info.supervised_keys != ("image", "label"):
-        raise ValueError(
-            "Expected an image classification set (with supervised keys 'image' and 'label'). Received: "
-            f"dataset={name!r} with supervised keys {builder.info.supervised_keys}."
-        )
+        _refuse_kind(builder.info, name)
     require_prepared(builder, name, download=download)
     features = builder.info.features
     _check_features(features, name)
@@ -147,6 +144,15 @@ def _how_to_prepare(builder: Any, name: str) -> str:
     else:
         way = f"--download, or {command}"
     return f"Expected {name} prepared in {builder.data_dir} (to prepare it: {way}). Received: no such data set there"
+
+
+def _refuse_kind(info: Any, name: str) -> NoReturn:
+    if "BBoxFeature" in repr(info.features):
+        raise ValueError(f"Expected --task=detection for images with boxes. Received: dataset={name!r} without it.")
+    raise ValueError(
+        "Expected --dataset to be of images with one class each (of supervised keys 'image' and 'label'). Received: "
+        f"dataset={name!r} with supervised keys {info.supervised_keys}."
+    )
 
 
 def _check_features(features: Any, name: str) -> None:

@@ -1,13 +1,22 @@
 """Flagfiles as people write them: read in any editor's encoding, with quotes where a value needs them."""
 
 import codecs
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ofar_tf.files.given_path import given_path
+
+FLAGFILE_OF_A_RUN = "run.flagfile"
+"""The name of the one in a run's folder, which repeats the run."""
+
 _NAMES = ("--flagfile", "-flagfile")
 _COMMENTS = ("#", "//")
 _LONGEST = 10_000_000
+# What a shell does not take as it stands: variables; without quotes also comments, other flags, a line that goes on.
+_VARIABLE = re.compile(r"\$(\w+|[({])")
+_OF_A_SHELL = re.compile(rf" #| --?[A-Za-z]\w*|{_VARIABLE.pattern}|\\$")
 # UTF-16's mark is how UTF-32's begins.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -22,7 +31,8 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
     """Puts the lines of flagfiles in the place of the `--flagfile=PATH` that name them.
 
     A line is a flag; empty lines and lines that begin with # or // are left out. A value in quotes is taken without
-    them, as a shell does: `--data_dir='photos #2'`. Flagfiles may name others, by a path from the current directory.
+    them, as a shell does: `--data_dir='photos #2'`. Without quotes, what a shell would read otherwise is refused: it
+    would silently become part of a name. Flagfiles may name others, by a path from the current directory.
 
     Args:
         arguments: A command line without the program's name. What follows `--` is left as it is.
@@ -32,7 +42,7 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: If a flagfile cannot be read.
-        ValueError: If it is no text, names itself, or has a comment behind a value.
+        ValueError: If it is no text, names itself, or has a line that is more or less than one flag.
     """
     return list(_expanded(list(arguments), inside=()))
 
@@ -47,7 +57,7 @@ def _expanded(arguments: list[str], *, inside: tuple[Path, ...]) -> Iterator[str
         if name not in _NAMES:
             yield argument
         elif has_value or arguments:
-            path = Path(value if has_value else arguments.pop(0)).expanduser()
+            path = given_path(value if has_value else arguments.pop(0))
             if path.resolve() in inside:
                 raise ValueError(f"Expected flagfiles that do not name themselves. Received: {path}.")
             yield from _expanded(_lines(path), inside=(*inside, path.resolve()))
@@ -82,17 +92,31 @@ def _text(path: Path) -> str:
 
 def _unquoted(line: str) -> str:
     name, _, value = line.partition("=")
-    if value[:1] in ("'", '"'):
-        try:
-            words = shlex.split(value)
-        except ValueError:
-            return line
-        return f"{name}={words[0]}" if len(words) == 1 else line
-    if " #" in value:
+    if name.startswith("-") and " " in name:
+        raise ValueError(f"Expected one flag on a line of a flagfile, as --name=value. Received: {line}")
+    _refuse_what_a_shell_reads(line, value)
+    if value[:1] not in ("'", '"'):
+        return line
+    try:
+        (word,) = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"Expected a value within quotes, and nothing behind them. Received: {line}") from error
+    return f"{name}={word}"
+
+
+def _refuse_what_a_shell_reads(line: str, value: str) -> None:
+    if value.startswith("'"):
+        return
+    found = (_VARIABLE if value.startswith('"') else _OF_A_SHELL).search(value)
+    if found and found.group() == " #":
         raise ValueError(
             f"Expected no comment behind a value: flagfiles have them on lines of their own. Received: {line}"
         )
-    return line
+    if found:
+        raise ValueError(
+            f"Expected one flag on a line of a flagfile, which no shell reads: '{found.group().strip()}' is part of a "
+            f"value in single quotes only. Received: {line}"
+        )
 
 
 def quoted(text: str) -> str:
@@ -101,4 +125,6 @@ def quoted(text: str) -> str:
     Args:
         text: A value on one line.
     """
-    return shlex.quote(text) if " #" in text or text[:1] in ("'", '"') or text != text.strip() else text
+    special = _OF_A_SHELL.search(text) or text[:1] in ("'", '"') or text != text.strip()
+    # Always begun by a single quote, inside of which everything is as it stands.
+    return shlex.quote(text) if special else text

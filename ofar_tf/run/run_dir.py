@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ofar_tf.files import atomic_file, folder_lock
 from ofar_tf.run.config_file import differences, read_config, to_flagfile, to_json
+from ofar_tf.run.flagfile import FLAGFILE_OF_A_RUN
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.trained_files import TrainedFiles
 
@@ -23,7 +24,7 @@ class RunDir(TrainedFiles):
     @property
     def flagfile(self) -> Path:
         """The settings, as a flagfile that repeats the run."""
-        return self.path / "run.flagfile"
+        return self.path / FLAGFILE_OF_A_RUN
 
     @property
     def facts(self) -> Path:

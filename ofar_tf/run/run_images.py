@@ -12,6 +12,7 @@ from ofar_tf.data import detection
 from ofar_tf.data.file_names import readable
 from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.files.given_path import given_path
 from ofar_tf.run.completion import Completion, completed
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.average_precision import require_coco_tools
@@ -121,7 +122,7 @@ class RunImages:
         config = self._given
         if config.dataset != "image_folder" or self._data_dir is None:
             return
-        place, inside = Path(self._data_dir).expanduser().resolve(), run_dir.resolve()
+        place, inside = given_path(self._data_dir).resolve(), run_dir.resolve()
         # What is hidden is no class.
         if inside.is_relative_to(place) and not any(part[0] == "." for part in inside.relative_to(place).parts):
             raise ValueError(

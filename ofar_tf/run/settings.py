@@ -31,11 +31,11 @@ def _number(text: str) -> float:
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
-    str: (str, "a text"),
+    str: (os.path.expanduser, "a text"),
     tuple[int, ...]: (parse_quantity, "counts such as 224 or 504M, with commas between them"),
     tuple[int | Size, ...]: (_parse_side, "sizes such as 224 or 192x256, with commas between them"),
     tuple[float, ...]: (_number, "numbers with commas between them"),
-    tuple[str, ...]: (str, "texts with commas between them"),
+    tuple[str, ...]: (os.path.expanduser, "texts with commas between them"),
 }
 
 
@@ -142,7 +142,7 @@ def parse_setting(field: Any, text: str) -> Any:
     Args:
         field: The field of the configuration.
         text: What stands behind `--name=`. Nothing at all is the `None` of an optional setting, the empty tuple of a
-            list. A leading `~/` is the home directory.
+            list. A leading `~` is the home directory, and `~ada` that of Ada, if there is such a user.
 
     Returns:
         The value, of the field's type.
@@ -163,7 +163,7 @@ def parse_setting(field: Any, text: str) -> Any:
     try:
         if get_origin(kind) is tuple:
             return tuple(read(entry.strip()) for entry in text.split(",")) if text else ()
-        return read(os.path.expanduser(text) if text.startswith("~/") else text)  # noqa: PTH111, it is any text.
+        return read(text)
     except ValueError as error:
         raise ValueError(f"Expected --{field.name} to be {form}. Received: {text!r}.") from error
 
@@ -173,6 +173,13 @@ def format_setting(value: Any) -> str | None:
     if value is None:
         return None
     return ",".join(str(entry) for entry in value) if isinstance(value, tuple) else str(value)
+
+
+def given_settings(config: Settings) -> dict[str, str]:
+    """Returns the settings, of any kind but bool, that are not as they are by default: as texts, by their names."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    given = [field.name for field in dataclasses.fields(config) if values[field.name] != field.default]
+    return {name: format_setting(values[name]) or "" for name in given if not isinstance(values[name], bool)}
 
 
 def _is_optional(field: Any) -> bool:

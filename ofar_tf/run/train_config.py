@@ -5,8 +5,10 @@ Each field is one flag: its name, its default, its help and its bounds stand in 
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+from ofar_tf.run.flagfile import FLAGFILE_OF_A_RUN
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.settings import setting
 from ofar_tf.run.train_settings.data_settings import DataSettings
@@ -18,6 +20,7 @@ from ofar_tf.run.train_settings.schedule_settings import ScheduleSettings
 from ofar_tf.run.train_settings.step_settings import StepSettings
 from ofar_tf.run.train_settings.task_settings import TaskSettings
 from ofar_tf.search.search_length import usual_search_epochs
+from ofar_tf.text.command_line import command_line
 from ofar_tf.text.size import Size
 
 # XLA takes a minute and more for a network of ImageNet's size.
@@ -95,8 +98,14 @@ class TrainConfig(
         if len(given) > 1 or not (given or self.only_looks or self.takes_structures):
             raise ValueError(
                 "Expected one of --pruning_rates, --macs_budgets and --budgets. "
-                f"Received: {' and '.join(map(str, given)) or 'none'}."
+                f"Received: {' and '.join(map(str, given)) or 'none'}{'' if given else self._way_on()}."
             )
+
+    def _way_on(self) -> str:
+        """Says how the run in the folder goes on, whose settings are not all given again."""
+        own = Path(self.run_dir) / FLAGFILE_OF_A_RUN
+        again = command_line("train", flagfile=own, run_dir=self.run_dir)
+        return f"; the run that is there goes on by {again}" if own.is_file() else ""
 
     def _check_task(self) -> None:
         if self.detects:

@@ -165,11 +165,16 @@ def test_a_manual_archive_that_is_missing_is_asked_for_even_with_download(tmp_pa
     assert "\n" not in str(error.value)
 
 
-def test_a_set_without_image_labels_is_refused(tmp_path, no_network):
-    with pytest.raises(
-        ValueError, match=r"Expected an image classification set .* dataset='coco/2017' with supervised"
-    ):
-        load_dataset("coco/2017", data_dir=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "sentences"),
+    [
+        ("coco/2017", r"^Expected --task=detection for images with boxes\. Received: dataset='coco/2017' without"),
+        ("ag_news_subset", r"^Expected --dataset to be of images .* dataset='ag_news_subset' with supervised keys "),
+    ],
+)
+def test_a_set_without_image_labels_is_refused_with_the_flag_to_mend(tmp_path, no_network, name, sentences):
+    with pytest.raises(ValueError, match=sentences):
+        load_dataset(name, data_dir=tmp_path)
 
 
 def test_an_unknown_set_is_refused_with_similar_names(tmp_path, no_network):

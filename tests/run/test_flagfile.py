@@ -51,7 +51,9 @@ def test_a_flagfile_that_is_not_there_is_named(tmp_path: Path, name: str) -> Non
         expand_flagfiles([f"--flagfile={tmp_path / name}"])
 
 
-@pytest.mark.parametrize("value", ["run #2", "'run", '"a b"', " a", "Ada's #1", "plain", "a b", "#", ""])
+@pytest.mark.parametrize(
+    "value", ["run #2", "'run", '"a b"', " a", "Ada's #1", "$HOME/$x", "a --b=c", "a\\", "plain", "a b", "#", ""]
+)
 def test_a_value_comes_back_from_a_flagfile_as_it_was(tmp_path: Path, value: str) -> None:
     (tmp_path / "a").write_text(f"--run_dir={quoted(value)}\n")
     assert expand_flagfiles([f"--flagfile={tmp_path / 'a'}"]) == [f"--run_dir={value}"]
@@ -62,3 +64,32 @@ def test_a_comment_behind_a_value_is_refused_in_a_flagfile_and_part_of_a_text_el
     with pytest.raises(ValueError, match=r"Expected no comment behind a value"):
         expand_flagfiles([f"--flagfile={tmp_path / 'a'}"])
     assert expand_flagfiles(["--run_dir=run #2", "--", "--flagfile=x"]) == ["--run_dir=run #2", "--", "--flagfile=x"]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("--run_dir=$HOME/run", "'$HOME'"),
+        ('--run_dir="${SCRATCH}/my run"', "'${'"),
+        ("--run_dir=run_$(date)", "'$('"),
+        ("--run_dir=run --epochs=3", "'--epochs'"),
+        ("--run_dir=run \\", "'\\'"),
+        ("--run_dir run", "as --name=value."),
+        ("--noprogress  # in a log", "as --name=value."),
+        ("--run_dir='run", "within quotes"),
+        ("--run_dir='run' # the first", "within quotes"),
+    ],
+)
+def test_what_only_a_shell_would_understand_is_refused_and_becomes_part_of_no_name(
+    tmp_path: Path, line: str, part: str
+) -> None:
+    (tmp_path / "a").write_text(line)
+    with pytest.raises(ValueError, match=r"^Expected .+\. Received: ") as caught:
+        expand_flagfiles([f"--flagfile={tmp_path / 'a'}"])
+    assert part in str(caught.value) and str(caught.value).endswith(f"Received: {line}")
+
+
+@pytest.mark.parametrize(("line", "value"), [('"photos #2"', "photos #2"), ("'a $b'", "a $b"), ('"a b"c', "a bc")])
+def test_a_value_in_quotes_is_taken_without_them(tmp_path: Path, line: str, value: str) -> None:
+    (tmp_path / "a").write_text(f"--data_dir={line}")
+    assert expand_flagfiles([f"--flagfile={tmp_path / 'a'}"]) == [f"--data_dir={value}"]

@@ -79,6 +79,15 @@ def test_a_folder_that_cannot_be_written_is_named(parent: str, tmp_path: Path) -
     assert str(caught.value) == f"Expected a --run_dir that can be written. Received: {path} ({reason})."
 
 
+def test_a_run_that_is_named_without_its_settings_says_how_it_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    RunDir(folder).claim(TrainConfig(run_dir=str(folder), pruning_rates=(0.0, 0.5)))
+    for run_dir, way in ((folder, f"--flagfile='{folder}/run.flagfile' --run_dir='{folder}'."), (tmp_path, "none.")):
+        with pytest.raises(ValueError, match=r"^Expected one of --pruning_rates, .*\. Received: none") as caught:
+            TrainConfig(run_dir=str(run_dir))
+        assert str(caught.value).endswith(way)
+
+
 def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
     first, config = RunDir(tmp_path), config_of(tmp_path)
     first.claim(config)

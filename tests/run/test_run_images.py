@@ -51,7 +51,7 @@ def test_settings_that_boxes_have_no_use_for_are_refused(changes) -> None:
 
 
 def test_a_data_set_without_boxes_is_refused_with_those_that_have_some() -> None:
-    with pytest.raises(ValueError, match=r"Expected a data set with boxes \(fashion_mnist_scenes, .*'image_folder'"):
+    with pytest.raises(ValueError, match=r"Expected --dataset with boxes \(fashion_mnist_scenes, .*'image_folder'"):
         _ = RunImages(dataclasses.replace(CONFIG, dataset="image_folder", data_dir=".")).dataset
 
 

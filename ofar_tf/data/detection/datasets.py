@@ -1,7 +1,6 @@
 """Every set of images with boxes by its name."""
 
 import os
-from pathlib import Path
 
 from ofar_tf.data.detection.coco import coco_folder
 from ofar_tf.data.detection.dataset import DetectionDataset
@@ -10,6 +9,7 @@ from ofar_tf.data.detection.scenes import fashion_mnist_scenes
 from ofar_tf.data.detection.tfds_boxes import tfds_boxes
 from ofar_tf.data.detection.voc import voc_folder
 from ofar_tf.data.detection.yolo import yolo_folder
+from ofar_tf.files.given_path import given_path
 
 _FOLDERS = {"coco_folder": coco_folder, "voc_folder": voc_folder, "yolo_folder": yolo_folder}
 _BUNDLED = "fashion_mnist_scenes"
@@ -45,11 +45,14 @@ def load_detection_dataset(
         if data_dir is None:
             raise ValueError(f"Expected the folder with the images. Received: dataset={name!r} with data_dir=None.")
         with named_where_another(data_dir, taken_for=name):
-            return _FOLDERS[name](Path(data_dir).expanduser(), split_seed=split_seed)
+            return _FOLDERS[name](given_path(data_dir), split_seed=split_seed)
     if name in _SETS_WITHOUT_BOXES:
         with named_where_another(data_dir, taken_for=name):
             known = ", ".join(SETS_WITH_BOXES)
-            raise ValueError(f"Expected a data set with boxes ({known}, coco/2017, ...). Received: dataset={name!r}.")
+            raise ValueError(
+                f"Expected --dataset with boxes ({known}, coco/2017, ...) for --task=detection. "
+                f"Received: dataset={name!r}."
+            )
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)  # noqa: PTH111, a Path would break gs://bucket.
     return tfds_boxes(name, data_dir=data_dir, download=download)

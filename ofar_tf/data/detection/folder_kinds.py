@@ -10,6 +10,7 @@ from ofar_tf.data.class_folders import find_class_folders
 from ofar_tf.data.detection.coco_files import read_annotations
 from ofar_tf.data.detection.voc import parts_of as voc_parts_of
 from ofar_tf.data.detection.yolo import holds_text_files
+from ofar_tf.files.given_path import given_path
 
 CLASSES = "image_folder"
 """The data set of folders of classes, without boxes."""
@@ -37,7 +38,7 @@ def named_where_another(data_dir: str | os.PathLike[str] | None, *, taken_for: s
     try:
         yield
     except (FileNotFoundError, ValueError) as error:
-        found = _kinds(Path(data_dir).expanduser()) if data_dir else []
+        found = _kinds(given_path(data_dir)) if data_dir else []
         if not found or taken_for in found:
             raise
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError

@@ -104,8 +104,8 @@ def _names(features: Any, name: str) -> _Names:
             crowd = next((each for each in _CROWDS if each in objects), None)
             return _Names(label, crowd, "area" if "area" in objects else None)
     raise ValueError(
-        "Expected a set of images with objects that have a bbox and a label (with --task=detection). "
-        f"Received: dataset={name!r} with the features {', '.join(features)}."
+        "Expected --dataset with objects that have a bbox and a label for --task=detection; sets of classes go without "
+        f"it. Received: dataset={name!r} with the features {', '.join(features)}."
     )
 
 

@@ -53,7 +53,7 @@ def test_a_folder_taken_for_another_kind_is_refused_by_its_own(tmp_path, lies, a
         (load_detection_dataset if detects else load_dataset)(asked, data_dir=lay_out(tmp_path, lies))
     said = str(error.value)
     assert (f"; it is a folder for {flags}" in said) == (asked != lies)
-    assert asked != lies or "Expected --task=detection" in said or "Expected a data set with boxes" in said
+    assert asked != lies or "Expected --task=detection" in said or "Expected --dataset with boxes" in said
 
 
 def test_what_is_wrong_within_a_folder_of_the_right_kind_is_said_alone(tmp_path):

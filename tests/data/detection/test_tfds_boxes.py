@@ -102,8 +102,8 @@ def test_the_fingerprint_names_what_is_stored(prepared):
     assert load(prepared).fingerprint.splits["train"].startswith("tiny_boxes/1.0.0 train")
 
 
-def test_a_set_without_boxes_is_refused_with_its_features(tmp_path):
-    with pytest.raises(ValueError, match=r"objects that have a bbox and a label .* with the features image, label"):
+def test_a_set_without_boxes_is_refused_with_its_features_and_the_flags_to_mend(tmp_path):
+    with pytest.raises(ValueError, match=r"--dataset with .* bbox .* --task=detection; .* the features image, label"):
         load_detection_dataset("tiny_labels", data_dir=tmp_path)
 
 
