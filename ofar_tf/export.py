@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
 from ofar_tf.run.export_config import ExportConfig
+from ofar_tf.run.settings import given_settings
 from ofar_tf.text.command_line import command_line
 from ofar_tf.text.quiet import quiet_start
 
@@ -98,7 +99,8 @@ def _print_next(config: ExportConfig, export_dir: Path, *, budget: int) -> None:
 
     if not config.import_latency:
         print("On a connected phone:")
-        again = command_line("export", run_dir=config.run_dir, data_dir=config.data_dir)
+        # All that was asked for: files of other words, precisions or networks would be made as well, or instead.
+        again = command_line("export", **given_settings(config))
         print(phone_commands(export_dir, export=again), end="")
     print(f"Next: {command_line('select', export_dir=export_dir, max_macs=budget)}")
 

@@ -8,9 +8,12 @@ from typing import Any, Self
 
 from ofar_tf.family.known_latencies import add, read_latencies, write_latencies
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry, read_manifest
+from ofar_tf.family.own_documents import note, refuse_changed, refuse_foreign
+from ofar_tf.family.phone_benchmark import SCRIPT
 from ofar_tf.family.phone_latency import PhoneLatency, measured_files
 from ofar_tf.files import atomic_file
 from ofar_tf.files.folder_lock import FolderLock
+from ofar_tf.files.json_values import read_json
 from ofar_tf.tflite.latency import Latency
 from ofar_tf.tflite.metadata import LABELS_FILE
 
@@ -28,7 +31,7 @@ class FamilyFolder:
 
     Hidden records beside the files say what is done (`ofar_tf.files.finished_work.Work`), so that an export that was
     killed goes on where it was. What killed processes left half-written is removed. Files of other names are left
-    alone.
+    alone, and documents of the user's in the places of ours, or that the user changed, are refused.
 
     Args:
         path: The folder; it is created where it is missing.
@@ -37,12 +40,16 @@ class FamilyFolder:
         path: The folder.
 
     Raises:
-        ValueError: If another process works in it.
+        ValueError: If another process works in it, or documents in it are not an export's own.
         OSError: If it cannot be written.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if self._exported:
+            refuse_changed(self._documents, record=self._written)
+        else:
+            refuse_foreign((*self._documents, self.manifest))
         self._lock = FolderLock(self.path)
         self._imported: list[_Imported] = []
         atomic_file.remove_unfinished(self.path)
@@ -153,6 +160,20 @@ class FamilyFolder:
         """Returns everything that was ever measured of files in the folder, by the SHA-256 of the file."""
         return read_latencies(self._latencies, [self.manifest, self._aside])
 
+    @property
+    def _documents(self) -> tuple[Path, ...]:
+        """What people read and may write in."""
+        return self.labels, self.model_card, self.report, self.file_list, self.figure, self.path / SCRIPT
+
+    @property
+    def _written(self) -> Path:
+        return self.path / ".documents.json"
+
+    @property
+    def _exported(self) -> bool:
+        """Whether an export, finished or not, of whatever version, has begun here."""
+        return self._latencies.exists() or self._aside.exists() or _is_manifest(self.manifest)
+
     def begin(self, header: ManifestHeader) -> list[ModelEntry]:
         """Sets the manifest of an earlier export aside and returns what of it still holds.
 
@@ -167,6 +188,7 @@ class FamilyFolder:
             The entries that hold.
         """
         write_latencies(self._latencies, self.known_latencies())
+        self._written.unlink(missing_ok=True)  # Until the end some are of this export, some of the one before.
         if self.manifest.exists():
             self.manifest.replace(self._aside)
         try:
@@ -186,5 +208,15 @@ class FamilyFolder:
         return path.is_file() and atomic_file.sha256_of(path) == entry.sha256
 
     def end(self) -> None:
-        """Says that the new manifest is written, so that the earlier one is not needed any more."""
+        """Says that documents and the new manifest are written, so that the earlier one is not needed any more."""
+        note(self._documents, record=self._written)
         self._aside.unlink(missing_ok=True)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Tells whether a file may be a manifest, of any version."""
+    try:
+        data = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"schema_version", "models"} <= set(data)

@@ -192,7 +192,7 @@ def test_pictures_that_are_not_wanted_any_more_are_forgotten(exported, settings,
 
 def test_an_export_that_stops_halfway_has_no_manifest(exported, members, settings, monkeypatch, tmp_path):
     monkeypatch.setattr(family_export, "convert_files", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "manifest.json").write_bytes((exported[0] / "manifest.json").read_bytes())
     with pytest.raises(KeyboardInterrupt):
         export(members, tmp_path, **settings)
     assert not (tmp_path / "manifest.json").exists()

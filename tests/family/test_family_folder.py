@@ -150,3 +150,48 @@ def test_measurements_that_fit_nothing_change_nothing(folder, export):
 def test_measurements_of_an_unfinished_export_are_refused(folder):
     with pytest.raises(FileNotFoundError, match="Expected the manifest of a finished export"):
         folder.import_latencies([row()])
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["README.md", "labels.txt", "pareto.png", "manifest.json", "benchmark_on_phone.sh"])
+def test_a_folder_of_the_users_with_files_in_the_places_of_ours_is_refused_and_stays_as_it_was(tmp_path, name):
+    (tmp_path / name).write_text('{"name": "my web page"}')
+    before = files(tmp_path)
+    with pytest.raises(ValueError, match=rf"^Expected no files of others .*\. Received: {name} in {tmp_path}\.$"):
+        FamilyFolder(tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_a_document_that_the_user_changed_is_refused_until_it_is_moved(folder, export, header, tmp_path):
+    folder.begin(header)
+    folder.model_card.write_text("as we wrote it")
+    export()
+    folder.release()
+    FamilyFolder(folder.path).release()
+    folder.model_card.write_text("as the user likes it better")
+    before = files(folder.path)
+    with pytest.raises(ValueError, match=r"^Expected documents as .*\. Received: README\.md in .*, changed since\.$"):
+        FamilyFolder(folder.path)
+    assert files(folder.path) == before
+    folder.model_card.rename(tmp_path / "mine.md")
+    FamilyFolder(folder.path).release()
+
+
+def test_documents_of_an_export_that_was_killed_while_it_wrote_them_are_its_own(folder, export, header):
+    export()
+    folder.begin(header)
+    folder.model_card.write_text("half of all documents are new")
+    folder.release()
+    FamilyFolder(folder.path).release()
+
+
+def test_documents_of_an_older_version_are_an_exports_own(tmp_path, export, folder):
+    export()
+    for left in (".latencies.json", ".documents.json"):
+        (folder.path / left).unlink(missing_ok=True)
+    folder.model_card.write_text("of an older version")
+    folder.release()
+    FamilyFolder(folder.path).release()
