@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ofar_tf._version import __version__
 from ofar_tf.text.quiet import quiet_start
 from ofar_tf.text.stopping import is_command, stop_while_loading
+from ofar_tf.text.streams import open_streams
 
 if TYPE_CHECKING:
     from ofar_tf import data, models
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ofar_tf.training.step_spec import StepSpec
 
 if is_command():
+    open_streams()
     stop_while_loading()
 
 # On processors TensorFlow computes with oneDNN, which compiles a kernel for every shape and keeps the last 1,024. A

@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 from ofar_tf.text.stopping import stop_while_loading
+from ofar_tf.text.streams import open_streams, printing
 
 COMMANDS = {
     "train": "search the structures of a family and train them together",
@@ -22,11 +23,18 @@ COMMANDS = {
 
 def main() -> None:
     """Runs `ofar` and `python -m ofar_tf`: without a command it lists them."""
+    open_streams()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS or name.replace("-", "_") in COMMANDS:
         sys.argv = [f"ofar {name}", *arguments]
         _run(name.replace("-", "_"))
-    elif name in ("--version", "version"):
+        return
+    with printing():
+        _answer(name)
+
+
+def _answer(name: str) -> None:
+    if name in ("--version", "version"):
         from ofar_tf._version import __version__
 
         print(__version__)
@@ -52,6 +60,7 @@ def _listing() -> str:
 
 
 def _run(command: str) -> None:
+    open_streams()
     stop_while_loading()
     runpy.run_module(f"ofar_tf.{command}", run_name="__main__", alter_sys=True)
 

@@ -6,10 +6,9 @@ import gc
 import itertools
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, get_origin
 
@@ -18,16 +17,13 @@ from absl import app, flags
 from ofar_tf.run.flagfile import expand_flagfiles
 from ofar_tf.run.help_text import help_text
 from ofar_tf.run.settings import describe_kind, format_setting, kind_of, parse_setting
-from ofar_tf.text.stopping import STOPPED, loaded
+from ofar_tf.text.stopping import STOPPED, status_of, stop_at_once, stop_in_order
+from ofar_tf.text.streams import is_about_output, open_streams, printing
 
 # absl's own level would be INFO, at which tensorflow-datasets reports every file it opens.
 _ERRORS_ONLY = -2
 _LONGEST_NAME = 100
 _HELP = ("help", "h", "?", "helpshort", "helpfull")
-# What shells give a command that a signal ended.
-TERMINATED = 128 + signal.SIGTERM
-_INTERRUPTED = 128 + signal.SIGINT
-_NOBODY_READS = 128 + 13
 
 
 def run(
@@ -44,13 +40,12 @@ def run(
     """
     # The commands compute with TensorFlow, whatever programs beside them use.
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    open_streams()
     try:
-        loaded()
-        # Job schedulers and machines that are taken away send SIGTERM.
-        signal.signal(signal.SIGTERM, _terminate)
+        stop_in_order()
         # Tracing makes millions of objects that stay: Python looked through them for 5 % of a short run.
         gc.set_threshold(100_000, 50, 100)
-        try:
+        with printing():
             if _asks_for_help(sys.argv[1:]):
                 print(help_text(kind, main.__globals__["__doc__"] or ""), end="")
                 return
@@ -58,32 +53,16 @@ def run(
             if warns:
                 show_warnings()
             app.run(main, flags_parser=partial(_parse_or_exit, kind, positional=positional))
-        finally:
-            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(STOPPED, file=sys.stderr)
-        raise SystemExit(_status(interrupt)) from None
-    except BrokenPipeError:
-        # `ofar predict ... | head`: nobody reads on. Python would say so again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(_NOBODY_READS) from None
+        with suppress(OSError):  # The terminal may be gone.
+            print(STOPPED, file=sys.stderr)
+        stop_at_once()
+        raise SystemExit(status_of(interrupt)) from None
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
     before = itertools.takewhile(lambda argument: argument != "--", arguments)
     return any(argument.lstrip("-") in _HELP and argument.startswith("-") for argument in before)
-
-
-class TerminatedError(KeyboardInterrupt):
-    """The system asked the program to end; whoever cleans up after Ctrl-C does so after this."""
-
-
-def _terminate(number: int, frame: Any) -> None:
-    raise TerminatedError
-
-
-def _status(interrupt: KeyboardInterrupt) -> int:
-    return TERMINATED if isinstance(interrupt, TerminatedError) else _INTERRUPTED
 
 
 def define(kind: type[Any], values: flags.FlagValues, *, module: str) -> None:
@@ -211,9 +190,9 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     caught: tuple[type[Exception], ...] = kinds or (ValueError, OSError)
     try:
         yield
-    except BrokenPipeError:
-        raise  # Not a mistake, see `run`.
     except caught as error:
+        if isinstance(error, OSError) and is_about_output(error):
+            raise  # No mistake, see `printing`.
         print_error(error)
         raise SystemExit(2) from None
 

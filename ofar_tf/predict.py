@@ -23,7 +23,7 @@ def main(config: PredictConfig) -> int:
             read_labels,
         )
     with flags.one_line_errors():
-        given = (Path(each).expanduser() for each in config.images)
+        given = map(Path, config.images)
         images = list(dict.fromkeys(image for each in given for image in find_images(each)))
         pictures = picture_paths(images, Path(config.pictures_dir)) if config.pictures_dir else {}
         path = Path(config.file)
@@ -38,8 +38,6 @@ def main(config: PredictConfig) -> int:
                 found = network.look(image, labels=labels, min_score=config.min_score, picture=picture)
             else:
                 (found,) = predict(network, [image], labels=labels, top=config.top)
-        except BrokenPipeError:
-            raise
         except (ValueError, OSError) as error:
             flags.print_error(error)
             failed = True

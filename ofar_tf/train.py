@@ -4,6 +4,7 @@ python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [othe
 """
 
 import sys
+from pathlib import Path
 
 from ofar_tf import flags
 from ofar_tf.files import atomic_file
@@ -17,7 +18,9 @@ def main(config: TrainConfig) -> int:
     with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import LostProcessError
+        from ofar_tf.run.config_file import read_config
         from ofar_tf.run.look_ahead import look_ahead
+        from ofar_tf.run.run_dir import RunDir
         from ofar_tf.run.training_run import prepare
         from ofar_tf.training.callbacks import DivergenceError
         from ofar_tf.training.preemption import PreemptedError
@@ -36,10 +39,11 @@ def main(config: TrainConfig) -> int:
             raise SystemExit(f"Error: {error}") from None
         except PreemptedError as error:
             print(error, file=sys.stderr)
-            return flags.TERMINATED
+            return error.status
         except atomic_file.NoRoomError as error:
             raise SystemExit(f"Error: {error} Make room: the same command goes on from the last checkpoint.") from None
-    print(f"Next: {command_line('evaluate', run_dir=config.run_dir)}")
+    moved = None if config.data_dir == read_config(RunDir(Path(config.run_dir)).config).data_dir else config.data_dir
+    print(f"Next: {command_line('evaluate', run_dir=config.run_dir, data_dir=moved)}")
     return 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from ofar_tf import evaluate, train
 from ofar_tf.files.folder_lock import FolderLock
 from ofar_tf.run.evaluate_config import EvaluateConfig
+from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.training.checkpoints import Checkpoints
 
@@ -68,6 +69,15 @@ def test_the_last_good_state_is_kept_after_a_divergence(begun):
 
 def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_command_that_is_next_has_the_place_to_which_the_data_has_moved(tmp_path, capsys):
+    config = TrainConfig(run_dir=str(tmp_path / "run"), data_dir="/before", **SETTINGS)
+    RunDir(tmp_path / "run").claim(config)
+    (tmp_path / "run" / "supernet.keras").write_bytes(b"finished")
+    for now, flags in (("/now", f"--run_dir={tmp_path}/run --data_dir=/now"), ("/before", f"--run_dir={tmp_path}/run")):
+        assert train.main(dataclasses.replace(config, data_dir=now)) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"Next: python -m ofar_tf.evaluate {flags}"
 
 
 def test_a_second_process_in_one_folder_ends_with_one_line_and_changes_nothing(begun, capsys):

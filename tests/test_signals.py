@@ -22,7 +22,9 @@ flags.run(main, SelectConfig)
 """
 
 CHECKOUT = Path(__file__).parents[1]
-SIGNALS = pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+SIGNALS = pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 
 
 @SIGNALS
@@ -44,11 +46,30 @@ def test_a_command_that_still_loads_prints_one_line_too(
     stop(command, number=number, status=status, paths=[tmp_path, CHECKOUT])
 
 
+def test_a_command_that_nohup_started_goes_on_when_the_terminal_is_closed() -> None:
+    goes_on = COMMAND.replace("time.sleep(60)", "os.kill(os.getpid(), signal.SIGHUP); print('went on')")
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import os, signal{goes_on}", "--export_dir=e"],
+        capture_output=True,
+        text=True,
+        cwd=CHECKOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ready\nwent on\n", "")
+
+
+def test_a_second_signal_while_python_ends_is_no_traceback() -> None:
+    # As often as it is asked, and also where Python would go on.
+    slow = "import atexit, os, signal\natexit.register(lambda: [os.kill(os.getpid(), 2), time.sleep(60)])"
+    stop([sys.executable, "-c", slow + COMMAND, "--export_dir=e"], number=signal.SIGTERM, status=130, paths=[CHECKOUT])
+
+
 def test_a_program_that_uses_the_library_keeps_its_signals() -> None:
     program = (
-        "import signal; before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM); import ofar_tf; "
+        "import signal; numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP; "
+        "before = [*map(signal.getsignal, numbers)]; import ofar_tf; "
+        "print(before == [*map(signal.getsignal, numbers)])"
     )
-    program += "print(before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=CHECKOUT)
     assert ended.stdout == "True\n"
 

@@ -6,7 +6,30 @@ import sys
 from typing import Any
 
 STOPPED = "Stopped. What was finished is kept: the same command goes on from there."
-"""What a command says that Ctrl-C or SIGTERM ended."""
+"""What a command says that a signal ended."""
+
+# Job schedulers and machines that are taken away send SIGTERM, terminals and connections that are closed SIGHUP.
+NOTICES = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals by which the system, not the user at the keyboard, asks a program to end."""
+
+_STOPPING = (signal.SIGINT, *NOTICES)
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal asked the program to end; whoever cleans up after Ctrl-C does so after this.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """Returns what shells give a command that was ended so; libraries raise Python's own interrupt, which is Ctrl-C."""
+    return 128 + (interrupt.number if isinstance(interrupt, StoppedError) else signal.SIGINT)
 
 
 def is_command() -> bool:
@@ -17,19 +40,36 @@ def is_command() -> bool:
 
 
 def stop_while_loading() -> None:
-    """Lets Ctrl-C and SIGTERM end the program at once: nothing was begun that would have to be cleaned up.
+    """Lets signals end the program at once: nothing was begun that would have to be cleaned up.
 
     For the time until `ofar_tf.flags.run` takes over; a signal that is ignored, or that somebody has taken, stays so.
     """
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-        if signal.getsignal(number) == usual:
+    for number in _STOPPING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
 
 
-def loaded() -> None:
-    """Gives Ctrl-C back its usual meaning, `KeyboardInterrupt`, if `stop_while_loading` took it."""
-    if signal.getsignal(signal.SIGINT) == _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def stop_in_order() -> None:
+    """Lets signals raise `StoppedError`; one that is ignored, as `nohup` and shells in the background do, stays so."""
+    _give(_raise)
+
+
+def stop_at_once() -> None:
+    """Lets signals end the program without a word: for its end, after all was cleaned up and said.
+
+    Python takes seconds to end with TensorFlow in it; a second Ctrl-C would print a traceback out of the middle of it.
+    """
+    _give(lambda number, frame: os._exit(128 + number))
+
+
+def _give(handler: Any) -> None:
+    for number in _STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: Any) -> None:
+    raise StoppedError(number)
 
 
 def _end(number: int, frame: Any) -> None:

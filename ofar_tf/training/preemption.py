@@ -6,37 +6,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ofar_tf.text.stopping import NOTICES
+
 
 class PreemptedError(RuntimeError):
-    """The run was asked to end, and has ended where it can go on from."""
+    """The run was asked to end, and has ended where it can go on from.
+
+    Args:
+        number: The signal.
+
+    Attributes:
+        status: What shells give a command that it ended.
+    """
+
+    def __init__(self, number: int):
+        name = signal.Signals(number).name
+        super().__init__(f"Stopped by {name}. All finished steps are kept: the same command goes on from there.")
+        self.status = 128 + number
 
 
 class Preemption:
     """Notes that the process was asked to end, so that it does so after a step and not within one.
 
     Attributes:
-        requested: Whether it was.
+        requested: The signal that asked for it, 0 as long as there was none.
         something_to_lose: Whether a step was done that no checkpoint holds; until then the process ends at once.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = 0
         self.something_to_lose = False
 
     @contextmanager
     def noticed(self) -> Iterator[None]:
-        """Takes SIGTERM for a notice while it is entered. Outside of the main thread nothing can be noticed."""
+        """Takes SIGTERM for a notice while it is entered, and SIGHUP, which a connection that breaks off sends.
+
+        A signal that is ignored stays so. Outside of the main thread nothing can be noticed.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._note)
+        before = {number: handler for number in NOTICES if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        for number in before:
+            signal.signal(number, self._note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
-        self.requested = True
+        self.requested = number
         if not self.something_to_lose:
             self.end()
 
@@ -46,4 +66,4 @@ class Preemption:
         Raises:
             PreemptedError: Always.
         """
-        raise PreemptedError("Stopped by SIGTERM. All finished steps are kept: the same command goes on from there.")
+        raise PreemptedError(self.requested)

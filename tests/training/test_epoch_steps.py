@@ -78,8 +78,10 @@ def test_a_process_with_nothing_to_lose_ends_at_once_and_others_after_their_step
         preemption._note(15, None)
     preemption = Preemption()
     preemption.something_to_lose = True
-    preemption._note(15, None)
-    assert preemption.requested
+    preemption._note(1, None)
+    with pytest.raises(PreemptedError, match=r"^Stopped by SIGHUP\.") as caught:
+        preemption.end()
+    assert (preemption.requested, caught.value.status) == (1, 129)
 
 
 def test_a_step_is_counted_within_its_epoch_only():
