@@ -1,6 +1,5 @@
 """A Keras model in, the bytes of TFLite files out."""
 
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import tensorflow as tf
 from ofar_tf.conversion.calibration import true_ranges
 from ofar_tf.conversion.mixed_precision import mixed_precision
 from ofar_tf.conversion.precision import DEFAULT_ALGORITHM, Precision, precision_named
+from ofar_tf.files.scratch_folder import scratch_folder
 
 SIGNATURE, INPUT_NAME, OUTPUT_NAME = "serve", "image", "probabilities"
 
@@ -106,9 +106,9 @@ def saved_network(model: keras.Model, *, output_name: str = OUTPUT_NAME) -> Iter
         ValueError: If the model's input is not static.
     """
     shape = _static_input_shape(model)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_saved_model(model, shape=shape, folder=folder, output_name=output_name)
-        yield SavedNetwork(folder, shape=shape)
+    with scratch_folder("network") as folder:
+        _write_saved_model(model, shape=shape, folder=str(folder), output_name=output_name)
+        yield SavedNetwork(str(folder), shape=shape)
 
 
 def _static_input_shape(model: keras.Model) -> tuple[int, ...]:

@@ -1,13 +1,12 @@
 """How large a structure's file will be, before there is one."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from ofar_tf.conversion.throwaway_files import convert_throwaways
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import MaskRules, mask_without
 from ofar_tf.pruning.costs import Costs
@@ -57,9 +56,9 @@ def measure_file_size(
     most, middle, least = map(costs.params, masks)
     if most == least:
         raise ValueError("Expected a floor below the channels of some group. Received: rules that keep every channel.")
-    with tempfile.TemporaryDirectory(prefix="ofar_tf_size_") as scratch:
+    with scratch_folder("size") as scratch:
         models = [_random_model(build_subnet(supernet, groups, mask, resolution=resolution)) for mask in masks]
-        files = convert_throwaways(models, Path(scratch), precision=precision, workers=len(models))
+        files = convert_throwaways(models, scratch, precision=precision, workers=len(models))
         large, medium, small = (file.stat().st_size for file in files)
     slope = (large - small) / (most - least)
     fixed = max(large - slope * most, medium - slope * middle)

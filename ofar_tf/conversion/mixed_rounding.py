@@ -1,16 +1,15 @@
 """A float file of a classifier, rounded by litert-quantizer: so many bits for each layer."""
 
 import re
-import tempfile
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ofar_tf.conversion.precision import DEFAULT_ALGORITHM
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.tflite.file_graph import operator_names, read_subgraph
 from ofar_tf.tflite.network_file import TFLiteNetwork
 
@@ -103,8 +102,8 @@ class Samples:
         return self._scores_of(content).argmax(axis=1)
 
     def _scores_of(self, content: bytes) -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "file.tflite"
+        with scratch_folder("rounded") as folder:
+            path = folder / "file.tflite"
             path.write_bytes(content)
             scores: np.ndarray = TFLiteNetwork(path).run(self._images)
             return scores

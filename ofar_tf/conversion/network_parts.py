@@ -4,7 +4,6 @@ The converter rounds all of a graph or nothing of it. Where the last layers, or 
 bear that, both parts are converted by themselves and joined (`ofar_tf.tflite.joined_files`).
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -16,6 +15,7 @@ import tensorflow as tf
 from ofar_tf.conversion.converter import SIGNATURE, SavedNetwork, saved_network
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.precision import precision_named
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.models.functional_graph import Graph, GraphCall, graph_of
 from ofar_tf.tasks.ending import Tail
 from ofar_tf.text.patterns import matches
@@ -114,13 +114,13 @@ def convert_tail(first: keras.Model, last: keras.Model | None, ending: Tail | No
         return ending(outputs, size) if ending else outputs
 
     specs = [tf.TensorSpec([1, *first.output[name].shape[1:]], tf.float32, name=name) for name in names]
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("parts") as folder:
         if last:
             archive = keras.export.ExportArchive()
             archive.add_endpoint(SIGNATURE, serve, input_signature=specs)
-            archive.write_out(folder, verbose=False)
+            archive.write_out(str(folder), verbose=False)
         else:
             module = tf.Module()
             module.serve = tf.function(serve, input_signature=specs)
-            tf.saved_model.save(module, folder, signatures={SIGNATURE: module.serve})
-        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE]).convert()
+            tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+        return tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE]).convert()

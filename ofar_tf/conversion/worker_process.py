@@ -34,7 +34,9 @@ class WorkerProcess:
     def __init__(self, module: str, *, heirs: Mapping[str, Any] | None = None):
         self.module = module
         self.networks = 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # It lives as long as the process.
+        # Both live as long as the process, which is killed in the midst of its work and clears nothing away itself.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._scratch = tempfile.TemporaryDirectory(prefix="ofar_tf_worker_", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -42,7 +44,7 @@ class WorkerProcess:
             stderr=self._log,
             text=True,
             encoding="utf-8",
-            env=_environment(module),
+            env=_environment(module, scratch=self._scratch.name),
             **(heirs or {}),
         )
 
@@ -88,6 +90,7 @@ class WorkerProcess:
                     pipe.close()
         self._process.wait()
         self._log.close()
+        self._scratch.cleanup()
 
     def _ended(self) -> WorkerEndedError:
         code = self._process.wait()
@@ -98,8 +101,8 @@ class WorkerProcess:
         return WorkerEndedError(f"The conversion process ended with {cause}: {last}")
 
 
-def _environment(module: str) -> dict[str, str]:
+def _environment(module: str, *, scratch: str) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
     # Conversion runs on the CPU. A process that sees a GPU takes most of its memory, and there are several.
     hidden = {"CUDA_VISIBLE_DEVICES": "-1"} if module == PLAIN else {}
-    return {**os.environ, "PYTHONPATH": path, **hidden}
+    return {**os.environ, "PYTHONPATH": path, "TMPDIR": scratch, **hidden}

@@ -32,6 +32,7 @@ from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import Manifest, ManifestHeader, ModelEntry
 from ofar_tf.family.report.search_record import SearchRecord
 from ofar_tf.family.timing import time_files
+from ofar_tf.files.scratch_folder import room_for_temporary_files
 from ofar_tf.tasks.interface import Shipped
 from ofar_tf.text.progress import WorkProgress
 from ofar_tf.text.quantities import format_quantity
@@ -200,13 +201,14 @@ class _Stages:
                 yield from (self._job(member, *kind, images) for kind in self.kinds)
 
         with tempfile.TemporaryDirectory(prefix="ofar_tf_export_") as scratch:
-            paths = self.images.write(
-                Path(scratch),
-                precisions=self.spec.precisions,
-                resolutions=[member.size for member in self.members],
-                representative=self.spec.representative_images,
-                fine_tuning=self.spec.fine_tuning_images,
-            )
+            with room_for_temporary_files():
+                paths = self.images.write(
+                    Path(scratch),
+                    precisions=self.spec.precisions,
+                    resolutions=[member.size for member in self.members],
+                    representative=self.spec.representative_images,
+                    fine_tuning=self.spec.fine_tuning_images,
+                )
             results = convert_files(
                 saved_one_by_one(paths),
                 workers=self.spec.workers,

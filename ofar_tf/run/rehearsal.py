@@ -4,8 +4,6 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -13,6 +11,7 @@ import numpy as np
 
 from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.files import atomic_file
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.models.user_code import one_line
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -71,9 +70,9 @@ def rehearse_cutting(
 
 
 def _saved_and_read(network: keras.Model, *, size: Size) -> keras.Model:
-    with TemporaryDirectory(prefix="ofar_tf_rehearsal_") as folder, warnings.catch_warnings():
+    with scratch_folder("rehearsal") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns of Lambda layers; they are seen to elsewhere.
-        path = Path(folder) / "network.keras"
+        path = folder / "network.keras"
         _tried("saved", network, lambda: network.save(path))
         again = _tried("read back", network, lambda: keras.saving.load_model(path, compile=False))
     images = np.random.default_rng(0).uniform(0, 255, (_IMAGES, size.height, size.width, 3)).astype(np.float32)

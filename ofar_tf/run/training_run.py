@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,10 +77,12 @@ class TrainingRun:
 
     def _train(self) -> None:
         distribution = self.experiment.distribution
-        with self.experiment.images.reading(), distribution.watched(), TemporaryDirectory() as scratch:
+        # What the others write is for nobody.
+        place = nullcontext(self.run_dir.path) if distribution.writes else TemporaryDirectory()
+        with self.experiment.images.reading(), distribution.watched(), place as folder:
             if distribution.writes:
                 self._begin()
-            self._fit(self.run_dir if distribution.writes else RunDir(Path(scratch)))
+            self._fit(self.run_dir if distribution.writes else RunDir(Path(folder)))
             if distribution.writes:
                 self._end()
             distribution.wait()

@@ -195,7 +195,10 @@ def test_an_interrupt_ends_the_running_processes(fake):
 
 def test_conversions_see_no_gpu_but_fine_tuning_does(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    seen = [worker_process._environment(module)["CUDA_VISIBLE_DEVICES"] for module in (PLAIN, QUANTIZATION_AWARE)]
+    seen = [
+        worker_process._environment(module, scratch="s")["CUDA_VISIBLE_DEVICES"]
+        for module in (PLAIN, QUANTIZATION_AWARE)
+    ]
     assert seen == ["-1", "5"]
 
 

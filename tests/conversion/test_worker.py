@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from ofar_tf.conversion.jobs import ConversionJob, jobs_from_line, jobs_to_line
 from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.worker import run_jobs
+from ofar_tf.conversion.worker_process import WorkerProcess
 from ofar_tf.files.folder_lock import FolderLock
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
 
@@ -139,3 +141,19 @@ def test_nobody_works_in_the_folder_of_a_killed_export_before_its_orphans_have_e
 def test_a_worker_ends_with_its_caller(tmp_path):
     killed_caller(tmp_path / "export", sys.executable)
     assert wait_until(lambda: is_free(tmp_path / "export"), seconds=60)
+
+
+def test_what_a_worker_had_in_temporary_files_goes_with_it_however_it_ends(tmp_path, monkeypatch):
+    module = "import sys, tempfile; tempfile.mkdtemp(); tempfile.mkstemp(); print('null', flush=True); sys.stdin.read()"
+    (tmp_path / "leaves_files.py").write_text(module)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for kill in (True, False):
+        worker = WorkerProcess("leaves_files")
+        assert worker.answer() is None
+        assert any((tmp_path / "temporary").rglob("tmp*"))
+        if kill:
+            worker.kill()
+        worker.end()
+        assert list((tmp_path / "temporary").iterdir()) == []

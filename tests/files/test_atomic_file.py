@@ -86,11 +86,23 @@ def test_a_disk_that_notices_only_when_it_stores_leaves_the_old_file(tmp_path, m
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("card.md", "old")]
 
 
-def test_what_tensorflow_says_of_a_full_disk_is_understood_and_other_errors_pass():
-    said = "{{node CreateSummaryFileWriter}} RUN/train/events.v2; No space left on device\n\tFailed to flush 1 events"
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            RuntimeError(
+                "{{node CreateSummaryFileWriter}} RUN/train/events.v2; No space left on device\n\tFailed to flush"
+            ),
+            "No space left on device",
+        ),
+        (OSError("100000 requested and 8176 written"), "100000 requested and 8176 written"),
+    ],
+    ids=["TensorFlow", "NumPy"],
+)
+def test_what_libraries_say_of_a_full_disk_is_understood_and_other_errors_pass(error, reason):
     with pytest.raises(atomic_file.NoRoomError) as caught, atomic_file.room_for("the run in RUN"):
-        raise RuntimeError(said)
-    assert str(caught.value) == "Expected room for the run in RUN. Received: No space left on device."
+        raise error
+    assert str(caught.value) == f"Expected room for the run in RUN. Received: {reason}."
     with pytest.raises(RuntimeError, match="out of memory"), atomic_file.room_for("the run in RUN"):
         raise RuntimeError("out of memory")
 

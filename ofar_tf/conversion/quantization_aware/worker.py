@@ -4,7 +4,6 @@ The network is rebuilt in Keras 2 with rounding put in by tensorflow-model-optim
 that it comes from, so no labels are needed. Only this process and `legacy_network` know either library.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +21,7 @@ from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
 from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
 from ofar_tf.conversion.worker import serve
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.tflite.file_graph import read_graph
 
 TWIN_TOLERANCE = 1e-5
@@ -156,9 +156,9 @@ def _tflite_of(quantized: tf_keras.Model, *, shape: tuple[int, ...]) -> bytes:
     # The model itself would be saved layer by layer, which takes several times as long.
     holder = tf.Module()
     holder.variables_of_model = quantized.variables
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(holder, folder, signatures={SIGNATURE: serve})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+    with scratch_folder("network") as folder:
+        tf.saved_model.save(holder, str(folder), signatures={SIGNATURE: serve})
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
         # No set of operators is named: that of integers alone asks for representative images, but all ranges are here.
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.uint8

@@ -5,11 +5,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ofar_tf import models
 from ofar_tf.family.phone_benchmark import benchmark_commands, write_benchmark_script
 from ofar_tf.family.phone_latency import PhoneLatency, read_phone_latencies
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.pruning.latency_predictor import SCHEMA_VERSION, LatencyPredictor
@@ -39,10 +39,10 @@ def measure_here(config: DeviceConfig) -> LatencyPredictor:
         ValueError: If the network or a setting does not fit, or too few files could be timed.
         FileNotFoundError: If the network is not there.
     """
-    with TemporaryDirectory(prefix="ofar_tf_device_") as scratch:
-        structures = _convert(config, Path(scratch))
+    with scratch_folder("device") as scratch:
+        structures = _convert(config, scratch)
         print(f"Timing {len(structures.files)} files in {config.rounds} rounds; let nothing else run.", flush=True)
-        files = [Path(scratch) / file.path for file in structures.files]
+        files = [scratch / file.path for file in structures.files]
         latencies = measure_latencies(files, threads=config.threads, rounds=config.rounds)
     timed = zip(structures.files, latencies, strict=True)
     return fit_predictor(structures, [(file, each) for file, each in timed if isinstance(each, Latency)])

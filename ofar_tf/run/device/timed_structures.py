@@ -5,13 +5,13 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import keras
 
 from ofar_tf.conversion.throwaway_files import convert_throwaways
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.operator_work import OperatorWork
 from ofar_tf.run.device.random_structures import DrawnStructure, random_network
@@ -87,11 +87,11 @@ def convert_structures(
         ValueError: If a structure does not convert.
     """
     work = OperatorWork(groups)
-    with TemporaryDirectory(prefix="ofar_tf_device_") as scratch:
+    with scratch_folder("device") as scratch:
         networks = (random_network(supernet, groups, each, seed=seed + index) for index, each in enumerate(drawn))
         converted = convert_throwaways(
             networks,
-            Path(scratch),
+            scratch,
             precision=precision,
             workers=workers,
             on_done=lambda result: on_done(f"converted {result.job.tflite_path.name}"),
