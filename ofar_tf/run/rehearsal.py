@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.conversion.operators import unconvertible
 from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.files import atomic_file
 from ofar_tf.files.scratch_folder import scratch_folder
@@ -54,7 +55,8 @@ def rehearse_cutting(
         find_groups: Finds the channel groups of a network.
 
     Raises:
-        ValueError: If something of it fails, or a network that was read back is not the one that was saved.
+        ValueError: If something of it fails, a network that was read back is not the one that was saved, or TFLite has
+            no operators for it.
     """
     with _same_randomness_afterwards(), _where_there_is_room():
         again = _saved_and_read(supernet, size=size)
@@ -66,7 +68,7 @@ def rehearse_cutting(
             )
         same = ChannelMask(groups.groups, mask.keep)
         subnet = _tried("cut", supernet, lambda: extract_subnet(again, groups, same, resolution=size))
-        _saved_and_read(subnet, size=size)
+        _check_operators(_saved_and_read(subnet, size=size), size=size)
 
 
 def _saved_and_read(network: keras.Model, *, size: Size) -> keras.Model:
@@ -86,6 +88,14 @@ def _saved_and_read(network: keras.Model, *, size: Size) -> keras.Model:
             f"Received: a difference of {np.abs(expected - received).max():.3g}."
         )
     return again
+
+
+def _check_operators(network: keras.Model, *, size: Size) -> None:
+    if names := unconvertible(network, size=size):
+        raise ValueError(
+            f"Expected a network that TFLite has operators for. Received: {network.name}, with {', '.join(names[:3])}, "
+            "which none of them computes."
+        )
 
 
 def _tried(what: str, network: keras.Model, work: Callable[[], Any]) -> Any:

@@ -106,3 +106,11 @@ def test_a_network_whose_structure_cannot_be_cut_is_refused(monkeypatch: pytest.
 
     with pytest.raises(ValueError, match=r"^Expected the same channel groups in mine when it is saved and read\."):
         rehearse_cutting(model, mask, size=Size(12, 12), find_groups=none_left)
+
+
+def test_a_network_that_tflite_has_no_operators_for_is_refused_before_it_is_trained() -> None:
+    supernet = network(keras.layers.UpSampling2D(2, interpolation="bicubic"))
+    groups = find_channel_groups(supernet)
+    sentence = r"^Expected .* operators for\. Received: mine, with .*\(ResizeBicubic\), which none of them computes\.$"
+    with pytest.raises(ValueError, match=sentence):
+        rehearse_cutting(supernet, ChannelMask.full(groups), size=Size.of(16), find_groups=find_channel_groups)

@@ -1,0 +1,47 @@
+"""What TensorFlow computes and no builtin operator of TFLite does: a network with it would be trained for no file."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ofar_tf.text.size import Size
+
+# Each was given to the converter alone. `Erf` is not among them: within a GELU it becomes an operator.
+_WITHOUT = frozenset(
+    (
+        *("MaxPool3D", "AvgPool3D", "ResizeBicubic", "ScaleAndTranslate", "ImageProjectiveTransformV3", "RGBToHSV"),
+        *("BitwiseAnd", "Cumprod", "FFT2D", "LogMatrixDeterminant", "Svd", "MatrixInverse", "Erfinv"),
+        *("Tan", "Sinh", "Cosh", "Asin", "Acos", "Atan", "Asinh", "Acosh", "Atanh"),
+    )
+)
+
+
+def unconvertible(network: keras.Model, *, size: Size) -> list[str]:
+    """Finds what of a network cannot become part of a TFLite file.
+
+    Args:
+        network: A network of RGB images.
+        size: One that it runs at.
+
+    Returns:
+        TensorFlow's names of operations that no builtin operator computes, in order; what is known before an image
+        comes is none of them.
+    """
+    image = tf.TensorSpec([1, size.height, size.width, 3], tf.float32)
+    graph = (
+        tf.function(lambda given: network(given, training=False), autograph=False).get_concrete_function(image).graph
+    )
+    reached: dict[int, Any] = {}
+    pending = list(graph.inputs[:1])
+    while pending:
+        for node in pending.pop().consumers():
+            if id(node) not in reached:
+                reached[id(node)] = node
+                pending += node.outputs
+    return [f"{node.name} ({node.type})" for node in reached.values() if _has_none(node)]
+
+
+def _has_none(node: Any) -> bool:
+    is_spread = node.type == "Conv2DBackpropInput" and any(each != 1 for each in node.get_attr("dilations"))
+    return is_spread or node.type in _WITHOUT
