@@ -122,5 +122,7 @@ def begun_with(config: TrainConfig) -> TrainConfig:
     if config.only_looks or not path.exists():
         return config
     began = read_config(path)
-    values = {name: getattr(began, name) for name in {*_FIELDS, *config.left_open} if getattr(config, name) is None}
+    # The last is the method's to say, and was none before.
+    names = {*_FIELDS, *config.left_open, "student_labels"}
+    values = {name: getattr(began, name) for name in names if getattr(config, name) is None}
     return dataclasses.replace(config, **values)

@@ -19,6 +19,7 @@ class Method:
         networks_per_step: `sandwich`, the largest, two drawn and the smallest; `all`, every structure.
         weights: `shared`, or `separate`: every structure has weights of its own.
         all_resolutions: Whether networks are trained at all resolutions, or at the largest only.
+        student_labels: Share of the labels in what students learn.
     """
 
     importance: str
@@ -27,11 +28,12 @@ class Method:
     networks_per_step: str = "sandwich"
     weights: str = "shared"
     all_resolutions: bool = False
+    student_labels: float = 0.0
 
 
 METHODS = {
-    # The paper's.
-    "ofar": Method(importance="gamma", distillation="chain", all_resolutions=True),
+    # The paper's, but that half of what students learn are the labels (DESIGN D26).
+    "ofar": Method(importance="gamma", distillation="chain", all_resolutions=True, student_labels=0.5),
     # Universally slimmable networks: layers of equal width, the largest network teaches the others.
     "us_net": Method(importance="uniform", distillation="star"),
     # MutualNet: the same, at random resolutions.

@@ -227,6 +227,11 @@ class TrainConfig(
         largest = tuple(sorted(self.resolutions, reverse=True)[:1])
         return self.training_resolutions or (self.resolutions if METHODS[self.method].all_resolutions else largest)
 
+    @property
+    def _student_labels(self) -> float | None:
+        left_to_method = self.student_labels is None and not self.detects
+        return METHODS[self.method].student_labels if left_to_method else self.student_labels
+
     def resolved(self) -> "TrainConfig":
         """Returns the same configuration with every setting that was left to the method as the method has it."""
         method = METHODS[self.method]
@@ -237,6 +242,7 @@ class TrainConfig(
             batch_norm=self.batch_norm or method.batch_norm,
             networks_per_step=self.networks_per_step or method.networks_per_step,
             weights=self.weights or method.weights,
+            student_labels=self._student_labels,
             search_epochs=self.search_epochs if "epochs" in self.left_open else self.epochs_of_search,
             training_resolutions=self._training_resolutions,
         )

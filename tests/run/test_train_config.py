@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ofar_tf.run.completion import begun_with
 from ofar_tf.run.config_file import BEFORE, differences, read_config, to_flagfile, to_json
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -246,6 +247,31 @@ def test_a_search_takes_a_third_of_the_run_and_at_most_ten_epochs_unless_it_is_t
     config = dataclasses.replace(CONFIG, epochs=epochs)
     assert config.epochs_of_search == config.resolved().search_epochs == search
     assert dataclasses.replace(config, search_epochs=0).epochs_of_search == 0
+
+
+def test_students_of_a_run_that_was_begun_without_half_labels_go_on_without(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, run_dir=str(tmp_path))
+    assert (config.resolved().student_labels, begun_with(config)) == (0.5, config)
+    (tmp_path / "config.json").write_text(to_json(config))
+    assert begun_with(config).resolved().student_labels == 0.5
+    for stored in ({"student_labels": 0.0}, {}):  # As 0.1.0 wrote it, too.
+        values = json.loads(to_json(config))
+        del values["student_labels"]
+        (tmp_path / "config.json").write_text(json.dumps(values | stored))
+        goes_on = begun_with(config)
+        assert goes_on.resolved().student_labels == 0.0
+        assert differences(read_config(tmp_path / "config.json"), goes_on) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [({}, 0.5), ({"method": "us_net"}, 0.0), ({"method": "us_net", "student_labels": 0.25}, 0.25),
+     ({"student_labels": 0.0}, 0.0), ({"task": "detection"}, None)],
+)  # fmt: skip
+def test_students_learn_as_much_of_the_labels_as_the_method_says_unless_it_is_given(
+    changes: dict[str, Any], share: float | None
+) -> None:
+    assert dataclasses.replace(CONFIG, **changes).resolved().student_labels == share
 
 
 def test_a_run_of_version_0_1_0_that_left_the_search_at_ten_epochs_is_the_same_run() -> None:

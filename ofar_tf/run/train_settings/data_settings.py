@@ -51,7 +51,7 @@ class DataSettings(Settings):
     )
     label_smoothing: float = setting(
         0.0,
-        "Share of each label spread evenly over all classes; only the teacher learns from labels.",
+        "Share of each label spread evenly over all classes.",
         low=0.0,
         high=0.9,
     )

@@ -14,8 +14,8 @@ class PoolSettings(Settings):
 
     method: str = setting(
         "ofar",
-        "What is trained: sets --importance, --distillation, --batch_norm, --networks_per_step, --weights and "
-        "--training_resolutions, as far as they are not given.",
+        "What is trained: sets --importance, --distillation, --student_labels, --batch_norm, --networks_per_step, "
+        "--weights and --training_resolutions, as far as they are not given.",
         choices=tuple(METHODS),
     )
     pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")

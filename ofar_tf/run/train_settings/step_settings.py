@@ -47,8 +47,12 @@ class StepSettings(Settings):
         "What a step of the search trains: the sandwich, or the largest network alone, which costs a quarter.",
         choices=("sandwich", "largest"),
     )
-    student_labels: float = setting(
-        0.0, "Share of the labels in what students learn; the rest is what their teacher says.", low=0.0, high=1.0
+    student_labels: float | None = setting(
+        None,
+        "Share of the labels in what students learn; the rest is what their teacher says. By default as the method has "
+        "it: half with ofar.",
+        low=0.0,
+        high=1.0,
     )
     weights: str | None = setting(
         None, "Whether structures share their weights or each has its own.", choices=("shared", "separate")
