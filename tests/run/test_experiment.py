@@ -42,6 +42,7 @@ def test_the_settings_reach_the_trainer() -> None:
     assert [budget.rate for budget in trainer.budgets] == [0.0, 0.3]
     assert (trainer.spec.nested, trainer.seed) == (True, 7)
     assert trainer.optimizer.momentum == 0.8
+    assert trainer.task.student_labels == 0.5
     # 100 images make three whole batches of 32, in each of two epochs.
     assert made.images.steps_per_epoch == 3
     assert trainer.optimizer._learning_rate.total_steps == 6

@@ -58,7 +58,7 @@ class ClassificationRun:
             classes=len(images.dataset.class_names),
             divergence=config.distillation_divergence,
             label_smoothing=config.label_smoothing,
-            student_labels=config.student_labels,
+            student_labels=config.student_labels or 0.0,
             class_weights=self._class_weights(images),
         )
 
