@@ -79,7 +79,8 @@ class SandwichStep:
         self.finetuning = False
         self._teach = teaching(teacher, task, share=spec.teacher_share) if teacher is not None else None
         # Before the first masks every network is the whole supernet, and at one resolution a student that learns from
-        # itself has a gradient of zero. How many run is a variable, since another trace would take longer than they do.
+        # itself has a gradient of zero; what labels it learns beside are the teacher's, once more. How many run is a
+        # variable, since another trace would take longer than they do.
         same = len(self._rules.search.sizes) == 1 and spec.distillation != "none"
         with on_host():
             self._running = keras.Variable(1 if same else self._rules.search.networks, trainable=False, dtype="int32")

@@ -38,7 +38,9 @@ def expected_gradients(
         with tf.GradientTape() as tape:
             resized = tf.image.resize(images, [resolution, resolution], method="bilinear", antialias=False)
             logits = subnet(resized, training=True)
-            loss = divergence_of("forward" if target is labels else divergence, target, logits)
+            of_labels = divergence_of("forward", labels, logits)
+            mixed = 0.5 * divergence_of(divergence, target, logits) + 0.5 * of_labels
+            loss = of_labels if target is labels else mixed
         gradients = tape.gradient(loss, subnet.trainable_variables)
         positions = {id(variable): position for position, variable in enumerate(subnet.weights)}
         for variable, gradient in zip(subnet.trainable_variables, gradients, strict=True):
@@ -186,7 +188,7 @@ def test_labels_of_another_shape_are_refused(trainer_builder, batch, shape):
 
 
 def test_before_the_first_masks_the_teacher_runs_alone_which_gives_the_same_step_in_less_time(trainer_builder, batch):
-    alone, all_four = trainer_builder(seed=1), trainer_builder(seed=1)
+    alone, all_four = (trainer_builder(seed=1, student_labels=0.0) for _ in range(2))
     all_four.set_masks([ChannelMask.full(all_four.groups)] * 4, frozen=[False] * 4)
     given, _, after = one_step(alone, batch)
     expected, _, expected_after = one_step(all_four, batch)
