@@ -22,6 +22,9 @@ from ofar_tf.models.tensorflow_function import TensorFlowFunction
 
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 _OF_APPLICATIONS = {"LayerScale": "keras.src.applications.convnext"}
+_RENAMED = dict.fromkeys(
+    ("SyncBatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"
+)
 # Of layers with filters for each channel, which have no filters of their own; and what had one choice only.
 _GONE = {
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), ("groups",)),
@@ -89,7 +92,7 @@ def _mended_hdf5(path: Path, copy: Path) -> Path:
 
 def _mended(entry: dict[str, Any]) -> dict[str, Any]:
     """Returns what a file says of a layer, or of a model, as Keras says it today."""
-    kind, config = entry["class_name"], entry["config"]
+    kind, config = _RENAMED.get(entry["class_name"], entry["class_name"]), entry["config"]
     if kind == "Model" and "layers" in config:
         kind = "Functional"
     if isinstance(config, list):  # A Sequential model of the oldest programs.

@@ -173,8 +173,11 @@ def test_an_hdf5_file_of_today_with_operations_in_it_is_read(tmp_path):
 
 
 def test_the_oldest_sequential_models_are_lists_of_layers(tmp_path):
-    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
-    layers = [layer("Flatten", "flat", batch_input_shape=[None, 8, 8, 3]), layer("Dense", "dense", units=10)]
+    inside = [keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(10)]
+    network = keras.Sequential([keras.Input((8, 8, 3)), *inside])
+    network.layers[0].moving_variance.assign([1.0, 2.0, 4.0])
+    first = layer("BatchNormalizationV1", "bn", axis=[3], batch_input_shape=[None, 8, 8, 3])
+    layers = [first, layer("Flatten", "flat"), layer("Dense", "dense", units=10)]
     described = {"class_name": "Sequential", "config": layers}
     path = written(tmp_path / "net.h5", network, described)
     path = path.rename(tmp_path / "net.keras")  # HDF5 was written under that name too.
