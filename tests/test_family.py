@@ -121,12 +121,13 @@ def test_a_family_shows_itself(shown):
     assert repr(family).startswith("<Family of resnet8: rate0 (")
     html = family._repr_html_()
     assert html.count("<tr>") == 1 + len(family.table) and "rate50" in html
-    assert "rate50" in str(family.table)
+    assert "rate50" in str(family.table) and repr(family.table) == str(family.table)
     assert repr(shown["model"]).startswith("<OnceForAll of resnet8: rate0 (") and str(shown["model"])
     assert "2 structures to be found" in repr(shown["long_form"])
     figure = family.plot()
     assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")
-    assert "can be pruned" in str(family.explain()) and family.explain()._repr_html_().startswith("<pre>")
+    assert "can be pruned" in str(family.explain()) and repr(family.explain()) == str(family.explain())
+    assert family.explain()._repr_html_().startswith("<pre>")
     assert {"best", "choose", "evaluate", "explain", "export", "network", "plot", "pool", "table"} <= set(dir(family))
 
 

@@ -61,6 +61,10 @@ class PoolEvaluation(Sequence[SubnetRow]):
         """Draws the table as `ofar_tf.evaluate` prints it."""
         return table_text(drawn_table(self.rows))
 
+    def __repr__(self) -> str:
+        """Shows the table at a prompt, where all statistics would fill pages."""
+        return str(self) if self.rows else "<PoolEvaluation of nothing>"
+
     def _repr_html_(self) -> str:
         """Shows the table in a notebook."""
         titles, texts = table_cells(self.rows)

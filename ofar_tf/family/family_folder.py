@@ -179,7 +179,7 @@ class FamilyFolder:
 
         A second export, of other structures or precisions, adds to the first. Files that were changed since, and files
         of another training or measured on other images (the header's dataset tells), are left out. Each entry says
-        which versions made it, which may not be today's.
+        which versions made it, which may not be today's, and has all that was measured of its content since.
 
         Args:
             header: How the files are made now.
@@ -187,7 +187,8 @@ class FamilyFolder:
         Returns:
             The entries that hold.
         """
-        write_latencies(self._latencies, self.known_latencies())
+        known = self.known_latencies()
+        write_latencies(self._latencies, known)
         self._written.unlink(missing_ok=True)  # Until the end some are of this export, some of the one before.
         if self.manifest.exists():
             self.manifest.replace(self._aside)
@@ -198,7 +199,7 @@ class FamilyFolder:
         if (previous.dataset, previous.seed) != (header.dataset, header.seed):
             return []
         return [
-            replace(entry, versions=entry.versions or previous.versions)
+            replace(entry, versions=entry.versions or previous.versions, latency=known.get(entry.sha256, ()))
             for entry in previous.models
             if self._holds(entry)
         ]

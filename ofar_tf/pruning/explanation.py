@@ -163,6 +163,9 @@ class Explanation:
         self.print(console)
         return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
 

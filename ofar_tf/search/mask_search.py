@@ -132,7 +132,7 @@ class MaskSearch(keras.callbacks.Callback):
         changing = [network.name for network in self.model.pool if not network.converged]
         if changing:
             print(
-                f"\nWarning: the masks of {', '.join(changing)} were still changing when the search ended; "
+                f"\nWarning: the masks of {', '.join(changing)} had not settled when the search ended; "
                 "they are frozen as they are. More search epochs would let them converge."
             )
 

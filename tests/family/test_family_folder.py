@@ -82,6 +82,12 @@ def test_a_measurement_belongs_to_the_content_of_a_file(folder, export):
     assert folder.known_latencies() == {made.models[0].sha256: (PHONE,)}
 
 
+def test_what_a_phone_measured_of_files_that_are_not_exported_again_is_theirs_too(folder, export, header):
+    export()
+    folder.import_latencies([row("small_float32.tflite")])
+    assert [(entry.id, entry.latency) for entry in folder.begin(header)] == [("large", ()), ("small", (PHONE,))]
+
+
 def test_a_new_measurement_replaces_the_one_of_the_same_device_and_threads(folder, export):
     made = export()
     folder.import_latencies([row(), row(line=3, latency=Latency("laptop", 1, 2.0))])

@@ -94,7 +94,7 @@ def test_masks_that_still_change_at_the_end_are_frozen_marked_and_named(groups, 
         ("1110", 2, True),
         ("0101", 3, False),
     ]
-    assert "the masks of rate50 were still changing" in capsys.readouterr().out
+    assert "the masks of rate50 had not settled" in capsys.readouterr().out
 
 
 def test_the_pool_counts_costs_at_the_largest_resolution(groups):

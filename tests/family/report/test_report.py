@@ -295,7 +295,7 @@ def test_the_similarity_map_has_a_square_for_each_known_pair_of_epochs(page_of, 
     assert ("0", "2", "#fde725", "epochs 1 and 1: 1.000") in titles
     assert ("1", "2", "#440154", "epochs 1 and 2: 0.400") in titles
     assert ("2", "1", "#21918c", "epochs 2 and 3: 0.750") in titles
-    assert "frozen after epoch 2" in page and "still changing at epoch 3" in page
+    assert "frozen after epoch 2" in page and "not settled at epoch 3" in page
 
 
 def test_of_a_long_search_some_epochs_are_drawn_from_the_first_to_the_last(page_of, manifest, record):
