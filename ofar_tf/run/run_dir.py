@@ -170,8 +170,9 @@ class RunDir(TrainedFiles):
         noted = self.checksums.read_text(encoding="utf-8", errors="replace")
         for path in self._sealed:
             if _checksum_line(path) not in noted.splitlines() if path.exists() else path.name in noted:
+                received = "other content" if path.exists() else "no such file"
                 raise ValueError(
-                    f"Expected {path} as training left it, see {self.checksums.name}. Received: other content. Restore "
+                    f"Expected {path} as training left it, see {self.checksums.name}. Received: {received}. Restore "
                     f"it, or remove {self.supernet} and repeat the training command: it ends with the last checkpoint."
                 )
 

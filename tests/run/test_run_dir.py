@@ -154,8 +154,9 @@ def test_a_damaged_file_of_a_finished_run_is_named(finished: RunDir, name: str, 
         path.unlink() if damaged is None else path.write_bytes(damaged)
         with pytest.raises(ValueError) as caught:
             finished.check_seal()
+        received = "no such file" if damaged is None else "other content"
         assert str(caught.value) == (
-            f"Expected {path} as training left it, see SHA256SUMS. Received: other content. Restore it, or remove "
+            f"Expected {path} as training left it, see SHA256SUMS. Received: {received}. Restore it, or remove "
             f"{finished.supernet} and repeat the training command: it ends with the last checkpoint."
         )
 
