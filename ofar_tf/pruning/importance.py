@@ -10,7 +10,8 @@ from ofar_tf.pruning.costs import Costs
 from ofar_tf.text.size import Resolution
 
 BY_GAMMA = ("gamma", "gamma_per_layer", "gamma_per_mac")
-LEARNED = (*BY_GAMMA, "kernel_norm", "taylor")
+BY_SENSITIVITY = ("taylor", "taylor_adaptive")
+LEARNED = (*BY_GAMMA, "kernel_norm", *BY_SENSITIVITY)
 CRITERIA = (*LEARNED, "uniform", "random")
 
 
@@ -34,12 +35,15 @@ def channel_importance(
             `gamma_per_layer` divides by the group's mean, `gamma_per_mac` by the MACs the channel costs. `kernel_norm`
             is the norm of the filters that make the channel, the mean where several do, in units of the mean in their
             layer. `taylor` is how much the loss would change without the channel, to first order (Molchanov et al.,
-            2019). The last two suit trained networks, whose gammas no penalty has pushed apart. `uniform` (the first
-            channels, as US-Net) and `random` are the controls without which no gain can be credited to the ranking.
+            2019); the sum of what channels lose alone says too little of a layer that loses nearly all of them, and
+            `taylor_adaptive` counts a channel by its share in what is left of its group, times the group's whole (the
+            idea of Lee et al., 2021, who leave out the last factor). These and `kernel_norm` suit trained networks,
+            whose gammas no penalty has pushed apart. `uniform` (the first channels, as US-Net) and `random` are the
+            controls without which no gain can be credited to the ranking.
         resolution: Pixels; needed by `gamma_per_mac` only.
         seed: Seed of `random`, which is the same at every epoch.
-        sensitivity: float `[channels]`, what `taylor` ranks by: the sum over training steps of `GateSensitivity`. All
-            channels count alike where there were none yet.
+        sensitivity: float `[channels]`, what `BY_SENSITIVITY` rank by: the sum over training steps of
+            `GateSensitivity`. All channels count alike where there were none yet.
 
     Returns:
         float64 `[channels]`, larger is more important.
@@ -53,8 +57,9 @@ def channel_importance(
         return np.random.default_rng(seed).random(groups.size)
     if criterion == "uniform":
         return np.zeros(groups.size)
-    if criterion == "taylor":
-        return np.zeros(groups.size) if sensitivity is None else np.asarray(sensitivity, float)
+    if criterion in BY_SENSITIVITY:
+        seen = np.zeros(groups.size) if sensitivity is None else np.asarray(sensitivity, float)
+        return seen if criterion == "taylor" else _of_what_is_left(groups, seen)
     if criterion == "kernel_norm":
         return _mean_norms(groups, weights)
     gamma = _mean_absolute_gamma(groups, weights)
@@ -66,6 +71,17 @@ def channel_importance(
         for group in groups.groups:
             gamma[group.channels] /= max(gamma[group.channels].mean(), np.finfo(float).tiny)
     return gamma
+
+
+def _of_what_is_left(groups: ChannelGroups, scores: np.ndarray) -> np.ndarray:
+    """Returns scores that rise as their group empties: each by the group's sum over that of the ones no smaller."""
+    adapted = np.zeros(groups.size)
+    for group in groups.groups:
+        own = scores[group.channels]
+        falling = np.argsort(-own, kind="stable")
+        left = np.maximum(np.cumsum(own[falling]), np.finfo(float).tiny)
+        adapted[group.start + falling] = own[falling] * own.sum() / left
+    return adapted
 
 
 def _mean_absolute_gamma(groups: ChannelGroups, weights: Sequence[np.ndarray]) -> np.ndarray:

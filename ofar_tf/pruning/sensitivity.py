@@ -1,4 +1,4 @@
-"""How much the loss depends on each channel, to first order: what the criterion `taylor` ranks by."""
+"""How much the loss depends on each channel, to first order: what the criteria of Taylor rank by."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -155,7 +155,7 @@ class OnceForAll(keras.Model):
 
     @property
     def sensitivity(self) -> keras.Variable | None:
-        """The variable that the criterion `taylor` ranks by, see `SandwichStep`; None for other criteria."""
+        """The variable that `BY_SENSITIVITY` rank by, see `SandwichStep`; None for other criteria."""
         return self._sandwich.sensitivity
 
     @property

@@ -153,8 +153,8 @@ class Recipe:
 
         The head learns alone for an epoch, since its random weights would spoil the body. Then everything learns, by
         AdamW, whose steps do not depend on how large the sum of the networks' gradients is; the body at a third of the
-        head's rate, after a warm-up of an epoch. The search is short and ranks by `taylor`: no penalty had the time to
-        push the gammas apart. Moving averages over about an epoch take the place of a long decay.
+        head's rate, after a warm-up of an epoch. The search is short and ranks by `taylor_adaptive`: no penalty had
+        the time to push the gammas apart. Moving averages over about an epoch take the place of a long decay.
 
         Args:
             images: As in `usual`.
@@ -173,7 +173,7 @@ class Recipe:
             "warmup_epochs": min(1.0, basis.epochs - head_epochs),
             "search_epochs": min(max(2, round(basis.epochs / 6)), max(basis.epochs - head_epochs - 1, 0)),
             "ema_momentum": round(min(max(1.0 - 1.0 / steps, 0.9), 0.9999), 4),
-            "importance": "taylor",
+            "importance": "taylor_adaptive",
         }
         return cls(**{**vars(basis), **chosen, **given})
 

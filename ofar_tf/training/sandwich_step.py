@@ -13,7 +13,7 @@ from ofar_tf.devices.accelerators import on_host
 from ofar_tf.models.resolution import check_resolutions
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.importance import BY_GAMMA
+from ofar_tf.pruning.importance import BY_GAMMA, BY_SENSITIVITY
 from ofar_tf.pruning.sensitivity import GateSensitivity
 from ofar_tf.pruning.slicing import gates_of
 from ofar_tf.search.pool_spec import PoolSpec
@@ -114,7 +114,7 @@ class SandwichStep:
             self._update,
             distillation=spec.distillation,
             at_once=spec.networks_at_once,
-            sensitivity=GateSensitivity(supernet, groups) if pool.importance == "taylor" else None,
+            sensitivity=GateSensitivity(supernet, groups) if pool.importance in BY_SENSITIVITY else None,
         )
         self.sensitivity = _sum_over_steps(groups.size) if self._sandwich.sensitivity else None
 

@@ -86,9 +86,21 @@ def test_kernel_norm_is_that_of_the_filters_in_units_of_their_layers_mean(networ
 
 
 def test_taylor_ranks_by_what_training_has_seen_and_by_nothing_before_it(network: Any) -> None:
-    assert _scores(network, criterion="taylor") == [0.0] * 5
-    seen = np.array([0.5, 0.1, 0.4, 0.2, 0.3])
+    for criterion in ("taylor", "taylor_adaptive"):
+        assert _scores(network, criterion=criterion) == [0.0] * 5
+    seen = np.array([0.6, 0.2, 0.4, 0.2, 0.3])
     assert _scores(network, criterion="taylor", sensitivity=seen) == seen.tolist()
+    # Two channels of .8 and three of .9: the last of a group counts as the whole of it, the first as by itself.
+    adaptive = _scores(network, criterion="taylor_adaptive", sensitivity=seen)
+    np.testing.assert_allclose(adaptive, [0.8, 0.2, 0.9, 0.2, 0.3 * 0.9 / 0.7])
+
+
+def test_channels_are_adapted_to_their_group_in_the_order_that_they_had(network: Any) -> None:
+    seen = np.array([0.2, 0.2, 0.3, 0.0, 0.3])
+    # Of two alike the one that comes first is the last to go, as in every mask.
+    np.testing.assert_allclose(
+        _scores(network, criterion="taylor_adaptive", sensitivity=seen), [0.4, 0.2, 0.6, 0.0, 0.3]
+    )
 
 
 def test_the_sensitivity_of_a_channel_is_the_slope_of_the_loss_in_a_gate_on_it() -> None:

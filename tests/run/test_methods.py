@@ -166,7 +166,11 @@ def test_structures_that_trained_on_alone_are_measured_and_shipped_also_after_an
     with (Path(settings["run_dir"]) / "results.csv").open(newline="") as file:
         phases = {row["epoch"]: row["phase"] for row in csv.DictReader(file)}
     assert list(phases.values()) == ["head", "search", "joint", "finetune", "finetune"]
-    assert (whole.config.optimizer, whole.config.importance, whole.config.warmup_epochs) == ("adamw", "taylor", 1.0)
+    assert (whole.config.optimizer, whole.config.importance, whole.config.warmup_epochs) == (
+        "adamw",
+        "taylor_adaptive",
+        1.0,
+    )
 
     def interrupted_at(last):
         def interrupt(self, epoch, state):

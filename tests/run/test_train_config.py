@@ -68,7 +68,7 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
         ({"flip": 1}, "Expected --flip of type bool. Received: 1."),
         ({"dataset": None}, "Expected --dataset of type str. Received: None."),
         ({"importance": "Gamma"}, "Expected --importance to be one of gamma, gamma_per_layer, gamma_per_mac, "
-         "kernel_norm, taylor, uniform, random. Received: 'Gamma'."),
+         "kernel_norm, taylor, taylor_adaptive, uniform, random. Received: 'Gamma'."),
         ({"similarity_threshold": 0.0}, "Expected --similarity_threshold of at least 1e-06. Received: 0.0."),
         ({"weight_decay": float("inf")}, "Expected a finite --weight_decay. Received: inf."),
     ],

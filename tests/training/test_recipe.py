@@ -40,7 +40,7 @@ def test_fine_tuning_begins_with_the_head_and_has_a_short_search():
         search_epochs=3,
         # 93 steps in an epoch.
         ema_momentum=0.9892,
-        importance="taylor",
+        importance="taylor_adaptive",
     )
 
 

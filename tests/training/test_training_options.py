@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.pruning.channel_mask import MaskRules
+from ofar_tf.pruning.importance import channel_importance
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.optimizer_state import averaged_weights
@@ -199,11 +200,11 @@ def test_channels_can_be_ranked_by_the_moving_averages_of_the_weights(trainer_bu
     assert keep.tolist() == sorted(keep, reverse=True)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("criterion", "parts"), [("taylor", 1), ("taylor_adaptive", 2)])
 def test_taylor_sums_weight_times_gradient_of_the_whole_network_until_masks_are_taken(
-    trainer_builder, mask_drawer, batch, parts
+    trainer_builder, mask_drawer, batch, criterion, parts
 ):
-    model = trainer_builder(importance="taylor", gradient_accumulation=parts)
+    model = trainer_builder(importance=criterion, gradient_accumulation=parts)
     images, labels = batch
     halves = [(tf.constant(images[:5]), tf.constant(labels[:5])), (tf.constant(images[5:]), tf.constant(labels[5:]))]
     model.compile(keras.optimizers.SGD(0.0))
@@ -218,7 +219,9 @@ def test_taylor_sums_weight_times_gradient_of_the_whole_network_until_masks_are_
     for data in halves if parts == 1 else [(tf.constant(images), tf.constant(labels))]:
         model.train_step(data)
     np.testing.assert_allclose(model.sensitivity, np.sum(expected, axis=0) / parts, rtol=1e-3)
-    scores = np.asarray(model.sensitivity)
+    scores = channel_importance(
+        model.groups, model.supernet.weights, criterion=criterion, sensitivity=model.sensitivity
+    )
     keep = model.derive_masks()[-1].keep
     assert not keep.all() and scores[keep].min() >= scores[~keep].max()
     model.set_masks(mask_drawer(model), frozen=[False] * 4)
@@ -276,7 +279,7 @@ def test_a_recipe_trains_a_model_from_its_head_to_its_last_epoch(supernet_builde
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(half).repeat()
     recipe = Recipe.finetune(images=len(images), epochs=4, batch_size=half)
     pool = recipe.pool_spec(pruning_rates=[0.0, 0.5], resolutions=[images.shape[1]], rules=MaskRules(1, 1))
-    assert pool.importance == "taylor"
+    assert pool.importance == "taylor_adaptive"
     model = OnceForAll(supernet_builder(), pool=pool, step=recipe.step_spec())
     phases = []
     seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: phases.append(model.phase))

@@ -60,9 +60,18 @@ class PoolSettings(Settings):
     )
     importance: str | None = setting(
         None,
-        "What ranks channels: the paper's gamma or a variant of it; kernel_norm or taylor (weight times gradient), for "
-        "pretrained networks; or a control, uniform or random. By default as the method has it.",
-        choices=("gamma", "gamma_per_layer", "gamma_per_mac", "kernel_norm", "taylor", "uniform", "random"),
+        "What ranks channels: the paper's gamma or a variant of it; kernel_norm, taylor (weight times gradient) or "
+        "taylor_adaptive, for pretrained networks; or a control, uniform or random. By default as the method has it.",
+        choices=(
+            "gamma",
+            "gamma_per_layer",
+            "gamma_per_mac",
+            "kernel_norm",
+            "taylor",
+            "taylor_adaptive",
+            "uniform",
+            "random",
+        ),
     )
     rank_by: str = setting(
         "weights",
