@@ -83,8 +83,9 @@ def stop(command: list[str], *, number: signal.Signals, status: int, paths: list
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        # Tests that a shell started in the background are told to ignore Ctrl-C, and their children with them.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # Tests that a shell started in the background are told to ignore Ctrl-C, those that nohup did to ignore SIGHUP,
+        # and their children with them.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(number)
