@@ -74,6 +74,12 @@ def test_a_program_that_uses_the_library_keeps_its_signals() -> None:
     assert ended.stdout == "True\n"
 
 
+def as_in_a_terminal() -> None:
+    """Tests that a shell began in the background ignore Ctrl-C, under nohup SIGHUP, and so would their children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def stop(command: list[str], *, number: signal.Signals, status: int, paths: list[Path]) -> None:
     """Sends a signal to a command once it says that it is ready."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
@@ -83,9 +89,7 @@ def stop(command: list[str], *, number: signal.Signals, status: int, paths: list
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        # Tests that a shell started in the background are told to ignore Ctrl-C, those that nohup did to ignore SIGHUP,
-        # and their children with them.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        preexec_fn=as_in_a_terminal,
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(number)
