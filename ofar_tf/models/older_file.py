@@ -8,7 +8,6 @@ weights stay where they are.
 
 import contextlib
 import json
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import h5py
 import keras
 
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.models.older_graph import FUNCTIONS, modern_graph
 from ofar_tf.models.tensorflow_function import TensorFlowFunction
 
@@ -56,11 +56,11 @@ def load_saved(path: str) -> keras.Model:
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[Path]:
     """Yields the path of a file that Keras can read: the same one, or a mended copy."""
-    with tempfile.TemporaryDirectory(prefix="ofar_tf_older_") as folder:
+    with scratch_folder("older") as folder:
         if zipfile.is_zipfile(path):
-            yield _mended_archive(path, Path(folder) / "model.keras")
+            yield _mended_archive(path, folder / "model.keras")
         elif h5py.is_hdf5(path):  # Keras 2 wrote it under the name `.keras` too.
-            yield _mended_hdf5(path, Path(folder) / "model.h5")
+            yield _mended_hdf5(path, folder / "model.h5")
         else:
             yield path
 
