@@ -46,7 +46,7 @@ MISTAKES = [
     (["--eval_resize=20"], "Expected a resize of at least the resolution, 28 pixels. Received: resize=20."),
     # Models.
     (["--model=resnet_20"], "Expected a path ending in .keras or .h5, keras.applications:NAME, "
-     "package.module:function or one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, "
+     "package.module:function, file.py:function or one of efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, "
      "efficientnet_lite3, efficientnet_lite4, "
      "mobilenet_v1, mobilenet_v2, resnet20, resnet50, resnet50_v1, resnet56, vgg16, wide_resnet_16_4, "
      "wide_resnet_28_10. Received: 'resnet_20'. Did you mean resnet20?"),
@@ -62,7 +62,7 @@ MISTAKES = [
      "channels are fixed. Received: width_multiplier=2.0 with {files}/seven.keras."),
     (["--model={files}/seven.keras", "--dropout=0.2"], "Expected dropout for {files}/seven.keras with new_head=True "
      "only. Received: dropout=0.2."),
-    (["--new_head"], "Expected new_head with a saved model or package.module:function; all other networks are built "
+    (["--new_head"], "Expected new_head with a saved model or a function that builds one; all other networks are built "
      "for the classes of the data set. Received: new_head=True with resnet8."),
     (["--dropout=1"], "Expected --dropout of at most 0.99. Received: 1.0."),
     (["--pretrained=imagenet"], "Expected pretrained=imagenet with keras.applications:NAME, efficientnet_lite0, "

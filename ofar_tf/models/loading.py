@@ -34,8 +34,9 @@ def load(
 
     Args:
         reference: A name that `build` takes; or `keras.applications:NAME`; or the path of a `.keras` file, whose
-            weights are kept; or `package.module:function`, where the current directory is searched first. The function
-            is called with `classes=`, and with `width_multiplier=` and `small_images=` if it has such parameters.
+            weights are kept; or `package.module:function`, where the current directory is searched first, or
+            `file.py:function`. The function is called with `classes=`, and with `width_multiplier=` and
+            `small_images=` if it has such parameters.
         classes: Number of classes of the data set.
         width_multiplier: Positive factor on all channels; must be 1 where the model cannot be built anew: for a file,
             and for a function without this parameter.
@@ -67,7 +68,7 @@ def load(
         model = _users(reference, new_head=new_head, dropout=dropout, small_images=small_images, say=say, **size)
     elif new_head:
         raise ValueError(
-            "Expected new_head with a saved model or package.module:function; all other networks are built for the "
+            "Expected new_head with a saved model or a function that builds one; all other networks are built for the "
             f"classes of the data set. Received: new_head=True with {reference}."
         )
     else:

@@ -80,8 +80,10 @@ def build(
 
 
 def _unknown(name: str) -> str:
+    if name.endswith(".py"):
+        return f"Expected a function in {name} that builds the model, {name}:FUNCTION. Received: {name!r}."
     close = difflib.get_close_matches(name.lower(), names(), n=1)
     return (
-        "Expected a path ending in .keras or .h5, keras.applications:NAME, package.module:function or one of "
-        f"{', '.join(names())}. Received: {name!r}." + (f" Did you mean {close[0]}?" if close else "")
+        "Expected a path ending in .keras or .h5, keras.applications:NAME, package.module:function, file.py:function "
+        f"or one of {', '.join(names())}. Received: {name!r}." + (f" Did you mean {close[0]}?" if close else "")
     )

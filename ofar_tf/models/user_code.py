@@ -1,12 +1,14 @@
 """Calling the function that builds a user's model."""
 
 import contextlib
-import importlib
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ofar_tf.models.precision import keras_settings_restored
@@ -23,7 +25,8 @@ def call_function(
     """Imports a user's function, with the current directory searched first, and calls it.
 
     Args:
-        reference: `package.module:function`.
+        reference: `package.module:function`, or `path/file.py:function`, which can import what stands
+            beside it.
         classes: Number of classes, passed as `classes=`.
         width_multiplier: Passed if it is not 1, to a function that must then have this parameter.
         small_images: Passed to a function that has this parameter.
@@ -35,7 +38,7 @@ def call_function(
     Raises:
         ValueError: If the function cannot be imported, cannot take these arguments, or fails.
     """
-    with _current_directory_importable(), keras_settings_restored():
+    with _importable(Path.cwd()), keras_settings_restored():
         function = _imported(reference)
         parameters = inspect.signature(function).parameters
         if not new_head and not _takes("classes", parameters):
@@ -58,10 +61,20 @@ def call_function(
             raise ValueError(f"Expected {reference} to build a model. Received: {one_line(error)}") from error
 
 
+def module_name_of(reference: str) -> str:
+    """Returns the name by which Python imports the module of a reference such as `net.py:build` or `package.net:build`.
+
+    Args:
+        reference: See `call_function`.
+    """
+    module = reference.rpartition(":")[0]
+    return ".".join(_names_within(Path(module))) if module.endswith(".py") else module
+
+
 def _imported(reference: str) -> Any:
-    module_name, _, function_name = reference.partition(":")
+    module_name, _, function_name = reference.rpartition(":")
     try:
-        module = importlib.import_module(module_name)
+        module = _module_of_file(Path(module_name)) if module_name.endswith(".py") else import_module(module_name)
     except _ANYTHING as error:
         raise ValueError(f"Expected {module_name!r} to be an importable module. Received: {one_line(error)}") from error
     function = getattr(module, function_name, None)
@@ -70,19 +83,35 @@ def _imported(reference: str) -> Any:
     return function
 
 
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    names = _names_within(path)
+    with _importable(path.resolve().parents[len(names) - 1]):
+        module = import_module(".".join(names))
+    if Path(module.__file__ or "").resolve() != path.resolve():
+        raise ImportError(f"{module.__name__} is another module, {module.__file__}; give the file another name")
+    return module
+
+
+def _names_within(path: Path) -> list[str]:
+    """Returns what a file is imported as: its name, after those of the packages that it is in."""
+    packages = itertools.takewhile(lambda folder: (folder / "__init__.py").is_file(), path.resolve().parents)
+    return [*reversed([folder.name for folder in packages]), path.stem]
+
+
 def _takes(name: str, parameters: Any) -> bool:
     return name in parameters or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
 
 
 @contextlib.contextmanager
-def _current_directory_importable() -> Iterator[None]:
-    current = str(Path.cwd())
-    sys.path.insert(0, current)
+def _importable(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):  # The user's code may have removed it.
-            sys.path.remove(current)
+            sys.path.remove(str(folder))
 
 
 def is_library(module: str | None) -> bool:

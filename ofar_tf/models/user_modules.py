@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.unregistered_code import make_known, unregistered
-from ofar_tf.models.user_code import is_library, one_line
+from ofar_tf.models.user_code import is_library, module_name_of, one_line
 
 # How processes that this one starts are told.
 _ANNOUNCED = "OFAR_TF_USER_MODULES"
@@ -114,7 +114,7 @@ def user_modules_of(model: keras.Model, reference: str) -> UserModules:
 
     Args:
         model: The network.
-        reference: What `--model` says: where it is `module:function`, the module may have allowed Lambda layers.
+        reference: What `--model` says: where it names a function, the module of that may have allowed Lambda layers.
 
     Returns:
         Nothing, for a network of stock layers, whoever built it.
@@ -136,7 +136,7 @@ def user_modules_of(model: keras.Model, reference: str) -> UserModules:
     found += [(each.__module__, each.__name__) for each in own.values()]
     names = {name for module, kind in found for name in _with_bases(module, kind)}
     if lambdas and ":" in reference:
-        names.add(reference.partition(":")[0])
+        names.add(module_name_of(reference))
     return UserModules(tuple(_remembered(name, own) for name in sorted(names)), lambdas)
 
 

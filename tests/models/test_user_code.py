@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from ofar_tf.models.user_code import call_function
+from ofar_tf.models.user_code import call_function, module_name_of
 
 SOURCE = """
 def plain(classes):
@@ -64,6 +64,35 @@ def test_a_function_of_any_keywords_gets_all_settings(module):
     }
 
 
+def test_a_function_may_be_named_by_the_path_of_its_file_and_use_what_stands_beside(tmp_path, monkeypatch):
+    folder = tmp_path / "some where"
+    folder.mkdir()
+    (folder / "beside_the_file.py").write_text("channels = 8\n")
+    (folder / "net-v2.py").write_text(
+        "from beside_the_file import channels\n\ndef build(classes):\n    return classes, channels\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert call("some where/net-v2.py:build") == call(f"{folder}/net-v2.py:build") == (10, 8)
+    assert sys.path == before
+
+
+def test_a_file_of_a_package_may_import_from_it(tmp_path):
+    package = tmp_path / f"package_of_{tmp_path.name}".replace("-", "_")
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "blocks.py").write_text("channels = 8\n")
+    (package / "net.py").write_text("from .blocks import channels\n\ndef build(classes):\n    return channels\n")
+    assert call(f"{package}/net.py:build") == 8
+    assert module_name_of(f"{package}/net.py:build") == f"{package.name}.net"
+
+
+def test_a_file_named_as_a_module_that_is_imported_already_is_not_taken_for_it(tmp_path):
+    (tmp_path / "json.py").write_text("def build(classes):\n    return classes\n")
+    with pytest.raises(ValueError, match=r"json is another module, .*__init__\.py; give the file another name"):
+        call(f"{tmp_path}/json.py:build")
+
+
 def test_the_search_path_is_left_as_it_was(module):
     before = list(sys.path)
     call(f"{module}:plain")
@@ -75,6 +104,7 @@ def test_the_search_path_is_left_as_it_was(module):
     [
         ("no_such_package.net:build", r"Expected 'no_such_package\.net' to be an importable module\. Received: Module"),
         (":build", r"Expected '' to be an importable module\. Received: ValueError"),
+        ("absent.py:build", r"Expected 'absent\.py' .* Received: FileNotFoundError: there is no file absent\.py"),
         ("{module}:missing", r"Expected a function 'missing' in \w+\. Received: \w+:missing\."),
         ("{module}:number", r"Expected a function 'number' in \w+\. Received: \w+:number\."),
         ("{module}:deaf", r"Expected \w+:deaf to have a parameter classes\. Received: \(outputs\)\."),

@@ -111,6 +111,11 @@ def test_a_lambda_needs_the_module_that_allowed_it(package: str) -> None:
         user_modules_of(build(package, "lambda"), "net.keras").load()
 
 
+def test_the_module_that_allowed_a_lambda_may_be_named_by_its_file(package: str, tmp_path: Path) -> None:
+    file = f"{tmp_path}/project/{package}/nets.py"
+    assert names(user_modules_of(build(package, "lambda"), f"{file}:build")) == [f"{package}.nets"]
+
+
 def test_a_class_that_no_file_could_name_is_refused(package: str) -> None:
     with pytest.raises(ValueError, match=r"at the top of their module.* Received: Hidden of mine_\d+\.nets\.$"):
         user_modules_of(build(package, "local"), "net.keras")

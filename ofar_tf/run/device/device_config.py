@@ -23,8 +23,8 @@ class DeviceConfig(Settings):
 
     model: str = setting(
         "mobilenet_v2",
-        "The network whose structures are timed: built-in, keras.applications:NAME, path.keras or "
-        "package.module:function.",
+        "The network whose structures are timed: built-in, keras.applications:NAME, path.keras, "
+        "package.module:function or file.py:function.",
     )
     width_multiplier: float = setting(1.0, "Factor on the channels of a built-in network.", low=0.05, high=10.0)
     small_images: bool = setting(False, "Build for images of 20 to 64 pixels: early strides are left out.")
