@@ -129,17 +129,17 @@ def export_family(
     trained = images.of(_trained_pool(model))
     if table is not None and table.networks != networks_digest(trained):
         raise ValueError("Expected the table of evaluate_pool for this model as it is now. Received: that of another.")
-    if table is None:
-        with explained():
-            table = trained.evaluate()
+    with explained():
+        measured = table or trained.evaluate()
     return export_given(
         trained,
-        table.chosen(only),
+        measured.chosen(only),
         export_dir=export_dir,
         images=images,
         labels=labels,
         spec=spec,
         seed=model.seed,
+        table=table,
     )
 
 

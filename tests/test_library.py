@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import keras
 import pytest
+import tensorflow as tf
 
 import ofar_tf
 from ofar_tf import data
@@ -104,7 +105,9 @@ def test_as_many_other_images_are_measured_again(export, images, exported, tmp_p
     assert measured.call_count == len(second.manifest.models)
 
 
-def test_an_export_takes_the_table_and_calibrates_nothing_again(trained, images, export, tmp_path, monkeypatch):
+def test_an_export_takes_the_table_calibrates_nothing_again_and_adds_to_the_last_in_whatever_order_images_come(
+    trained, images, export, tmp_path, monkeypatch
+):
     _, train, validation = images
     table = ofar_tf.evaluate_pool(trained, validation, calibration=train, calibration_images=64)
     assert len(table) == 4 and table[0].structure == "rate0"
@@ -116,6 +119,11 @@ def test_an_export_takes_the_table_and_calibrates_nothing_again(trained, images,
     manifest = export(tmp_path / "export", validation, table=table).manifest
     front = {(row.structure, row.resolution) for row in table if row.pareto}
     assert {(entry.structure, entry.resolution) for entry in manifest.models} == front
+    other_order = train.map(lambda pictures, labels: (tf.reverse(pictures, [0]), tf.reverse(labels, [0])))
+    second = export(
+        tmp_path / "export", validation, table=table, calibration=other_order, precisions=["float16"]
+    ).manifest
+    assert {entry.path for entry in manifest.models} < {entry.path for entry in second.models}
     with pytest.raises(ValueError, match=r"the table of evaluate_pool for this model as it is now\. Received: that of"):
         export(tmp_path / "other", validation, table=dataclasses.replace(table, networks="0" * 64))
 

@@ -1,5 +1,7 @@
 """A supernet and the pool it was trained with: measured as a whole."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ofar_tf.devices.full_float32 import full_float32
@@ -63,6 +66,18 @@ class TrainedPool:
             weights_of=self.weights_of,
             strategy=self.strategy,
         )
+
+    @cached_property
+    def training(self) -> str:
+        """Identifies the training by what came of it, the weights and the structures: 64 hexadecimal digits.
+
+        It is the same in whatever file these are kept, and whichever version of Keras read it.
+        """
+        kept = [network.mask.kept() for network in self.pool]
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+        for weight in (*self.supernet.weights, *(self.weights.own if self.weights else ())):
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
 
     def weights_of(self, mask: ChannelMask) -> Sequence[Any]:
         """Returns the variables that the structure of a mask is cut out of, in the order of the supernet's."""

@@ -49,7 +49,8 @@ class FamilyExport:
             still hold.
         failures: What went wrong, one line for each file; empty where every file that was asked for is there and
             passed.
-        warnings: What is not known of files that passed, one line for each: that there are too few images to tell.
+        warnings: What is not known of files that passed, one line for each: that there are too few images to tell; and
+            which files of an earlier export are not among these any more.
     """
 
     manifest: Manifest
@@ -154,8 +155,9 @@ def export_family(
     kept = [entry for entry in previous if entry.path not in asked_for]
     manifest = Manifest(**vars(header), models=_with_pareto([*entries, *kept]))
     describe(folder, manifest, task=task, labels=labels, images=images, report_images=spec.report_images, search=search)
-    warnings = tuple(f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning)
-    return FamilyExport(manifest, tuple(_failures(results, entries, folder.strangers(manifest))), warnings)
+    unsure = [f"{Path(entry.path).stem}: {entry.checks.warning}" for entry in entries if entry.checks.warning]
+    failures = tuple(_failures(results, entries, folder.strangers(manifest)))
+    return FamilyExport(manifest, failures, (*unsure, *folder.left_out(manifest)))
 
 
 @dataclass(frozen=True)

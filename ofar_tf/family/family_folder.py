@@ -1,5 +1,6 @@
 """The folder of an export: its paths, its lock, what an earlier export left in it, and what is finished."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,23 +36,29 @@ class FamilyFolder:
 
     Args:
         path: The folder; it is created where it is missing.
+        training: What identifies the training whose networks are written (`TrainedPool.training`); None where that is
+            not known: files of any training are replaced then.
 
     Attributes:
         path: The folder.
 
     Raises:
-        ValueError: If another process works in it, or documents in it are not an export's own.
+        ValueError: If another process works in it, documents in it are not an export's own, or files in it are of
+            another training.
         OSError: If it cannot be written.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, *, training: str | None = None):
         self.path = Path(path)
+        self._training = training
+        self._refuse_other_training()
         if self._exported:
             refuse_changed(self._documents, record=self._written)
         else:
             refuse_foreign((*self._documents, self.manifest))
         self._lock = FolderLock(self.path)
         self._imported: list[_Imported] = []
+        self._left_out: list[str] = []
         atomic_file.remove_unfinished(self.path)
 
     def __enter__(self) -> Self:
@@ -174,11 +181,30 @@ class FamilyFolder:
         """Whether an export, finished or not, of whatever version, has begun here."""
         return self._latencies.exists() or self._aside.exists() or _is_manifest(self.manifest)
 
+    @property
+    def _record_of_training(self) -> Path:
+        return self.path / ".training.json"
+
+    def _refuse_other_training(self) -> None:
+        """Networks of another training have the same names: their files would be lost one by one."""
+        holds_files = any(next(self.path.glob(f"*/*{suffix}"), None) for suffix in (".keras", ".tflite"))
+        if self._training is None or not holds_files:
+            return
+        try:
+            began = read_json(self._record_of_training)["weights"]
+        except (OSError, ValueError, TypeError, KeyError):  # Of an older version, or damaged.
+            return
+        if began != self._training:
+            raise ValueError(
+                "Expected an export folder of this training, or a new one: move elsewhere what is there, or remove it. "
+                f"Received: {self.path}, which holds files of another training."
+            )
+
     def begin(self, header: ManifestHeader) -> list[ModelEntry]:
         """Sets the manifest of an earlier export aside and returns what of it still holds.
 
         A second export, of other structures or precisions, adds to the first. Files that were changed since, and files
-        of another training or measured on other images (the header's dataset tells), are left out. Each entry says
+        of networks calibrated or measured on other images (the header's dataset tells), are left out. Each entry says
         which versions made it, which may not be today's, and has all that was measured of its content since.
 
         Args:
@@ -189,6 +215,8 @@ class FamilyFolder:
         """
         known = self.known_latencies()
         write_latencies(self._latencies, known)
+        if self._training is not None:
+            atomic_file.write_text(self._record_of_training, json.dumps({"weights": self._training}) + "\n")
         self._written.unlink(missing_ok=True)  # Until the end some are of this export, some of the one before.
         if self.manifest.exists():
             self.manifest.replace(self._aside)
@@ -196,13 +224,32 @@ class FamilyFolder:
             previous = read_manifest(self._aside)
         except (FileNotFoundError, ValueError):
             return []
-        if (previous.dataset, previous.seed) != (header.dataset, header.seed):
-            return []
-        return [
+        held = [
             replace(entry, versions=entry.versions or previous.versions, latency=known.get(entry.sha256, ()))
             for entry in previous.models
             if self._holds(entry)
         ]
+        if (previous.dataset, previous.seed) == (header.dataset, header.seed):
+            return held
+        self._left_out = [entry.path for entry in held]
+        return []
+
+    def left_out(self, manifest: Manifest) -> Iterator[str]:
+        """Says so where sound files of an earlier export are not among those of this one any more.
+
+        Args:
+            manifest: What is there now.
+
+        Yields:
+            A line, if there are any.
+        """
+        there = {entry.path for entry in manifest.models}
+        if names := [Path(path).stem for path in self._left_out if path not in there]:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield (
+                f"{names[0]}{others}: no longer in the manifest, because networks were calibrated or measured on other "
+                "images then; export them again to have them there."
+            )
 
     def _holds(self, entry: ModelEntry) -> bool:
         path = self.path / entry.path

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +13,7 @@ from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.data.read_ahead import untuned
 from ofar_tf.evaluation.pool_accuracy import PoolImages
-from ofar_tf.evaluation.pool_evaluation import content_digest
+from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, content_digest
 from ofar_tf.evaluation.trained_pool import TrainedPool
 
 
@@ -105,21 +106,33 @@ def required(
     return GivenImages(validation, calibration, selection, calibration_images)
 
 
-def described(trained: TrainedPool) -> dict[str, Any]:
+def described(trained: TrainedPool, table: PoolEvaluation | None = None) -> dict[str, Any]:
     """Identifies what networks are made from and measured on by its content: nothing else is known of it here.
 
     Args:
         trained: A pool with images.
+        table: What the networks were calibrated for, if it has their statistics: those are what they are made from
+            then, not images, which may come in another order each time.
 
     Returns:
         The data set, as a manifest has it.
     """
-    parts = (networks_digest(trained), content_digest(trained.images.calibration()))
+    calibrated = _statistics_digest(table) if table and table.statistics else None
+    parts = (networks_digest(trained), calibrated or content_digest(trained.images.calibration()))
     origin = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     evaluation = content_digest(trained.images.evaluation())
     chosen_by = trained.images.selection
     selection = {"selection": content_digest(chosen_by())} if chosen_by else {}
     return {"name": "given as tf.data", "evaluation": evaluation, **selection, "origin": origin}
+
+
+def _statistics_digest(table: PoolEvaluation) -> str:
+    digest = hashlib.sha256()
+    for place, statistics in sorted(table.statistics.items()):
+        digest.update(repr(place).encode())
+        for moments in keras.tree.flatten(statistics):
+            digest.update(np.ascontiguousarray(moments).tobytes())
+    return digest.hexdigest()
 
 
 def networks_digest(trained: TrainedPool) -> str:

@@ -31,6 +31,7 @@ def export_given(
     labels: Sequence[str],
     spec: ExportSpec,
     seed: int,
+    table: PoolEvaluation | None = None,
 ) -> FamilyExport:
     """Exports networks with images that were given.
 
@@ -42,6 +43,7 @@ def export_given(
         labels: The class names, in the order of the outputs.
         spec: Which files.
         seed: That of the training.
+        table: What the networks were calibrated for, if that was before this call.
 
     Returns:
         The manifest, and what failed.
@@ -49,13 +51,14 @@ def export_given(
     Raises:
         ValueError: If an argument makes no sense, or the folder is in use.
     """
-    with FamilyFolder(export_dir) as folder, shared_code(trained.supernet), explained():
+    with FamilyFolder(export_dir, training=trained.training) as folder, shared_code(trained.supernet), explained():
+        dataset = described(trained, table)
         return export_pool(
             trained,
             chosen,
             folder=folder,
             labels=labels,
-            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=described(trained), seed=seed),
+            header=ManifestHeader.now(versions=versions(), git=git_commit(), dataset=dataset, seed=seed),
             images=images.for_export(trained),
             spec=spec,
         )
@@ -132,13 +135,14 @@ class NotebookFamily(Family):
     ) -> FamilyExport:
         """See `Family`."""
         images = required(validation, calibration, selection)
-        spec = export_options(options)
+        spec, table = export_options(options), self.table
         return export_given(
             images.of(self._trained),
-            self.table.chosen(only),
+            table.chosen(only),
             export_dir=export_dir,
             images=images,
             labels=listed("labels", labels) or self.class_names,
             spec=spec,
             seed=self._seed,
+            table=table,
         )

@@ -84,7 +84,8 @@ class RunFamily(Family):
             raise ValueError(f"Expected the class names of the run, or none. Received: {list(labels)!r:.200}.")
         spec = export_options(options)
         chosen, search = self.table.chosen(only), search_record(self._run)
-        return export_run(self._run, chosen, folder=FamilyFolder(export_dir), spec=spec, search=search)
+        folder = FamilyFolder(export_dir, training=self._trained.training)
+        return export_run(self._run, chosen, folder=folder, spec=spec, search=search)
 
 
 def _refuse_images(**given: Any) -> None:

@@ -284,7 +284,7 @@ def first(smaller_alone, float32):
     return smaller_alone[1]
 
 
-def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_same_training(
+def test_a_second_export_keeps_the_files_of_the_first_only_if_they_were_made_of_the_same_images_and_says_so(
     members, header, float32, first
 ):
     same = float32(members[1:])
@@ -292,6 +292,8 @@ def test_a_second_export_keeps_the_files_of_the_first_only_if_they_are_of_the_sa
     other = dataclasses.replace(header, dataset={**header.dataset, "origin": "another training"})
     result = float32(members[1:], header=other)
     assert [entry.id for entry in result.manifest.models] == [members[1].id]
+    (warning,) = result.warnings
+    assert warning.startswith(f"{members[0].id}_float32: no longer in the manifest, because networks were calibrated")
 
 
 def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, header, float32, first):

@@ -201,3 +201,23 @@ def test_documents_of_an_older_version_are_an_exports_own(tmp_path, export, fold
     folder.model_card.write_text("of an older version")
     folder.release()
     FamilyFolder(folder.path).release()
+
+
+def test_files_of_another_training_are_refused_until_they_are_moved(tmp_path, header):
+    path = tmp_path / "export"
+    with FamilyFolder(path, training="a") as folder:
+        folder.begin(header)
+        # An export that was killed has no manifest.
+        folder.keras_path("net").parent.mkdir()
+        folder.keras_path("net").write_bytes(b"of a")
+    FamilyFolder(path, training="a").release()
+    before = files(path)
+    with pytest.raises(ValueError, match=r"^Expected an export folder of this training, .* files of another training"):
+        FamilyFolder(path, training="b")
+    assert files(path) == before
+    folder.keras_path("net").rename(tmp_path / "net.keras")
+    with FamilyFolder(path, training="b") as folder:
+        folder.begin(header)
+        folder.keras_path("net").write_bytes(b"of b")
+    with pytest.raises(ValueError, match="another training"):
+        FamilyFolder(path, training="a")
