@@ -10,7 +10,8 @@ from ofar_tf.models.user_model import is_saved
 from ofar_tf.run.config_file import read_config
 from ofar_tf.run.methods import METHODS
 from ofar_tf.run.run_dir import RunDir
-from ofar_tf.run.train_config import TrainConfig
+from ofar_tf.run.settings import format_setting
+from ofar_tf.run.train_config import LEFT_TO_METHOD, TrainConfig
 from ofar_tf.tasks.detection.fitting_anchors import FittingScale
 from ofar_tf.training.recipe import Recipe
 
@@ -55,11 +56,12 @@ def completed(
         ValueError: If settings that were given do not go with the others.
     """
     found = _with_recipe(config, images=images)
+    notes = (*found.notes, *_unlike_the_method(config))
     if anchors is None or "anchor_scale" not in config.left_open:
-        return found
+        return Completion(found.config, notes)
     fitting = anchors()
     note = () if fitting.is_usual else (f"Chosen for the training boxes: {fitting}",)
-    return Completion(dataclasses.replace(found.config, anchor_scale=fitting.scale), found.notes + note)
+    return Completion(dataclasses.replace(found.config, anchor_scale=fitting.scale), notes + note)
 
 
 def _with_recipe(config: TrainConfig, *, images: Callable[[], int]) -> Completion:
@@ -80,6 +82,19 @@ def _with_recipe(config: TrainConfig, *, images: Callable[[], int]) -> Completio
         chosen["batch_size"] = -(-chosen["batch_size"] // parts) * parts
     values = {name: value for name, value in chosen.items() if value is not None}
     return Completion(dataclasses.replace(config, **values), _notes(config, values, images=count))
+
+
+def _unlike_the_method(config: TrainConfig) -> list[str]:
+    """Says what was given otherwise than the method has it: a flagfile of another run's may hold it unseen."""
+    left_open: dict[str, Any] = {**dict.fromkeys(LEFT_TO_METHOD), "training_resolutions": ()}
+    given, own = config.resolved(), dataclasses.replace(config, **left_open).resolved()
+    unlike = [name for name in LEFT_TO_METHOD if getattr(given, name) != getattr(own, name)]
+    if set(given.training_resolutions) != set(own.training_resolutions):
+        unlike.append("training_resolutions")
+    if config.recipe != "none" and "importance" in unlike:  # The recipe's own.
+        unlike.remove("importance")
+    settings = " ".join(f"--{name}={format_setting(getattr(given, name))}" for name in unlike)
+    return [f"Otherwise than --method={config.method} has it: {settings}"] if unlike else []
 
 
 def _starts_from_others(config: TrainConfig) -> bool:
@@ -122,7 +137,6 @@ def begun_with(config: TrainConfig) -> TrainConfig:
     if config.only_looks or not path.exists():
         return config
     began = read_config(path)
-    # The last is the method's to say, and was none before.
-    names = {*_FIELDS, *config.left_open, "student_labels"}
-    values = {name: getattr(began, name) for name in names if getattr(config, name) is None}
+    names = {*_FIELDS, *config.left_open, *LEFT_TO_METHOD, "training_resolutions"}
+    values = {name: getattr(began, name) for name in names if getattr(config, name) in (None, ())}
     return dataclasses.replace(config, **values)

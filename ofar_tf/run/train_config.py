@@ -39,6 +39,8 @@ _FOR_CLASSES = (
     "new_head",
     "dropout",
 )
+LEFT_TO_METHOD = ("importance", "distillation", "batch_norm", "networks_per_step", "weights", "student_labels")
+"""Settings that are the method's to say where nobody gave them."""
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,8 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
     experiment.images.check_place(run_dir.path)
-    config = experiment.images.completion.config
+    # What is written down is what is done, not what other versions may take for the method's default.
+    config = experiment.config
     experiment.images.check_splits()
     experiment.images.training_batches(start_epoch=0)
     experiment.images.calibration_batches()
@@ -226,6 +227,8 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
         _take(run_dir, config, model.task.metric)
         _say_what_batch_norm_sees(keep_facts(run_dir, facts, experiment.images.dataset), facts, config)
     epochs_done, so_far = _go_on(model, search, experiment, Checkpoints(run_dir.checkpoints))
+    if distribution.writes and not epochs_done and so_far is None and run_dir.environment.exists():
+        print(f"Note: {run_dir.checkpoints} has no checkpoint of the earlier start: the run begins anew at epoch 1.")
     return TrainingRun(experiment, run_dir, model, search, epochs_done, so_far)
 
 

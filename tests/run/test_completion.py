@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ofar_tf.run.completion import begun_with, completed, is_open
-from ofar_tf.run.config_file import to_json
+from ofar_tf.run.config_file import differences, to_json
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.fitting_anchors import FittingScale
 
@@ -85,6 +85,26 @@ def test_a_run_goes_on_with_what_was_chosen_when_it_began(tmp_path):
     assert begun_with(config) == began
     # What is given now is compared with what it began with, as ever.
     assert begun_with(dataclasses.replace(config, epochs=7)) == dataclasses.replace(began, epochs=7)
+
+
+def test_a_run_goes_on_with_what_its_method_had_when_it_began(tmp_path):
+    config = dataclasses.replace(OPEN, run_dir=str(tmp_path), epochs=9, batch_size=8, learning_rate=0.5)
+    other_defaults = {"distillation": "star", "student_labels": 0.25, "training_resolutions": config.resolutions[:1]}
+    began = dataclasses.replace(completed(config, images=_not_counted).config, **other_defaults).resolved()
+    (tmp_path / "config.json").write_text(to_json(began))
+    goes_on = completed(begun_with(config), images=_not_counted).config.resolved()
+    assert (goes_on, differences(began, goes_on)) == (began, [])
+
+
+def test_settings_that_are_not_the_methods_own_are_told():
+    given = dataclasses.replace(OPEN, epochs=9, batch_size=8, learning_rate=0.5)
+    # As the record of a run has them, whose flagfile is given with another method.
+    record = completed(given, images=_not_counted).config.resolved()
+    assert completed(record, images=_not_counted).notes == ()
+    assert completed(dataclasses.replace(record, method="us_net"), images=_not_counted).notes == (
+        "Otherwise than --method=us_net has it: --importance=gamma --distillation=chain --student_labels=0.5 "
+        f"--training_resolutions={','.join(map(str, record.resolutions))}",
+    )
 
 
 def _fitting():

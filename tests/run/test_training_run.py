@@ -229,7 +229,8 @@ def begun(folder, tmp_path, monkeypatch):
     return config
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(begun):
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_says_so(begun, capsys):
+    RunDir(Path(begun.run_dir)).environment.write_text("{}")  # What every start leaves before it trains.
     half = Path(begun.run_dir) / "checkpoints" / ".partial_xyz"
     half.mkdir(parents=True)
     (half / "epoch_00001.npz").write_text("half")
@@ -237,6 +238,9 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(begun):
     assert run.epochs_done == 0
     assert run.model.searching
     assert not half.exists()
+    assert capsys.readouterr().out.endswith(
+        f"Note: {half.parent} has no checkpoint of the earlier start: the run begins anew at epoch 1.\n"
+    )
 
 
 def test_settings_that_change_a_result_are_refused_and_free_ones_are_not(begun):
