@@ -24,11 +24,14 @@ class FamilyImages:
         training: Gives the first so many unaugmented training images [N, h, w, 3] at a resolution, values in 0..255,
             uint8 or float: `training(resolution, images)`. None where no precision needs them.
         selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
+        canvas: The size at which images are made, before they are resized to what a network sees; None where it is not
+            known.
     """
 
     evaluation: Callable[[Size], Batches]
     training: Callable[[Size, int], np.ndarray] | None = None
     selection: Callable[[Size], Batches] | None = None
+    canvas: Size | None = None
 
     @classmethod
     def resized(
@@ -37,6 +40,7 @@ class FamilyImages:
         evaluation: Callable[[], Iterable[Any]],
         training: Callable[[int], Iterable[Any]] | None = None,
         selection: Callable[[], Iterable[Any]] | None = None,
+        canvas: Size | None = None,
     ) -> Self:
         """Resizes batches as the networks of a pool see them.
 
@@ -44,6 +48,7 @@ class FamilyImages:
             evaluation: Gives images [B, H, W, 3] at the largest resolution and labels, from the start each time.
             training: Gives the first so many training images in the same form.
             selection: Gives the images that files are chosen by, as `evaluation` does.
+            canvas: The largest resolution; None where it is not known.
         """
 
         def at(resolution: Size, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, Any]]:
@@ -58,6 +63,7 @@ class FamilyImages:
             partial(at, source=evaluation),
             training_at if training else None,
             partial(at, source=selection) if selection else None,
+            canvas,
         )
 
     def refuse_missing(self, precisions: Sequence[str]) -> None:

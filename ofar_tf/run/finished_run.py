@@ -182,6 +182,7 @@ class FinishedRun:
             evaluation=lambda: self.experiment.images.evaluation_batches(images=self._eval_images),
             training=lambda images: self.experiment.images.calibration_batches(images=images),
             selection=self._selection if self.experiment.images.selection_split else None,
+            canvas=max(map(Size.of, self.config.resolutions)),
         )
 
     def _selection(self) -> tf.data.Dataset:

@@ -79,6 +79,7 @@ class GivenImages:
             evaluation=trained.images.evaluation,
             training=lambda images: _first(self._checked(trained, self.calibration), images=images),
             selection=trained.images.selection,
+            canvas=trained.resolutions[0],
         )
 
     @staticmethod

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from ofar_tf.data.detection.views import on_canvas
+from ofar_tf.data.preprocessing import resize_batch
 from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
 from ofar_tf.text.size import LARGEST_SIDE, Size
-from ofar_tf.tflite.metadata import LABELS_FILE, read_metadata
+from ofar_tf.tflite.metadata import LABELS_FILE, read_canvas, read_metadata
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
 
@@ -58,6 +59,8 @@ class Detector:
     Args:
         network: The file.
         path: Its path, for messages.
+        canvas: What an image is put on before that is resized to what the file sees, as it was in training and
+            evaluation: its aspect may be another one. None for what the file sees.
 
     Attributes:
         size: What it sees.
@@ -69,7 +72,7 @@ class Detector:
 
     classes = None
 
-    def __init__(self, network: TFLiteNetwork, path: Path):
+    def __init__(self, network: TFLiteNetwork, path: Path, *, canvas: Size | None = None):
         shape = network.input.shape
         if len(shape) != 4 or shape[3] != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[1:3]):
             raise ValueError(
@@ -77,6 +80,9 @@ class Detector:
                 f"Received: {path} with an input of {shape}."
             )
         self.size = Size(*shape[1:3])
+        self._canvas = canvas or self.size
+        if max(self._canvas.height, self._canvas.width) > LARGEST_SIDE:
+            raise ValueError(f"Expected a canvas of at most {LARGEST_SIDE:,} pixels. Received: {path} with {canvas}.")
         self._network = network
 
     def look(self, image: Path, *, labels: Sequence[str], min_score: float, picture: Path | None = None) -> Prediction:
@@ -93,8 +99,9 @@ class Detector:
             ValueError: If it is no image, too large, or what comes out makes no sense.
         """
         decoded = read_pixels(image)
-        canvas, content = (np.asarray(each) for each in on_canvas(decoded, self.size))
-        found = {name: array[0] for name, array in self._network.run(canvas[np.newaxis]).items()}
+        canvas, content = (np.asarray(each) for each in on_canvas(decoded, self._canvas))
+        seen = np.asarray(resize_batch(canvas[np.newaxis], self.size))
+        found = {name: array[0] for name, array in self._network.run(seen).items()}
         count, classes = int(found["count"]), found["classes"].astype(int)
         # A canvas is the image and what is beside it: its shares are larger than those of the image.
         boxes = np.clip(found["boxes"] / np.tile(content, 2), 0, 1) * np.tile(decoded.shape[:2], 2)
@@ -159,7 +166,9 @@ def open_network(path: Path) -> Network | Detector:
             network = TFLiteNetwork(path)
             outputs = {info.name for info in network.outputs}
             _refuse_raw(outputs, path)
-            return Detector(network, path) if outputs == set(DETECTIONS) else _TFLiteClassifier(network, path)
+            if outputs == set(DETECTIONS):
+                return Detector(network, path, canvas=read_canvas(path))
+            return _TFLiteClassifier(network, path)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
     raise ValueError(f"Expected a .tflite or .keras file. Received: {path}.")

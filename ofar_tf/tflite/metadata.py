@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ofar_tf.text.size import Size
 from ofar_tf.tflite import metadata_tables as tables
 from ofar_tf.tflite.detector_metadata import LABELS_FILE, DetectorMetadata
 from ofar_tf.tflite.flatbuffer_file import read_model, write_model
 
 _BUFFER = "TFLITE_METADATA"
+# Beside those tables, whose readers look for what they know by its name.
+_CANVAS = "OFAR_CANVAS"
 _MOST_LABELS = 10_000_000  # Bytes.
 _TEXTS = ("name", "description", "version", "author", "license")
 
@@ -84,6 +87,8 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
         model,
         tables.encode_metadata({**texts, "subgraphs": subgraphs, "min_parser_version": tables.MIN_PARSER_VERSION}),
     )
+    if metadata.detector and metadata.detector.canvas:
+        _put(model, "{}x{}".format(*metadata.detector.canvas).encode(), name=_CANVAS)
     content = write_model(model)
     return _with_labels(content, metadata.labels) if metadata.labels else content
 
@@ -136,14 +141,32 @@ def read_tables(content: bytes) -> dict[str, Any]:
     return tables.decode_metadata(bytes(model.buffers[entry.buffer].data))
 
 
-def _entry(model: schema.ModelT) -> schema.MetadataT | None:
-    return next((entry for entry in model.metadata or [] if entry.name == _BUFFER.encode()), None)
+def read_canvas(path: str | Path) -> Size | None:
+    """Reads the size of what a detector's images are put on, before it is resized to what the file sees.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The size; None for a file that does not say, whose own it is.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no TFLite file, or says something else.
+    """
+    model = read_model(Path(path).read_bytes())
+    entry = _entry(model, name=_CANVAS)
+    return Size.parse(bytes(model.buffers[entry.buffer].data).decode("latin-1")) if entry else None
 
 
-def _put(model: schema.ModelT, content: bytes) -> None:
-    entry = _entry(model)
+def _entry(model: schema.ModelT, *, name: str = _BUFFER) -> schema.MetadataT | None:
+    return next((entry for entry in model.metadata or [] if entry.name == name.encode()), None)
+
+
+def _put(model: schema.ModelT, content: bytes, *, name: str = _BUFFER) -> None:
+    entry = _entry(model, name=name)
     if entry is None:
-        entry = schema.MetadataT(name=_BUFFER, buffer=len(model.buffers))
+        entry = schema.MetadataT(name=name, buffer=len(model.buffers))
         model.metadata = [*(model.metadata or []), entry]
         model.buffers.append(schema.BufferT())
     model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
@@ -158,8 +181,11 @@ def _detector_tables(model: schema.ModelT, metadata: FileMetadata, detector: Det
     image = subgraph.tensors[subgraph.inputs[0]]
     _, height, width, _ = map(int, image.shape)
     custom = detector.custom_tables(height=height, width=width, classes=len(metadata.labels))
+    seen = _image_tables(image)
+    if detector.canvas and detector.canvas != (height, width):
+        seen["description"] += " It is made on a canvas of {1}x{0} pixels, which is resized.".format(*detector.canvas)
     return {
-        "inputs": [_image_tables(image)],
+        "inputs": [seen],
         "outputs": detector.output_tables([names[index] for index in subgraph.outputs]),
         **({"custom": custom} if custom else {}),
     }

@@ -20,6 +20,7 @@ from ofar_tf.shipping.prediction import (
     predict,
     read_labels,
 )
+from ofar_tf.text.size import Size
 from ofar_tf.tflite.metadata import FileMetadata, with_metadata
 from ofar_tf.tflite.tensor_info import TensorInfo
 
@@ -164,6 +165,20 @@ def test_boxes_of_a_detector_are_in_pixels_of_the_image(tmp_path):
     every = detector.look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.1)
     assert [label for label, _ in every.labels] == ["bee", "class 7"]
     assert as_text(detector.look(tmp_path / "a.png", labels=[], min_score=0.95)).endswith(": nothing found")
+
+
+def test_a_detector_sees_an_image_as_it_was_measured_on_it_whatever_the_aspect_of_its_size(tmp_path):
+    # 40 x 80 pixels fill a canvas of 16 x 32; the file sees this as 32 x 32, twice as high.
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 80, 3)).astype(np.uint8)
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    seen = []
+    network = Found()
+    network.run = lambda images: seen.append(images) or Found.run(network, images)
+    detector = Detector(network, tmp_path / "net.tflite", canvas=Size(16, 32))
+    found = detector.look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.3)
+    assert found.boxes == ((0.0, 0.0, 10.0, 40.0),)
+    canvas = tf.image.resize(pixels, (16, 32), antialias=True)
+    np.testing.assert_allclose(seen[0][0], tf.image.resize(canvas, (32, 32)), atol=1e-3)
 
 
 def test_no_picture_takes_the_place_of_another(tmp_path, monkeypatch):

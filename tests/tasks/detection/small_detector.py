@@ -1,5 +1,7 @@
 """A detector that needs no training: pooled maps, and heads of one kernel each, named as in `models.detector`."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 
@@ -11,6 +13,7 @@ from ofar_tf.tasks.detection.task import Detection
 from ofar_tf.tflite.metadata import FileMetadata
 
 HEIGHT, WIDTH, NAMES = 64, 96, ("cat", "dog", "über")
+CANVAS = 96, 128
 TASK = Detection(len(NAMES))
 
 
@@ -51,7 +54,7 @@ def write_files(folder, kinds):
             folder / f"{precision}_{form}.tflite",
             precision,
             folder / "images.npy" if precision_named(precision).calibrated else None,
-            metadata=FileMetadata(name="net", labels=NAMES, detector=TASK.metadata(form)),
+            metadata=FileMetadata(name="net", labels=NAMES, detector=replace(TASK.metadata(form), canvas=CANVAS)),
             float_outputs=True,
             float_layers=TASK.float_layers,
             ending=TASK.ending(form),

@@ -9,9 +9,9 @@ from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.ending import DetectionEnding
 from ofar_tf.text.size import Size
 from ofar_tf.tflite import metadata_tables as tables
-from ofar_tf.tflite.metadata import read_metadata, read_tables
+from ofar_tf.tflite.metadata import read_canvas, read_metadata, read_tables
 from ofar_tf.tflite.network_file import TFLiteNetwork
-from tests.tasks.detection.small_detector import HEIGHT, NAMES, TASK, WIDTH, build, make_pictures, write_files
+from tests.tasks.detection.small_detector import CANVAS, HEIGHT, NAMES, TASK, WIDTH, build, make_pictures, write_files
 
 SIZE = Size(HEIGHT, WIDTH)
 KINDS = (("float32", "detections"), ("float32", "raw"), ("int8", "detections"))
@@ -111,6 +111,10 @@ def test_metadata_say_which_output_is_which(made):
     (custom,) = raw["custom"]
     assert custom["name"] == tables.DETECTOR_METADATA and custom["data"][4:8] == tables.DETECTOR_IDENTIFIER
     assert read_metadata(files["float32", "raw"]).labels == NAMES
+    for path in files.values():
+        assert read_canvas(path) == Size(*CANVAS)
+        said = read_tables(path.read_bytes())["subgraphs"][0]["inputs"][0]["description"]
+        assert said.endswith("values in 0..255. It is made on a canvas of 128x96 pixels, which is resized.")
 
 
 def test_a_detector_whose_scores_are_of_other_classes_is_refused():
