@@ -67,7 +67,7 @@ def _expanded(arguments: list[str], *, inside: tuple[Path, ...]) -> Iterator[str
 
 def _lines(path: Path) -> list[str]:
     lines = (line.strip() for line in _text(path).splitlines())
-    return [_unquoted(line) for line in lines if line and not line.startswith(_COMMENTS)]
+    return [one_flag(line) for line in lines if line and not line.startswith(_COMMENTS)]
 
 
 def _text(path: Path) -> str:
@@ -90,10 +90,21 @@ def _text(path: Path) -> str:
     return text
 
 
-def _unquoted(line: str) -> str:
+def one_flag(line: str) -> str:
+    """Reads a flag that stands alone, where no shell reads it: a line of a flagfile, or an override of a matrix.
+
+    Args:
+        line: As `--name=value`, the value with or without quotes.
+
+    Returns:
+        The flag as a program is given it.
+
+    Raises:
+        ValueError: If it is more or less than one flag, or holds what only a shell would understand.
+    """
     name, _, value = line.partition("=")
     if name.startswith("-") and " " in name:
-        raise ValueError(f"Expected one flag on a line of a flagfile, as --name=value. Received: {line}")
+        raise ValueError(f"Expected one flag in a line of a flagfile or an override, as --name=value. Received: {line}")
     _refuse_what_a_shell_reads(line, value)
     if value[:1] not in ("'", '"'):
         return line
@@ -114,8 +125,8 @@ def _refuse_what_a_shell_reads(line: str, value: str) -> None:
         )
     if found:
         raise ValueError(
-            f"Expected one flag on a line of a flagfile, which no shell reads: '{found.group().strip()}' is part of a "
-            f"value in single quotes only. Received: {line}"
+            f"Expected one flag in a line of a flagfile or an override, which no shell reads: "
+            f"'{found.group().strip()}' is part of a value in single quotes only. Received: {line}"
         )
 
 

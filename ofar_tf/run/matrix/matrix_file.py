@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.files.given_path import given_path
+from ofar_tf.run.flagfile import one_flag
 from ofar_tf.run.matrix.matrix_run import MatrixRun
 from ofar_tf.run.train_config import TrainConfig
 
@@ -138,8 +140,8 @@ def _entry(defaults: Mapping[str, Any], table: Mapping[str, Any], *, start: Path
     return MatrixEntry(
         name=merged.get("name", ""),
         seeds=tuple(seeds),
-        flagfile=start / flagfile if flagfile is not None else None,
-        overrides=tuple(text for some in overrides for text in some),
+        flagfile=start / given_path(flagfile) if flagfile is not None else None,
+        overrides=tuple(one_flag(text) if isinstance(text, str) else text for some in overrides for text in some),
     )
 
 
