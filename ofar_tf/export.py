@@ -48,7 +48,9 @@ def _export(config: ExportConfig) -> int:
         chosen = evaluation.of(_choose(evaluation.rows, config.only))
         search = search_record(run)
         phones = read_phone_latencies(config.import_latency) if config.import_latency else []
-        folder = FamilyFolder(config.export_dir or run.run_dir.export, training=run.trained_pool.training)
+        folder = FamilyFolder(
+            config.export_dir or run.run_dir.export, training=run.trained_pool.training, overwrite=config.overwrite
+        )
         if phones:
             folder.import_latencies(phones)
     with flags.one_line_errors(DamagedImageError):

@@ -83,6 +83,7 @@ def export_family(
     selection: tf.data.Dataset | None = None,
     table: PoolEvaluation | None = None,
     mixed_algorithm: str = DEFAULT_ALGORITHM,
+    overwrite: bool = False,
 ) -> FamilyExport:
     """Writes the TFLite files of a trained pool, each one checked.
 
@@ -105,6 +106,7 @@ def export_family(
         table: What `evaluate_pool` returned for this model, so that nothing is calibrated again and the front is the
             one that it shows; by default the networks are evaluated here.
         mixed_algorithm: How `mixed` files round weights, see `ofar_tf.conversion.precision.ALGORITHMS`.
+        overwrite: Whether files of another training that are in the folder may be replaced.
 
     Returns:
         The manifest, and what failed.
@@ -140,6 +142,7 @@ def export_family(
         spec=spec,
         seed=model.seed,
         table=table,
+        overwrite=overwrite,
     )
 
 

@@ -38,6 +38,7 @@ class FamilyFolder:
         path: The folder; it is created where it is missing.
         training: What identifies the training whose networks are written (`TrainedPool.training`); None where that is
             not known: files of any training are replaced then.
+        overwrite: Whether files of another training may be replaced.
 
     Attributes:
         path: The folder.
@@ -48,10 +49,11 @@ class FamilyFolder:
         OSError: If it cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, training: str | None = None):
+    def __init__(self, path: str | Path, *, training: str | None = None, overwrite: bool = False):
         self.path = Path(path)
         self._training = training
-        self._refuse_other_training()
+        if not overwrite:
+            self._refuse_other_training()
         if self._exported:
             refuse_changed(self._documents, record=self._written)
         else:
@@ -196,7 +198,7 @@ class FamilyFolder:
             return
         if began != self._training:
             raise ValueError(
-                "Expected an export folder of this training, or a new one: move elsewhere what is there, or remove it. "
+                "Expected an export folder of this training or a new one, or overwrite=True (--overwrite). "
                 f"Received: {self.path}, which holds files of another training."
             )
 

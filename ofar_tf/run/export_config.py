@@ -15,6 +15,7 @@ class ExportConfig(Settings):
 
     run_dir: str = setting("", "Folder of an evaluated run.")
     export_dir: str | None = setting(None, "Where the files go; by default RUN_DIR/export.")
+    overwrite: bool = setting(False, "Replace files of another training, if there are any in the folder.")
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")
     precisions: tuple[str, ...] = setting(("float32", "int8"), "Kinds of .tflite files.", choices=tuple(PRECISIONS))
     only: tuple[str, ...] = setting(

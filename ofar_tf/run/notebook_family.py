@@ -32,6 +32,7 @@ def export_given(
     spec: ExportSpec,
     seed: int,
     table: PoolEvaluation | None = None,
+    overwrite: bool = False,
 ) -> FamilyExport:
     """Exports networks with images that were given.
 
@@ -44,6 +45,7 @@ def export_given(
         spec: Which files.
         seed: That of the training.
         table: What the networks were calibrated for, if that was before this call.
+        overwrite: Whether files of another training may be replaced.
 
     Returns:
         The manifest, and what failed.
@@ -51,7 +53,8 @@ def export_given(
     Raises:
         ValueError: If an argument makes no sense, or the folder is in use.
     """
-    with FamilyFolder(export_dir, training=trained.training) as folder, shared_code(trained.supernet), explained():
+    folder = FamilyFolder(export_dir, training=trained.training, overwrite=overwrite)
+    with folder, shared_code(trained.supernet), explained():
         dataset = described(trained, table)
         return export_pool(
             trained,
@@ -131,6 +134,7 @@ class NotebookFamily(Family):
         selection: tf.data.Dataset | None = None,
         labels: Sequence[str] = (),
         only: str = "pareto",
+        overwrite: bool = False,
         **options: Any,
     ) -> FamilyExport:
         """See `Family`."""
@@ -145,4 +149,5 @@ class NotebookFamily(Family):
             spec=spec,
             seed=self._seed,
             table=table,
+            overwrite=overwrite,
         )

@@ -75,7 +75,13 @@ class RunFamily(Family):
         return self._run.evaluate()
 
     def export(
-        self, export_dir: str | Path, *, labels: Sequence[str] = (), only: str = "pareto", **options: Any
+        self,
+        export_dir: str | Path,
+        *,
+        labels: Sequence[str] = (),
+        only: str = "pareto",
+        overwrite: bool = False,
+        **options: Any,
     ) -> FamilyExport:
         """See `Family`: as `ofar_tf.export` does, with the run's own images and class names."""
         images = {name: options.pop(name, None) for name in ("validation", "calibration", "selection")}
@@ -84,7 +90,7 @@ class RunFamily(Family):
             raise ValueError(f"Expected the class names of the run, or none. Received: {list(labels)!r:.200}.")
         spec = export_options(options)
         chosen, search = self.table.chosen(only), search_record(self._run)
-        folder = FamilyFolder(export_dir, training=self._trained.training)
+        folder = FamilyFolder(export_dir, training=self._trained.training, overwrite=overwrite)
         return export_run(self._run, chosen, folder=folder, spec=spec, search=search)
 
 

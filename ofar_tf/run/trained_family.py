@@ -209,6 +209,7 @@ class Family(ABC):
         selection: tf.data.Dataset | None = None,
         labels: Sequence[str] = (),
         only: str = "pareto",
+        overwrite: bool = False,
         **options: Any,
     ) -> FamilyExport:
         """Writes the TFLite files, each one checked, with manifest, model card and report.
@@ -220,6 +221,7 @@ class Family(ABC):
             selection: See there; the front of the files is chosen by it too.
             labels: The class names; those of the family by default.
             only: `pareto` for the networks that no other beats, or `all`.
+            overwrite: Whether files of another training that are there may be replaced.
             **options: The fields of `ofar_tf.ExportSpec`: precisions, workers, credits and so on.
 
         Returns:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ofar_tf.text.durations import format_duration
+from ofar_tf.text.output_console import OutputConsole
 
 _LINE_EVERY = 60.0
 
@@ -28,7 +29,7 @@ class WorkProgress:
     ) -> None:
         self.total = total
         self.done = 0
-        self._console = console or Console()
+        self._console = console or OutputConsole()
         self._clock = clock
         self._started = self._last = clock()
         self._bar: Progress | None = None

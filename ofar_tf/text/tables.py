@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from ofar_tf.text.output_console import OutputConsole
+
 _LEAST_WIDTH, _MOST_WIDTH = 110, 1000
 
 
@@ -17,7 +19,7 @@ def table_console(table: Table | None = None) -> Console:
     Args:
         table: What is printed there, if its cells are too short to be broken: no row of it is cut.
     """
-    console = Console(width=max(Console().width, _LEAST_WIDTH))
+    console = OutputConsole(width=max(OutputConsole().width, _LEAST_WIDTH))
     if table is not None:
         _widen(console, table)
     return console

@@ -203,7 +203,7 @@ def test_documents_of_an_older_version_are_an_exports_own(tmp_path, export, fold
     FamilyFolder(folder.path).release()
 
 
-def test_files_of_another_training_are_refused_until_they_are_moved(tmp_path, header):
+def test_files_of_another_training_are_refused_until_they_are_moved_or_may_be_replaced(tmp_path, header):
     path = tmp_path / "export"
     with FamilyFolder(path, training="a") as folder:
         folder.begin(header)
@@ -212,7 +212,9 @@ def test_files_of_another_training_are_refused_until_they_are_moved(tmp_path, he
         folder.keras_path("net").write_bytes(b"of a")
     FamilyFolder(path, training="a").release()
     before = files(path)
-    with pytest.raises(ValueError, match=r"^Expected an export folder of this training, .* files of another training"):
+    with pytest.raises(
+        ValueError, match=r"^Expected an export folder of this training or .* files of another training"
+    ):
         FamilyFolder(path, training="b")
     assert files(path) == before
     folder.keras_path("net").rename(tmp_path / "net.keras")
@@ -221,3 +223,4 @@ def test_files_of_another_training_are_refused_until_they_are_moved(tmp_path, he
         folder.keras_path("net").write_bytes(b"of b")
     with pytest.raises(ValueError, match="another training"):
         FamilyFolder(path, training="a")
+    FamilyFolder(path, training="a", overwrite=True).release()

@@ -1,10 +1,13 @@
 import io
+import os
+import sys
 
 import pytest
 from rich.console import Console
 
 from ofar_tf.text.durations import format_duration
 from ofar_tf.text.progress import WorkProgress
+from ofar_tf.text.tables import table_console
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,14 @@ def test_a_terminal_gets_a_bar() -> None:
     with WorkProgress(2, console=Console(file=written, force_terminal=True, width=80)) as progress:
         progress.advance("saved", parts=2)
     assert "2/2" in written.getvalue() and "saved" in written.getvalue()
+
+
+def test_where_nobody_reads_on_it_ends_as_print_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with io.TextIOWrapper(io.FileIO(write, "w"), write_through=True) as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        with pytest.raises(BrokenPipeError), WorkProgress(1) as progress:
+            progress.advance("saved")
+        with pytest.raises(BrokenPipeError):
+            table_console().print("a row")

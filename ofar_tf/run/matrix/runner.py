@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from ofar_tf.run.matrix.matrix import Matrix
 from ofar_tf.run.matrix.matrix_run import MatrixRun, RunState
 from ofar_tf.run.matrix.processes import Processes
+from ofar_tf.text.output_console import OutputConsole
 
 
 def check_matrix(matrix: Matrix, processes: Processes, *, console: Console | None = None) -> None:
@@ -34,7 +35,7 @@ def check_matrix(matrix: Matrix, processes: Processes, *, console: Console | Non
     matrix.collect()
     new = {run.name: run for run in reversed(matrix.runs) if run.state is RunState.NEW}
     for name, run in reversed(new.items()):
-        with tempfile.TemporaryDirectory() as folder, _clock(f"checking {name}", console or Console()):
+        with tempfile.TemporaryDirectory() as folder, _clock(f"checking {name}", console or OutputConsole()):
             failure = processes.call("train", [*run.arguments, "--plan"], log=Path(folder) / "plan.log")
         if failure:
             raise ValueError(f"Expected runs that can begin. Received: {name}, of which {failure}")
@@ -51,7 +52,7 @@ def run_matrix(matrix: Matrix, processes: Processes, *, console: Console | None 
     Returns:
         The runs that failed: one that does so stops no other.
     """
-    console = console or Console()
+    console = console or OutputConsole()
     left, failed = matrix.left, []
     for position, run in enumerate(left, start=1):
         place, started = f"[{position}/{len(left)}] {run.name} seed {run.seed}", time.monotonic()

@@ -20,7 +20,8 @@ def test_a_run_is_made_of_what_all_share_what_is_its_own_and_a_seed(
     matrix = matrix_of(
         'flagfile = "a.flagfile"\nseeds = [3, 1]\noverrides = ["--batch_size=64", "--momentum=0.5"]\n'
         '[[run]]\nname = "plain"\n'
-        '[[run]]\nname = "rate_0.7"\nflagfile = "b.flagfile"\nseeds = [2]\noverrides = ["--momentum=0.8", "--data_dir=\'a $b\'"]\n'
+        '[[run]]\nname = "rate_0.7"\nflagfile = "b.flagfile"\nseeds = [2]\n'
+        'overrides = ["--momentum=0.8", "--data_dir=\'a $b\'"]\n'
     )
     assert [(run.name, run.seed) for run in matrix.runs] == [("plain", 3), ("plain", 1), ("rate_0.7", 2)]
     first, _, last = matrix.runs
@@ -76,8 +77,8 @@ def test_without_seeds_there_is_seed_0(matrix_of: Callable[..., Matrix]) -> None
          "Received: '--flip'."),
         ('[[run]]\nname = "a"\noverrides = ["epochs=3"]', "RUN 'a': Expected overrides as --name=value. "
          "Received: 'epochs=3'."),
-        ("[[run]]\nname = 'a'\noverrides = ['--data_dir=$HOME/x']", "RUN 'a': Expected one flag in a line of a flagfile "
-         "or an override, which no shell reads: '$HOME' is part of a value in single quotes only. "
+        ("[[run]]\nname = 'a'\noverrides = ['--data_dir=$HOME/x']", "RUN 'a': Expected one flag in a line of a "
+         "flagfile or an override, which no shell reads: '$HOME' is part of a value in single quotes only. "
          "Received: --data_dir=$HOME/x"),
         ('[[run]]\nname = "a"\noverrides = ["--seed=3"]', "RUN 'a': Expected no --seed and no --run_dir, which the "
          "matrix sets. Received: '--seed=3'."),
