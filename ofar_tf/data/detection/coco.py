@@ -10,6 +10,7 @@ import numpy as np
 
 from ofar_tf.data.class_names import check_class_names
 from ofar_tf.data.detection.annotations import OWN_AREA
+from ofar_tf.data.detection.box_readings import SIZED
 from ofar_tf.data.detection.coco_files import images_of, read_annotations
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
@@ -121,6 +122,7 @@ def _found(content: Mapping[str, Any], path: Path, *, data_dir: Path, split: str
         classes=_places([_number(each, "category_id", path) for each in annotations], labels, "category", path),
         crowd=np.array([_flag(each, path) for each in annotations], bool),
         areas=np.array([_area(each, path) for each in annotations], np.float64),
+        read_as=SIZED,
     )
 
 

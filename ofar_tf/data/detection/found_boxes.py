@@ -70,6 +70,7 @@ def gathered(
     source: Path,
     root: Path,
     label_of: Callable[[str], int],
+    read_as: str,
     relative: bool = False,
 ) -> FoundSplit:
     """Returns the images of a split as one `FoundSplit`.
@@ -79,7 +80,8 @@ def gathered(
         source: See `FoundSplit`.
         root: See there.
         label_of: Gives the index of a class by its name or number.
-        relative: See `FoundSplit`.
+        read_as: See `FoundSplit`.
+        relative: See there.
 
     Raises:
         ValueError: If two files of annotations are of one image.
@@ -105,4 +107,5 @@ def gathered(
         crowd=np.array([crowd for each in found for crowd in each.crowd], bool),
         areas=np.full(len(boxes), OWN_AREA),
         relative=relative,
+        read_as=read_as,
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ofar_tf.data.detection.annotations import Annotations
+from ofar_tf.data.detection.box_readings import are_shares, other_reading
 from ofar_tf.data.file_names import readable
 
 
@@ -27,6 +28,8 @@ class FoundSplit:
         crowd: bool [T].
         areas: float64 [T], in pixels, or `OWN_AREA`.
         relative: Whether boxes are shares of the image's height and width.
+        read_as: What the four numbers of a box were taken for, one of the constants of `box_readings`; None for a
+            prepared set, whose boxes are taken as they are.
     """
 
     source: Path
@@ -40,6 +43,7 @@ class FoundSplit:
     crowd: np.ndarray
     areas: np.ndarray
     relative: bool = False
+    read_as: str | None = None
 
     @property
     def paths(self) -> list[Path]:
@@ -53,10 +57,12 @@ class BoxNotes(NamedTuple):
     Attributes:
         cut: Boxes that left their image by more than a pixel, and were cut at its edge.
         empty: Boxes without an area within their image, which were left out.
+        double: Boxes of one class that are in one image twice, which were left out: a thing is found once.
     """
 
     cut: int
     empty: int
+    double: int = 0
 
     def sentences(self, split: str) -> list[str]:
         """Returns what a user should know of a split."""
@@ -65,11 +71,14 @@ class BoxNotes(NamedTuple):
             said.append(f"{self.cut} boxes of {split!r} leave their images; they were cut at the edge.")
         if self.empty:
             said.append(f"{self.empty} boxes of {split!r} have no area within their images; they were left out.")
+        if self.double:
+            repeat = f"{self.double} boxes of {split!r} repeat another of their image and class"
+            said.append(f"{repeat}; they were left out.")
         return said
 
 
 def believed(found: FoundSplit, sizes: np.ndarray) -> tuple[Annotations, BoxNotes]:
-    """Checks boxes, cuts them at the edges of their images and leaves out those that are empty then.
+    """Checks boxes, cuts them at the edges of their images and leaves out those that are empty then, or there twice.
 
     Args:
         found: The boxes.
@@ -80,13 +89,15 @@ def believed(found: FoundSplit, sizes: np.ndarray) -> tuple[Annotations, BoxNote
 
     Raises:
         ValueError: If a box is not made of finite numbers, or its ends are in the wrong order, so that nobody knows
-            what it means; the message names it.
+            what it means; the message names it. If boxes were written in another way than they were read.
     """
+    _check_reading(found, sizes)
     _check_boxes(found)
     sides = np.tile(sizes[found.rows].astype(np.float64), 2)
     shares = found.boxes if found.relative else found.boxes / sides
     cut = np.clip(shares, 0.0, 1.0).astype(np.float32)
-    kept = (cut[:, :2] < cut[:, 2:]).all(axis=1)
+    has_area = (cut[:, :2] < cut[:, 2:]).all(axis=1)
+    kept = has_area & ~_doubles(found, cut)
     leaves = (np.abs(shares - cut) * sides > 1.0).any(axis=1)
     order = np.flatnonzero(kept)[np.argsort(found.rows[kept], kind="stable")]
     annotations = Annotations(
@@ -97,7 +108,36 @@ def believed(found: FoundSplit, sizes: np.ndarray) -> tuple[Annotations, BoxNote
         crowd=found.crowd[order],
         areas=found.areas[order].astype(np.float32),
     )
-    return annotations, BoxNotes(cut=int((leaves & kept).sum()), empty=int((~kept).sum()))
+    notes = BoxNotes(cut=int((leaves & kept).sum()), empty=int((~has_area).sum()), double=int((has_area & ~kept).sum()))
+    return annotations, notes
+
+
+def _doubles(found: FoundSplit, boxes: np.ndarray) -> np.ndarray:
+    """Tells which boxes repeat an earlier one of their image and class; figures of prepared sets count these."""
+    if found.read_as is None:
+        return np.zeros(len(boxes), bool)
+    table = np.column_stack([found.rows, found.classes, found.crowd, boxes.view(np.int32)]).astype(np.int64)
+    _, first = np.unique(np.ascontiguousarray(table).view(f"V{table.itemsize * table.shape[1]}"), return_index=True)
+    repeats = np.ones(len(boxes), bool)
+    repeats[first] = False
+    return repeats
+
+
+def _check_reading(found: FoundSplit, sizes: np.ndarray) -> None:
+    if found.read_as is None or not np.isfinite(found.boxes).all():
+        return
+    own = sizes[found.rows].astype(np.float64)
+    if not found.relative and are_shares(found.boxes, own):
+        raise ValueError(
+            f"Expected boxes in pixels in {readable(found.source)}. Received: none that reaches beyond the second "
+            "pixel of its image, as if they were shares of height and width."
+        )
+    limits = np.ones_like(own) if found.relative else own
+    if other := other_reading(found.boxes, limits, read_as=found.read_as):
+        raise ValueError(
+            f"Expected boxes as {found.read_as} in {readable(found.source)}. Received: {other[0]} of "
+            f"{len(found.boxes)} that leave their images, where none would if the numbers are {other[1]}."
+        )
 
 
 def _check_boxes(found: FoundSplit) -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.detection.box_readings import CORNERS
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_boxes import FoundImage, bare, gathered, images_in
@@ -75,6 +76,7 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
             source=part.source,
             root=part.root,
             label_of=labels.__getitem__,
+            read_as=CORNERS,
         )
         for split, part in parts.items()
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.detection.box_readings import CENTRED
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_boxes import FoundImage, gathered
@@ -46,7 +47,7 @@ def yolo_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
         files = _files(part).items()
         known = {stem: _read(path, classes=len(names), points=description.points) for stem, path in files}
         read = [(name, known.get(stem, FoundImage((0, 0), [], [], []))) for stem, name in part.images.items()]
-        found[split] = gathered(read, source=part.labels, root=part.root, label_of=int, relative=True)
+        found[split] = gathered(read, source=part.labels, root=part.root, label_of=int, read_as=CENTRED, relative=True)
     return annotated_folder(
         "yolo_folder", found, class_names=names, data_dir=data_dir, split_seed=split_seed, notes=_notes(parts)
     )
