@@ -1,6 +1,7 @@
 """What lies where in a folder with YOLO's text files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from os.path import commonpath
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from ofar_tf.data.detection.split_places import (
 )
 from ofar_tf.data.detection.yolo_description import Description
 from ofar_tf.data.file_names import readable
+from ofar_tf.data.folder_listing import SUFFIXES
 from ofar_tf.data.split_names import LISTS, is_split, split_named, split_within, splits_of
 from ofar_tf.data.text_file import read_lines
 
@@ -51,17 +53,19 @@ def parts_of(data_dir: Path, said: Description) -> dict[str, Part]:
 
     Args:
         data_dir: The folder.
-        said: What `data.yaml` says. A folder that is called otherwise than splits are is the split that it gives it to.
+        said: What `data.yaml` says. A folder that is called otherwise than splits are is the split that it gives it to,
+            and folders that it gives to one split are that split together.
 
     Raises:
         FileNotFoundError: If none fits, or a list names images that are not there.
         ValueError: If two places are of one split.
     """
-    listed = any(_usual_lists(data_dir)) or any(_lists_named(data_dir, said))
+    listed = bool(_usual_lists(data_dir)) or any(paths for _, paths in _lists_named(data_dir, said))
     for layout in _layouts(data_dir, listed=listed):
         held = {name: part for name, places in layout.items() if (part := _part(*places)).images}
         if not any(part.files for part in held.values()):
             continue
+        held = _joined(said, held)
         splits = {**splits_of(held), **{place: split for split, place in _folders_named(said, held)}}
         parts = by_split(((splits[name], part.root, part) for name, part in held.items()), what="folder")
         if len(parts) > 1 or is_split(next(iter(parts))):
@@ -138,41 +142,89 @@ def _part(images: Path, labels: Path) -> Part:
     return Part(images, labels, found, found, files)
 
 
+def _joined(said: Description, held: Mapping[str, Part]) -> dict[str, Part]:
+    """Makes one part of the folders that `data.yaml` gives to a split, where it gives it several, and all are there."""
+    joined = dict(held)
+    for split, places in said.places.items():
+        names = list(dict.fromkeys(name for place in places for name in _held_in(place, held)))
+        if len(names) > 1 and len(names) == len(places) and all(name in joined for name in names):
+            joined |= {split: _together([joined.pop(name) for name in names])}
+    return joined
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    """Returns one part with the images of several, called by their folders too."""
+    root, labels = (Path(commonpath(each)) for each in ([p.root for p in parts], [p.labels for p in parts]))
+    images: dict[str, str] = {}
+    files: dict[str, Path] = {}
+    for part in parts:
+        inner = part.root.relative_to(root)
+        images |= {(inner / stem).as_posix(): (inner / name).as_posix() for stem, name in part.images.items()}
+        files |= {(inner / stem).as_posix(): path for stem, path in part.files.items()}
+    return Part(root, labels, images, images, files)
+
+
+def _held_in(place: str, held: Mapping[str, Part]) -> list[str]:
+    """Returns the last of the folders in a path that is one of those that are there, if any is."""
+    return [name for name in reversed(place.split("/")) if name in held][:1]
+
+
 def _folders_named(said: Description, held: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
     """Yields splits that `data.yaml` gives one folder, and these folders, where their own names say no split."""
     for split, places in said.places.items():
-        names = [name for place in places for name in reversed(place.split("/")) if name in held][:1]
+        names = [name for place in places for name in _held_in(place, held)]
         if len(places) == 1 and names and not is_split(names[0]):
             yield split_named(split), names[0]
 
 
 def _listed(data_dir: Path, said: Description, whole: Part) -> Iterator[tuple[str, Path, Part]]:
     """Yields the splits that lists of images name, and the lists; none where a single one names all images."""
-    found = {path: split_named(path.stem) for path in _usual_lists(data_dir)}
-    found |= {path: split for split, path in _lists_named(data_dir, said)}
+    named = {split: paths for split, paths in _lists_named(data_dir, said) if paths}
+    alone = _usual_lists(data_dir).items() - {(path, split) for split, paths in named.items() for path in paths}
+    lists = [*named.items(), *((split, [path]) for path, split in sorted(alone))]
     # Beside images, `test.txt` holds the boxes of `test.png`.
-    lists = {path: split for path, split in found.items() if path.parent != whole.root or path.stem not in whole.images}
-    for path, split in lists.items():
-        lines = read_lines(path)
-        stems = [next((stem for tail in tails(line) if (stem := bare(tail)) in whole.images), None) for line in lines]
-        if None in stems:
-            raise FileNotFoundError(
-                f"Expected an image in {readable(whole.root)} for each line of {readable(path)}. "
-                f"Received: {stems.count(None)} of {len(stems)} without one, such as {lines[stems.index(None)]!r:.80}."
-            )
-        images = {stem: whole.images[stem] for stem in dict.fromkeys(stems) if stem}
+    lists = [
+        (split, paths) for split, paths in lists if paths[0].parent != whole.root or paths[0].stem not in whole.images
+    ]
+    for split, paths in lists:
+        images = {stem: name for path in paths for stem, name in _images_in_list(path, whole).items()}
         if images and (len(lists) > 1 or len(images) < len(whole.images)):
-            yield split, path, whole._replace(images=images)
+            yield split, paths[0], whole._replace(images=images)
 
 
-def _usual_lists(data_dir: Path) -> list[Path]:
+def _images_in_list(path: Path, whole: Part) -> dict[str, str]:
+    lines = read_lines(path)
+    stems = [next((stem for tail in tails(line) if (stem := bare(tail)) in whole.images), None) for line in lines]
+    if None in stems:
+        raise FileNotFoundError(
+            f"Expected an image in {readable(whole.root)} for each line of {readable(path)}. "
+            f"Received: {stems.count(None)} of {len(stems)} without one, such as {lines[stems.index(None)]!r:.80}."
+        )
+    return {stem: whole.images[stem] for stem in dict.fromkeys(stems) if stem}
+
+
+def _usual_lists(data_dir: Path) -> dict[Path, str]:
+    """Returns the lists that are called like splits, and these; or else those of images whose names have such a word."""
     texts = [path for folder in nested(data_dir) for path in visible_files(folder, "*.txt")]
-    return [path for path in texts if split_named(path.stem) in LISTS]
+    usual = {path: split for path in texts if (split := split_named(path.stem)) in LISTS}
+    others = {path: split_within(path.stem) or "" for path in texts}
+    return usual or {path: split for path, split in others.items() if split in LISTS and _begins_with_an_image(path)}
 
 
-def _lists_named(data_dir: Path, said: Description) -> Iterator[tuple[str, Path]]:
+def _begins_with_an_image(path: Path) -> bool:
+    with path.open("rb") as file:
+        name = file.readline(1000).decode("latin-1")
+    return Path(name.strip()).suffix.lower() in SUFFIXES
+
+
+def _lists_named(data_dir: Path, said: Description) -> Iterator[tuple[str, list[Path]]]:
+    """Yields the splits that `data.yaml` gives lists, and these lists."""
     folders = nested(data_dir)
     for split, places in said.places.items():
-        tried = [tail for place in places[:1] if place.endswith(".txt") for tail in tails(place)]
-        paths = [folder / tail for tail in tried for folder in folders if (folder / tail).is_file()]
-        yield from ((split_named(split), path) for path in paths[:1])
+        tried = [[folder / tail for tail in tails(place) for folder in folders] for place in places if _is_list(place)]
+        found = [next((path for path in paths if path.is_file()), None) for paths in tried]
+        yield split_named(split), [path for path in found if path]
+
+
+def _is_list(place: str) -> bool:
+    return place.endswith(".txt")

@@ -188,6 +188,25 @@ def test_data_yaml_says_which_lists_are_splits(tmp_path):
     assert load(tmp_path).split_sizes == {"train": 2, "val": 1}
 
 
+@pytest.mark.parametrize("name", ["autosplit_{}.txt", "my list of {} images.txt"])
+def test_a_word_in_the_names_of_lists_says_splits_where_none_is_called_like_one(tmp_path, name):
+    write(tmp_path, "images", "labels", a=LINE, b=LINE, c=LINE)
+    (tmp_path / name.format("train")).write_text("./images/a.png\n./images/c.png\n")
+    (tmp_path / name.format("val")).write_text("./images/b.png\n")
+    (tmp_path / "train_loss.txt").write_text("0.5 0.4\n")
+    assert load(tmp_path).split_sizes == {"train": 2, "val": 1}
+    (tmp_path / "train.txt").write_text("./images/b.png\n")
+    assert load(tmp_path).split_sizes == {"train": 1}
+
+
+def test_several_lists_that_data_yaml_gives_to_a_split_are_the_split(tmp_path):
+    write(tmp_path, "images", "labels", names="", a=LINE, b=LINE, c=LINE, d=LINE)
+    (tmp_path / "data.yaml").write_text("train: [one.txt, two.txt]\nval: three.txt\nnames: [ant, bee]\n")
+    for name, images in (("one", "ab"), ("two", "bc"), ("three", "d")):
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"images/{image}.png" for image in images))
+    assert load(tmp_path).split_sizes == {"train": 3, "val": 1}
+
+
 def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
     write(tmp_path, "images", "labels", a=LINE)
     (tmp_path / "train.txt").write_text("images/a.png\nimages/z.png\n")
@@ -200,6 +219,22 @@ def test_a_folder_of_another_name_is_the_split_that_data_yaml_gives_it_to(tmp_pa
         write(tmp_path, f"images/{name}", f"labels/{name}", names="", a=LINE)
     (tmp_path / "data.yaml").write_text("train: ../images/first\nval: [images/second]\nnames: [ant, bee]\n")
     assert list(load(tmp_path).split_sizes) == ["train", "val", "third"]
+
+
+@pytest.mark.parametrize("layout", [("images/{}", "labels/{}"), ("{}/images", "{}/labels"), ("{}", "{}")])
+@pytest.mark.parametrize("names", [("camera", "film", "phone"), ("train2012", "val2012", "test2007")])
+def test_several_folders_that_data_yaml_gives_to_a_split_are_the_split(tmp_path, layout, names):
+    # As those of VOC and GlobalWheat that Ultralytics' own files describe.
+    for name in names:
+        write(tmp_path, *(place.format(name) for place in layout), names="", a=LINE, b=None)
+    first, second, third = (layout[0].format(name) for name in names)
+    (tmp_path / "data.yaml").write_text(f"train: [{first}, {second}]\nval:\n  - {third}\nnames: [ant, bee]\n")
+    dataset = load(tmp_path)
+    assert dataset.split_sizes == {"test" if "test2007" in names else "val": 2, "train": 4}
+    assert {path.relative_to(tmp_path).as_posix() for path in dataset.files_of("train")} == {
+        f"{folder}/{stem}.png" for folder in (first, second) for stem in "ab"
+    }
+    assert sorted(dataset.annotations("train").counts.tolist()) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(("images", "labels"), [("obj_train_data", "obj_train_data"), ("images/night", "labels/night")])
