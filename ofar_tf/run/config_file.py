@@ -11,7 +11,7 @@ from ofar_tf.run.settings import format_setting, kind_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.text.size import Size
 
-BEFORE = {"optimizer": "sgd", "body_learning_rate": 1.0, "head_epochs": 0}
+BEFORE = {"optimizer": "sgd", "body_learning_rate": 1.0, "head_epochs": 0, "warmup_epochs": 0.0}
 """What runs of 0.1.0 did and could not write down; nothing else was possible then."""
 
 

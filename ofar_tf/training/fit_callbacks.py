@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ofar_tf.search.mask_search import MaskSearch
+from ofar_tf.training.after_search import AfterSearch, after_search
 from ofar_tf.training.epoch_steps import EpochSteps
 from ofar_tf.training.phases import Phases
 from ofar_tf.training.step_spec import StepSpec
@@ -25,6 +26,8 @@ def callbacks_of_fit(
 ) -> Any:
     """Puts before the callbacks of a caller those that training needs: `Phases` and `EpochSteps`.
 
+    Those that wait for a number to improve are shown none of a search, see `AfterSearch`.
+
     Args:
         given: As `keras.Model.fit` takes them: a `CallbackList`, a callback, a list of them (and of `None`), or `None`.
         step: What a step does, and so which phases there are.
@@ -34,7 +37,7 @@ def callbacks_of_fit(
         progress: The name of what it says beside them, of which more is better.
 
     Returns:
-        A list of callbacks, or the `CallbackList` that was given where nothing is added to it. `EpochSteps` is not
+        A list of callbacks, or the `CallbackList` that was given where nothing of it changes. `EpochSteps` is not
         added to such a list, nor where the caller brings one.
 
     Raises:
@@ -45,13 +48,16 @@ def callbacks_of_fit(
     callbacks = [each for each in (given.callbacks if is_made else keras.tree.flatten(given)) if each is not None]
     for each in callbacks:
         _check_kind(each)
-        if isinstance(each, _WATCHING) and not _may_add_numbers(callbacks):
+        if _watches(each) and not _may_add_numbers(callbacks):
             _check_watched(each, losses=losses, progress=progress)
     if searching and not any(isinstance(each, MaskSearch) for each in callbacks):
         raise ValueError(
             "Expected MaskSearch among the callbacks of fit, or a pool given to freeze before it. Received: "
             "neither, so no structure would ever be cut out."
         )
+    if searching or step.finetune_structures:
+        callbacks = [after_search(each) if _watches(each) else each for each in callbacks]
+        is_made = is_made and not any(isinstance(each, AfterSearch) for each in callbacks)
     added: list[Any] = [Phases()] if step.head_epochs or step.finetune_structures else []
     if not (steps_per_epoch is None or is_made or any(isinstance(each, EpochSteps) for each in callbacks)):
         added.append(EpochSteps(steps_per_epoch))
@@ -73,6 +79,10 @@ def _check_kind(callback: Any) -> None:
         )
 
 
+def _watches(callback: Any) -> bool:
+    return isinstance(callback, _WATCHING) and getattr(callback, "save_best_only", True)
+
+
 def _may_add_numbers(callbacks: Sequence[Any]) -> bool:
     """Whether some callback is the caller's own, which may add numbers for others to watch."""
     ours = ("keras.", "ofar_tf.")
@@ -82,8 +92,6 @@ def _may_add_numbers(callbacks: Sequence[Any]) -> bool:
 
 def _check_watched(callback: Any, *, losses: Sequence[str], progress: str) -> None:
     """Refuses a number that there is not; Keras would warn of it after every epoch and never stop."""
-    if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only:
-        return
     kind = type(callback).__name__
     if callback.monitor not in (*losses, progress):
         raise ValueError(

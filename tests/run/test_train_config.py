@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ofar_tf.run.completion import begun_with
+from ofar_tf.run.completion import begun_with, completed
 from ofar_tf.run.config_file import BEFORE, differences, read_config, to_flagfile, to_json
 from ofar_tf.run.evaluate_config import EvaluateConfig
 from ofar_tf.run.export_config import ExportConfig
@@ -214,6 +214,17 @@ def test_a_run_of_version_0_1_0_goes_on_with_what_it_could_not_write_down() -> N
     assert differences(began, now) == []
     assert differences(began, dataclasses.replace(now, optimizer="adamw")) == ["optimizer was None, now 'adamw'"]
     assert differences(dataclasses.replace(now, optimizer="adamw"), now) == ["optimizer was 'adamw', now 'sgd'"]
+
+
+def test_whatever_is_suggested_today_a_run_of_version_0_1_0_goes_on(tmp_path: Path) -> None:
+    given = dataclasses.replace(CONFIG, run_dir=str(tmp_path), batch_size=64, learning_rate=0.05, gamma_l1=1e-4)
+    suggested = {field.name for field in dataclasses.fields(TrainConfig) if field.metadata["suggested"]}
+    written = {"epochs", "batch_size", "learning_rate", "gamma_l1"}  # Of these.
+    stored = json.loads(to_json(given))
+    content = {name: value for name, value in stored.items() if name not in suggested - written}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    now = completed(begun_with(given), images=lambda: 256).config
+    assert (differences(read_config(tmp_path / "config.json"), now), now.warmup_epochs) == ([], 0.0)
 
 
 def test_only_differences_that_change_a_result_count() -> None:

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from ofar_tf.search.mask_search import MaskSearch
@@ -91,3 +92,41 @@ def test_numbers_that_a_callback_of_the_caller_adds_can_be_watched():
 
     for own in (Measures(), keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(val_top1=1))):
         assert len(checked([own, keras.callbacks.EarlyStopping("val_top1", mode="max")])) == 2
+
+
+def play(callbacks, epochs):
+    """Goes through epochs, each a phase and a loss of students, as `fit` does; the one weight is the epoch."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile("sgd")
+    model.optimizer.learning_rate = 1.0
+    for each in callbacks:
+        each.set_model(model)
+        each.on_train_begin()
+    for epoch, (model.phase, loss) in enumerate(epochs):
+        for each in callbacks:
+            each.on_epoch_begin(epoch)
+        model.set_weights([np.full((1, 1), epoch)])
+        for each in callbacks:
+            each.on_epoch_end(epoch, {"student_loss": loss})
+        if model.stop_training:
+            break
+    for each in callbacks:
+        each.on_train_end()
+    return epoch, float(model.get_weights()[0][0, 0]), float(model.optimizer.learning_rate)
+
+
+def test_what_waits_for_a_number_to_improve_sees_none_of_a_search_and_begins_anew_for_other_networks(
+    tmp_path,
+):
+    search, joint = [("search", 0.0)] * 3, [("joint", loss) for loss in (0.9, 0.8, 0.85)]
+    stops = keras.callbacks.EarlyStopping("student_loss", patience=2, restore_best_weights=True)
+    slows = keras.callbacks.ReduceLROnPlateau("student_loss", factor=0.5, patience=1)
+    place = str(tmp_path / "{epoch}.weights.h5")
+    keeps = keras.callbacks.ModelCheckpoint(place, "student_loss", save_best_only=True, save_weights_only=True)
+    callbacks = checked([MaskSearch(), stops, slows, keeps], searching=True)[1:]
+    assert play(callbacks, [*search, *joint, ("joint", 0.86), ("joint", 0.1)]) == (6, 4.0, 0.25)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4.weights.h5", "5.weights.h5"]
+    # No more of joint training is waited for, nor is its best put back, where other networks train.
+    assert play(callbacks[:1], [*search, *joint, ("finetune", 2.0), ("finetune", 2.1)]) == (7, 6.0, 1.0)
+    # Where a pool is there from the start, they are as they were given.
+    assert checked([stops, keeps]) == [stops, keeps]
