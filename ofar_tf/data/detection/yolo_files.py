@@ -204,7 +204,7 @@ def _images_in_list(path: Path, whole: Part) -> dict[str, str]:
 
 
 def _usual_lists(data_dir: Path) -> dict[Path, str]:
-    """Returns the lists that are called like splits, and these; or else those of images whose names have such a word."""
+    """Returns the lists that are called like splits, with these; else those of images with such a word in the name."""
     texts = [path for folder in nested(data_dir) for path in visible_files(folder, "*.txt")]
     usual = {path: split for path in texts if (split := split_named(path.stem)) in LISTS}
     others = {path: split_within(path.stem) or "" for path in texts}
