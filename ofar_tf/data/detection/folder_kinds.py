@@ -1,4 +1,4 @@
-"""Which kind of data set a folder is, said where it was taken for another one."""
+"""Which kind of data set a folder is, said where it was taken for another one, or where it is none that is read."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from ofar_tf.data.class_folders import find_class_folders
 from ofar_tf.data.detection.coco_files import read_annotations
+from ofar_tf.data.detection.unread_annotations import unread_annotations, unread_kind_of
 from ofar_tf.data.detection.voc import parts_of as voc_parts_of
 from ofar_tf.data.detection.yolo import holds_text_files
 from ofar_tf.files.given_path import given_path
@@ -15,10 +16,16 @@ from ofar_tf.files.given_path import given_path
 CLASSES = "image_folder"
 """The data set of folders of classes, without boxes."""
 
+
+def _holds_vocs_xml(data_dir: Path) -> bool:
+    parts = voc_parts_of(data_dir).values()
+    return not any(unread_kind_of(path) for part in parts for path in [*part.files.values()][:1])
+
+
 # Each raises an error or says no where the folder is of another kind.
 _WITH_BOXES: Mapping[str, Callable[[Path], Any]] = {
     "coco_folder": read_annotations,
-    "voc_folder": voc_parts_of,
+    "voc_folder": _holds_vocs_xml,
     "yolo_folder": holds_text_files,
 }
 
@@ -26,6 +33,8 @@ _WITH_BOXES: Mapping[str, Callable[[Path], Any]] = {
 @contextmanager
 def named_where_another(data_dir: str | os.PathLike[str] | None, *, taken_for: str) -> Iterator[None]:
     """Adds to the refusal of a folder which kind it is; what is wrong within a folder of the right kind is left as is.
+
+    Of annotations that nothing reads, it adds what they are and what to do.
 
     Args:
         data_dir: The folder; nothing is said of none.
@@ -39,10 +48,14 @@ def named_where_another(data_dir: str | os.PathLike[str] | None, *, taken_for: s
         yield
     except (FileNotFoundError, ValueError) as error:
         found = _kinds(given_path(data_dir)) if data_dir else []
-        if not found or taken_for in found:
+        if not data_dir or taken_for in found:
+            raise
+        more = f"it is a folder for {' or '.join(map(_flags, found))}" if found else ""
+        more = more or unread_annotations(given_path(data_dir), classes=taken_for == CLASSES)
+        if not more:
             raise
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
-        raise kind(f"{str(error).removesuffix('.')}; it is a folder for {' or '.join(map(_flags, found))}.") from error
+        raise kind(f"{str(error).removesuffix('.')}; {more}.") from error
 
 
 def _kinds(data_dir: Path) -> list[str]:

@@ -75,3 +75,36 @@ def test_splits_of_images_in_one_folder_are_no_classes(tmp_path):
         write_png(tmp_path / "images" / split / "0.png")
     with pytest.raises(ValueError, match=r"and no class but train and val, which splits are called\.$"):
         load_dataset("image_folder", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("0.json", '{"version": "5.4", "flags": {}, "shapes": [{"label": "ant"}], "imagePath": "0.png"}', "LabelMe's"),
+        ("project.json", '[{"id": 1, "annotations": [{"result": [{"original_width": 40}]}]}]', "Label Studio's"),
+        ("via.json", '{"0.png9": {"regions": [{"shape_attributes": {}}]}}', "of VGG's annotator"),
+        ("annotations.xml", "<?xml version='1.0'?>\n<annotations>\n<meta></meta></annotations>", "CVAT's"),
+        ("train-annotations-bbox.csv", "ImageID,XMin\n0,0.5\n", "a table"),
+        ("train/_annotations.csv", "filename,width\n", "a table"),
+        ("ants.tfrecord-00000-of-00002", "", "TFRecords"),
+    ],
+)
+@pytest.mark.parametrize("asked", FOLDERS)
+def test_annotations_that_nothing_reads_are_named_with_what_to_do(tmp_path, asked, name, content, kind):
+    write_png(tmp_path / "0.png")
+    write(tmp_path / name, content)
+    detects = asked != "image_folder"
+    with pytest.raises((ValueError, FileNotFoundError), match=r"^Expected [^\n]* Received: [^\n]*\.$") as error:
+        (load_detection_dataset if detects else load_dataset)(asked, data_dir=tmp_path)
+    todo = (
+        "export or convert it to COCO's JSON" if detects or kind != "a table" else "put the images of each class into"
+    )
+    assert f"{name} is {kind}, which is not read: {todo}" in str(error.value)
+
+
+@pytest.mark.parametrize("asked", ["image_folder", "voc_folder", "yolo_folder"])
+def test_a_table_beside_what_is_read_is_nothing_to_name(tmp_path, asked):
+    write(lay_out(tmp_path, "coco_folder") / "history.csv", "epoch,loss\n")
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        (load_dataset if asked == "image_folder" else load_detection_dataset)(asked, data_dir=tmp_path)
+    assert "which is not read" not in str(error.value)
