@@ -157,7 +157,7 @@ def test_a_family_keeps_what_is_known_of_its_device(shown, tmp_path, make_predic
     assert family.costs.milliseconds(mask, size) == pytest.approx(family.costs.macs(mask, size) / 1e6)
 
 
-def test_nothing_that_was_saved_is_overwritten_unless_asked(shown, tmp_path):
+def test_what_was_saved_is_overwritten_only_if_asked_and_by_a_whole_family(shown, tmp_path, monkeypatch):
     model = shown["model"]
     (tmp_path / "mine.txt").write_text("mine")
     for overwrite in (False, True):
@@ -171,6 +171,14 @@ def test_nothing_that_was_saved_is_overwritten_unless_asked(shown, tmp_path):
     with pytest.raises(ValueError, match=r"which holds something\.$"):
         model.save(folder)
     model.save(folder, overwrite=True)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.pool_weights), "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        for place in (folder, tmp_path / "new"):
+            with pytest.raises(KeyboardInterrupt):
+                model.save(place, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    model.save(tmp_path / "new")
     with pytest.raises(ValueError, match="Expected a model whose structures are frozen"):
         shown["long_form"].save(tmp_path / "other")
 

@@ -41,23 +41,35 @@ class FamilyFiles(TrainedFiles):
     def _sealed(self) -> tuple[Path, ...]:
         return self.supernet, self.pool, self.own_weights, self.device
 
-    def make_room(self, *, overwrite: bool) -> None:
-        """Empties the folder for a family.
+    def check_room(self, *, overwrite: bool) -> None:
+        """Refuses a folder that holds something else than a family that may be replaced.
 
         Args:
-            overwrite: Whether a family that is there may be replaced; anything else stays.
+            overwrite: Whether a family that is there may be replaced.
 
         Raises:
             ValueError: If something is in the folder that must not be replaced.
         """
-        holds_something = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        holds_something = self.path.exists() and (
+            not self.path.is_dir() or not all(map(atomic_file.is_unfinished, self.path.iterdir()))
+        )
         if holds_something and not (overwrite and self.description.is_file()):
             raise ValueError(
                 "Expected an empty folder or none yet, or overwrite=True for a saved family. "
                 f"Received: {self.path}, which holds something."
             )
+
+    def take(self, others: "FamilyFiles") -> None:
+        """Puts the files of another folder in the place of those that are here, all but the description.
+
+        Args:
+            others: Where a family was written, on the same file system.
+        """
         for path in (self.description, self.subnets, self.evaluation, self.own_weights, self.device):
             path.unlink(missing_ok=True)
+        for path in others._sealed:
+            if path.exists():
+                path.replace(self.path / path.name)
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,7 @@ class Trained(Protocol):
 
 
 def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], overwrite: bool) -> None:
-    """Writes a trained family, `family.json` last.
+    """Writes a trained family, `family.json` last. One that is there is kept until all of the new one is written.
 
     Args:
         model: A model whose structures are frozen.
@@ -133,24 +145,31 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
             "Expected a folder: a family is more than one network (ofar_tf.load(folder).best() is one). "
             f"Received: {files.path}."
         )
-    files.make_room(overwrite=overwrite)
-    with atomic_file.replacing(files.supernet) as temporary:
-        model.supernet.save(temporary)
-    atomic_file.write_text(files.pool, pool.to_json())
-    model.pool_weights.save(files.own_weights)
-    if model.spec.predictor:
-        model.spec.predictor.write(files.device)
-    description = _Description(
+    files.check_room(overwrite=overwrite)
+    with atomic_file.replacing(files.description) as description:
+        made = FamilyFiles(description.parent)
+        with atomic_file.replacing(made.supernet) as temporary:
+            model.supernet.save(temporary)
+        atomic_file.write_text(made.pool, pool.to_json())
+        model.pool_weights.save(made.own_weights)
+        if model.spec.predictor:
+            model.spec.predictor.write(made.device)
+        described = _described(model, names, made)
+        description.write_text(json.dumps(asdict(described), indent=1) + "\n", encoding="utf-8")
+        files.take(made)
+
+
+def _described(model: Trained, labels: Sequence[str], files: FamilyFiles) -> _Description:
+    return _Description(
         schema_version=SCHEMA_VERSION,
         resolutions=tuple(map(str, model.spec.resolutions)),
         prune_residual_stream=model.spec.prune_residual_stream,
         excluded_groups=model.spec.excluded_groups,
         owned=model.pool_weights.owned,
         seed=model.seed,
-        labels=tuple(names),
+        labels=tuple(labels),
         sha256=files.checksums(),
     )
-    atomic_file.write_text(files.description, json.dumps(asdict(description), indent=1) + "\n")
 
 
 def read_family(folder: str | Path) -> SavedFamily:
