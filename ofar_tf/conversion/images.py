@@ -26,12 +26,14 @@ class FamilyImages:
         selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
         canvas: The size at which images are made, before they are resized to what a network sees; None where it is not
             known.
+        depth: How many bits the values of 16-bit images are taken for, before they become 0..255.
     """
 
     evaluation: Callable[[Size], Batches]
     training: Callable[[Size, int], np.ndarray] | None = None
     selection: Callable[[Size], Batches] | None = None
     canvas: Size | None = None
+    depth: int = 8
 
     @classmethod
     def resized(
@@ -41,6 +43,7 @@ class FamilyImages:
         training: Callable[[int], Iterable[Any]] | None = None,
         selection: Callable[[], Iterable[Any]] | None = None,
         canvas: Size | None = None,
+        depth: int = 8,
     ) -> Self:
         """Resizes batches as the networks of a pool see them.
 
@@ -49,6 +52,7 @@ class FamilyImages:
             training: Gives the first so many training images in the same form.
             selection: Gives the images that files are chosen by, as `evaluation` does.
             canvas: The largest resolution; None where it is not known.
+            depth: See the attribute.
         """
 
         def at(resolution: Size, *, source: Callable[[], Iterable[Any]]) -> Iterator[tuple[np.ndarray, Any]]:
@@ -64,6 +68,7 @@ class FamilyImages:
             training_at if training else None,
             partial(at, source=selection) if selection else None,
             canvas,
+            depth,
         )
 
     def refuse_missing(self, precisions: Sequence[str]) -> None:

@@ -42,6 +42,18 @@ class Findings(NamedTuple):
     turned: Mapping[str, int]
     unusual: bool
 
+    @property
+    def depth(self) -> int:
+        """How many bits the values of 16-bit PNGs are taken for, see `decode_seen`."""
+        return max(8, self.bits)
+
+    def said_of_bits(self, data_dir: Path) -> tuple[str, ...]:
+        """Returns what a user should know of 16-bit files that do not use all bits."""
+        if self.bits in (0, 16):
+            return ()
+        said = f"hold values of at most {self.bits} bits, and are read as such."
+        return (f"The 16-bit PNG files in {readable(data_dir)} {said}",)
+
 
 def check_images(folders: Iterable[ClassFolder]) -> Findings:
     """Opens every file once and reads its header and its end; pixels are decoded only where these leave a doubt.
@@ -120,7 +132,7 @@ def file_decoder(findings: Findings) -> Callable[[tf.Tensor], tf.Tensor]:
     turned = {"": UPRIGHT, **findings.turned}
     entries = tf.lookup.KeyValueTensorInitializer(list(turned), list(turned.values()), tf.string, tf.int32)
     tags = tf.lookup.StaticHashTable(entries, default_value=UPRIGHT)
-    return lambda path: decode_seen(tf.io.read_file(path), tag=tags.lookup(path), depth=max(8, findings.bits))
+    return lambda path: decode_seen(tf.io.read_file(path), tag=tags.lookup(path), depth=findings.depth)
 
 
 def check_image(path: Path) -> ImageHeader:

@@ -42,6 +42,7 @@ class ImageDataset:
         notes: What a user should know of how the images are read, a sentence each.
         files: Called like `read`; returns the file that each example is, in the same order. None where examples are no
             files of their own.
+        depth: How many bits the values of 16-bit PNGs are taken for, 8 to 16, by all of them; 8 where there are none.
     """
 
     unit: ClassVar[str] = "image"
@@ -60,6 +61,7 @@ class ImageDataset:
     digest: Callable[[str], str] | None = None
     notes: tuple[str, ...] = ()
     files: Callable[[str, int, int], Sequence[Path]] | None = None
+    depth: int = 8
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names, least=self.least_classes)

@@ -59,20 +59,15 @@ def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:
         split_sizes={split: len(chosen.labels) for split, chosen in files.items()},
         read=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(table(split, start, stop)),
         decode=file_decoder(findings),
+        depth=findings.depth,
         names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(files[split].paths[start:stop]),
         table=table,
         within=within,
         division=division,
         digest=lambda split: files[split].digest,
-        notes=(*_said_of_bits(data_dir, bits=findings.bits), *_said_of_depth(found)),
+        notes=(*findings.said_of_bits(data_dir), *_said_of_depth(found)),
         files=lambda split, start, stop: files[split].files(start, stop),
     )
-
-
-def _said_of_bits(data_dir: Path, *, bits: int) -> tuple[str, ...]:
-    if bits in (0, 16):
-        return ()
-    return (f"The 16-bit PNG files in {readable(data_dir)} hold values of at most {bits} bits, and are read as such.",)
 
 
 def _said_of_depth(found: Mapping[str, Sequence[ClassFolder]]) -> tuple[str, ...]:

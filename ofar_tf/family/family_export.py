@@ -266,7 +266,9 @@ class _Stages:
         detector = self.task.metadata(form)
         if detector and (canvas := self.images.canvas):
             detector = replace(detector, canvas=(canvas.height, canvas.width))
-        return FileMetadata(name=member.id, labels=tuple(self.labels), detector=detector, **vars(described))
+        return FileMetadata(
+            name=member.id, labels=tuple(self.labels), detector=detector, depth=self.images.depth, **vars(described)
+        )
 
 
 def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str], has_classes: bool) -> None:

@@ -183,6 +183,7 @@ class FinishedRun:
             training=lambda images: self.experiment.images.calibration_batches(images=images),
             selection=self._selection if self.experiment.images.selection_split else None,
             canvas=max(map(Size.of, self.config.resolutions)),
+            depth=self.experiment.images.dataset.depth,
         )
 
     def _selection(self) -> tf.data.Dataset:

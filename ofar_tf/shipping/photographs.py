@@ -59,7 +59,7 @@ def picture_paths(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
     }
 
 
-def read_image(path: Path, *, resolution: int) -> np.ndarray:
+def read_image(path: Path, *, resolution: int, depth: int = 8) -> np.ndarray:
     """Reads the whole central square of an image, as apps do; its size is looked up before it is decoded.
 
     Networks are measured on the same square only where `--eval_resize` is their resolution.
@@ -67,6 +67,7 @@ def read_image(path: Path, *, resolution: int) -> np.ndarray:
     Args:
         path: A file.
         resolution: Side r of the square, in pixels.
+        depth: See `read_pixels`.
 
     Returns:
         float32 `[r, r, 3]` in 0..255.
@@ -75,14 +76,15 @@ def read_image(path: Path, *, resolution: int) -> np.ndarray:
         OSError: If it cannot be read.
         ValueError: If it is no image, or too large.
     """
-    return np.asarray(evaluation_view(read_pixels(path), resolution=resolution))
+    return np.asarray(evaluation_view(read_pixels(path, depth=depth), resolution=resolution))
 
 
-def read_pixels(path: Path) -> tf.Tensor:
+def read_pixels(path: Path, *, depth: int = 8) -> tf.Tensor:
     """Reads an image as a person sees it; its size is looked up before it is decoded.
 
     Args:
         path: A file.
+        depth: How many bits at least the values of a 16-bit PNG are taken for, those of the network's training images.
 
     Returns:
         uint8 `[h, w, 3]`.
@@ -105,7 +107,7 @@ def read_pixels(path: Path) -> tf.Tensor:
             f"Expected images of at most 178 million pixels. Received: {path}, of {header.width}x{header.height}."
         )
     try:
-        return decode_image_file(tf.constant(path.read_bytes()))
+        return decode_image_file(tf.constant(path.read_bytes()), depth=depth)
     except tf.errors.InvalidArgumentError as error:
         reason = str(error.message).partition("[Op:")[0].partition("{{")[2].partition("}} ")[2]
         raise ValueError(f"Expected a readable image. Received: {path} ({reason.strip(' .') or 'damaged'}).") from error

@@ -15,7 +15,7 @@ from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
 from ofar_tf.text.size import LARGEST_SIDE, Size
-from ofar_tf.tflite.metadata import LABELS_FILE, read_canvas, read_metadata
+from ofar_tf.tflite.metadata import LABELS_FILE, read_canvas, read_depth, read_metadata
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
 
@@ -44,10 +44,11 @@ class Prediction:
 
 
 class Network(Protocol):
-    """A classifier that is ready to run."""
+    """A classifier that is ready to run; `depth` is the bits of its training images, see `read_pixels`."""
 
     resolution: int
     classes: int
+    depth: int
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Returns the scores `[B, K]` of images `[B, r, r, 3]`, 0..255."""
@@ -61,6 +62,7 @@ class Detector:
         path: Its path, for messages.
         canvas: What an image is put on before that is resized to what the file sees, as it was in training and
             evaluation: its aspect may be another one. None for what the file sees.
+        depth: See `read_pixels`.
 
     Attributes:
         size: What it sees.
@@ -72,7 +74,7 @@ class Detector:
 
     classes = None
 
-    def __init__(self, network: TFLiteNetwork, path: Path, *, canvas: Size | None = None):
+    def __init__(self, network: TFLiteNetwork, path: Path, *, canvas: Size | None = None, depth: int = 8):
         shape = network.input.shape
         if len(shape) != 4 or shape[3] != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[1:3]):
             raise ValueError(
@@ -83,7 +85,7 @@ class Detector:
         self._canvas = canvas or self.size
         if max(self._canvas.height, self._canvas.width) > LARGEST_SIDE:
             raise ValueError(f"Expected a canvas of at most {LARGEST_SIDE:,} pixels. Received: {path} with {canvas}.")
-        self._network = network
+        self._network, self._depth = network, depth
 
     def look(self, image: Path, *, labels: Sequence[str], min_score: float, picture: Path | None = None) -> Prediction:
         """Finds things in an image.
@@ -98,7 +100,7 @@ class Detector:
             OSError: If the image cannot be read.
             ValueError: If it is no image, too large, or what comes out makes no sense.
         """
-        decoded = read_pixels(image)
+        decoded = read_pixels(image, depth=self._depth)
         canvas, content = (np.asarray(each) for each in on_canvas(decoded, self._canvas))
         seen = np.asarray(resize_batch(canvas[np.newaxis], self.size))
         found = {name: array[0] for name, array in self._network.run(seen).items()}
@@ -121,7 +123,7 @@ class Detector:
 
 class _TFLiteClassifier:
     def __init__(self, network: TFLiteNetwork, path: Path):
-        self._network = network
+        self._network, self.depth = network, read_depth(path)
         self.resolution = _side(network.input.shape, path)
         shapes = [info.shape for info in network.outputs]
         self.classes = _count(shapes[0] if len(shapes) == 1 else shapes, path)
@@ -132,6 +134,8 @@ class _TFLiteClassifier:
 
 
 class _KerasClassifier:
+    depth = 8  # Keras files do not say.
+
     def __init__(self, path: Path):
         self._model = read_file(str(path))
         # A Sequential has no `output`, and no names for it.
@@ -167,7 +171,7 @@ def open_network(path: Path) -> Network | Detector:
             outputs = {info.name for info in network.outputs}
             _refuse_raw(outputs, path)
             if outputs == set(DETECTIONS):
-                return Detector(network, path, canvas=read_canvas(path))
+                return Detector(network, path, canvas=read_canvas(path), depth=read_depth(path))
             return _TFLiteClassifier(network, path)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
@@ -228,7 +232,7 @@ def predict(network: Network, images: Sequence[Path], *, labels: Sequence[str], 
         ValueError: If an image cannot be read, is too large, or a score is not finite.
     """
     for image in images:
-        pixels = read_image(image, resolution=network.resolution)
+        pixels = read_image(image, resolution=network.resolution, depth=network.depth)
         (scores,) = network.scores(pixels[np.newaxis])
         if not np.isfinite(scores).all():
             raise ValueError(f"Expected finite scores. Received: others for {image}.")

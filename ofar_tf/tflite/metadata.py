@@ -16,7 +16,7 @@ from ofar_tf.tflite.flatbuffer_file import read_model, write_model
 
 _BUFFER = "TFLITE_METADATA"
 # Beside those tables, whose readers look for what they know by its name.
-_CANVAS = "OFAR_CANVAS"
+_CANVAS, _DEPTH = "OFAR_CANVAS", "OFAR_DEPTH"
 _MOST_LABELS = 10_000_000  # Bytes.
 _TEXTS = ("name", "description", "version", "author", "license")
 
@@ -46,17 +46,21 @@ class FileMetadata(Credits):
         name: The file's name for people, for instance its id.
         labels: The K class names, in the order of the outputs; none for networks without classes.
         detector: What a detector's file says of its boxes; None for other networks.
+        depth: How many bits the values of 16-bit images were taken for in training, 8 to 16.
     """
 
     name: str
     labels: tuple[str, ...]
     detector: DetectorMetadata | None = None
+    depth: int = 8
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError(f"Expected a name. Received: name={self.name!r}.")
         if any(not label.strip() or len(label.splitlines()) != 1 for label in self.labels):
             raise ValueError(f"Expected class names of one line each. Received: {list(self.labels)!r:.200}.")
+        if not 8 <= self.depth <= 16:
+            raise ValueError(f"Expected values of 8 to 16 bits. Received: depth={self.depth}.")
 
 
 def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
@@ -89,6 +93,8 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
     )
     if metadata.detector and metadata.detector.canvas:
         _put(model, "{}x{}".format(*metadata.detector.canvas).encode(), name=_CANVAS)
+    if metadata.depth > 8:
+        _put(model, str(metadata.depth).encode(), name=_DEPTH)
     content = write_model(model)
     return _with_labels(content, metadata.labels) if metadata.labels else content
 
@@ -154,9 +160,30 @@ def read_canvas(path: str | Path) -> Size | None:
         OSError: If it cannot be read.
         ValueError: If it is no TFLite file, or says something else.
     """
+    said = _said(path, _CANVAS)
+    return None if said is None else Size.parse(said)
+
+
+def read_depth(path: str | Path) -> int:
+    """Reads how many bits the values of 16-bit images were taken for in training; 8 for a file that does not say.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no TFLite file, or says something else.
+    """
+    said = _said(path, _DEPTH) or "8"
+    if said not in map(str, range(8, 17)):
+        raise ValueError(f"Expected a file for images of 8 to 16 bits. Received: {path} with {said!r:.20}.")
+    return int(said)
+
+
+def _said(path: str | Path, name: str) -> str | None:
     model = read_model(Path(path).read_bytes())
-    entry = _entry(model, name=_CANVAS)
-    return Size.parse(bytes(model.buffers[entry.buffer].data).decode("latin-1")) if entry else None
+    entry = _entry(model, name=name)
+    return bytes(model.buffers[entry.buffer].data).decode("latin-1") if entry else None
 
 
 def _entry(model: schema.ModelT, *, name: str = _BUFFER) -> schema.MetadataT | None:

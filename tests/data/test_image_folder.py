@@ -185,7 +185,7 @@ def test_deep_images_of_a_folder_are_scaled_alike_and_that_is_said(tmp_path):
     write_deep(tmp_path / "bee" / "dark.png", 500)
     dataset = load_dataset("image_folder", data_dir=tmp_path)
     greatest = {int(label): int(image.max()) for image, label in dataset.examples("all").as_numpy_iterator()}
-    assert greatest == {0: 4000 >> 4, 1: 500 >> 4}
+    assert greatest == {0: 4000 >> 4, 1: 500 >> 4} and dataset.depth == 12
     assert dataset.notes == (
         f"The 16-bit PNG files in {tmp_path} hold values of at most 12 bits, and are read as such.",
     )
@@ -193,7 +193,8 @@ def test_deep_images_of_a_folder_are_scaled_alike_and_that_is_said(tmp_path):
 
 def test_full_16_bit_images_are_nothing_to_speak_of(tmp_path, plain):
     write_deep(tmp_path / "ant" / "bright.png", 65_535)
-    assert load_dataset("image_folder", data_dir=tmp_path).notes == ()
+    dataset = load_dataset("image_folder", data_dir=tmp_path)
+    assert dataset.notes == () and dataset.depth == 16
 
 
 def test_a_class_may_lack_images_in_one_of_the_splits(tmp_path):

@@ -22,7 +22,7 @@ from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata
+from ofar_tf.tflite.metadata import Credits, FileMetadata, read_depth, read_metadata
 
 LABELS = ("red", "green", "blue")
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -61,7 +61,7 @@ def settings(members, header, make_images_at):
         "labels": LABELS,
         "header": header,
         "images": FamilyImages(
-            evaluation_batches, lambda size, images: make_images_at(size.height, count=images, seed=5)
+            evaluation_batches, lambda size, images: make_images_at(size.height, count=images, seed=5), depth=12
         ),
         "spec": ExportSpec(
             representative_images=24,
@@ -153,6 +153,7 @@ def test_each_file_names_its_classes_its_makers_and_its_licence(exported):
             author="Ada",
             labels=LABELS,
         )
+        assert read_depth(folder / entry.path) == 12
 
 
 def test_progress_ends_with_every_step_done(exported):

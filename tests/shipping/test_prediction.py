@@ -77,6 +77,24 @@ def test_a_keras_file_says_the_same(network, folder, tmp_path):
     np.testing.assert_allclose(exported.scores(pixels), network.predict(pixels, verbose=0), atol=1e-6)
 
 
+def test_a_dark_image_of_16_bits_is_as_dark_as_among_those_of_training(converted, network, tmp_path):
+    # By itself it would be taken for one of 10 bits, and be four times as bright as in a set whose images have 12.
+    pixels = np.random.default_rng(0).integers(0, 1000, (16, 16, 3)).astype(np.uint16)
+    (tmp_path / "dark.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    file = tmp_path / "net.tflite"
+    for depth in (8, 12, 16):
+        about = FileMetadata(name="net", labels=("red", "green", "blue"), depth=depth)
+        file.write_bytes(with_metadata(converted("float32").read_bytes(), about))
+        (found,) = predict(open_network(file), [tmp_path / "dark.png"], labels=about.labels, top=3)
+        seen = (pixels >> max(depth, 10) - 8).astype(np.float32)
+        expected = dict(zip(about.labels, network.predict(seen[np.newaxis], verbose=0)[0], strict=True))
+        assert dict(found.labels) == pytest.approx(expected, abs=1e-5)
+    file.write_bytes(file.read_bytes().replace(b"OFAR_DEPTH", b"OFAR_DEPTH"[::-1]))
+    assert open_network(file).depth == 8
+    with pytest.raises(ValueError, match=r"^Expected values of 8 to 16 bits\. Received: depth=17\.$"):
+        FileMetadata(name="net", labels=(), depth=17)
+
+
 def test_labels_come_from_the_file_the_option_or_the_folder(converted, tmp_path):
     plain = tmp_path / "export" / "net" / "net.tflite"
     plain.parent.mkdir(parents=True)

@@ -69,12 +69,17 @@ def annotated_folder(
         split_sizes=sizes,
         read=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(table(split, start, stop)),
         decode=file_decoder(findings),
+        depth=findings.depth,
         names=lambda split, start, stop: tf.data.Dataset.from_tensor_slices(splits[split].names[start:stop]),
         table=table,
         within=within,
         division=said_of_division(data_dir, within, lacks="splits", how="by the files' names", seed=split_seed),
         digest=lambda split: splits[split].digest(scattered[split].files),
-        notes=(*notes, *(note for split, (_, mended) in checked.items() for note in mended.sentences(split))),
+        notes=(
+            *notes,
+            *findings.said_of_bits(data_dir),
+            *(note for split, (_, mended) in checked.items() for note in mended.sentences(split)),
+        ),
         files=lambda split, start, stop: [Path(path) for path in splits[split].paths[start:stop]],
         annotations=lambda split: splits[split].annotations,
     )

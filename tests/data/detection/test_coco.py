@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ofar_tf.data import split_notes
 from ofar_tf.data.detection import folder, load_detection_dataset
@@ -112,6 +113,16 @@ def test_boxes_are_cut_at_the_edge_and_empty_ones_left_out_with_a_count(coco_dir
         "1 boxes of 'all' leave their images; they were cut at the edge.",
         "2 boxes of 'all' have no area within their images; they were left out.",
     )
+
+
+def test_deep_images_are_scaled_alike_and_that_is_said(coco_dir):
+    folder = coco_dir()
+    for name, greatest in (("0", 4000), ("1", 500)):
+        pixels = np.full((20, 40, 1), greatest, np.uint16)
+        (folder / "train" / f"{name}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    dataset = load(folder)
+    assert dataset.depth == 12
+    assert dataset.notes == (f"The 16-bit PNG files in {folder} hold values of at most 12 bits, and are read as such.",)
 
 
 def test_crowds_stay_and_count_for_no_class(coco_dir):
