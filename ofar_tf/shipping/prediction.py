@@ -110,9 +110,11 @@ class Detector:
         if not all(np.isfinite(found[name]).all() for name in DETECTIONS) or not 0 <= count <= len(classes):
             raise ValueError(f"Expected finite detections. Received: others for {image}.")
         names = [labels[each] if 0 <= each < len(labels) else f"class {each}" for each in classes]
-        kept = [index for index in range(count) if found["scores"][index] >= min_score]
+        # What lies in the black beside the image is nothing in it.
+        likely = (boxes[:, :2] < boxes[:, 2:]).all(axis=1) & (found["scores"] >= min_score)
+        kept = np.flatnonzero(likely[:count])
         if picture is not None:
-            by_place = {**found, "classes": np.arange(len(names))}
+            by_place = {**found, "classes": np.arange(len(names)), "scores": np.where(likely, found["scores"], -1.0)}
             plot_found(picture, canvas, content, by_place, names=names, least_score=min_score)
         return Prediction(
             image,

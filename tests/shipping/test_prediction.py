@@ -185,6 +185,17 @@ def test_boxes_of_a_detector_are_in_pixels_of_the_image(tmp_path):
     assert as_text(detector.look(tmp_path / "a.png", labels=[], min_score=0.95)).endswith(": nothing found")
 
 
+def test_nothing_is_found_in_the_black_beside_an_image(tmp_path):
+    # 40 x 80 pixels cover the upper half of the canvas.
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(np.zeros((40, 80, 3), np.uint8)).numpy())
+    network = Found()
+    beside = np.array([[[0.5, 0.1, 0.9, 0.9], [0.4, 0.0, 1.0, 0.5]]], np.float32)
+    network.run = lambda images: {**Found.run(network, images), "boxes": beside}
+    found = Detector(network, tmp_path / "net.tflite").look(tmp_path / "a.png", labels=["ant", "bee"], min_score=0.1)
+    assert [label for label, _ in found.labels] == ["class 7"]
+    np.testing.assert_allclose(found.boxes, [(32.0, 0.0, 40.0, 40.0)], atol=1e-4)
+
+
 def test_a_detector_sees_an_image_as_it_was_measured_on_it_whatever_the_aspect_of_its_size(tmp_path):
     # 40 x 80 pixels fill a canvas of 16 x 32; the file sees this as 32 x 32, twice as high.
     pixels = np.random.default_rng(0).integers(0, 256, (40, 80, 3)).astype(np.uint8)

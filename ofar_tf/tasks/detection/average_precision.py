@@ -80,6 +80,8 @@ class AveragePrecision:
         columns = [labels["classes"], labels["crowd"], areas]
         self._true.append(_rows(numbers, [true, *columns], kept=np.asarray(labels["classes"]) >= 0))
         kept = np.arange(found.shape[1]) < np.asarray(detections["count"])[:, np.newaxis]
+        # What lies in the black beside the image is nothing in it.
+        kept &= (found[..., 2:] > 0.0).all(axis=-1)
         self._found.append(_rows(numbers, [found, detections["scores"], detections["classes"]], kept=kept))
 
     def share(self, total: Callable[[np.ndarray], np.ndarray]) -> None:

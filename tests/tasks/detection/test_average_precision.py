@@ -144,6 +144,12 @@ def test_boxes_that_reach_into_the_padding_are_cut_at_the_image():
     assert scores_of(batch_of([9], found=found)).values == scores_of(batch_of([9], found=cut)).values
 
 
+def test_what_is_found_in_the_black_beside_an_image_is_nothing():
+    right = [(9, 20, 30, 150, 200, 0.9, 0)]
+    beside = [(9, 250, 30, 60, 80, 0.95, 0), (9, 200, 0, 600, 400, 0.99, 0)]
+    assert scores_of(batch_of([9], found=right + beside)).values == scores_of(batch_of([9], found=right)).values
+
+
 @pytest.mark.parametrize("size", [Size(96, 128), Size(64, 64)])
 def test_who_finds_all_boxes_of_a_data_set_has_an_ap_of_one(size):
     scenes = load_detection_dataset("fashion_mnist_scenes")
