@@ -27,7 +27,8 @@ class MaskSearch(keras.callbacks.Callback):
     converged by then are frozen as they are, marked `converged: false`, and named in a warning.
 
     Callbacks listed after it see the masks of the epoch that has just ended, those before it the masks that the epoch
-    was trained with. A search that one `fit` did not finish goes on when `fit` is called again with the same instance.
+    was trained with. A search that one `fit` did not finish goes on when `fit` is called again with the same instance;
+    in another model it begins anew.
 
     Args:
         similarity_threshold: tau of Algorithm 1, in (0, 1].
@@ -80,6 +81,12 @@ class MaskSearch(keras.callbacks.Callback):
     def _learns(self) -> bool:
         """Whether there is anything to search for: controls rank channels without looking at the network."""
         return self.epochs > 0 and self.model.importance in LEARNED
+
+    def set_model(self, model: Any) -> None:
+        """Takes the model that is trained, and forgets what was found in another one."""
+        if self.model is not None and self.model is not model:
+            self.rows, self._tracker = [], None
+        super().set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Skips the search where there is nothing to learn from it."""

@@ -173,6 +173,17 @@ def test_training_that_ends_before_the_search_is_warned_of_and_can_go_on(groups,
     assert model.pool is not None
 
 
+def test_a_search_that_is_used_for_another_model_begins_anew(groups):
+    settled = [["1110", "1100"], ["1110", "1100"]]
+    search = MaskSearch(epochs=4)
+    assert len(run(search, ScriptedModel(groups, settled), epochs=2).pool) == 2
+    again, expected = (ScriptedModel(groups, CHANGING) for _ in range(2))
+    run(search, again, epochs=4)
+    run(fresh := MaskSearch(epochs=4), expected, epochs=4)
+    assert (again.set, search.rows) == (expected.set, fresh.rows)
+    assert again.pool == expected.pool
+
+
 def test_a_model_with_a_pool_is_left_alone(groups):
     model = ScriptedModel(groups)
     model.pool = SimpleNamespace()
