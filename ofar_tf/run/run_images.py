@@ -50,9 +50,10 @@ class RunImages:
 
     def _fitting_anchors(self) -> FittingScale:
         dataset: Any = self.dataset  # With boxes, as the run detects.
-        known = dataset.annotations_of(self._given.train_split)
-        single, canvas = ~known.crowd, Size.of(max(self._given.resolutions))
-        return fitting_scale(known.boxes[single], known.classes[single], canvas=canvas)
+        split, canvas = self._given.train_split, Size.of(max(self._given.resolutions))
+        known, boxes = dataset.annotations_of(split), dataset.boxes_on(split, canvas)
+        single = ~known.crowd
+        return fitting_scale(boxes[single], known.classes[single], canvas=canvas)
 
     @cached_property
     def config(self) -> TrainConfig:

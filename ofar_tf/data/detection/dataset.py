@@ -9,6 +9,7 @@ import numpy as np
 
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.text.size import Size
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,15 @@ class DetectionDataset(ImageDataset):
 
     Attributes:
         annotations: Called with the name of a stored split; returns the annotations of its images, in their order.
+        image_sizes: Called likewise; returns the height and width of its images, int [M, 2]. None where only decoding
+            them tells.
     """
 
     unit: ClassVar[str] = "box"
     least_classes: ClassVar[int] = 1
 
     annotations: Callable[[str], Annotations] = field(kw_only=True)
+    image_sizes: Callable[[str], np.ndarray] | None = field(default=None, kw_only=True)
 
     @cached_property
     def known(self) -> Annotations:
@@ -42,6 +46,21 @@ class DetectionDataset(ImageDataset):
         return Annotations.concatenated(
             [self.annotations(name).rows(start, stop) for name, start, stop in self.parts(split)]
         )
+
+    def boxes_on(self, split: str, canvas: Size) -> np.ndarray:
+        """Returns the boxes of a split as shares of a canvas, on which images are as large as they fit, float [T, 4].
+
+        Args:
+            split: A split string.
+            canvas: Its size. Images whose sizes nobody knows are taken to fill it.
+        """
+        known = self.annotations_of(split)
+        if self.image_sizes is None:
+            return known.boxes
+        sizes = np.concatenate([self.image_sizes(name)[start:stop] for name, start, stop in self.parts(split)])
+        content = sizes / (canvas.height, canvas.width)
+        content /= content.max(axis=1, keepdims=True)
+        return np.asarray(known.boxes * np.tile(np.repeat(content, known.counts, axis=0), 2))
 
     def class_counts(self, split: str) -> np.ndarray:
         """Returns how many boxes each class has in a split, int64 [K]."""

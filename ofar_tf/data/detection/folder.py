@@ -14,7 +14,7 @@ from ofar_tf.data.class_folders import WHOLE
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
 from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
-from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images
+from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images, upright_sizes
 from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
 from ofar_tf.data.image_check import MANY, file_decoder, findings_of, try_image
@@ -82,6 +82,7 @@ def annotated_folder(
         ),
         files=lambda split, start, stop: [Path(path) for path in splits[split].paths[start:stop]],
         annotations=lambda split: splits[split].annotations,
+        image_sizes=lambda split: _upright_sizes(headers[split]),
     )
 
 
@@ -156,9 +157,18 @@ def _stamp(found: FoundSplit, paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Annotations, BoxNotes]:
+def _upright_sizes(headers: Mapping[str, ImageHeader]) -> np.ndarray:
+    return upright_sizes(*_stored(headers))
+
+
+def _stored(headers: Mapping[str, ImageHeader]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the heights and widths of images as they are stored, [M, 2], and their orientation tags, [M]."""
     tags = np.array([header.orientation for header in headers.values()])
-    stored = np.array([(header.height, header.width) for header in headers.values()])
+    return np.array([(header.height, header.width) for header in headers.values()]), tags
+
+
+def _checked(found: FoundSplit, headers: Mapping[str, ImageHeader]) -> tuple[Annotations, BoxNotes]:
+    stored, tags = _stored(headers)
     seen = sizes_seen(found, stored=stored, tags=tags)
     annotations, notes = believed(found, seen)
     return turned_with_images(annotations, sizes=seen, stored=stored, tags=tags), notes

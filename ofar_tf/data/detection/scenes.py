@@ -43,6 +43,7 @@ def fashion_mnist_scenes() -> DetectionDataset:
         table=table,
         digest=lambda split: hashlib.sha256(_scenes(split).images.tobytes()).hexdigest(),
         annotations=lambda split: _scenes(split).annotations,
+        image_sizes=lambda split: np.tile([[HEIGHT, WIDTH]], [_SIZES[split], 1]),
     )
 
 

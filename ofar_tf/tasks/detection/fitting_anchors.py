@@ -52,7 +52,7 @@ def fitting_scale(boxes: np.ndarray, classes: np.ndarray, *, canvas: Size) -> Fi
     centres the same. Classes count alike, however many boxes they have, as they do in AP.
 
     Args:
-        boxes: float `[N, 4]`: top, left, bottom, right as shares of the image, which is taken to fill the canvas.
+        boxes: float `[N, 4]`: top, left, bottom, right as shares of the canvas.
         classes: int `[N]`, from 0.
         canvas: The largest resolution; on smaller ones small things are lost, whatever the anchors.
     """

@@ -7,6 +7,8 @@ from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
 from ofar_tf.text.size import Size
 
+from .conftest import write_png
+
 
 @pytest.fixture(scope="module")
 def mixed() -> DetectionDataset:
@@ -122,3 +124,20 @@ def test_the_bundled_scenes_hold_their_items_where_the_boxes_say():
 def test_the_bundled_scenes_are_the_same_on_every_machine():
     dataset = load_detection_dataset("fashion_mnist_scenes")
     assert dataset.fingerprint.splits["test"].startswith("28946b3699025cca")
+
+
+@pytest.mark.parametrize("size", [Size(96, 128), Size(64, 64), Size(50, 200)])
+def test_boxes_on_a_canvas_are_known_without_the_images(tmp_path, size):
+    for name, height, width in (("0", 40, 80), ("1", 90, 30), ("2", 50, 50)):
+        write_png(tmp_path / f"{name}.png", height=height, width=width)
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.25 0.2 0.1\n" * (int(name) > 0) + "0 0.5 0.5 1 1\n")
+    (tmp_path / "classes.txt").write_text("ant\n")
+    folder = load_detection_dataset("yolo_folder", data_dir=tmp_path)
+    for dataset, split in ((folder, "all[1:]"), (load_detection_dataset("fashion_mnist_scenes"), "test[5:9]")):
+        ((_, labels),) = evaluation_batches(dataset, split, batch_size=9, size=size)
+        # The images of a batch are of whole pixels.
+        np.testing.assert_allclose(dataset.boxes_on(split, size), labels["boxes"][labels["classes"] >= 0], atol=0.011)
+
+
+def test_images_of_unknown_sizes_are_taken_to_fill_a_canvas(mixed):
+    np.testing.assert_array_equal(mixed.boxes_on("train", Size(50, 200)), mixed.known.boxes)
