@@ -13,7 +13,7 @@ class ModelSettings(Settings):
         "mobilenet_v2",
         "A built-in network (mobilenet_v2, efficientnet_lite0, resnet20, resnet50, wide_resnet_28_10, ...), one of "
         "Keras' (keras.applications:MobileNetV2), a saved Keras model (path.keras or path.h5), or "
-        "package.module:function, file.py:function that builds one.",
+        "package.module:function or file.py:function, which builds one.",
     )
     pretrained: str = setting(
         "none",
