@@ -1,11 +1,14 @@
 """What TensorFlow computes and no builtin operator of TFLite does: a network with it would be trained for no file."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from ofar_tf.text.size import Size
+
+_Neighbours = Callable[[Any], Sequence[Any]]
 
 # Each was given to the converter alone. `Erf` is not among them: within a GELU it becomes an operator.
 _WITHOUT = frozenset(
@@ -15,6 +18,9 @@ _WITHOUT = frozenset(
         *("Tan", "Sinh", "Cosh", "Asin", "Acos", "Atan", "Asinh", "Acosh", "Atanh"),
     )
 )
+
+# What Keras draws with, a dropout that is on in inference for instance: it comes from no image.
+_DRAWN = "StatelessRandomGetKeyCounter"
 
 
 def unconvertible(network: keras.Model, *, size: Size) -> list[str]:
@@ -26,20 +32,27 @@ def unconvertible(network: keras.Model, *, size: Size) -> list[str]:
 
     Returns:
         TensorFlow's names of operations that no builtin operator computes, in order; what is known before an image
-        comes is none of them.
+        comes is none of them, but for random numbers.
     """
     image = tf.TensorSpec([1, size.height, size.width, 3], tf.float32)
     graph = (
         tf.function(lambda given: network(given, training=False), autograph=False).get_concrete_function(image).graph
     )
+    seen = _reached(graph.inputs[:1], lambda tensor: tensor.consumers(), lambda node: node.outputs)
+    needed = _reached(graph.outputs, lambda tensor: [tensor.op], lambda node: node.inputs)
+    found = [node for node in seen if _has_none(node)] + [node for node in needed if node.type == _DRAWN]
+    return [f"{node.name} ({node.type})" for node in found]
+
+
+def _reached(start: Sequence[Any], nodes_of: _Neighbours, tensors_of: _Neighbours) -> list[Any]:
     reached: dict[int, Any] = {}
-    pending = list(graph.inputs[:1])
+    pending = list(start)
     while pending:
-        for node in pending.pop().consumers():
+        for node in nodes_of(pending.pop()):
             if id(node) not in reached:
                 reached[id(node)] = node
-                pending += node.outputs
-    return [f"{node.name} ({node.type})" for node in reached.values() if _has_none(node)]
+                pending += tensors_of(node)
+    return list(reached.values())
 
 
 def _has_none(node: Any) -> bool:

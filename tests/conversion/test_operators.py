@@ -12,6 +12,13 @@ from ofar_tf.text.size import Size
 ops, layers = keras.ops, keras.layers
 
 
+class Noisy(layers.Layer):
+    """Draws in inference too."""
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal((3,), seed=1)
+
+
 def network(function: Any) -> keras.Model:
     image = keras.Input((8, 8, 3))
     return keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(function(image))))
@@ -23,6 +30,7 @@ def network(function: Any) -> keras.Model:
         (lambda x: ops.squeeze(layers.MaxPooling3D((1, 2, 2))(ops.expand_dims(x, 1)), 1), "MaxPool3D"),
         (layers.UpSampling2D(2, interpolation="bicubic"), "ResizeBicubic"),
         (layers.Conv2DTranspose(4, 3, padding="same", dilation_rate=2), "Conv2DBackpropInput"),
+        (lambda x: Noisy()(x), "StatelessRandomGetKeyCounter"),
         (lambda x: ops.take_along_axis(x, ops.argmax(x, axis=-1, keepdims=True), axis=-1), "BitwiseAnd"),
     ],
 )
@@ -40,6 +48,8 @@ def test_what_has_no_operator_is_named_and_cannot_be_converted(function, operato
         lambda x: ops.gelu(x, approximate=False),
         lambda x: x * ops.tan(ops.ones(3)),
         layers.Conv2DTranspose(4, 3, 2, padding="same"),
+        layers.Dropout(0.5),
+        layers.GaussianNoise(0.5),
     ],
 )
 def test_what_can_be_converted_is_let_through(function):
