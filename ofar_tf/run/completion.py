@@ -60,8 +60,7 @@ def completed(
     if anchors is None or "anchor_scale" not in config.left_open:
         return Completion(found.config, notes)
     fitting = anchors()
-    note = () if fitting.is_usual else (f"Chosen for the training boxes: {fitting}",)
-    return Completion(dataclasses.replace(found.config, anchor_scale=fitting.scale), notes + note)
+    return Completion(dataclasses.replace(found.config, anchor_scale=fitting.scale), notes + fitting.notes)
 
 
 def _with_recipe(config: TrainConfig, *, images: Callable[[], int]) -> Completion:

@@ -15,6 +15,8 @@ SCALES = (4.0, 3.0, 2.0, 1.5, 1.0)
 # A coarser scale is as good if it suits as many boxes but for this share: its anchors lie closer, for their size, and
 # tell apart what stands side by side.
 _AS_GOOD = 0.05
+# Fewer boxes with an anchor are worth a word.
+_FEW = 0.5
 # So many boxes say what all of them would.
 _MOST_BOXES = 20_000
 
@@ -27,16 +29,32 @@ class FittingScale:
         scale: See `Anchors`.
         share: Share of the boxes that have an anchor of about their size, in the mean over the classes, in [0, 1].
         usual: The same with the first of `SCALES`.
+        middle: The median height and width of the boxes on the canvas, in pixels; zeros where nobody asks.
     """
 
     scale: float
     share: float
     usual: float
+    middle: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_usual(self) -> bool:
         """Whether the scale is RetinaNet's."""
         return self.scale == SCALES[0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know: the scale, if it is not RetinaNet's, and whether none suits the boxes."""
+        chosen = () if self.is_usual else (f"Chosen for the training boxes: {self}",)
+        if self.share >= _FEW:
+            return chosen
+        height, width = self.middle
+        return (
+            *chosen,
+            f"Only {self.share:.0%} of the training boxes have an anchor of about their size, in the mean over the "
+            f"classes, whatever --anchor_scale: in the middle they are {height:.3g} pixels high and {width:.3g} wide. "
+            "Larger --resolutions help where they are small.",
+        )
 
     def __str__(self) -> str:
         return (
@@ -62,7 +80,8 @@ def fitting_scale(boxes: np.ndarray, classes: np.ndarray, *, canvas: Size) -> Fi
     sides = (boxes[some, 2:] - boxes[some, :2]) * (canvas.height, canvas.width)
     shares = [_share(sides, classes[some], scale=scale) for scale in SCALES]
     chosen = next(index for index, share in enumerate(shares) if share >= max(shares) - _AS_GOOD)
-    return FittingScale(SCALES[chosen], shares[chosen], shares[0])
+    height, width = np.median(sides, axis=0).tolist()
+    return FittingScale(SCALES[chosen], shares[chosen], shares[0], (height, width))
 
 
 def _share(sides: np.ndarray, classes: np.ndarray, *, scale: float) -> float:

@@ -45,3 +45,16 @@ def test_many_boxes_are_judged_by_some_of_them():
     sides = np.tile([12.0, 60.0], 30_000)
     fitting = fitting_scale(boxes(*sides), np.tile([0, 1], 30_000), canvas=CANVAS)
     assert fitting.scale == 2.0 and fitting.usual == pytest.approx(0.5, abs=0.01)
+
+
+def test_boxes_that_no_scale_suits_are_spoken_of():
+    sides = (3, 4, 5, 60)
+    fitting = fitting_scale(boxes(*sides), np.zeros(4, int), canvas=CANVAS)
+    assert fitting.share == 0.25 and fitting.middle == pytest.approx((4.5, 4.5))
+    assert fitting.notes[-1].startswith("Only 25% of the training boxes have an anchor of about their size, ")
+    assert "in the middle they are 4.5 pixels high and 4.5 wide. Larger --resolutions help" in fitting.notes[-1]
+    assert fitting_scale(boxes(12, 60), np.array([0, 1]), canvas=CANVAS).notes == (
+        "Chosen for the training boxes: --anchor_scale=2: 100% of them have an anchor of about their size, in the mean "
+        "over the classes; with 4, 50%",
+    )
+    assert fitting_scale(boxes(40, 60), np.array([0, 1]), canvas=CANVAS).notes == ()
