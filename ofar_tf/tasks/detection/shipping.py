@@ -28,7 +28,8 @@ _CLEAR = 0.05
 _LEAST = 1e-7
 _METADATA_NOTE = """\
 Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
-licence; raw files have the anchors too. MediaPipe's ObjectDetector takes both kinds as they are."""
+licence; raw files have the anchors too. MediaPipe's ObjectDetector takes both kinds as they are. It stretches images to
+what a file sees: put those of another aspect on the canvas first."""
 
 
 class DetectionFiles(Shipped):
