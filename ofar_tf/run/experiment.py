@@ -30,6 +30,7 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
+from ofar_tf.training.epoch_steps import steps_at_once
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.optimizer_state import build_optimizer
 from ofar_tf.training.schedules import SearchThenDecay
@@ -228,7 +229,8 @@ class Experiment:
     @property
     def steps_per_execution(self) -> int:
         """How many steps run at once: as given, or what suits the device."""
-        return self.config.steps_per_execution or (10 if is_accelerated() else 1)
+        usual = steps_at_once(self.images.steps_per_epoch) if is_accelerated() else 1
+        return self.config.steps_per_execution or usual
 
     def notes(self, trainer: OnceForAll) -> list[str]:
         """Returns what a user should know of a run that is about to begin, a line each."""

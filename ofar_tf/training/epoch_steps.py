@@ -95,6 +95,19 @@ def _on_devices(model: keras.Model, variable: Any) -> tuple[Any, ...]:
     return local
 
 
+def steps_at_once(steps_per_epoch: int) -> int:
+    """Returns how many steps to hand to a fast device at once: about ten, of which an epoch is a multiple if it can be.
+
+    Steps that are left over run one by one, for which the step would be traced a second time.
+
+    Args:
+        steps_per_epoch: At least 1.
+    """
+    nearest_first = sorted(range(5, 16), key=lambda count: abs(count - 10))
+    fitting = (count for count in nearest_first if steps_per_epoch % count == 0)
+    return min(next(fitting, 10), steps_per_epoch)
+
+
 class EpochSteps(keras.callbacks.Callback):
     """Makes every epoch as long as planned, and lets the first begin where a checkpoint was written within it.
 

@@ -50,9 +50,10 @@ def test_the_settings_reach_the_trainer() -> None:
 
 
 def test_an_accelerator_runs_several_steps_at_once_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for accelerated, steps in ((False, 1), (True, 10)):
+    for accelerated, steps in ((False, 1), (True, 3)):  # An epoch has three.
         monkeypatch.setattr(experiment_module, "is_accelerated", lambda now=accelerated: now)
         assert experiment().steps_per_execution == steps
+    assert experiment(train_split="train[:1280]").steps_per_execution == 10
     assert experiment(steps_per_execution=3).steps_per_execution == 3
 
 

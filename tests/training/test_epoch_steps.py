@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ofar_tf.search.mask_search import MaskSearch
-from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps
+from ofar_tf.training.epoch_steps import EpochSoFar, EpochSteps, steps_at_once
 from ofar_tf.training.preemption import PreemptedError, Preemption
 
 
@@ -22,6 +22,11 @@ def test_an_epoch_has_as_many_steps_as_planned_however_many_run_at_once(trainer_
     assert [steps for steps, _ in seen] == [planned, 2 * planned, 3 * planned]
     assert all(np.isfinite(loss) for _, loss in seen)
     assert model.steps_per_execution == at_once
+
+
+@pytest.mark.parametrize(("steps", "at_once"), [(100, 10), (99, 9), (78, 13), (14, 7), (157, 10), (3, 3), (1, 1)])
+def test_a_fast_device_runs_about_ten_steps_at_once_without_any_left_over_if_that_can_be(steps, at_once):
+    assert steps_at_once(steps) == at_once
 
 
 def test_losses_stay_on_the_device_but_for_every_nth_step_and_the_last(trainer_builder, batch):

@@ -75,8 +75,8 @@ class ScheduleSettings(Settings):
     )
     steps_per_execution: int | None = setting(
         None,
-        "Steps that TensorFlow runs at once; more of them keep a fast GPU busy. By default 10 with an accelerator, 1 "
-        "without.",
+        "Steps that TensorFlow runs at once; more of them keep a fast GPU busy. By default about ten with an "
+        "accelerator, such that an epoch is a multiple of them, and 1 without.",
         low=1,
         free=True,
     )
