@@ -11,8 +11,9 @@ CENTRED = "x and y of the centre, width, height"
 
 # With fewer boxes that leave their images, or a smaller share of them, nobody has taken one thing for another.
 _LEAST, _SHARE = 5, 0.2
-# By so much of its image may a box leave it all the same.
-_MARGIN = 0.01
+# By more than so much of its image a box leaves it that was read wrongly; things that fill their images are often drawn
+# a little too large, and in another way to read them such boxes would fit. By so much any box may leave its image.
+_FAR, _MARGIN = 0.05, 0.01
 # Of shares read as pixels no right or lower edge is beyond this, whatever they are shares of.
 _MOST_OF_SHARES = 2.0
 
@@ -52,7 +53,7 @@ def other_reading(boxes: np.ndarray, limits: np.ndarray, *, read_as: str) -> tup
     Returns:
         How many do not fit, and how all would; None where nothing speaks for it.
     """
-    wrong = int((~_fits(boxes, limits)).sum())
+    wrong = int((~_fits(boxes, limits, margin=_FAR)).sum())
     if wrong < max(_LEAST, _SHARE * len(boxes)):
         return None
     numbers = _numbers(boxes, read_as)
@@ -73,9 +74,9 @@ def are_shares(boxes: np.ndarray, sizes: np.ndarray) -> bool:
     return bool(len(boxes)) and bool(boxes[:, 2:].max() <= _MOST_OF_SHARES < sizes.min() / 4)
 
 
-def _fits(boxes: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    top_left, bottom_right, margin = boxes[:, :2], boxes[:, 2:], _MARGIN * limits
-    within = (top_left >= -margin) & (bottom_right <= limits + margin) & (top_left <= bottom_right)
+def _fits(boxes: np.ndarray, limits: np.ndarray, *, margin: float = _MARGIN) -> np.ndarray:
+    top_left, bottom_right, room = boxes[:, :2], boxes[:, 2:], margin * limits
+    within = (top_left >= -room) & (bottom_right <= limits + room) & (top_left <= bottom_right)
     return np.asarray(within.all(axis=1))
 
 

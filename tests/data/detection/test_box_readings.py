@@ -56,6 +56,13 @@ def test_boxes_that_are_drawn_too_large_are_what_they_are(read_as, larger):
     assert other_reading(some_boxes(1) + np.array([-larger, -larger, larger, larger]), SIZES, read_as=read_as) is None
 
 
+@pytest.mark.parametrize("read_as", WAYS)
+def test_things_that_fill_their_images_and_are_drawn_a_little_too_large_are_what_they_are(read_as):
+    # As left, top, right, bottom their left, top, width and height would fit.
+    boxes = np.tile([[2.0, 3.0, HEIGHT + 2.0, WIDTH + 3.0]], [200, 1])
+    assert other_reading(boxes, SIZES, read_as=read_as) is None
+
+
 def test_few_boxes_that_leave_their_images_say_nothing():
     boxes = some_boxes(2)
     boxes[:30] = [20.0, 40.0, 70.0, 140.0]
