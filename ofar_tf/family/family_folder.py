@@ -249,8 +249,8 @@ class FamilyFolder:
         if names := [Path(path).stem for path in self._left_out if path not in there]:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
             yield (
-                f"{names[0]}{others}: no longer in the manifest, because networks were calibrated or measured on other "
-                "images then; export them again to have them there."
+                f"{names[0]}{others}: in the folder, but not in the manifest any more: of another training, or "
+                "calibrated or measured on other images."
             )
 
     def _holds(self, entry: ModelEntry) -> bool:

@@ -294,7 +294,7 @@ def test_a_second_export_keeps_the_files_of_the_first_only_if_they_were_made_of_
     result = float32(members[1:], header=other)
     assert [entry.id for entry in result.manifest.models] == [members[1].id]
     (warning,) = result.warnings
-    assert warning.startswith(f"{members[0].id}_float32: no longer in the manifest, because networks were calibrated")
+    assert warning.startswith(f"{members[0].id}_float32: in the folder, but not in the manifest any more")
 
 
 def test_files_of_an_earlier_export_keep_the_versions_that_made_them(members, header, float32, first):
