@@ -1,7 +1,7 @@
 """Calls of layers as Keras 2 wrote them down, put as Keras does today.
 
 Keras 2 named what a layer is called on by `[layer, call, output]`, counted the calls of a nested model from one, and
-put slashes into names.
+put slashes into names. Keras 3 writes dots, as in `x[..., :4]`, into `.h5` files but cannot read them there.
 """
 
 from collections.abc import Mapping
@@ -51,6 +51,8 @@ class _Graph:
             return self._function(layer)
         if _is_older(layer):
             layer["inbound_nodes"] = [self._call(each) for each in layer["inbound_nodes"]]
+        elif layer["class_name"] == "GetItem":
+            layer["inbound_nodes"] = [_without_dots(each) for each in layer["inbound_nodes"]]
         return layer
 
     def _call(self, node: list[Any]) -> dict[str, Any]:
@@ -113,6 +115,20 @@ def _name(layer: Mapping[str, Any]) -> Any:
 
 def _is_older(layer: Mapping[str, Any]) -> bool:
     return any(isinstance(node, list) for node in layer.get("inbound_nodes", []))
+
+
+def _without_dots(node: dict[str, Any]) -> dict[str, Any]:
+    """Puts whole axes for the dots of a call of `x[...]`, as many as they stand for."""
+    tensor, key = node["args"]
+    listed = key if isinstance(key, list) else []  # `x[0]` has a number alone.
+    kinds = [each.get("class_name") if isinstance(each, dict) else each for each in listed]
+    if "__ellipsis__" not in kinds:
+        return node
+    place = kinds.index("__ellipsis__")
+    others = sum(kind is not None for kind in kinds) - 1  # Each takes an axis; None makes one.
+    whole = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
+    axes = [whole] * (len(tensor["config"]["shape"]) - others)
+    return {**node, "args": [tensor, [*key[:place], *axes, *key[place + 1 :]]]}
 
 
 def _sources(node: list[Any]) -> tuple[list[list[Any]], dict[str, Any]]:
