@@ -7,9 +7,11 @@ weights stay where they are.
 """
 
 import contextlib
+import inspect
 import json
+import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,15 @@ from ofar_tf.models.tensorflow_function import TensorFlowFunction
 
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 _OF_APPLICATIONS = {"LayerScale": "keras.src.applications.convnext"}
-_RENAMED = dict.fromkeys(
-    ("SyncBatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"
-)
-# Of layers with filters for each channel, which have no filters of their own; and what had one choice only.
-_GONE = {
-    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), ("groups",)),
-    **dict.fromkeys(
-        ("SeparableConv1D", "SeparableConv2D"),
-        ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
-    ),
-    "InputLayer": ("ragged",),
+_RENAMED = {
+    **dict.fromkeys(("BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"),
+    # Keras has none that change the size of images: in inference these do nothing.
+    **dict.fromkeys(("RandomHeight", "RandomWidth"), "Identity"),
 }
+
+
+class SyncBatchNormalization(keras.layers.BatchNormalization):
+    """What Keras 2 called such a BatchNormalization; archives have its weights under this name."""
 
 
 def load_saved(path: str) -> keras.Model:
@@ -49,8 +48,8 @@ def load_saved(path: str) -> keras.Model:
         ValueError: Or whatever else Keras raises at what it cannot read.
     """
     with _readable(Path(path)) as readable:
-        functions = dict.fromkeys(FUNCTIONS, TensorFlowFunction)
-        return keras.models.load_model(readable, custom_objects=functions, compile=False)
+        gone = {**dict.fromkeys(FUNCTIONS, TensorFlowFunction), "SyncBatchNormalization": SyncBatchNormalization}
+        return keras.models.load_model(readable, custom_objects=gone, compile=False)
 
 
 @contextlib.contextmanager
@@ -93,6 +92,8 @@ def _mended_hdf5(path: Path, copy: Path) -> Path:
 def _mended(entry: dict[str, Any]) -> dict[str, Any]:
     """Returns what a file says of a layer, or of a model, as Keras says it today."""
     kind, config = _RENAMED.get(entry["class_name"], entry["class_name"]), entry["config"]
+    if kind == "Identity" != entry["class_name"]:
+        logging.getLogger(__name__).warning("%s is left out: Keras has none any more.", entry["class_name"])
     if kind == "Model" and "layers" in config:
         kind = "Functional"
     if isinstance(config, list):  # A Sequential model of the oldest programs.
@@ -106,6 +107,8 @@ def _mended(entry: dict[str, Any]) -> dict[str, Any]:
     if kind == "Lambda":  # By its class alone, Keras finds the code in it as older programs wrote that.
         return {name: value for name, value in mended.items() if name != "module"}
     module = _module(kind, config)
+    if module == "keras.layers":  # The graph builds it. How, Keras says otherwise today.
+        mended.pop("build_config", None)
     return {**mended, "module": module, "registered_name": kind} if module else mended
 
 
@@ -115,21 +118,44 @@ def _module(kind: str, config: dict[str, Any]) -> str | None:
         return _MODELS[kind]
     if "trainable" not in config and kind in _operations():
         return _operations()[kind]
-    return "keras.layers" if hasattr(keras.layers, kind) else _OF_APPLICATIONS.get(kind)
+    return "keras.layers" if _layer_class(kind) else _OF_APPLICATIONS.get(kind)
+
+
+def _layer_class(kind: str) -> Any:
+    return SyncBatchNormalization if kind == SyncBatchNormalization.__name__ else getattr(keras.layers, kind, None)
 
 
 def _settings(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    gone = (*_GONE.get(kind, ()), *(("rng_type",) if kind.startswith("Random") else ()))
-    config = {name: value for name, value in config.items() if name not in gone}
+    config = dict(config)
     if isinstance(config.get("layer"), dict):  # Of a wrapper, such as TimeDistributed.
         config["layer"] = _mended(config["layer"])
     if isinstance(config.get("dtype"), dict) and config["dtype"].get("class_name") in ("Policy", "PolicyV1"):
         config["dtype"] = config["dtype"]["config"]["name"]
-    if hasattr(keras.layers, kind) and isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
+    if _layer_class(kind) and isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
         config["axis"] = config["axis"][0]
     if kind == "InputLayer" and "batch_input_shape" in config:
         config["batch_shape"] = config.pop("batch_input_shape")
-    return config
+    known = _known_settings(kind, config)
+    # What is switched on would be missed.
+    return {name: value for name, value in config.items() if name in known or (value is True and name != "trainable")}
+
+
+def _known_settings(kind: str, config: Mapping[str, Any]) -> set[str]:
+    """Returns what can be told today: all that Keras takes, else all that the class names. Names are mended later."""
+    layer = _layer_class(kind)
+    if layer is None or kind == "Lambda":
+        return set(config)
+    beside = {"name", "batch_input_shape"}
+    try:
+        layer.from_config({name: value for name, value in config.items() if name not in beside})
+    except Exception:  # Keras raises many types.
+        for each in layer.__mro__:
+            told = inspect.signature(each).parameters if "__init__" in vars(each) else {}
+            beside |= set(told)
+            if told and "kwargs" not in told:
+                break
+        return beside
+    return set(config)
 
 
 def _with_input(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

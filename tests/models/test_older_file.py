@@ -41,13 +41,17 @@ def model(kind: str, name: str, layers: list[Any], *nodes: Any, **ends: Any) -> 
 
 
 def older() -> dict[str, Any]:
-    """A body that is called twice, a residual sum, a half of the channels, a name with a slash."""
+    """A body called twice, a residual sum, a half of the channels, a name with a slash, what Keras 2 alone has."""
     policy = {"module": "keras.mixed_precision", "class_name": "Policy", "config": {"name": "float32"}}
     separable = {"filters": 6, "kernel_size": [3, 3], "padding": "same", "groups": 1, "kernel_initializer": None}
     body = [
         layer("RandomFlip", "flip", mode="horizontal", rng_type="stateful", batch_input_shape=[None, 8, 8, 3]),
+        layer("RandomHeight", "high", factor=0.2, interpolation="bilinear", seed=None),
         layer("SeparableConv2D", "conv", kernel_regularizer=None, **separable),
-        layer("BatchNormalization", "bn", axis=[3], epsilon=0.01),
+        layer("SyncBatchNormalization", "bn", axis=[3], epsilon=0.01),
+        layer("SpatialDropout2D", "drop", rate=0.5, noise_shape=None, seed=None),
+        layer("Conv2DTranspose", "up", filters=6, kernel_size=[3, 3], padding="same", groups=1),
+        layer("LeakyReLU", "leaky", alpha=0.5),
         layer("Activation", "act", activation="relu", dtype=policy),
         layer("DepthwiseConv2D", "deep", kernel_size=[3, 3], padding="same", groups=1),
     ]
@@ -88,6 +92,10 @@ def older() -> dict[str, Any]:
     return model("Functional", "net", layers, **ends)
 
 
+class SyncBatchNormalization(keras.layers.BatchNormalization):
+    """Archives have weights under the name of the class."""
+
+
 def today() -> keras.Model:
     """The same network, by today's Keras."""
     keras.utils.set_random_seed(1)
@@ -96,7 +104,9 @@ def today() -> keras.Model:
         keras.Input((8, 8, 3)),
         layers.RandomFlip("horizontal"),
         layers.SeparableConv2D(6, 3, padding="same"),
-        layers.BatchNormalization(epsilon=0.01),
+        SyncBatchNormalization(epsilon=0.01),
+        layers.Conv2DTranspose(6, 3, padding="same"),
+        layers.LeakyReLU(0.5),
         layers.Activation("relu"),
         layers.DepthwiseConv2D(3, padding="same"),
     ]
