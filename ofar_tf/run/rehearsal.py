@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ofar_tf.conversion.operators import unconvertible
 from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.files import atomic_file
 from ofar_tf.files.scratch_folder import scratch_folder
@@ -18,6 +17,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.pruning.subnet import extract_subnet
 from ofar_tf.text.size import Size
+from ofar_tf.tflite.operators import unconvertible
 
 _TOLERANCE = 1e-4
 _IMAGES = 2

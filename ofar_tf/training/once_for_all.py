@@ -27,6 +27,7 @@ from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.quantities import format_quantity
 from ofar_tf.text.size import Size
+from ofar_tf.tflite.operators import warn_of_missing_operators
 from ofar_tf.training.fit_callbacks import callbacks_of_fit
 from ofar_tf.training.given_data import checked_data, trusted_data
 from ofar_tf.training.keras_arguments import check_compile, check_fit
@@ -235,6 +236,9 @@ class OnceForAll(keras.Model):
                 *given, task=self.task, size=self.resolutions[0], steps_per_epoch=kwargs.get("steps_per_epoch")
             )
         )
+        # `ofar train` refuses such networks; of several devices' variables nothing is traced here.
+        if self._form is None and not trusted and self.distribute_strategy.num_replicas_in_sync == 1:
+            warn_of_missing_operators(self.supernet, size=self.resolutions[-1])
         if self._form not in (None, data.form):
             self._trace_again()
         self._form = data.form

@@ -127,6 +127,21 @@ def test_fit_says_that_a_gpu_is_there_and_not_used(trainer_builder, batch, monke
     assert "there is a GPU" in caplog.messages
 
 
+def test_fit_says_once_that_no_file_can_come_of_a_network(
+    trainer_builder, supernet_builder, batch, monkeypatch, caplog
+):
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: None)
+    supernet = supernet_builder()
+    wide = keras.layers.UpSampling2D(2, interpolation="bicubic")(supernet.input)
+    for network, warnings in ((supernet, 0), (keras.Model(supernet.input, supernet(wide), name="bicubic"), 1)):
+        caplog.clear()
+        model = trainer_builder(network)
+        model.compile()
+        for _ in range(2):
+            fit(model, batch, MaskSearch(), epochs=1)
+        assert sum("no operator of TFLite computes" in message for message in caplog.messages) == warnings
+
+
 def test_without_a_search_or_a_pool_fit_refuses_to_train(trainer_builder, mask_drawer, pool_maker, batch):
     model = trainer_builder()
     model.compile(keras.optimizers.SGD(0.0))

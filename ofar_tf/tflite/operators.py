@@ -1,5 +1,6 @@
 """What TensorFlow computes and no builtin operator of TFLite does: a network with it would be trained for no file."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,21 @@ def unconvertible(network: keras.Model, *, size: Size) -> list[str]:
     needed = _reached(graph.outputs, lambda tensor: [tensor.op], lambda node: node.inputs)
     found = [node for node in seen if _has_none(node)] + [node for node in needed if node.type == _DRAWN]
     return [f"{node.name} ({node.type})" for node in found]
+
+
+def warn_of_missing_operators(network: keras.Model, *, size: Size) -> None:
+    """Logs a warning if no file can come of a network.
+
+    Args:
+        network: As in `unconvertible`.
+        size: Likewise.
+    """
+    if names := unconvertible(network, size=size):
+        logging.getLogger(__name__).warning(
+            "%s can be trained, but not exported: it has %s, which no operator of TFLite computes.",
+            network.name,
+            ", ".join(names[:3]),
+        )
 
 
 def _reached(start: Sequence[Any], nodes_of: _Neighbours, tensors_of: _Neighbours) -> list[Any]:

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 from ofar_tf.conversion.converter import convert
-from ofar_tf.conversion.operators import unconvertible
 from ofar_tf.text.size import Size
+from ofar_tf.tflite.operators import unconvertible
 
 ops, layers = keras.ops, keras.layers
 
