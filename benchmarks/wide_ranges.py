@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 import ofar_tf
+from ofar_tf.family.family_table import print_family
 
 
 def widen(supernet: keras.Model, *, factor: float, seed: int) -> None:
@@ -43,7 +44,8 @@ def main() -> None:
     arguments = parser.parse_args()
     family = ofar_tf.load(arguments.run_dir)
     widen(family.supernet, factor=arguments.factor, seed=0)
-    print(family.export(arguments.export_dir, precisions=("float32", "int8", "qat"), latency_threads=0))
+    result = family.export(arguments.export_dir, precisions=("float32", "int8", "qat"), latency_threads=0)
+    print_family(result.manifest)
 
 
 if __name__ == "__main__":

@@ -264,8 +264,8 @@ class _Stages:
         credits = self.spec.credits
         described = replace(credits, description=f"{credits.description} {network}".strip())
         detector = self.task.metadata(form)
-        if detector and (canvas := self.images.canvas):
-            detector = replace(detector, canvas=(canvas.height, canvas.width))
+        if detector:
+            detector = replace(detector, canvas=self.images.canvas)
         return FileMetadata(
             name=member.id, labels=tuple(self.labels), detector=detector, depth=self.images.depth, **vars(described)
         )

@@ -68,7 +68,7 @@ def module_name_of(reference: str) -> str:
         reference: See `call_function`.
     """
     module = reference.rpartition(":")[0]
-    return ".".join(_names_within(Path(module))) if module.endswith(".py") else module
+    return _name_of(Path(module)) if module.endswith(".py") else module
 
 
 def _imported(reference: str) -> Any:
@@ -86,18 +86,22 @@ def _imported(reference: str) -> Any:
 def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    names = _names_within(path)
-    with _importable(path.resolve().parents[len(names) - 1]):
-        module = import_module(".".join(names))
+    with _importable(path.resolve().parents[len(_packages_of(path))]):
+        module = import_module(_name_of(path))
     if Path(module.__file__ or "").resolve() != path.resolve():
         raise ImportError(f"{module.__name__} is another module, {module.__file__}; give the file another name")
     return module
 
 
-def _names_within(path: Path) -> list[str]:
+def _name_of(path: Path) -> str:
     """Returns what a file is imported as: its name, after those of the packages that it is in."""
-    packages = itertools.takewhile(lambda folder: (folder / "__init__.py").is_file(), path.resolve().parents)
-    return [*reversed([folder.name for folder in packages]), path.stem]
+    packages = [folder.name for folder in reversed(_packages_of(path))]
+    return ".".join(packages if path.name == "__init__.py" else [*packages, path.stem])
+
+
+def _packages_of(path: Path) -> list[Path]:
+    """Returns the folders of the packages that a file is in, the innermost first."""
+    return list(itertools.takewhile(lambda folder: (folder / "__init__.py").is_file(), path.resolve().parents))
 
 
 def _takes(name: str, parameters: Any) -> bool:

@@ -237,14 +237,8 @@ class TrainConfig(
     def resolved(self) -> "TrainConfig":
         """Returns the same configuration with every setting that was left to the method as the method has it."""
         method = METHODS[self.method]
-        return dataclasses.replace(
-            self,
-            importance=self.importance or method.importance,
-            distillation=self.distillation or method.distillation,
-            batch_norm=self.batch_norm or method.batch_norm,
-            networks_per_step=self.networks_per_step or method.networks_per_step,
-            weights=self.weights or method.weights,
-            student_labels=self._student_labels,
-            search_epochs=self.search_epochs if "epochs" in self.left_open else self.epochs_of_search,
-            training_resolutions=self._training_resolutions,
-        )
+        values = {name: getattr(self, name) or getattr(method, name) for name in LEFT_TO_METHOD}
+        values["student_labels"] = self._student_labels  # Nought is a value, and detectors have none.
+        values["search_epochs"] = self.search_epochs if "epochs" in self.left_open else self.epochs_of_search
+        values["training_resolutions"] = self._training_resolutions
+        return dataclasses.replace(self, **values)

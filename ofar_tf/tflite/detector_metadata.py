@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ofar_tf.text.size import Size
 from ofar_tf.tflite import metadata_tables as tables
 
 LABELS_FILE = "labels.txt"
@@ -27,8 +28,8 @@ class DetectorMetadata:
         strides: Of each level of the pyramid, in pixels.
         sides: Height and width of each anchor of a cell, in strides.
         decoded: Whether the file returns detections, and not scores and shifts of all anchors.
-        canvas: Height and width of what images are put on before it is resized to what the file sees: its aspect may be
-            another one. None for the file's own.
+        canvas: The size of what images are put on before it is resized to what the file sees: its aspect may be another
+            one. None for the file's own.
 
     Raises:
         ValueError: If one is not positive.
@@ -37,13 +38,11 @@ class DetectorMetadata:
     strides: tuple[int, ...]
     sides: tuple[tuple[float, float], ...]
     decoded: bool
-    canvas: tuple[int, int] | None = None
+    canvas: Size | None = None
 
     def __post_init__(self) -> None:
         if not self.strides or not self.sides or min(self.strides) < 1 or min(map(min, self.sides)) <= 0:
             raise ValueError(f"Expected positive strides and sides. Received: {self.strides} and {self.sides!r:.200}.")
-        if self.canvas is not None and min(self.canvas) < 1:
-            raise ValueError(f"Expected a canvas of at least a pixel. Received: {self.canvas}.")
 
     def anchors(self, height: int, width: int) -> np.ndarray:
         """Computes the anchors of an image, by level, row, column and anchor of a cell.

@@ -91,8 +91,8 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
         model,
         tables.encode_metadata({**texts, "subgraphs": subgraphs, "min_parser_version": tables.MIN_PARSER_VERSION}),
     )
-    if metadata.detector and metadata.detector.canvas:
-        _put(model, "{}x{}".format(*metadata.detector.canvas).encode(), name=_CANVAS)
+    if metadata.detector and (canvas := metadata.detector.canvas):
+        _put(model, f"{canvas.height}x{canvas.width}".encode(), name=_CANVAS)
     if metadata.depth > 8:
         _put(model, str(metadata.depth).encode(), name=_DEPTH)
     content = write_model(model)
@@ -125,7 +125,8 @@ def read_metadata(path: str | Path) -> FileMetadata:
         if str(error).startswith("Expected"):
             raise
         raise ValueError(f"Expected a file with labels for its output. Received: {path}, without.") from error
-    return FileMetadata(**{name: fields.get(name, "") for name in _TEXTS}, labels=tuple(labels))
+    texts = {name: fields.get(name, "") for name in _TEXTS}
+    return FileMetadata(**texts, labels=tuple(labels), depth=read_depth(path))
 
 
 def read_tables(content: bytes) -> dict[str, Any]:
@@ -209,8 +210,8 @@ def _detector_tables(model: schema.ModelT, metadata: FileMetadata, detector: Det
     _, height, width, _ = map(int, image.shape)
     custom = detector.custom_tables(height=height, width=width, classes=len(metadata.labels))
     seen = _image_tables(image)
-    if detector.canvas and detector.canvas != (height, width):
-        seen["description"] += " It is made on a canvas of {1}x{0} pixels, which is resized.".format(*detector.canvas)
+    if (canvas := detector.canvas) and canvas != Size(height, width):
+        seen["description"] += f" It is made on a canvas of {canvas.width}x{canvas.height} pixels, which is resized."
     return {
         "inputs": [seen],
         "outputs": detector.output_tables([names[index] for index in subgraph.outputs]),

@@ -152,6 +152,7 @@ def test_each_file_names_its_classes_its_makers_and_its_licence(exported):
             license="CC0",
             author="Ada",
             labels=LABELS,
+            depth=12,
         )
         assert read_depth(folder / entry.path) == 12
 

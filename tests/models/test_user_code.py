@@ -85,6 +85,9 @@ def test_a_file_of_a_package_may_import_from_it(tmp_path):
     (package / "net.py").write_text("from .blocks import channels\n\ndef build(classes):\n    return channels\n")
     assert call(f"{package}/net.py:build") == 8
     assert module_name_of(f"{package}/net.py:build") == f"{package.name}.net"
+    (package / "__init__.py").write_text("from .net import build\n")
+    assert call(f"{package}/__init__.py:build") == 8
+    assert module_name_of(f"{package}/__init__.py:build") == package.name
 
 
 def test_a_file_named_as_a_module_that_is_imported_already_is_not_taken_for_it(tmp_path):

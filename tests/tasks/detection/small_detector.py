@@ -10,10 +10,11 @@ from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.conversion.worker import run_jobs
 from ofar_tf.tasks.detection.task import Detection
+from ofar_tf.text.size import Size
 from ofar_tf.tflite.metadata import FileMetadata
 
 HEIGHT, WIDTH, NAMES = 64, 96, ("cat", "dog", "über")
-CANVAS = 96, 128
+CANVAS = Size(96, 128)
 TASK = Detection(len(NAMES))
 
 

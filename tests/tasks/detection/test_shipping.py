@@ -112,7 +112,7 @@ def test_metadata_say_which_output_is_which(made):
     assert custom["name"] == tables.DETECTOR_METADATA and custom["data"][4:8] == tables.DETECTOR_IDENTIFIER
     assert read_metadata(files["float32", "raw"]).labels == NAMES
     for path in files.values():
-        assert read_canvas(path) == Size(*CANVAS)
+        assert read_canvas(path) == CANVAS
         said = read_tables(path.read_bytes())["subgraphs"][0]["inputs"][0]["description"]
         assert said.endswith("values in 0..255. It is made on a canvas of 128x96 pixels, which is resized.")
 
