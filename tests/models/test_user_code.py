@@ -80,12 +80,11 @@ def test_a_function_may_be_named_by_the_path_of_its_file_and_use_what_stands_bes
 def test_a_file_of_a_package_may_import_from_it(tmp_path):
     package = tmp_path / f"package_of_{tmp_path.name}".replace("-", "_")
     package.mkdir()
-    (package / "__init__.py").touch()
+    (package / "__init__.py").write_text("from .net import build\n")
     (package / "blocks.py").write_text("channels = 8\n")
     (package / "net.py").write_text("from .blocks import channels\n\ndef build(classes):\n    return channels\n")
     assert call(f"{package}/net.py:build") == 8
     assert module_name_of(f"{package}/net.py:build") == f"{package.name}.net"
-    (package / "__init__.py").write_text("from .net import build\n")
     assert call(f"{package}/__init__.py:build") == 8
     assert module_name_of(f"{package}/__init__.py:build") == package.name
 
