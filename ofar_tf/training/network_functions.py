@@ -99,8 +99,8 @@ class NetworkFunctions:
         def run(index: Any, *arguments: Any) -> tuple[Any, ...]:
             gate = tf.convert_to_tensor(gates)[index]
 
-            def masked(weight: int, value: Any) -> tf.Tensor:
-                return mask_tensor(value, entries[weight], gate)
+            def masked(weights: Sequence[int], values: Sequence[Any]) -> list[tf.Tensor]:
+                return [mask_tensor(value, entries[each], gate) for each, value in zip(weights, values, strict=True)]
 
             # Masking is its own adjoint.
             return self._pass(network, forward, self._supernet.weights, masked, masked, *arguments)
@@ -269,7 +269,7 @@ class NetworkFunctions:
     ) -> tuple[Any, ...]:
         position = {id(variable): index for index, variable in enumerate(self._supernet.weights)}
         trained = [position[id(variable)] for variable in self._supernet.trainable_variables]
-        narrowed = [narrow(index, weights[index].value) for index in trained]
+        narrowed = narrow(trained, [weights[index].value for index in trained])
         states = states_of(network, weights, narrow=narrow, seed=self._seed, noise=noise)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(narrowed)
@@ -280,8 +280,7 @@ class NetworkFunctions:
             loss = self._task.loss(outputs, targets, lesson, from_labels=from_labels)
             scaled = loss * loss_scale
         gradients = tape.gradient(scaled, narrowed, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        widened = [widen(index, gradient) for index, gradient in zip(trained, gradients, strict=True)]
-        return loss, self._task.lesson(outputs, tf.shape(images)[1:3]), *widened
+        return loss, self._task.lesson(outputs, tf.shape(images)[1:3]), *widen(trained, gradients)
 
 
 def _any_size(tensor: Any) -> tf.TensorSpec:

@@ -9,8 +9,8 @@ import tensorflow as tf
 from ofar_tf.models.functional_graph import flat_layers
 from ofar_tf.pruning.fused_batch_norm import FusedBatchNormalization
 
-View = Callable[[int, Any], tf.Tensor]
-"""Takes the position of a weight, and its value or gradient."""
+View = Callable[[Sequence[int], Sequence[Any]], list[tf.Tensor]]
+"""Takes the positions of weights, and their values or gradients."""
 
 
 def fused_norms(network: keras.Model) -> list[FusedBatchNormalization]:
@@ -27,7 +27,7 @@ def states_of(network: keras.Model, weights: Sequence[Any], *, narrow: View, see
     Args:
         network: The network.
         weights: The variables that it is cut out of, in the order of its own weights.
-        narrow: Cuts the value of one of them.
+        narrow: Cuts the values of some of them.
         seed: Seed of random layers.
         noise: Scalar int, the number of the step, or of the part of it.
 
@@ -43,13 +43,16 @@ def states_of(network: keras.Model, weights: Sequence[Any], *, narrow: View, see
     }
     zeros = {shape: tf.zeros(shape) for shape in {variable.shape for variable in network.non_trainable_variables}}
 
+    held = {id(variable) for variable in network.non_trainable_variables} - unread
+    read = [weight for variable, weight in index.items() if variable in held]
+    narrowed = dict(zip(read, narrow(read, [weights[weight].value for weight in read]), strict=True))
+
     def state(position: int, variable: Any) -> Any:
         if id(variable) in unread:
             return zeros[variable.shape]
-        if id(variable) not in index:
-            return _random_state(seed, position, noise=noise, dtype=variable.dtype)
-        weight = index[id(variable)]
-        return narrow(weight, weights[weight].value)
+        if id(variable) in index:
+            return narrowed[index[id(variable)]]
+        return _random_state(seed, position, noise=noise, dtype=variable.dtype)
 
     return [state(position, variable) for position, variable in enumerate(network.non_trainable_variables)]
 

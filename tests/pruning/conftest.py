@@ -83,10 +83,10 @@ def random_mask() -> Callable[..., ChannelMask]:
 def _outputs_and_gradients(
     network: keras.Model,
     supernet: keras.Model,
-    narrow: Callable[[int, Any], Any],
+    narrow: Callable[..., Any],
     images: Any,
     *,
-    widen: Callable[[int, Any], Any] | None = None,
+    widen: Callable[..., Any] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Those of training. Without `widen` TensorFlow differentiates `narrow` as well."""
     positions = {id(variable): index for index, variable in enumerate(supernet.weights)}
@@ -94,7 +94,7 @@ def _outputs_and_gradients(
     variables = [variable.value for variable in supernet.trainable_variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        values = [narrow(weight, variable) for weight, variable in zip(weights, variables, strict=True)]
+        values = narrow(weights, variables)
         if widen is not None:
             tape.watch(values)
         outputs = _run(network, values, images, training=True)
@@ -103,7 +103,7 @@ def _outputs_and_gradients(
     sources = variables if widen is None else values
     gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     if widen is not None:
-        gradients = [widen(weight, gradient) for weight, gradient in zip(weights, gradients, strict=True)]
+        gradients = widen(weights, gradients)
     return [np.asarray(output) for output in outputs], [np.asarray(gradient) for gradient in gradients]
 
 
@@ -125,11 +125,12 @@ def _check_masked_is_sliced(
     copy_weights(supernet, subnet, groups, mask)
     gates, slices = tf.constant(gates_of([mask])[0]), Slices(groups, mask)
 
-    def gate(index: int, value: Any) -> Any:
-        return mask_tensor(value, groups.weights[index], gates)
+    def gate(weights: Sequence[int], values: Sequence[Any]) -> list[Any]:
+        return [mask_tensor(value, groups.weights[each], gates) for each, value in zip(weights, values, strict=True)]
 
     positions = {id(variable): index for index, variable in enumerate(supernet.weights)}
-    gated = [gate(positions[id(variable)], variable.value) for variable in supernet.trainable_variables]
+    trained = supernet.trainable_variables
+    gated = gate([positions[id(variable)] for variable in trained], [variable.value for variable in trained])
     _assert_same_outputs(
         keras.tree.flatten(subnet(images, training=False)), _run(supernet, gated, images, training=False), tolerance
     )

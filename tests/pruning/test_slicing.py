@@ -1,4 +1,5 @@
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -15,28 +16,33 @@ ENTRY = WeightChannels("layer/kernel", (2, 4, 3), {1: np.array([0, 1, 2, 3]), 2:
 MASK = ChannelMask((ChannelGroup("g", 0, 4, ("layer",), (0,)),), np.array([True, False, True, False]))
 
 
-def slices_of(shape: tuple[int, ...], kept: dict[int, np.ndarray]) -> Slices:
-    """Slices of a single weight, each of whose axes is a channel group of its own."""
-    starts = np.cumsum([0, *shape])
-    axes = {axis: np.arange(starts[axis], starts[axis + 1]) for axis in range(len(shape))}
-    group = ChannelGroup("g", 0, int(starts[-1]), ("layer",), (0,))
-    keep = np.ones(starts[-1], bool)
-    for axis, positions in kept.items():
-        keep[axes[axis]] = np.isin(np.arange(shape[axis]), positions)
+Kept = dict[int, np.ndarray]
+
+
+def slices_of(*weights: tuple[tuple[int, ...], Kept]) -> Slices:
+    """Slices of weights of some shapes, each of whose axes is a channel group of its own."""
+    entries, keep = [], []
+    for number, (shape, kept) in enumerate(weights):
+        axes = {}
+        for axis, size in enumerate(shape):
+            axes[axis] = np.arange(len(keep), len(keep) + size)
+            keep += np.isin(np.arange(size), kept.get(axis, np.arange(size))).tolist()
+        entries.append(WeightChannels(f"layer/{number}", shape, axes))
+    group = ChannelGroup("g", 0, len(keep), ("layer",), (0,))
     groups = ChannelGroups(
         groups=(group,),
         unprunable=(),
-        weights=(WeightChannels("layer/kernel", shape, axes),),
+        weights=tuple(entries),
         layer_outputs=(),
         calls=(),
         inputs=(),
         weight_index={},
     )
-    return Slices(groups, ChannelMask((group,), keep))
+    return Slices(groups, ChannelMask((group,), np.array(keep)))
 
 
 @st.composite
-def shapes_and_kept(draw: Any) -> tuple[tuple[int, ...], dict[int, np.ndarray]]:
+def shapes_and_kept(draw: Any) -> tuple[tuple[int, ...], Kept]:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)))
     axes = draw(st.sets(st.integers(0, len(shape) - 1)))
     kept = {axis: np.array(sorted(draw(st.sets(st.integers(0, shape[axis] - 1), min_size=1)))) for axis in axes}
@@ -44,33 +50,61 @@ def shapes_and_kept(draw: Any) -> tuple[tuple[int, ...], dict[int, np.ndarray]]:
 
 
 @settings(max_examples=20, deadline=None)
-@given(drawn=shapes_and_kept())
-def test_slices_take_what_numpy_takes_and_widening_is_the_gradient_of_that(drawn: Any) -> None:
-    shape, kept = drawn
-    slices = slices_of(shape, kept)
-    value = tf.constant(np.random.default_rng(0).normal(size=shape))
+@given(drawn=st.lists(shapes_and_kept(), min_size=1, max_size=4), transposed_from=st.sampled_from((1, 2**13)))
+def test_slices_take_what_numpy_takes_and_widening_is_the_gradient_of_that(drawn: Any, transposed_from: int) -> None:
+    random = np.random.default_rng(0)
+    values = [tf.constant(random.normal(size=shape)) for shape, _ in drawn]
     with tf.GradientTape() as tape:
-        tape.watch(value)
-        gathered = value
-        for axis, positions in kept.items():
-            gathered = tf.gather(gathered, positions, axis=axis)
-        loss = tf.reduce_sum(gathered**3)
-    np.testing.assert_array_equal(slices.narrow(0, value), slice_array(value.numpy(), kept))
-    expected = tf.convert_to_tensor(tape.gradient(loss, value))
-    np.testing.assert_array_equal(slices.widen(0, 3 * gathered**2), expected)
+        tape.watch(values)
+        gathered = []
+        for value, (_, kept) in zip(values, drawn, strict=True):
+            for axis, positions in kept.items():
+                value = tf.gather(value, positions, axis=axis)
+            gathered.append(value)
+        loss = tf.add_n([tf.reduce_sum(each**3) for each in gathered])
+    expected = [tf.convert_to_tensor(each) for each in tape.gradient(loss, values)]
+    slices, weights = slices_of(*drawn), range(len(drawn))
+    with patch("ofar_tf.pruning.slicing._TRANSPOSED_FROM", transposed_from):
+        narrowed = slices.narrow(weights, values)
+        widened = slices.widen(weights, [3 * each**2 for each in gathered])
+    for actual, value, (_, kept) in zip(narrowed, values, drawn, strict=True):
+        np.testing.assert_array_equal(actual, slice_array(value.numpy(), kept))
+    for actual, gradient in zip(widened, expected, strict=True):
+        np.testing.assert_array_equal(actual, gradient)
+
+
+def test_all_vectors_are_cut_in_one_gather_and_put_back_in_one() -> None:
+    slices = slices_of(((4,), {0: np.array([0, 3])}), ((2, 3), {}), ((3,), {0: np.array([1])}))
+    with tf.Graph().as_default() as graph:
+        narrowed = slices.narrow((0, 2), (tf.zeros(4), tf.zeros(3)))
+        slices.widen((0, 2), narrowed)
+    assert [each.shape for each in narrowed] == [(2,), (1,)]
+    assert [op.type for op in graph.get_operations()].count("GatherV2") == 2
+
+
+def test_where_there_is_an_accelerator_nothing_is_transposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every operation there is a kernel that must be begun, and one thread gathers each number anyway.
+    shape, kept = (2, 2**13), {1: np.arange(0, 2**13, 2)}
+    found = []
+    for accelerated in (False, True):
+        monkeypatch.setattr("ofar_tf.pruning.slicing.is_accelerated", lambda accelerated=accelerated: accelerated)
+        with tf.Graph().as_default() as graph:
+            slices_of((shape, kept)).narrow([0], [tf.zeros(shape)])
+        found.append("Transpose" in {op.type for op in graph.get_operations()})
+    assert found == [True, False]
 
 
 def test_a_slice_along_two_axes_reads_a_variable_in_a_graph() -> None:
     variable = keras.Variable(np.arange(24.0).reshape(2, 4, 3))
-    slices = slices_of((2, 4, 3), {1: np.array([0, 2]), 2: np.array([1, 2])})
-    sliced = tf.function(lambda: slices.narrow(0, variable))()
+    slices = slices_of(((2, 4, 3), {1: np.array([0, 2]), 2: np.array([1, 2])}))
+    sliced = tf.function(lambda: slices.narrow([0], [variable])[0])()
     np.testing.assert_array_equal(sliced, np.asarray(variable)[:, [0, 2]][:, :, [1, 2]])
 
 
 def test_weights_that_are_cut_alike_share_their_constants() -> None:
-    slices = slices_of((4, 4), {0: np.array([0, 3]), 1: np.array([0, 3])})
+    slices = slices_of(((4, 4), {0: np.array([0, 3]), 1: np.array([0, 3])}))
     with tf.Graph().as_default() as graph:
-        slices.narrow(0, tf.zeros((4, 4)))
+        slices.narrow([0], [tf.zeros((4, 4))])
         indices = [op for op in graph.get_operations() if op.type == "Const" and op.outputs[0].shape == (2,)]
     assert len([op for op in indices if op.outputs[0].dtype == tf.int64]) == 1
 

@@ -41,7 +41,7 @@ def gradients_of(network, forward):
 
     @tf.function(autograph=False)
     def gradients(noise, images):
-        states = states_of(network, network.weights, narrow=lambda _, value: value, seed=3, noise=noise)
+        states = states_of(network, network.weights, narrow=lambda _, values: values, seed=3, noise=noise)
         with tf.GradientTape() as tape:
             tape.watch(trained)
             loss = tf.reduce_sum(forward(trained, states, images) ** 2)
