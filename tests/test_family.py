@@ -148,13 +148,51 @@ def test_a_family_keeps_what_is_known_of_its_device(shown, tmp_path, make_predic
     predictor = make_predictor(*OperatorWork(model.groups).kinds)
     spec = dataclasses.replace(model.spec, predictor=predictor)
     trained = SimpleNamespace(
-        supernet=model.supernet, frozen_pool=model.frozen_pool, spec=spec, seed=0, pool_weights=model.pool_weights
+        supernet=model.supernet,
+        frozen_pool=model.frozen_pool,
+        spec=spec,
+        task=model.task,
+        seed=0,
+        pool_weights=model.pool_weights,
     )
     save_family(trained, tmp_path / "family", labels=(), overwrite=False)
     family = ofar_tf.load(tmp_path / "family")
     mask, size = family.pool[0].mask, family.resolutions[0]
     # A millisecond for each million multiply-adds.
     assert family.costs.milliseconds(mask, size) == pytest.approx(family.costs.macs(mask, size) / 1e6)
+
+
+def small_family(pool):
+    image = keras.Input((16, 16, 3))
+    x = image
+    for name in ("body", "tail"):
+        x = keras.layers.Conv2D(8, 3, use_bias=False, name=f"{name}_conv")(x)
+        x = keras.layers.ReLU(name=f"{name}_relu")(keras.layers.BatchNormalization(name=f"{name}_norm")(x))
+    x = keras.layers.Dense(2, name="tail_dense")(keras.layers.GlobalAveragePooling2D(name="tail_pool")(x))
+    model = ofar_tf.OnceForAll(keras.Model(image, x), pool=pool)
+    search = ofar_tf.MaskSearch(epochs=0)
+    search.set_model(model)
+    search.on_train_begin()
+    return model
+
+
+def test_a_family_keeps_what_its_pool_leaves_alone(tmp_path):
+    pool = ofar_tf.PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[16], outside=["tail_*"])
+    model = small_family(pool)
+    model.save(tmp_path / "family")
+    family = ofar_tf.load(tmp_path / "family")
+    assert [group.name for group in family.groups.groups] == ["body_conv"]
+    assert [network.mask for network in family.pool] == model.masks
+    # 14 x 14 positions of 3 x 3 x 3 x 8.
+    assert family.costs.macs(family.pool[0].mask, 16) == family.pool[0].macs == 14 * 14 * 27 * 8
+
+
+def test_a_family_that_load_would_take_for_classifiers_is_not_saved(tmp_path):
+    model = small_family(ofar_tf.PoolSpec.of(pruning_rates=[0.0, 0.5], resolutions=[16]))
+    model.task = SimpleNamespace()
+    with pytest.raises(ValueError, match=r"^Expected a family of classifiers, .* Received: a family of SimpleNames"):
+        model.save(tmp_path / "family")
+    assert not (tmp_path / "family").exists()
 
 
 def test_what_was_saved_is_overwritten_only_if_asked_and_by_a_whole_family(shown, tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from ofar_tf.pruning.latency_predictor import LatencyPredictor, read_predictor
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
+from ofar_tf.tasks.classification.task import Classification
+from ofar_tf.tasks.task import Task
 from ofar_tf.text.lists import listed
 from ofar_tf.text.size import Size
 from ofar_tf.training.trained_files import TrainedFiles
@@ -82,6 +84,7 @@ class _Description:
     seed: int
     labels: tuple[str, ...]
     sha256: Mapping[str, str]
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Trained(Protocol):
 
     supernet: keras.Model
     spec: PoolSpec
+    task: Task
     seed: int
 
     @property
@@ -135,9 +139,15 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         overwrite: Whether a family that is there may be replaced.
 
     Raises:
-        ValueError: If the structures are not frozen yet, the folder holds something else, or the labels are no names.
+        ValueError: If the structures are not frozen yet, the networks do not classify, the folder holds something else,
+            or the labels are no names.
     """
     files, pool, names = FamilyFiles(Path(folder)), model.frozen_pool, listed("labels", labels)
+    if not isinstance(model.task, Classification):
+        raise ValueError(
+            "Expected a family of classifiers, for which ofar_tf.load would take any other. "
+            f"Received: a family of {type(model.task).__name__}; ofar_tf.export_family writes its files."
+        )
     if names:
         check_class_names(names, least=1)
     if files.path.suffix in (".keras", ".h5", ".hdf5"):
@@ -169,6 +179,7 @@ def _described(model: Trained, labels: Sequence[str], files: FamilyFiles) -> _De
         seed=model.seed,
         labels=tuple(labels),
         sha256=files.checksums(),
+        outside=model.spec.outside,
     )
 
 
@@ -195,7 +206,10 @@ def read_family(folder: str | Path) -> SavedFamily:
         raise ValueError(f"Expected the files in {files.path} as they were saved. Received: other content of {names}.")
     supernet = read_file(str(files.supernet))
     groups = find_channel_groups(
-        supernet, prune_residual_stream=stored.prune_residual_stream, excluded=stored.excluded_groups
+        supernet,
+        prune_residual_stream=stored.prune_residual_stream,
+        excluded=stored.excluded_groups,
+        outside=stored.outside,
     )
     pool = read_pool(files.pool, groups)
     weights = PoolWeights(supernet, structures=len(pool), owned=stored.owned)
