@@ -37,7 +37,7 @@ class GivenImages:
         calibration_images: How many images of `calibration` are used, at least 1.
 
     Raises:
-        ValueError: If what is to be measured on repeats without end.
+        ValueError: If what is to be measured on repeats without end, or no image is to be used.
     """
 
     validation: tf.data.Dataset
@@ -46,6 +46,10 @@ class GivenImages:
     calibration_images: int = 2000
 
     def __post_init__(self) -> None:
+        if self.calibration_images < 1:
+            raise ValueError(
+                f"Expected at least one image to calibrate with. Received: calibration_images={self.calibration_images}."
+            )
         for name, batches in (("validation", self.validation), ("selection", self.selection)):
             if isinstance(batches, tf.data.Dataset) and batches.cardinality() == tf.data.INFINITE_CARDINALITY:
                 raise ValueError(

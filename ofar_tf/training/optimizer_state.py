@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+OPTIMIZERS = ("sgd", "adamw")
+
 
 def build_optimizer(kind: str, learning_rate: Any, *, momentum: float = 0.9, ema_momentum: float | None = None) -> Any:
     """Makes an optimizer that suits `OnceForAll`.

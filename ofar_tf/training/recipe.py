@@ -9,7 +9,7 @@ from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.search.search_length import usual_search_epochs
 from ofar_tf.training.once_for_all import OnceForAll
-from ofar_tf.training.optimizer_state import build_optimizer
+from ofar_tf.training.optimizer_state import OPTIMIZERS, build_optimizer
 from ofar_tf.training.schedules import SearchThenDecay
 from ofar_tf.training.step_spec import StepSpec
 
@@ -34,6 +34,9 @@ class Recipe:
         ema_momentum: Of the moving averages of the weights; None for none.
         importance: What ranks channels; None for what the method has.
         gamma_l1: L1 penalty on ranked gammas during the search; criteria that do not rank by gammas have none.
+
+    Raises:
+        ValueError: If one makes no sense.
     """
 
     epochs: int
@@ -47,6 +50,15 @@ class Recipe:
     ema_momentum: float | None = None
     importance: str | None = None
     gamma_l1: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"Expected an optimizer of {', '.join(OPTIMIZERS)}. Received: {self.optimizer!r}.")
+        if min(self.epochs, self.batch_size) < 1 or not self.learning_rate > 0.0:
+            raise ValueError(
+                "Expected at least one epoch, one image in a batch and a positive learning rate. "
+                f"Received: epochs={self.epochs}, batch_size={self.batch_size}, learning_rate={self.learning_rate}."
+            )
 
     @property
     def epochs_of_search(self) -> int:

@@ -61,3 +61,18 @@ def test_the_shortest_runs_still_have_an_epoch_of_joint_training(epochs):
 def test_no_images_are_refused():
     with pytest.raises(ValueError, match=r"at least one image to train on\. Received: images=0"):
         Recipe.finetune(images=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimizer": "adam"}, r"^Expected an optimizer of sgd, adamw\. Received: 'adam'\.$"),
+        ({"epochs": 0}, r"^Expected at least one epoch, .* Received: epochs=0, "),
+        ({"batch_size": 0}, r"one image in a batch .* Received: .*, batch_size=0, "),
+        ({"learning_rate": 0.0}, r"a positive learning rate\. Received: .*, learning_rate=0\.0\.$"),
+    ],
+)
+@pytest.mark.parametrize("make", [Recipe.usual, Recipe.finetune])
+def test_what_makes_no_sense_is_refused(make, given, message):
+    with pytest.raises(ValueError, match=message):
+        make(images=100, **given)
