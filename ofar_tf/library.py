@@ -20,7 +20,7 @@ from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.explanation import Explanation
 from ofar_tf.pruning.explanation import explain as explain_found
 from ofar_tf.run.finished_run import FinishedRun
-from ofar_tf.run.given_images import NO_IMAGES, GivenImages, networks_digest
+from ofar_tf.run.given_images import NO_IMAGES, GivenImages
 from ofar_tf.run.notebook_family import NotebookFamily, export_given
 from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import read_facts
@@ -61,7 +61,7 @@ def evaluate_pool(
     images = GivenImages(validation, calibration, selection, calibration_images)
     trained = images.of(_trained_pool(model))
     with explained():
-        return replace(trained.evaluate(), networks=networks_digest(trained))
+        return replace(trained.evaluate(), networks=trained.training)
 
 
 def export_family(
@@ -129,7 +129,7 @@ def export_family(
     )
     images = GivenImages(validation, calibration, selection, calibration_images)
     trained = images.of(_trained_pool(model))
-    if table is not None and table.networks != networks_digest(trained):
+    if table is not None and table.networks != trained.training:
         raise ValueError("Expected the table of evaluate_pool for this model as it is now. Received: that of another.")
     with explained():
         measured = table or trained.evaluate()

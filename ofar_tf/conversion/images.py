@@ -11,6 +11,7 @@ import numpy as np
 
 from ofar_tf.conversion.precision import precision_named
 from ofar_tf.data import resize_batch
+from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.tasks.answers import Batches
 from ofar_tf.text.size import Size
 
@@ -38,19 +39,17 @@ class FamilyImages:
     @classmethod
     def resized(
         cls,
+        images: PoolImages,
         *,
-        evaluation: Callable[[], Iterable[Any]],
         training: Callable[[int], Iterable[Any]] | None = None,
-        selection: Callable[[], Iterable[Any]] | None = None,
         canvas: Size | None = None,
         depth: int = 8,
     ) -> Self:
         """Resizes batches as the networks of a pool see them.
 
         Args:
-            evaluation: Gives images [B, H, W, 3] at the largest resolution and labels, from the start each time.
+            images: The images of the pool, [B, H, W, 3] at the largest resolution, and labels.
             training: Gives the first so many training images in the same form.
-            selection: Gives the images that files are chosen by, as `evaluation` does.
             canvas: The largest resolution; None where it is not known.
             depth: See the attribute.
         """
@@ -59,14 +58,14 @@ class FamilyImages:
             for images, labels in source():
                 yield np.asarray(resize_batch(images, resolution)), keras.tree.map_structure(np.asarray, labels)
 
-        def training_at(resolution: Size, images: int) -> np.ndarray:
-            batches = training(images) if training else ()
+        def training_at(resolution: Size, count: int) -> np.ndarray:
+            batches = training(count) if training else ()
             return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in batches])
 
         return cls(
-            partial(at, source=evaluation),
+            partial(at, source=images.evaluation),
             training_at if training else None,
-            partial(at, source=selection) if selection else None,
+            partial(at, source=images.selection) if images.selection else None,
             canvas,
             depth,
         )

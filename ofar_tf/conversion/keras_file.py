@@ -1,38 +1,16 @@
 """The `.keras` file of an export, written once."""
 
-import hashlib
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
 from ofar_tf._version import __version__
 from ofar_tf.conversion.member import FamilyMember
 from ofar_tf.evaluation.network_parity import NetworkParity
 from ofar_tf.files import atomic_file
 from ofar_tf.files.finished_work import Work
-
-
-def model_digest(model: keras.Model) -> str:
-    """Computes a digest of a model's architecture and weights.
-
-    The bytes of a `.keras` file differ each time it is written (they hold its date), so they cannot tell whether a
-    model has changed.
-
-    Args:
-        model: A built model.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

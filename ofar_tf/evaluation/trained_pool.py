@@ -67,11 +67,12 @@ class TrainedPool:
             strategy=self.strategy,
         )
 
-    @cached_property
+    @property
     def training(self) -> str:
         """Identifies the training by what came of it, the weights and the structures: 64 hexadecimal digits.
 
-        It is the same in whatever file these are kept, and whichever version of Keras read it.
+        It is the same in whatever file these are kept, and whichever version of Keras read it; and another where a
+        weight has changed since it was asked for.
         """
         kept = [network.mask.kept() for network in self.pool]
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())

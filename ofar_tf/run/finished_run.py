@@ -179,10 +179,9 @@ class FinishedRun:
     def images(self) -> FamilyImages:
         """The run's own images, as its networks see them at any resolution."""
         return FamilyImages.resized(
-            evaluation=lambda: self.experiment.images.evaluation_batches(images=self._eval_images),
+            self.trained_pool.images,
             training=lambda images: self.experiment.images.calibration_batches(images=images),
-            selection=self._selection if self.experiment.images.selection_split else None,
-            canvas=max(map(Size.of, self.config.resolutions)),
+            canvas=self.trained_pool.resolutions[0],
             depth=self.experiment.images.dataset.depth,
         )
 

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.conversion.images import FamilyImages
-from ofar_tf.conversion.keras_file import model_digest
 from ofar_tf.data.read_ahead import untuned
 from ofar_tf.evaluation.pool_accuracy import PoolImages
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, content_digest
@@ -48,7 +47,7 @@ class GivenImages:
     def __post_init__(self) -> None:
         if self.calibration_images < 1:
             raise ValueError(
-                f"Expected at least one image to calibrate with. Received: calibration_images={self.calibration_images}."
+                f"Expected an image to calibrate with. Received: calibration_images={self.calibration_images}."
             )
         for name, batches in (("validation", self.validation), ("selection", self.selection)):
             if isinstance(batches, tf.data.Dataset) and batches.cardinality() == tf.data.INFINITE_CARDINALITY:
@@ -80,9 +79,8 @@ class GivenImages:
             trained: What `of` returned.
         """
         return FamilyImages.resized(
-            evaluation=trained.images.evaluation,
+            trained.images,
             training=lambda images: _first(self._checked(trained, self.calibration), images=images),
-            selection=trained.images.selection,
             canvas=trained.resolutions[0],
         )
 
@@ -123,7 +121,7 @@ def described(trained: TrainedPool, table: PoolEvaluation | None = None) -> dict
         The data set, as a manifest has it.
     """
     calibrated = _statistics_digest(table) if table and table.statistics else None
-    parts = (networks_digest(trained), calibrated or content_digest(trained.images.calibration()))
+    parts = (trained.supernet.to_json(), trained.training, calibrated or content_digest(trained.images.calibration()))
     origin = hashlib.sha256(" ".join(parts).encode()).hexdigest()
     evaluation = content_digest(trained.images.evaluation())
     chosen_by = trained.images.selection
@@ -137,21 +135,6 @@ def _statistics_digest(table: PoolEvaluation) -> str:
         digest.update(repr(place).encode())
         for moments in keras.tree.flatten(statistics):
             digest.update(np.ascontiguousarray(moments).tobytes())
-    return digest.hexdigest()
-
-
-def networks_digest(trained: TrainedPool) -> str:
-    """Identifies weights and structures.
-
-    Args:
-        trained: A pool, with or without images.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256(f"{model_digest(trained.supernet)} {trained.pool.to_json()}".encode())
-    for variable in trained.weights.own if trained.weights else ():
-        digest.update(np.ascontiguousarray(variable).tobytes())
     return digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import ManifestHeader
 from ofar_tf.models.shared_code import shared_code
 from ofar_tf.run.environment import git_commit, versions
-from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, networks_digest, required
+from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, required
 from ofar_tf.run.trained_family import Family, export_options
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.text.lists import listed
@@ -106,7 +106,7 @@ class NotebookFamily(Family):
             self._files.evaluation,
             table=self._files.subnets,
             metric=self._trained.task.metric,
-            origin=networks_digest(self._trained),
+            origin=self._trained.training,
         )
 
     def evaluate(
@@ -121,8 +121,7 @@ class NotebookFamily(Family):
         images = required(validation, calibration, selection, calibration_images=calibration_images)
         with explained():
             evaluation = images.of(self._trained).evaluate()
-        origin = networks_digest(self._trained)
-        write_evaluation(self._files.evaluation, evaluation, table=self._files.subnets, origin=origin)
+        write_evaluation(self._files.evaluation, evaluation, table=self._files.subnets, origin=self._trained.training)
         return evaluation
 
     def export(

@@ -268,8 +268,8 @@ class OnceForAll(keras.Model):
             overwrite: Whether a family that was saved there may be replaced; its table goes with it.
 
         Raises:
-            ValueError: If the structures are not frozen yet, the networks do not classify, or the folder holds something
-                else.
+            ValueError: If the structures are not frozen yet, the networks are no classifiers, or the folder holds
+                something else.
         """
         save_family(self, folder, labels=labels, overwrite=overwrite)
 

@@ -139,8 +139,8 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         overwrite: Whether a family that is there may be replaced.
 
     Raises:
-        ValueError: If the structures are not frozen yet, the networks do not classify, the folder holds something else,
-            or the labels are no names.
+        ValueError: If the structures are not frozen yet, the networks are no classifiers, the folder holds something
+            else, or the labels are no names.
     """
     files, pool, names = FamilyFiles(Path(folder)), model.frozen_pool, listed("labels", labels)
     if not isinstance(model.task, Classification):

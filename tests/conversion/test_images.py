@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ofar_tf.conversion.images import FamilyImages
+from ofar_tf.evaluation.pool_accuracy import PoolImages
 
 PRECISIONS = ("float32", "int8", "int16x8", "qat")
 COUNTS = {"representative": 3, "fine_tuning": 5}
@@ -47,7 +48,8 @@ def test_images_that_no_precision_needs_may_be_missing():
 
 def test_batches_at_the_largest_resolution_are_resized_for_each_network():
     batches = [(np.full((2, 4, 4, 3), value, np.float32), np.array([value, 0])) for value in (1, 2)]
-    images = FamilyImages.resized(evaluation=lambda: batches, training=lambda images: batches[:images])
+    pool = PoolImages(calibration=list, evaluation=lambda: batches)
+    images = FamilyImages.resized(pool, training=lambda images: batches[:images])
     for _ in range(2):  # From the start each time.
         found = list(images.evaluation(2))
         assert [(pictures.shape, labels.tolist()) for pictures, labels in found] == [
@@ -55,4 +57,4 @@ def test_batches_at_the_largest_resolution_are_resized_for_each_network():
             ((2, 2, 2, 3), [2, 0]),
         ]
     assert images.training(2, 1).shape == (2, 2, 2, 3)
-    assert FamilyImages.resized(evaluation=lambda: batches).training is None
+    assert FamilyImages.resized(pool).training is images.selection is None

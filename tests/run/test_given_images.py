@@ -16,5 +16,5 @@ def test_images_to_measure_on_must_come_to_an_end(name):
 
 @pytest.mark.parametrize("images", [0, -1])
 def test_at_least_one_image_calibrates(images):
-    with pytest.raises(ValueError, match=rf"Expected at least one image .* Received: calibration_images={images}\.$"):
+    with pytest.raises(ValueError, match=rf"Expected an image .* Received: calibration_images={images}\.$"):
         GivenImages(BATCHES, BATCHES, calibration_images=images)
