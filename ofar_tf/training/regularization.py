@@ -30,9 +30,6 @@ class Regularization:
         gamma_l1: L1 coefficient, at least 0 (Network Slimming, DESIGN D14).
         decoupled: Whether weights decay apart from gradients: then `add_to` leaves that to who asks for `decay_of`.
         originals: Maps the id of a variable that stands for one of the supernet's to that one: it is penalized alike.
-
-    Raises:
-        ValueError: If a coefficient is negative.
     """
 
     def __init__(
@@ -45,10 +42,6 @@ class Regularization:
         decoupled: bool = False,
         originals: Mapping[int, Any] | None = None,
     ):
-        if weight_decay < 0.0 or gamma_l1 < 0.0:
-            raise ValueError(
-                f"Expected penalties of at least 0. Received: gamma_l1={gamma_l1}, weight_decay={weight_decay}."
-            )
         kernels = {id(kernel) for layer in flat_layers(supernet) for kernel in _decayed_kernels(layer)}
         gammas = {id(supernet.weights[index]) for group in groups.groups for index in group.gammas}
         originals = originals or {}

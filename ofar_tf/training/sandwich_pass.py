@@ -48,9 +48,6 @@ class SandwichPass:
         at_once: How many of the networks after the largest may run at the same time. With one the step needs no more
             memory than its largest network; with two the second forward pass uses processor cores that the first
             backward pass leaves idle.
-
-    Raises:
-        ValueError: If `at_once` is out of range.
     """
 
     functions: NetworkFunctions
@@ -59,10 +56,6 @@ class SandwichPass:
     distillation: str = "chain"
     at_once: int = 1
     sensitivity: GateSensitivity | None = None
-
-    def __post_init__(self) -> None:
-        if self.at_once < 1:
-            raise ValueError(f"Expected at least one network at once. Received: networks_at_once={self.at_once}.")
 
     def run(
         self,

@@ -24,19 +24,12 @@ class WeightUpdate:
         regularization: The penalties.
         clip_norm: Largest norm of the summed gradient, before penalties; none by default. Structures that share nothing
             are clipped each for itself.
-
-    Raises:
-        ValueError: If `clip_norm` is not positive.
     """
 
     supernet: keras.Model
     weights: PoolWeights
     regularization: Regularization
     clip_norm: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.clip_norm is not None and self.clip_norm <= 0.0:
-            raise ValueError(f"Expected a positive clip_norm. Received: {self.clip_norm}.")
 
     def variables(self, *, searching: bool) -> list[Any]:
         """Returns what is trained now."""

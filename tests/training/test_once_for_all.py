@@ -224,6 +224,7 @@ def test_a_pool_of_another_number_of_structures_is_refused(trainer_builder, mask
         ({"label_smoothing": 1.0}, r"label_smoothing in \[0, 1\)"),
         ({"gradient_accumulation": 0}, "at least one part of a batch"),
         ({"clip_norm": 0.0}, "positive clip_norm"),
+        ({"networks_at_once": 0}, "at least one network at once"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(trainer_builder, arguments, message):

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ofar_tf.training.sandwich_pass import SandwichPass
-
 
 @pytest.fixture
 def frozen(trainer_builder, mask_drawer, pool_maker):
@@ -48,8 +46,3 @@ def test_a_step_holds_each_structure_once_besides_the_teacher(frozen, batch, net
     step = tf.function(model.train_step, autograph=False)
     traced = step.get_concrete_function((tf.constant(batch[0]), tf.constant(batch[1])))
     assert sorted(calls_in(traced.graph.as_graph_def()).values()) == [1, 1, 1, 1, 2]
-
-
-def test_a_step_without_networks_is_refused():
-    with pytest.raises(ValueError, match="Expected at least one network at once"):
-        SandwichPass(None, None, None, at_once=0)
