@@ -30,7 +30,8 @@ def main(config: DoctorConfig) -> int:
         for finding in findings:
             if finding.topic == topic:
                 print(f"  {'! ' if finding.problem else '  '}{finding.text}")
-    print(f"{len(problems)} problems, marked with !" if problems else "No problem was found.")
+    plural = "s" * (len(problems) != 1)
+    print(f"{len(problems)} problem{plural}, marked with !" if problems else "No problem was found.")
     return 1 if problems else 0
 
 

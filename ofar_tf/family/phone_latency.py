@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ofar_tf.data.text_file import read_text
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.tflite.latency import Latency
 
@@ -63,7 +64,7 @@ def read_phone_latencies(path: str | Path) -> list[PhoneLatency]:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"Expected a table of measurements. Received: {source}, which does not exist.")
-    reader = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8-sig")), strict=True)
+    reader = csv.DictReader(io.StringIO(read_text(source)), strict=True)
     try:
         _check_columns(reader.fieldnames or [], source)
         return [_row(row, where=f"line {reader.line_num} of {source}") for row in reader]

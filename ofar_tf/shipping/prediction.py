@@ -11,6 +11,7 @@ import numpy as np
 
 from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.data.preprocessing import resize_batch
+from ofar_tf.data.text_file import read_text
 from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
@@ -277,7 +278,4 @@ def _count(shape: Any, path: Path) -> int:
 def _lines(path: Path) -> list[str]:
     if not path.is_file() or path.stat().st_size > _LARGEST_TEXT:
         raise ValueError(f"Expected a text file of class names. Received: {path}, which is none.")
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Expected class names in UTF-8 in {path}. Received: {error.reason}.") from error
+    return read_text(path).splitlines()

@@ -47,6 +47,14 @@ def test_a_row_finds_its_file_by_whatever_names_it(manifest, read, columns, name
     assert [row.latency for row in rows] == [Latency("Pixel 8", 4, 3.5, 4.0)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_and_other_shells_write_it(tmp_path, encoding):
+    table = 'file,device,threads,median_ms\r\na.tflite,"T\u00e9l\u00e9phone 8",4,3.5\r\n'
+    (tmp_path / "phone.csv").write_text(table, encoding=encoding, newline="")
+    (row,) = read_phone_latencies(tmp_path / "phone.csv")
+    assert (row.names, row.latency) == ({"file": "a.tflite"}, Latency("T\u00e9l\u00e9phone 8", 4, 3.5))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ofar_tf.data.text_file import read_text
 from ofar_tf.files.given_path import given_path
 from ofar_tf.run.flagfile import one_flag
 from ofar_tf.run.matrix.matrix_run import MatrixRun
@@ -116,7 +117,7 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of runs. Received: {path}, which is none.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"Expected TOML in {path}. Received: {error}.") from error
 

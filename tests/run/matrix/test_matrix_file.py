@@ -106,6 +106,14 @@ def test_nonsense_is_refused_in_one_line(
     assert str(caught.value) == sentence.replace("FILE", f"{tmp_path}/some.toml").replace("FOLDER", str(tmp_path))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_is_read_as_any_editor_saves_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(RATES + '[[run]]\nname = "a"\n', encoding=encoding)
+    (run,) = read_matrix(path, folder=tmp_path, parse=lambda line: flags.read(TrainConfig, line))
+    assert run.name == "a"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         read_matrix(tmp_path / "no.toml", folder=tmp_path, parse=lambda line: flags.read(TrainConfig, line))
