@@ -13,7 +13,8 @@ from ofar_tf.shipping.select_config import SelectConfig
 def main(config: SelectConfig) -> None:
     """Runs the command."""
     from ofar_tf.family.export_files import read_export
-    from ofar_tf.shipping.selection import Limits, choose, explain
+    from ofar_tf.shipping.reasons import reasons
+    from ofar_tf.shipping.selection import Limits, choose
     from ofar_tf.text.quantities import parse_quantity
 
     with flags.one_line_errors():
@@ -30,9 +31,9 @@ def main(config: SelectConfig) -> None:
             device=config.device,
             form=config.form,
         )
-        chosen = choose(manifest, limits, prefer=config.prefer)[0]
-    print(explain(manifest, limits, prefer=config.prefer), file=sys.stderr)
-    print(folder / chosen.path)
+        winner, *others = choose(manifest, limits, prefer=config.prefer)
+    print(*reasons(manifest, limits, winner=winner, others=others), sep="\n", file=sys.stderr)
+    print(folder / winner.path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which file to ship under given limits, and why.
+"""Which file to ship under given limits.
 
 A difference of accuracy that the images cannot tell from noise is no reason to ship a larger file. So with
 `prefer="size"`, the default, the choice is the smallest of the files whose accuracy is within the noise of the most
@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.measured_latency import times_of
 from ofar_tf.shipping.limits import Limits
-from ofar_tf.shipping.reasons import reasons
 
-__all__ = ["PREFERENCES", "Limits", "best_of", "choose", "explain", "rank", "select"]
+__all__ = ["PREFERENCES", "Limits", "best_of", "choose", "rank"]
 
 
 PREFERENCES = ("size", "accuracy")
@@ -68,42 +67,6 @@ def best_of(models: Iterable[ModelEntry], *, prefer: str = "size") -> ModelEntry
     return min(within, key=lambda model: (model.bytes, -model.merit, model.macs))
 
 
-def select(
-    manifest: Manifest,
-    *,
-    max_macs: int | None = None,
-    max_bytes: int | None = None,
-    min_score: float | None = None,
-    max_latency_ms: float | None = None,
-    quantization: str | None = None,
-    device: str | None = None,
-    form: str | None = None,
-    prefer: str = "size",
-) -> ModelEntry:
-    """Chooses a file within limits, among those that passed their checks.
-
-    Args:
-        manifest: The files of an export.
-        max_macs: Most multiply-adds of one image.
-        max_bytes: Largest file.
-        min_score: Worst number that networks are compared by, for instance the lowest top-1 accuracy, in 0..1.
-        max_latency_ms: Longest median latency in milliseconds.
-        quantization: The only precision that may be chosen.
-        device: Whose latency counts; None for the slowest of all that a file was measured on.
-        form: What files must return (`raw` of detectors); None for what those of their task usually return.
-        prefer: `size`: the smallest within the noise of the most accurate; `accuracy`: the most accurate.
-
-    Returns:
-        The file, the first of `rank`.
-
-    Raises:
-        ValueError: If nothing fits; it names the file that misses the limits by least. Also if nothing was measured on
-            the device.
-    """
-    limits = Limits(max_macs, max_bytes, min_score, max_latency_ms, quantization, device, form)
-    return choose(manifest, limits, prefer=prefer)[0]
-
-
 def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[ModelEntry]:
     """Ranks the files within limits and refuses limits that nothing meets.
 
@@ -142,24 +105,6 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
         f"Expected a file with {limits}. Received: none of {len(candidates)} files; nearest is {nearest.path} "
         f"(macs={nearest.macs}, bytes={nearest.bytes}, {manifest.metric.key}={score:.4f}{latency})."
     )
-
-
-def explain(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> str:
-    """Says why a file is chosen: what it costs, what the runner-up would change, and what was left out.
-
-    Args:
-        manifest: The files of an export.
-        limits: What a file may cost and must reach.
-        prefer: `size` or `accuracy`, see `best_of`.
-
-    Returns:
-        A few lines for people.
-
-    Raises:
-        ValueError: If nothing fits (`choose`).
-    """
-    winner, *others = choose(manifest, limits, prefer=prefer)
-    return "\n".join(reasons(manifest, limits, winner=winner, others=others))
 
 
 def _candidates(manifest: Manifest, limits: Limits) -> list[ModelEntry]:

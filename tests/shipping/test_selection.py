@@ -5,10 +5,20 @@ import pytest
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Latency, Manifest
-from ofar_tf.shipping.selection import Limits, explain, rank, select
+from ofar_tf.shipping.reasons import reasons
+from ofar_tf.shipping.selection import Limits, choose, rank
 from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.scores import FileScores
 from ofar_tf.tflite.latency import PredictedLatency
+
+
+def select(manifest, prefer="size", **limits):
+    return choose(manifest, Limits(**limits), prefer=prefer)[0]
+
+
+def explain(manifest, **limits):
+    winner, *others = choose(manifest, Limits(**limits))
+    return list(reasons(manifest, Limits(**limits), winner=winner, others=others))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +113,7 @@ def test_choices_are_made_on_the_selection_split(make_entry, header):
     )
     manifest = Manifest(**vars(header), models=models)
     assert select(manifest).id == select(manifest, prefer="accuracy").id == "better"
-    assert explain(manifest, Limits()).splitlines() == [
+    assert explain(manifest) == [
         "Chosen: better/better_float32.tflite, the most accurate of 2 within no limits: 90.00% top-1, 400 MACs, 90 "
         "bytes.",
         "Chosen on the selection split, where it has 91.00%.",
@@ -129,7 +139,7 @@ def test_a_file_of_which_the_images_cannot_tell_is_chosen_with_a_warning(make_en
     unsure = AccuracyCheck("cannot_tell", 0.01, images=72, losses=1, gains=0, drop=(-0.02, 0.06))
     checks = dataclasses.replace(entry.checks, accuracy=unsure)
     manifest = Manifest(**vars(header), models=(dataclasses.replace(entry, checks=checks),))
-    assert explain(manifest, Limits()).splitlines()[1] == f"Not known: {unsure.sentence}"
+    assert explain(manifest)[1] == f"Not known: {unsure.sentence}"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +238,7 @@ def test_limits_that_make_no_sense_are_refused(manifest, limits, message):
     ],
 )
 def test_a_choice_is_explained(manifest, limits, lines):
-    assert explain(manifest, Limits(**limits)).splitlines() == lines
+    assert explain(manifest, **limits) == lines
 
 
 def test_where_a_file_was_not_measured_its_predicted_latency_counts(make_entry, header):
@@ -237,9 +247,9 @@ def test_where_a_file_was_not_measured_its_predicted_latency_counts(make_entry, 
     large, small = (make_entry(name, macs=m, top1=t) for name, m, t in (("large", 400, 0.9), ("small", 100, 0.7)))
     guessed = Manifest(**vars(header), models=(dataclasses.replace(large, **predicted), small))
     assert select(guessed, max_latency_ms=5.5, device="phone").id == "large"
-    assert ", 5 ms (predicted)." in explain(guessed, Limits(max_latency_ms=5.5))
+    assert ", 5 ms (predicted)." in explain(guessed, max_latency_ms=5.5)[0]
     known = Manifest(**vars(header), models=(dataclasses.replace(large, **measured), small))
-    assert ", 6 ms." in explain(known, Limits(max_latency_ms=6.5, device="phone"))
+    assert ", 6 ms." in explain(known, max_latency_ms=6.5, device="phone")[0]
     with pytest.raises(ValueError, match=r"nearest is large/.*, latency_ms=6 on phone"):
         select(known, max_latency_ms=5.5)
 

@@ -31,7 +31,8 @@ from ofar_tf.family.manifest_schema import manifest_schema
 from ofar_tf.pruning.channel_mask import MaskRules
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pool_spec import PoolSpec
-from ofar_tf.shipping.selection import Limits, explain, select
+from ofar_tf.shipping.reasons import reasons
+from ofar_tf.shipping.selection import Limits, choose
 from ofar_tf.tasks.interface import Shipped
 from ofar_tf.tasks.task import Metric, Scores
 from ofar_tf.text.size import Size
@@ -222,11 +223,13 @@ def check_family(folder: Path, *, kind: str, size: str) -> None:
     assert all(model.checks.margin.verdict == "passed" and model.checks.accuracy is None for model in rounded)
 
     best = min(manifest.models, key=lambda model: (model.metrics.best, model.macs))
-    assert select(manifest, prefer="accuracy").metrics.best == best.metrics.best
-    assert select(manifest, min_score=1.0, max_macs=min(model.macs for model in manifest.models)).rate == 0.5
+    winner, *others = choose(manifest, Limits(), prefer="accuracy")
+    assert winner.metrics.best == best.metrics.best
+    assert f"{best.metrics.best:.4g} error" in next(reasons(manifest, Limits(), winner=winner, others=others))
+    least = min(model.macs for model in manifest.models)
+    assert choose(manifest, Limits(min_score=1.0, max_macs=least))[0].rate == 0.5
     with pytest.raises(ValueError, match=r"with min_score=0.0. Received: none of 4 files; nearest is .*error="):
-        select(manifest, min_score=0.0)
-    assert f"{best.metrics.best:.4g} error" in explain(manifest, Limits(), prefer="accuracy")
+        choose(manifest, Limits(min_score=0.0))
     page, card = (folder / "report.html").read_text(), (folder / "README.md").read_text()
     assert "Mean squared error against cost" in page and "networks for regression" in page and "Top-1" not in page
     assert card.startswith("# A family of networks for regression\n") and "top-1" not in card.lower()

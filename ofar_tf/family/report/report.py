@@ -45,7 +45,7 @@ def write_report(
     """Writes the report of an export folder.
 
     It draws accuracy with its intervals against each cost with the Pareto front, names the file to ship within a
-    budget, as `ofar_tf.shipping.selection.select` does, and lists the files and what each one knows of each class. With
+    budget, as `ofar_tf.shipping.selection.choose` does, and lists the files and what each one knows of each class. With
     a search record it also shows the widths of the structures and how alike their masks were during the search. Equal
     arguments give equal bytes.
 

@@ -1,10 +1,10 @@
 """The files that the devices of one tier receive: the best one, and cheaper ones to step down to."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.shipping.play.device_tier import DeviceTier
-from ofar_tf.shipping.selection import best_of, rank, select
+from ofar_tf.shipping.selection import best_of, choose, rank
 from ofar_tf.tasks.scores import Metric
 
 _STEP = 0.75
@@ -43,7 +43,7 @@ def choose_files(manifest: Manifest, tier: DeviceTier, *, steps_down: int, prefe
         ValueError: If no file fits the tier's limits.
     """
     try:
-        models = [select(manifest, **asdict(tier.limits), prefer=prefer)]
+        models = choose(manifest, tier.limits, prefer=prefer)[:1]
     except ValueError as error:
         raise ValueError(f"In tier {tier.name}: {error}") from error
     # The phone measures these itself, so they need no measurement in the manifest.

@@ -20,7 +20,7 @@ from ofar_tf.family.report.search_record import SearchRecord, SimilarityMap
 from ofar_tf.pruning.channel_groups import ChannelGroup
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pruned_network_pool import PrunedNetwork, PrunedNetworkPool
-from ofar_tf.shipping.selection import select
+from ofar_tf.shipping.selection import Limits, choose
 
 # Without these the browser looks for its maker's servers at every start.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -141,7 +141,7 @@ def selected(manifest, key, precision, units, prefer="size"):
     manifest, limit = restricted(manifest, key)
     try:
         budget = {limit: units if scale == 1 else round(units * scale)}
-        return select(manifest, quantization=precision or None, prefer=prefer, **budget).path
+        return choose(manifest, Limits(quantization=precision or None, **budget), prefer=prefer)[0].path
     except ValueError:
         return None
 
