@@ -7,6 +7,7 @@ import keras
 
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.training.after_search import AfterSearch, after_search
+from ofar_tf.training.data_end import DataEnd
 from ofar_tf.training.epoch_steps import EpochSteps
 from ofar_tf.training.phases import Phases
 from ofar_tf.training.step_spec import StepSpec
@@ -23,8 +24,9 @@ def callbacks_of_fit(
     steps_per_epoch: int | None,
     losses: Sequence[str],
     progress: str,
+    once: bool | None = None,
 ) -> Any:
-    """Puts before the callbacks of a caller those that training needs: `Phases` and `EpochSteps`.
+    """Puts before the callbacks of a caller those that training needs: `DataEnd`, `Phases` and `EpochSteps`.
 
     Those that wait for a number to improve are shown none of a search, see `AfterSearch`.
 
@@ -35,10 +37,11 @@ def callbacks_of_fit(
         steps_per_epoch: Steps that an epoch is to have; `None` for as many as there are batches.
         losses: The names of the losses that an epoch ends with.
         progress: The name of what it says beside them, of which more is better.
+        once: Whether the data can be read once only; `None` for data that are known to last.
 
     Returns:
-        A list of callbacks, or the `CallbackList` that was given where nothing of it changes. `EpochSteps` is not
-        added to such a list, nor where the caller brings one.
+        A list of callbacks, or the `CallbackList` that was given where nothing of it changes. `EpochSteps` and
+        `DataEnd` are not added to such a list, nor the former where the caller brings one.
 
     Raises:
         ValueError: If structures are to be searched and `MaskSearch` is not among the callbacks, one of them is none,
@@ -58,7 +61,9 @@ def callbacks_of_fit(
     if searching or step.finetune_structures:
         callbacks = [after_search(each) if _watches(each) else each for each in callbacks]
         is_made = is_made and not any(isinstance(each, AfterSearch) for each in callbacks)
-    added: list[Any] = [Phases()] if step.head_epochs or step.finetune_structures else []
+    added: list[Any] = [] if once is None or is_made else [DataEnd(once=once)]
+    if step.head_epochs or step.finetune_structures:
+        added.append(Phases())
     if not (steps_per_epoch is None or is_made or any(isinstance(each, EpochSteps) for each in callbacks)):
         added.append(EpochSteps(steps_per_epoch))
     return given if is_made and not added else [*added, *callbacks]

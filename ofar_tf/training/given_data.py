@@ -53,7 +53,9 @@ def trusted_data(x: Any, y: Any, weights: Any) -> Given:
     return Given(x, y, weights, _form(getattr(x, "element_spec", arrays)))
 
 
-def checked_data(x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_per_epoch: int | None) -> Given:
+def checked_data(
+    x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_per_epoch: int | None, epochs: int = 1
+) -> Given:
     """Looks at data as `Task.checked` says: at all arrays, or at the first batch of what gives batches.
 
     Args:
@@ -64,10 +66,11 @@ def checked_data(x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_
         task: What is learned.
         size: That of the images.
         steps_per_epoch: As `fit` was told.
+        epochs: How many there are to be.
 
     Raises:
-        ValueError: If they are of another form, their values make no sense, or a data set without end says nothing of
-            where an epoch ends.
+        ValueError: If they are of another form, their values make no sense, or nothing says where an epoch ends of a
+            data set without end, or of a generator that is to last for several epochs.
     """
     if isinstance(x, tf.data.Dataset):
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
@@ -76,6 +79,11 @@ def checked_data(x: Any, y: Any, weights: Any, *, task: Task, size: Size, steps_
     if isinstance(x, tf.distribute.DistributedDataset):
         return trusted_data(x, y, weights)
     if isinstance(x, (keras.utils.PyDataset, GeneratorType)):
+        if isinstance(x, GeneratorType) and steps_per_epoch is None and epochs > 1:
+            raise ValueError(
+                "Expected steps_per_epoch for a generator, which can be read once only and must last for all epochs. "
+                f"Received: none, for {epochs} epochs."
+            )
         first, x = _first_of(x)
         _look(first, task=task, size=size)
         return Given(x, y, weights, _form(first))

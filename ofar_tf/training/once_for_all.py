@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -214,7 +215,7 @@ class OnceForAll(keras.Model):
 
         Raises:
             ValueError: If nothing would ever search the structures, validation data or a callback that would do nothing
-                is given, or the data are not as the task takes them (`Task.checked`).
+                is given, the data are not as the task takes them (`Task.checked`), or they end before the last epoch.
         """
         if not self.compiled:
             raise ValueError("Expected compile before fit. Received: a model that was not compiled.")
@@ -227,13 +228,18 @@ class OnceForAll(keras.Model):
             steps_per_epoch=kwargs.get("steps_per_epoch"),
             losses=self._step_metrics.losses,
             progress=self.task.metric.progress,
+            once=None if trusted else isinstance(x, GeneratorType),
         )
         given = (x, y, kwargs.pop("sample_weight", None))
         data = (
             trusted_data(*given)
             if trusted
             else checked_data(
-                *given, task=self.task, size=self.resolutions[0], steps_per_epoch=kwargs.get("steps_per_epoch")
+                *given,
+                task=self.task,
+                size=self.resolutions[0],
+                steps_per_epoch=kwargs.get("steps_per_epoch"),
+                epochs=kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0),
             )
         )
         # `ofar train` refuses such networks; of several devices' variables nothing is traced here.
@@ -402,9 +408,18 @@ class OnceForAll(keras.Model):
         if self.compiled:
             self.make_train_function(force=True)
 
+    def count_on(self) -> None:
+        """Counts steps on from those of the optimizer. `fit` calls it in time, see `DataEnd`."""
+        self._sandwich.begin_at(int(np.asarray(self.optimizer.iterations)))
+
+    @property
+    def steps_of_epoch(self) -> int:
+        """How many steps of the epoch are done; of several devices, the steps of all."""
+        return self._step_metrics.steps
+
     def make_train_function(self, force: bool = False) -> Any:
         """Makes the function that Keras trains by. Steps are counted on from those of the optimizer."""
-        self._sandwich.begin_at(int(np.asarray(self.optimizer.iterations)))
+        self.count_on()
         return super().make_train_function(force=force)
 
     def train_step(self, data: Any) -> dict[str, Any]:

@@ -119,7 +119,10 @@ class SandwichStep:
         self.sensitivity = _sum_over_steps(groups.size) if self._sandwich.sensitivity else None
 
     def begin_at(self, step: int) -> None:
-        """Counts on from so many steps: the networks of a step are drawn by its number."""
+        """Counts on from so many steps: the networks of a step are drawn by its number.
+
+        The host's count waits for nothing of the accelerator, and so has a step too many where data ended within one.
+        """
         self._done.assign(step)
 
     @property
@@ -230,7 +233,10 @@ class SandwichStep:
             seen = outcome.sensitivity if scale is None else outcome.sensitivity / scale
             # A step whose scaled gradients overflow is left out, as it is by the optimizer.
             self.sensitivity.assign_add(tf.where(tf.math.is_finite(seen), seen, 0.0))
-        self._update.apply(optimizer, outcome.gradients, searching=self.searching)
+        # Data that do not say how many they are end within a step, of which TensorFlow still does what needs no image:
+        # counts it, and shrinks weights.
+        with tf.control_dependencies([outcome.losses]):
+            self._update.apply(optimizer, outcome.gradients, searching=self.searching)
         self._done.assign_add(1)
         return outcome
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ofar_tf.training.sandwich_pass import Outcome
@@ -29,6 +30,11 @@ class StepMetrics:
         """The names of the losses of all roles."""
         return [metric.name for metric in self._losses.values()]
 
+    @property
+    def steps(self) -> int:
+        """How many steps the present means are of; of several devices, the steps of all."""
+        return int(np.sum(self._progress.count))
+
     def of(self, roles: Sequence[str]) -> list[keras.metrics.Mean]:
         """Returns the means of some roles' losses, in that order, and that of the progress."""
         return [*(self._losses[role] for role in roles), self._progress]
@@ -44,6 +50,11 @@ class StepMetrics:
         Returns:
             What Keras is to log, by the name of the metric: scalars, or with several processes float32 `[1]`.
         """
+        # What a mean counts needs no image, and would be counted once more where data end within a step.
+        with tf.control_dependencies([outcome.losses]):
+            return self._updated(outcome, roles=roles, strategy=strategy)
+
+    def _updated(self, outcome: Outcome, *, roles: Sequence[str], strategy: tf.distribute.Strategy) -> dict[str, Any]:
         metrics = self.of(roles)
         for metric, loss in zip(metrics, tf.unstack(outcome.losses), strict=False):
             # The divergence of networks that agree is zero but for rounding, on either side of it.

@@ -11,9 +11,9 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 3)).astype(np.float3
 LABELS = np.array([0, 1, 2, 1, 0])
 
 
-def given(x, y=None, weights=None, *, steps_per_epoch=None):
+def given(x, y=None, weights=None, *, steps_per_epoch=None, epochs=1):
     task, size = Classification(classes=3), Size(4, 4)
-    return checked_data(x, y, weights, task=task, size=size, steps_per_epoch=steps_per_epoch)
+    return checked_data(x, y, weights, task=task, size=size, steps_per_epoch=steps_per_epoch, epochs=epochs)
 
 
 class Batches(keras.utils.PyDataset):
@@ -82,10 +82,12 @@ def test_the_first_batch_of_what_gives_batches_is_looked_at_and_still_trained_on
         given(batch for batch in [(IMAGES / 255, LABELS)])
 
 
-def test_a_data_set_without_end_must_say_where_an_epoch_ends():
+def test_a_data_set_without_end_and_a_generator_for_several_epochs_must_say_where_one_ends():
     data = tf.data.Dataset.from_tensors((IMAGES, LABELS))
     with pytest.raises(ValueError, match="Expected steps_per_epoch for a data set that repeats without end"):
         given(data.repeat())
+    with pytest.raises(ValueError, match=r"steps_per_epoch for a generator, .* Received: none, for 2 epochs\.$"):
+        given((batch for batch in data), epochs=2)
     for finite in (given(data)[0], given(data.repeat(), steps_per_epoch=2)[0].take(1)):
         assert len(list(finite)) == 1
 
