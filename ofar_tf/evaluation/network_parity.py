@@ -1,5 +1,6 @@
 """Whether what was trained is what is shipped: masked = sliced = the exported Keras model, measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,11 @@ def masked_sliced_difference(
     masked = whole.outputs_in_training(images, resolution=resolution)
     sliced = compact.outputs_in_training(images, resolution=resolution)
     pairs = zip(keras.tree.flatten(masked), keras.tree.flatten(sliced), strict=True)
-    return max(_relative(float(np.abs(one - other).max()), to=float(np.abs(other).max())) for one, other in pairs)
+    return _largest([_relative(np.abs(one - other).max(), to=np.abs(other).max()) for one, other in pairs])
+
+
+def _largest(differences: Sequence[float]) -> float:
+    return float(np.max(differences))  # Not `max`, which may pass over NaN.
 
 
 def _relative(difference: float, *, to: float) -> float:
@@ -88,4 +93,4 @@ def sliced_keras_difference(expected: Any, exported: "keras.Model", images: np.n
     import keras  # Here, so that programs that only read a manifest do not load it.
 
     pairs = zip(keras.tree.flatten(expected), keras.tree.flatten(exported(images, training=False)), strict=True)
-    return max(float(np.abs(one - np.asarray(other)).max()) for one, other in pairs)
+    return _largest([np.abs(one - np.asarray(other)).max() for one, other in pairs])
