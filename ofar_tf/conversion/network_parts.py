@@ -71,12 +71,9 @@ def split(model: keras.Model, names: Sequence[str]) -> tuple[keras.Model, keras.
     calls: list[GraphCall] = []
     entering: dict[int, Any] = {}
     for call in graph.calls:
-        taken = [
-            each for each in keras.tree.flatten((call.args, dict(call.kwargs))) if keras.utils.is_keras_tensor(each)
-        ]
-        if not matches(call.operation.name, names) and not any(id(each) in behind for each in taken):
+        if not matches(call.operation.name, names) and not any(id(each) in behind for each in call.tensors):
             continue
-        entering.update({id(each): each for each in taken if id(each) not in behind})
+        entering.update({id(each): each for each in call.tensors if id(each) not in behind})
         behind.update(map(id, keras.tree.flatten(call.outputs)))
         calls.append(call)
     if not calls:

@@ -25,6 +25,12 @@ class GraphCall:
     kwargs: Mapping[str, Any]
     outputs: Any
 
+    @property
+    def tensors(self) -> list[Any]:
+        """The Keras tensors among its arguments."""
+        leaves = keras.tree.flatten((self.args, dict(self.kwargs)))
+        return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:

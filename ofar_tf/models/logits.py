@@ -55,7 +55,7 @@ def _last(model: keras.Model) -> Iterator[Any]:
         yield call.operation
         if not _keeps_the_range(call.operation):
             return
-        tensors = [leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if id(leaf) in makers]
+        tensors = [tensor for tensor in call.tensors if id(tensor) in makers]
         call = makers[id(tensors[0])] if tensors else None
 
 

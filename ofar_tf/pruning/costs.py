@@ -20,7 +20,6 @@ from ofar_tf.pruning.contraction_rules import contraction, product_macs
 from ofar_tf.pruning.graph_macs import count_macs
 from ofar_tf.pruning.latency_predictor import LatencyPredictor
 from ofar_tf.pruning.layer_rules import rule_for
-from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.pruning.operator_work import OperatorWork
 from ofar_tf.pruning.probed_rules import channelwise
 from ofar_tf.pruning.rebuilt_rules import kernels_inside, rebuilt
@@ -160,7 +159,7 @@ class Costs:
 
     def _product(self, call: GraphCall, shapes: Sequence[Shape]) -> tuple[tuple[np.ndarray, ...], int]:
         """Returns which channels lie along the axes of a product, each axis once, and how often all of them meet."""
-        flows = [self._groups.tensors[id(tensor)] for tensor in tensors_of(call)]
+        flows = [self._groups.tensors[id(tensor)] for tensor in call.tensors]
         axes = tuple({flow.ids.tobytes(): flow.ids for flow in flows if (flow.ids < self._groups.size).any()}.values())
         return axes, product_macs(call.operation, shapes) // prod(map(len, axes))
 

@@ -46,12 +46,12 @@ def operator_kinds(calls: Sequence[GraphCall]) -> list[str | None]:
         None where no operator is left. A `SeparableConv2D` is two operators, `depthwise` and `pointwise`: here it is
         the latter.
     """
-    readers = Counter(id(tensor) for call in calls for tensor in tensors_of(call))
+    readers = Counter(id(tensor) for call in calls for tensor in call.tensors)
     after_kernel: set[int] = set()
     after_sum: set[int] = set()
     kinds = []
     for call in calls:
-        source = next((id(tensor) for tensor in tensors_of(call)), 0)
+        source = next((id(tensor) for tensor in call.tensors), 0)
         alone = readers[source] == 1
         is_folded = alone and source in after_kernel
         kind = _kind(call.operation, folds=is_folded, fuses=alone and source in after_kernel | after_sum)
@@ -64,12 +64,6 @@ def operator_kinds(calls: Sequence[GraphCall]) -> list[str | None]:
             after_sum |= outputs
         kinds.append(kind)
     return kinds
-
-
-def tensors_of(call: GraphCall) -> list[Any]:
-    """Lists the Keras tensors that a call reads."""
-    leaves = keras.tree.flatten((call.args, dict(call.kwargs)))
-    return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
 
 
 def _kind(operation: Any, *, folds: bool, fuses: bool) -> str | None:

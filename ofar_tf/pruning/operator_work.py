@@ -11,7 +11,7 @@ import numpy as np
 
 from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import ChannelMask
-from ofar_tf.pruning.operator_kinds import DEPTHWISE, KERNELS, operator_kinds, tensors_of
+from ofar_tf.pruning.operator_kinds import DEPTHWISE, KERNELS, operator_kinds
 from ofar_tf.pruning.sized_graph import kept_size, kernels_of, sized_calls
 from ofar_tf.text.size import Resolution, Size
 
@@ -102,7 +102,7 @@ class OperatorWork:
         for call, kind, (sized, inputs, output) in zip(groups.calls, self._kinds, all_sized, strict=True):
             if kind is None:
                 continue
-            reads = tuple(map(self._tensor, tensors_of(call), tensors_of(sized)))
+            reads = tuple(map(self._tensor, call.tensors, sized.tensors))
             writes = tuple(map(self._tensor, keras.tree.flatten(call.outputs), keras.tree.flatten(sized.outputs)))
             if kind not in KERNELS:
                 yield _Operator(kind, reads, writes)

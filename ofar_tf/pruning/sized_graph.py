@@ -11,7 +11,6 @@ from ofar_tf.models.functional_graph import GraphCall
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.functional_model import image_shape
 from ofar_tf.pruning.graph_macs import output_shapes
-from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.text.size import Size
 
 layers = keras.layers
@@ -92,7 +91,7 @@ def sized_calls(
             ) from error
         known.update(zip(map(id, keras.tree.flatten(call.outputs)), outputs, strict=True))
         sized = GraphCall(call.operation, args, kwargs, outputs)
-        yield sized, [tensor.shape for tensor in tensors_of(sized)], outputs[0].shape
+        yield sized, [tensor.shape for tensor in sized.tensors], outputs[0].shape
 
 
 def _outputs(operation: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from ofar_tf.models.functional_graph import Graph, graph_of
 from ofar_tf.pruning.functional_model import image_shape
-from ofar_tf.pruning.operator_kinds import tensors_of
 from ofar_tf.text.size import Size
 
 CHECKPOINTED = ("none", "largest", "all")
@@ -100,7 +99,7 @@ def _cuts(graph: Graph) -> Iterator[tuple[int, Any]]:
     called: dict[int, tuple[int, int]] = {}
     for place, call in enumerate(graph.calls):
         made.update({id(tensor): (place, tensor) for tensor in keras.tree.flatten(call.outputs)})
-        read.update({id(tensor): place for tensor in tensors_of(call)})
+        read.update({id(tensor): place for tensor in call.tensors})
         called[id(call.operation)] = called.get(id(call.operation), (place,))[0], place
     read.update({id(tensor): len(graph.calls) for tensor in graph.outputs})
     for cut in range(len(graph.calls) - 1):
