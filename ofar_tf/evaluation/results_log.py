@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ofar_tf.evaluation.subnet_table import SubnetRow, columns
 from ofar_tf.files import atomic_file
@@ -94,7 +92,8 @@ class ResultsLog(keras.callbacks.Callback):
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
-        plot_curves(self.figure_path, self.rows, self.metric)
+        with atomic_file.replacing(self.figure_path) as temporary:
+            draw_curves(self.rows, self.metric).savefig(temporary, dpi=120)
         logs.update({f"val_{result.structure}_{self.metric.key}": result.scores.best for result in results})
 
 
@@ -130,26 +129,24 @@ def read_results(path: Path, metric: Metric) -> list[dict[str, Any]]:
     return rows
 
 
-def plot_curves(path: Path, rows: Sequence[dict[str, Any]], metric: Metric) -> None:
+def draw_curves(rows: Sequence[dict[str, Any]], metric: Metric) -> Figure:
     """Draws the score of each structure over the epochs, and where the search ended.
 
     Args:
-        path: The image to write.
         rows: Rows of `results.csv`.
         metric: What the task is measured by.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.add_subplot()
     for structure in dict.fromkeys(row["structure"] for row in rows):
-        points = [(int(row["epoch"]), float(row[metric.key])) for row in rows if row["structure"] == structure]
-        axis.plot(*np.array(points).T, marker=".", label=structure)
+        own = [row for row in rows if row["structure"] == structure]
+        epochs, scores = [int(row["epoch"]) for row in own], [metric.factor * float(row[metric.key]) for row in own]
+        axis.plot(epochs, scores, marker=".", label=structure)
     searched = max((int(row["epoch"]) for row in rows if row["phase"] == "search"), default=0)
     if searched:
         axis.axvspan(0, searched, color="0.93", label="search")
     axis.set_xlabel("epoch")
-    axis.set_ylabel(metric.title)
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_ylabel(metric.heading)
     axis.grid(alpha=0.3)
     axis.legend()
-    with atomic_file.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    return figure

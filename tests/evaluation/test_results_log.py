@@ -1,9 +1,10 @@
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from ofar_tf.evaluation.results_log import ResultsLog
+from ofar_tf.evaluation.results_log import ResultsLog, draw_curves
 from ofar_tf.evaluation.subnet_table import SubnetRow
 from ofar_tf.tasks.classification.accuracy import METRIC
 from ofar_tf.tasks.task import Scores
@@ -58,6 +59,15 @@ def test_every_epoch_and_subnet_has_a_row(tmp_path):
     assert len(found) == 8
     assert (found[0]["teacher_loss"], found[0]["student_loss"], found[0]["macs"]) == ("1.5", "0.25", "1000")
     assert (tmp_path / "curves.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("shares", "label", "scores"), [(True, "Top-1 accuracy (%)", [50]), (False, "Error", [0.5])])
+def test_curves_are_in_the_unit_of_the_metric(shares, label, scores):
+    metric = METRIC if shares else replace(METRIC, shares=False, title="error")
+    row = {"structure": "large", "epoch": "1", "phase": "joint", "top1": "0.5"}
+    (axes,) = draw_curves([row], metric).axes
+    assert axes.get_ylabel() == label
+    assert list(axes.lines[0].get_ydata()) == scores
 
 
 def test_phase_and_learning_rate_are_those_the_epoch_began_with(tmp_path):
