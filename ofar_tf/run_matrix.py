@@ -30,8 +30,9 @@ def main(config: RunMatrixConfig) -> int:
         processes = Processes(python_module, lock=FolderLock(config.folder))
         check_matrix(matrix, processes)
     failed = run_matrix(matrix, processes)
-    print_matrix(matrix.collect())
-    print(f"The table is {config.folder}/matrix.csv, drawn in matrix.png; seeds.csv has a row for each seed.")
+    if rows := matrix.collect():
+        print_matrix(rows)
+        print(f"The table is {config.folder}/matrix.csv, drawn in matrix.png; seeds.csv has a row for each seed.")
     if failed:
         print(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again.")
     return 1 if failed else 0
