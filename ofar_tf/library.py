@@ -213,13 +213,13 @@ def explain(
 
 def _trained_pool(model: OnceForAll) -> TrainedPool:
     return TrainedPool(
-        model.supernet,
-        model.groups,
-        model.frozen_pool,
-        model.resolutions,
-        NO_IMAGES,
-        model.task,
-        model.pool_weights,
-        model.distribute_strategy,
-        model.spec.predictor,
+        supernet=model.supernet,
+        groups=model.groups,
+        pool=model.frozen_pool,
+        resolutions=model.resolutions,
+        images=NO_IMAGES,
+        task=model.task,
+        weights=model.pool_weights,
+        strategy=model.distribute_strategy,
+        predictor=model.spec.predictor,
     )

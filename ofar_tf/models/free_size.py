@@ -1,4 +1,4 @@
-"""Models that were built for one image size and can run at any."""
+"""Models that were built for one image size and can run at any, as EfficientNet of `keras.applications`."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.flattening import flattened
 from ofar_tf.models.functional_graph import graph_of, takes_training
 from ofar_tf.models.resolution import fixed_size
-
-# EfficientNet and DenseNet of keras.applications can only be built at a known size, though any would do.
 
 
 @full_float32()

@@ -164,15 +164,15 @@ class FinishedRun:
             selection=self._selection if self.experiment.images.selection_split else None,
         )
         return TrainedPool(
-            self.supernet,
-            self.groups,
-            self.pool,
-            tuple(sorted(map(Size.of, self.config.resolutions), reverse=True)),
-            images,
-            self.experiment.task,
-            self.weights,
-            self.experiment.distribution.strategy,
-            self.experiment.predictor,
+            supernet=self.supernet,
+            groups=self.groups,
+            pool=self.pool,
+            resolutions=tuple(sorted(map(Size.of, self.config.resolutions), reverse=True)),
+            images=images,
+            task=self.experiment.task,
+            weights=self.weights,
+            strategy=self.experiment.distribution.strategy,
+            predictor=self.experiment.predictor,
         )
 
     @property

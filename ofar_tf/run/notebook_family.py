@@ -81,13 +81,13 @@ class NotebookFamily(Family):
     def __init__(self, folder: str | Path):
         saved = read_family(folder)
         trained = TrainedPool(
-            saved.supernet,
-            saved.groups,
-            saved.pool,
-            saved.resolutions,
-            NO_IMAGES,
-            Classification(classes=saved.supernet.output_shape[-1]),
-            saved.weights,
+            supernet=saved.supernet,
+            groups=saved.groups,
+            pool=saved.pool,
+            resolutions=saved.resolutions,
+            images=NO_IMAGES,
+            task=Classification(classes=saved.supernet.output_shape[-1]),
+            weights=saved.weights,
             predictor=saved.predictor,
         )
         super().__init__(trained, class_names=saved.labels, path=Path(folder))
