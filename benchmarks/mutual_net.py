@@ -64,9 +64,7 @@ def measure(python: str, repository: Path, *, repetitions: int) -> list[Row]:
         repository: As there.
         repetitions: Steps of each that are counted.
     """
-    model = networks.frozen_trainer(
-        "MobileNetV2", SANDWICH, RESOLUTIONS, networks_per_step="all", weight_decay=0.0, networks_at_once=2
-    )
+    model = networks.frozen_trainer("MobileNetV2", SANDWICH, RESOLUTIONS, networks_per_step="all", weight_decay=0.0)
     batch = networks.batch(BATCH, RESOLUTIONS[0])
     step = tf.function(model.train_step, autograph=False)
     macs = [Costs(model.groups).macs(mask, RESOLUTIONS[0]) for mask in model.pool.masks]

@@ -68,7 +68,7 @@ def shares(found: Sequence[Operation]) -> Counter[str]:
 
 def profile(network: str, *, resolutions: tuple[int, ...], size: int) -> list[Operation]:
     """Runs some steps under the profiler, after two that are not looked at."""
-    model = networks.frozen_trainer(network, SANDWICH, resolutions, networks_at_once=2)
+    model = networks.frozen_trainer(network, SANDWICH, resolutions)
     batch = networks.batch(size, resolutions[0])
     step = tf.function(model.train_step, autograph=False)
     for _ in range(2):

@@ -158,7 +158,6 @@ class Experiment:
             "gamma_l1": self.gamma_l1,
             "decoupled_weight_decay": config.optimizer == "adamw",
             "search_execution": self._search_execution(supernet),
-            "networks_at_once": config.networks_at_once or (1 if is_accelerated() else 2),
         }
         same: dict[str, Any] = {
             field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec) if field.name not in found

@@ -79,7 +79,7 @@ def segments_of(network: keras.Model, *, size: Size) -> list[keras.Model]:
     """
     graph = graph_of(network)
     cuts = dict(_cuts(graph))
-    taken = _best(list(cuts), _sizes(network, size))
+    taken = _best(list(cuts), numbers_returned(network, size=size))
     if not taken:
         raise ValueError(
             "Expected a network in a row for gradient checkpointing: one with a layer in its middle whose output is "
@@ -109,8 +109,8 @@ def _cuts(graph: Graph) -> Iterator[tuple[int, Any]]:
             yield cut, passed[0]
 
 
-def _sizes(network: keras.Model, size: Size) -> list[int]:
-    """Counts the numbers that each call returns for an image."""
+def numbers_returned(network: keras.Model, *, size: Size) -> list[int]:
+    """Counts the numbers that each call of a layer returns for an image of a size."""
     image = keras.Input(batch_shape=image_shape(network.inputs[0], size, batch=1))
     calls = graph_of(network, inputs=[image]).calls
     return [sum(prod(tensor.shape[1:]) for tensor in keras.tree.flatten(call.outputs)) for call in calls]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ofar_tf.pruning.sensitivity import GateSensitivity
 from ofar_tf.tasks.task import Nest, Task
 from ofar_tf.training.network_functions import Collect, NetworkFunctions, NetworkPass
+from ofar_tf.training.networks_at_once import networks_that_fit
 from ofar_tf.training.weight_update import WeightUpdate
 
 
@@ -45,8 +46,8 @@ class SandwichPass:
         distillation: Who teaches, one of `DISTILLATIONS`.
         sensitivity: Says how much the loss of the largest network depends on each channel, while structures are
             searched; `None` where nobody asks.
-        at_once: How many of the networks after the largest may run at the same time. With one the step needs no more
-            memory than its largest network; with two the second forward pass uses processor cores that the first
+        at_once: How many networks may run at the same time, see `StepSpec.networks_at_once`. With one the step needs
+            no more memory than its largest network; with more, one's forward pass uses processor cores that another's
             backward pass leaves idle.
     """
 
@@ -54,7 +55,7 @@ class SandwichPass:
     task: Task
     update: WeightUpdate
     distillation: str = "chain"
-    at_once: int = 1
+    at_once: int | None = None
     sensitivity: GateSensitivity | None = None
 
     def run(
@@ -99,9 +100,10 @@ class SandwichPass:
         lost = tf.one_hot(0, networks) * largest.loss
         if networks == 1:
             return Outcome(lost, progress, list(largest.gradients), sensitivity)
-        images, targets, lesson, drawn, sizes = _after(
-            largest, (images, targets, largest.lesson, tf.stack(structures), tf.stack(sizes))
-        )
+        lesson, drawn, sizes = largest.lesson, tf.stack(structures), tf.stack(sizes)
+        at_once = self.at_once or networks_that_fit(self.update.supernet, images=images.shape, networks=networks)
+        if at_once < networks:
+            images, targets, lesson, drawn, sizes = _after(largest, (images, targets, lesson, drawn, sizes))
 
         def teach(network: Any, lesson: Nest, losses: Any, gradients: Any) -> tuple[Any, ...]:
             student = run(
@@ -124,7 +126,7 @@ class SandwichPass:
             teach,
             variables,
             shape_invariants=shapes,
-            parallel_iterations=self.at_once,
+            parallel_iterations=at_once,
         )
         return Outcome(losses, progress, gradients, sensitivity)
 

@@ -65,8 +65,9 @@ class StepSpec:
         clip_norm: Largest norm of a step's gradient; none by default.
         gradient_accumulation: Parts that a batch is split into to save memory. Each part has BatchNorm statistics of
             its own, and all of them train the networks drawn for the step.
-        networks_at_once: How many of a step's networks after the largest may run at the same time. Two take more memory
-            than one, and on a CPU less time; an accelerator gains nothing.
+        networks_at_once: How many of a step's networks may run at the same time; the largest is one of them only where
+            all may, and runs before the others where fewer may. By default one on an accelerator, and on a CPU, where
+            more are faster, all of them if memory allows it (`networks_that_fit`).
         gradient_checkpointing: Which networks hold few of their activations and compute the others once more in the
             backward pass (`recomputation`): `none`, the `largest`, or `all`. While structures are searched with masks
             each is the whole network, so `largest` means all.
@@ -99,7 +100,7 @@ class StepSpec:
     decoupled_weight_decay: bool = False
     clip_norm: float | None = None
     gradient_accumulation: int = 1
-    networks_at_once: int = 1
+    networks_at_once: int | None = None
     gradient_checkpointing: str = "none"
     dtype_policy: str = "float32"
     jit_compile: bool = False
@@ -135,7 +136,7 @@ class StepSpec:
                 "Expected at least 0 head_epochs and a body_learning_rate in [0, 1]. "
                 f"Received: head_epochs={self.head_epochs}, body_learning_rate={self.body_learning_rate}."
             )
-        if self.networks_at_once < 1:
+        if self.networks_at_once is not None and self.networks_at_once < 1:
             raise ValueError(
                 f"Expected at least one network at once. Received: networks_at_once={self.networks_at_once}."
             )

@@ -41,9 +41,13 @@ def test_no_network_of_the_loop_leaves_its_activations_behind(functions_of: Any)
 
 
 def test_no_more_networks_than_wanted_may_run_at_once(functions_of: Any) -> None:
-    for at_once in (1, 2):
-        loops = [node for nodes in functions_of(networks_at_once=at_once) for node in nodes if "While" in node.op]
+    for at_once in (1, 2, 4):
+        nodes = [node for nodes in functions_of(networks_at_once=at_once) for node in nodes]
+        loops = [node for node in nodes if "While" in node.op]
         assert [loop.attr["parallel_iterations"].i for loop in loops] == [at_once] * len(loops)
+        # What the others begin with is handed on when all gradients of the largest are there, unless all four may run.
+        waited_for = [sum(name[0] == "^" for name in node.input) for node in nodes if node.op == "Identity"]
+        assert (max(waited_for) > 4) == (at_once < 4)
 
 
 def test_in_mixed_precision_each_tensor_is_rounded_once_in_a_network(functions_of: Any) -> None:

@@ -81,8 +81,8 @@ class StepSettings(Settings):
     )
     networks_at_once: int | None = setting(
         None,
-        "How many networks of a step may run at the same time, after the largest: one saves memory; by default two on "
-        "a CPU, which is faster there.",
+        "How many networks of a step may run at the same time: one saves memory, all four are the fastest on a CPU; by "
+        "default one with an accelerator, else all if memory allows it, or two.",
         low=1,
         free=True,
     )
