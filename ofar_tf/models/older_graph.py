@@ -79,13 +79,9 @@ class _Graph:
             "positional": given if len(given) == 1 else [given],
             "named": {name: placed(each) for name, each in told.items()},
         }
-        config = {**layer["config"], **arguments}
-        return {
-            "class_name": layer["class_name"],
-            "name": layer["name"],
-            "config": config,
-            "inbound_nodes": [{"args": tensors, "kwargs": {}}],
-        }
+        reshaped = _reshape(layer["config"], arguments)
+        kind = reshaped or {"class_name": layer["class_name"], "config": {**layer["config"], **arguments}}
+        return {**kind, "name": layer["name"], "inbound_nodes": [{"args": tensors, "kwargs": {}}]}
 
     def _tensor(self, value: list[Any]) -> dict[str, Any]:
         name, call, output = value
@@ -107,6 +103,18 @@ class _Graph:
         if isinstance(value, dict):
             return {name: self._ends(each) for name, each in value.items()}
         return self._ends(value[0]) if len(value) == 1 else [self._ends(each) for each in value]
+
+
+def _reshape(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the operation of Keras' that a reshape to sizes which are numbers is, what becomes of images included."""
+    told = dict(zip(("tensor", "shape"), arguments["positional"], strict=False)) | arguments["named"]
+    shape = told.get("shape")
+    if config.get("function") != "reshape" or not isinstance(shape, list):
+        return {}
+    if told.get("tensor") != {"tensor": 0} or not all(isinstance(size, int) for size in shape):
+        return {}
+    operation = {"module": "keras.src.ops.numpy", "class_name": "Reshape", "registered_name": "Reshape"}
+    return {**operation, "config": {"name": config["name"], "newshape": shape}}
 
 
 def _name(layer: Mapping[str, Any]) -> Any:

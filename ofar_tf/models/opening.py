@@ -2,12 +2,13 @@
 
 Most people write their blocks, and many their whole networks, as classes with a `call`. Run once on symbolic tensors it
 leaves the layers and operations that it applies, which can be traced, pruned and exported like all others. A layer is
-opened only where that says all that it does: its weights are those of the layers inside, it does the same in training
-and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the layer gave.
+opened only where that says all that it does: the weights that it uses are those of the layers inside, it does the same
+in training and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the
+layer gave.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,7 +25,8 @@ from ofar_tf.models.functional_graph import (
     replay,
     takes_training,
 )
-from ofar_tf.models.tensorflow_graph import run_in_tensorflow
+from ofar_tf.models.tensorflow_graph import run_in_tensorflow, touches
+from ofar_tf.models.training_graphs import is_one
 
 _Caller = Callable[[Callable[..., Any], Sequence[Any]], Any]  # Calls a function on Keras tensors, or as if on these.
 _MAKING = ("__init__", "get_config", "from_config")
@@ -115,12 +117,39 @@ def _run_in_tensorflow(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any
     inside = [each for each in inner_layers(layer) if each is not layer]
     if not all(each.built for each in inside):
         layer(*args, **kwargs)  # Builds them where no graph of TensorFlow's is made.
-    return _run(layer, args, kwargs, call=functools.partial(run_in_tensorflow, inside=inside))
+    return _run(layer, args, kwargs, call=partial(run_in_tensorflow, inside=inside))
 
 
 def _run(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, call: _Caller) -> keras.Model | None:
-    graphs = [_traced(layer, args, kwargs, training=training, call=call) for training in (None, True, False)]
-    return graphs[0] if _is_one(layer, list(map(graph_of, graphs))) else None
+    models = [_traced(layer, args, kwargs, training=training, call=call) for training in (None, True, False)]
+    graphs = [graph_of(model) for model in models]
+    most = int(len(graphs[1].calls) > len(graphs[0].calls))  # That of training has what is called there alone.
+    if not is_one(graphs) or not _holds_all_weights(layer, graphs[most], args, kwargs):
+        return None
+    return replay(models[1], models[1].inputs, call=_as_told) if most else models[0]
+
+
+def _as_told(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Calls a layer of a graph that was made for training, which is now to train where the graph is told to."""
+    return operation(*args, **{name: value for name, value in kwargs.items() if (name, value) != ("training", True)})
+
+
+def _holds_all_weights(layer: Any, graph: Graph, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Returns whether a graph has all weights of a layer but those of which its `call` makes nothing."""
+    own = {id(variable): variable for variable in layer.variables}
+    inside = {
+        id(variable)
+        for call in graph.calls
+        if isinstance(call.operation, keras.layers.Layer)
+        for variable in call.operation.variables
+    }
+    if not inside <= own.keys() or layer.activity_regularizer is not None:
+        return False
+    others = [variable for key, variable in own.items() if key not in inside]
+    return not others or not any(
+        touches(partial(_called, layer, args, kwargs, training=training), graph.inputs, others)
+        for training in (True, False)
+    )
 
 
 def _at_each_step(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
@@ -153,17 +182,17 @@ def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ker
 def _traced(
     layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool | None, call: _Caller
 ) -> keras.Model:
-    given = tensors_of(args, kwargs)
-    inputs = [keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in given]
-
-    def function(*tensors: Any) -> Any:
-        positional, named = _with(args, kwargs, given, tensors)
-        return layer.call(*positional, **({**named, "training": training} if takes_training(layer) else named))
-
-    outputs = call(function, inputs)
+    inputs = [keras.Input(batch_shape=each.shape, dtype=each.dtype) for each in tensors_of(args, kwargs)]
+    outputs = call(partial(_called, layer, args, kwargs, training=training), inputs)
     _name_apart(outputs, layer)
     graph = keras.Model(_alone(inputs), outputs)
     return replay(graph, graph.inputs, call=_call) if any(map(is_free_reshape, graph.operations)) else graph
+
+
+def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *tensors: Any, training: bool | None) -> Any:
+    """Runs what a layer does in a call, on other tensors."""
+    positional, named = _with(args, kwargs, tensors_of(args, kwargs), tensors)
+    return layer.call(*positional, **({**named, "training": training} if takes_training(layer) else named))
 
 
 def _with(args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Any], others: Sequence[Any]) -> Any:
@@ -190,69 +219,6 @@ def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
     if is_free_reshape(operation):
         return free_reshape(operation, args[0], name=operation.name)
     return operation(*args, **kwargs)
-
-
-def _is_one(layer: Any, graphs: Sequence[Graph]) -> bool:
-    """Returns whether a layer does the same whether it trains or not, with no weights but those of layers inside."""
-    undecided, training, inference = (_steps(graph) for graph in graphs)
-    same = len({len(steps) for steps in (undecided, training, inference)}) == 1
-    same = same and all(_agree(*each) for each in zip(undecided, training, inference, strict=True))
-    own = {id(variable) for variable in layer.variables}
-    inside = {
-        id(variable)
-        for call in graphs[0].calls
-        if isinstance(call.operation, keras.layers.Layer)
-        for variable in call.operation.variables
-    }
-    return same and own == inside and layer.activity_regularizer is None
-
-
-def _steps(graph: Graph) -> list[tuple[Any, list[Any], Any]]:
-    """Lists of each call what is called, on what but for `training`, and that."""
-    numbers = {id(tensor): f"tensor {number}" for number, tensor in enumerate(graph.inputs)}
-    steps = []
-    for call in graph.calls:
-        operation = call.operation
-        given = {name: value for name, value in call.kwargs.items() if name != "training"}
-        leaves = [numbers.get(id(leaf), leaf) for leaf in keras.tree.flatten((call.args, given))]
-        steps.append((_identity(operation), leaves, call.kwargs.get("training")))
-        numbers |= {
-            id(tensor): f"tensor {len(numbers) + n}" for n, tensor in enumerate(keras.tree.flatten(call.outputs))
-        }
-    outputs = [numbers.get(id(tensor)) for tensor in graph.outputs]
-    return [*steps, ("outputs", outputs, None)]
-
-
-def _identity(operation: Any) -> Any:
-    """Returns what two calls have in common that do the same: the layer, or kind and settings of what has no weights.
-
-    Such layers may be made anew by each call, as `keras.layers.add` makes one.
-    """
-    if isinstance(operation, keras.layers.Layer):
-        if operation.variables or not is_stock(operation):
-            return id(operation)
-        settings = operation.get_config()
-    else:
-        settings = {name: value for name, value in vars(operation).items() if not name.startswith("_")}
-    return type(operation), repr({name: value for name, value in settings.items() if name != "name"})
-
-
-def _agree(undecided: Any, training: Any, inference: Any) -> bool:
-    told = [step[2] for step in (undecided, training, inference)]
-    if told[1:] != [True, False] and len(set(told)) > 1:
-        return False
-    return all(
-        step[0] == undecided[0]
-        and len(step[1]) == len(undecided[1])
-        and all(_equal(*pair) for pair in zip(step[1], undecided[1], strict=True))
-        for step in (training, inference)
-    )
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if one is other or type(one) is not type(other):
-        return one is other
-    return bool(np.all(np.asarray(one == other)))
 
 
 @full_float32()

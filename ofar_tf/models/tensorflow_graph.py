@@ -45,6 +45,20 @@ def run_in_tensorflow(function: Callable[..., Any], tensors: Sequence[Any], *, i
     return keras.tree.map_structure(reading.value, results[0])
 
 
+def touches(function: Callable[..., Any], tensors: Sequence[Any], variables: Sequence[Any]) -> bool:
+    """Returns whether a function reads, or changes, one of some variables of Keras'.
+
+    Args:
+        function: Takes one TensorFlow tensor for each of `tensors`.
+        tensors: Keras tensors, of batches of any size.
+        variables: The variables.
+    """
+    specs = [tf.TensorSpec([BATCH, *tensor.shape[1:]], tensor.dtype) for tensor in tensors]
+    graph = tf.function(lambda *given: function(*given), autograph=False).get_concrete_function(*specs).graph
+    captured = {id(outside) for outside, _ in graph.captures}
+    return any(id(variable.value.handle) in captured for variable in variables)
+
+
 @contextlib.contextmanager
 def _recorded(layers: Sequence[Any]) -> Iterator[list[Any]]:
     """Notes each call of some layers: layer, arguments as they were given, and outputs that are tensors of no other."""

@@ -151,7 +151,7 @@ class Costs:
             if rule_for(call.operation) is contraction:
                 products.append(self._product(unsized, inputs))
             known = list(kernels_of(call.operation, inputs, output))
-            kernels += [(index[id(kernel)], prod(shape[1:-1])) for kernel, shape in known]
+            kernels += [(index[id(kernel)], times) for kernel, times in known]
             if not known and rule_for(call.operation) in (None, channelwise, rebuilt):
                 inside, rest = self._tried(call)
                 kernels, always = kernels + inside, always + rest

@@ -108,12 +108,12 @@ class OperatorWork:
                 yield _Operator(kind, reads, writes)
                 continue
             *first, last = kernels_of(call.operation, inputs, output)
-            for kernel, shape in first:
+            for kernel, times in first:
                 # Of a separable convolution: what it writes has the channels that it reads, at the output's positions.
-                between = _Tensor(prod(shape[:-1]), reads[0].channels)
-                yield _Operator(DEPTHWISE, reads, (between,), groups.weight_index[id(kernel)], prod(shape[1:-1]))
+                between = _Tensor(times, reads[0].channels)
+                yield _Operator(DEPTHWISE, reads, (between,), groups.weight_index[id(kernel)], times)
                 reads = (between,)
-            yield _Operator(kind, reads, writes, groups.weight_index[id(last[0])], prod(last[1][1:-1]))
+            yield _Operator(kind, reads, writes, groups.weight_index[id(last[0])], last[1])
 
     def _tensor(self, tensor: keras.KerasTensor, sized: keras.KerasTensor) -> _Tensor:
         known = self._groups.tensors[id(tensor)]

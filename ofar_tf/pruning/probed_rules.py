@@ -2,7 +2,8 @@
 
 Stochastic depth, noise, pools and activations that are classes of the user's cannot be looked into where they draw
 random numbers or compute with TensorFlow. On numbers it shows: what comes of some of the channels, in another order, is
-what came of these among all. Only inference can be compared where training draws.
+what came of these among all. Only inference can be compared where training draws. So it does where a layer puts
+channels of its own beside what it gets, as coordinates are for CoordConv.
 """
 
 from collections.abc import Sequence
@@ -40,6 +41,12 @@ def channelwise(found: Propagation, call: Call) -> Sequence[Flow]:
         dropped = outside_of_the_trace(lambda: _behind(call))
         if dropped is not None:
             return [Channels(call.ids, -1, dropped=dropped)]
+        added = outside_of_the_trace(lambda: _added(call))
+        if added is not None:
+            before, behind = map(found.new, added)
+            for ids in (before, behind):
+                found.fix(ids, f"{call.title} gives it, whatever it gets")
+            return [Channels(np.concatenate([before, call.ids, behind]), -1, dropped=call.inputs[0].dropped)]
     return merged(found, call)
 
 
@@ -71,6 +78,37 @@ def _behind(call: Call) -> np.ndarray | None:
     if count_macs(layer, [keras.KerasTensor((1, *values.shape[1:]))], {}) != (0, {}):
         return None  # The multiply-adds of fewer channels would not be known.
     return _dropped(layer, values.shape, call.inputs[0].dropped)
+
+
+def _added(call: Call) -> tuple[int, int] | None:
+    """Returns how many channels a layer puts in front of what it gets and behind it; `None` where it does else, too."""
+    values, more = numbers_for(call.inputs[0]), (call.shape[-1] or 0) - len(call.ids)
+    if more < 1 or len({_macs(call.layer, given) for given in (values, values[..., ::2])}) > 1:
+        return None
+    for before in (0, more):
+        passes = all(_passes(call.layer, given, before) for given in (values, values[..., ::2]))
+        others = [_others(call.layer, given, before) for given in (values, values + 1.0, values[..., ::2])]
+        if passes and all(np.array_equal(each, others[0]) for each in others):
+            return before, more - before
+    return None
+
+
+def _passes(layer: Any, values: np.ndarray, before: int) -> bool:
+    """Returns whether a layer gives what it gets, in training too, behind some channels."""
+    end = before + values.shape[-1]
+    runs = [np.asarray(copy_of(layer)(values, training=training)) for training in (False, True)]
+    return np.array_equal(*runs) and np.array_equal(runs[0][..., before:end], values)
+
+
+def _others(layer: Any, values: np.ndarray, before: int) -> np.ndarray:
+    """Returns what a layer gives beside what it gets."""
+    given = np.asarray(copy_of(layer)(values, training=False))
+    return np.delete(given, np.arange(before, before + values.shape[-1]), axis=-1)
+
+
+def _macs(layer: Any, values: np.ndarray) -> int | None:
+    macs, uncounted = count_macs(copy_of(layer), [keras.KerasTensor((1, *values.shape[1:]))], {})
+    return None if uncounted else macs
 
 
 def _dropped(layer: Any, shape: Sequence[int], before: np.ndarray) -> np.ndarray | None:

@@ -69,12 +69,7 @@ def _reshaped(found: Propagation, call: Call) -> Flow:
     shape: Any = call.shape
     if len(call.ids) == 1 and 1 in shape[1:]:  # A single channel need not lie along the positions.
         return Flow(call.ids, max(axis for axis in range(1 - len(shape), 0) if shape[axis] == 1))
-    start = call.axis
-    until = _same_size(source[start:], shape)
-    if until is None:
-        start, until = 1, 1
-        if None in source[1:] or None in shape[1:]:
-            raise NotImplementedError("mixes channels with positions of unknown extent")
+    start, until = _same_sizes(source, shape, axis=call.axis)
     along = [1] * (len(source) - start)
     along[call.axis - start] = -1
     grid = np.broadcast_to(call.ids.reshape(along), source[start:]).reshape(shape[until:])
@@ -89,16 +84,18 @@ def _reshaped(found: Propagation, call: Call) -> Flow:
     return Flow(rows[0], best)
 
 
-def _same_size(sizes: Sequence[int | None], shape: Sequence[int | None]) -> int | None:
-    """Finds where in a shape as many numbers begin as there are in some last axes, the fewest axes that will do."""
-    if None in sizes:
-        return None
-    for start in range(len(shape) - 1, 0, -1):
-        if None in shape[start:]:
-            return None
-        if prod(shape[start:]) == prod(sizes):  # type: ignore[arg-type]
-            return start
-    return None
+def _same_sizes(source: Sequence[int | None], shape: Sequence[int | None], *, axis: int) -> tuple[int, int]:
+    """Finds where in two shapes last axes begin that have as many numbers, the fewest that hold a certain axis.
+
+    What is in front may change as it likes: positions may become images, as windows of attention do, and come back.
+    """
+    for start in range(axis, 0, -1):
+        for until in range(len(shape) - 1, 0, -1):
+            sizes = [*source[start:], *shape[until:]]
+            if None not in sizes and prod(source[start:]) == prod(shape[until:]):  # type: ignore[arg-type]
+                return start, until
+    unknown = None in source[1:] or None in shape[1:]
+    raise NotImplementedError(f"mixes channels with {'positions of unknown extent' if unknown else 'images'}")
 
 
 def _decisions(merged: Ids, grid: Ids, axis: int) -> int:

@@ -28,8 +28,8 @@ def kept_size(entry: WeightChannels, keep: np.ndarray) -> int:
     return prod(kept)
 
 
-def kernels_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[tuple[Any, Shape]]:
-    """Yields each kernel of a layer with the shape of the tensor at whose positions it is applied.
+def kernels_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[tuple[Any, int]]:
+    """Yields each kernel of a layer with how often it is applied, for what has become of one image.
 
     A class derived from one of these may compute anything.
 
@@ -40,12 +40,12 @@ def kernels_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[t
     """
     kind = type(layer)
     if kind is layers.SeparableConv2D:
-        yield layer.depthwise_kernel, output
-        yield layer.pointwise_kernel, output
+        yield layer.depthwise_kernel, prod(output[:-1])
+        yield layer.pointwise_kernel, prod(output[:-1])
     elif kind is layers.Conv2DTranspose:
-        yield layer.kernel, inputs[0]
+        yield layer.kernel, prod(inputs[0][:-1])
     elif kind in (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.Dense):
-        yield layer.kernel, output
+        yield layer.kernel, prod(output[:-1])
 
 
 def calls_within(groups: ChannelGroups, *, everything: bool) -> list[GraphCall]:

@@ -85,7 +85,10 @@ def older() -> dict[str, Any]:
             ],
             function="__operators__.getitem",
         ),
-        layer("GlobalAveragePooling2D", "pool", [["tf.getitem", 0, 0, {}]]),
+        # Two images of one, and one of two.
+        layer("TFOpLambda", "tf.cut", ["tf.getitem", 0, 0, {"shape": [-1, 4, 8, 7]}], function="reshape"),
+        layer("TFOpLambda", "tf.join", ["tf.cut", 0, 0, {"shape": [-1, 8, 8, 7]}], function="reshape"),
+        layer("GlobalAveragePooling2D", "pool", [["tf.join", 0, 0, {}]]),
         layer("Dense", "head/logits", [["pool", 0, 0, {}]], units=10),
     ]
     ends = {"input_layers": [["input/1", 0, 0]], "output_layers": [["head/logits", 0, 0]]}

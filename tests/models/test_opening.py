@@ -135,6 +135,23 @@ class Augmented(keras.Model):
         return self.head(self.pool(self.block(self.augmentation(images))))
 
 
+class Told(layers.Layer):
+    """Calls some layers in training alone, as pages of Keras show it, and has others that it never calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise, self.drop, self.never = layers.GaussianNoise(1.0), layers.Dropout(0.5), layers.Dropout(0.5)
+        self.conv, self.norm, self.built = layers.Conv2D(6, 1), layers.BatchNormalization(), layers.Dense(5)
+        self.built.build((None, 4))
+        self.temperature = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training:
+            x = self.noise(x)
+        x = ops.relu(self.norm(self.conv(x), training=training))
+        return self.drop(x, training=training) if training else x
+
+
 def images(batch: int = 3) -> Any:
     return np.random.default_rng(0).uniform(0, 255, (batch, SIZE, SIZE, 3)).astype("float32")
 
@@ -211,6 +228,19 @@ def test_a_layer_that_asks_for_shapes_as_tensorflow_has_them_trains_and_infers_a
         np.testing.assert_allclose(flat(images(), training=training), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_layers_that_are_called_in_training_alone_are_called_then_and_those_that_never_are_are_none() -> None:
+    layer = Told()
+    model = network(lambda x: layer(x))
+    flat = as_classifier(model, reference="it")
+    assert all(map(is_stock, flat.layers)) and {layer.noise, layer.drop} <= set(flat.layers)
+    assert len(flat.weights) == len(model.weights) - 3 and find_channel_groups(flat).size == 8 + 6 + 10
+    np.testing.assert_allclose(flat(images(), training=False), model(images(), training=False), rtol=1e-5, atol=1e-5)
+    for deviation, rate in ((1.0, 0.0), (0.0, 0.5), (0.0, 0.0)):
+        layer.noise.stddev, layer.drop.rate = deviation, rate
+        runs = [np.asarray(flat(images(), training=True)) for _ in range(2)]
+        assert (np.abs(runs[0] - runs[1]).max() > 1e-4) == (deviation + rate > 0.0)
+
+
 def test_what_is_inside_trains_and_infers_as_it_did() -> None:
     model = network(lambda x: Residual()(x))
     flat = as_supernet(model, reference="it")
@@ -254,6 +284,29 @@ class OnlyInTraining(layers.Layer):
         return x + 1.0 if training else x
 
 
+class UsedInTraining(layers.Layer):
+    """Leaves a layer out of inference that does something there, too."""
+
+    def build(self, shape: Any) -> None:
+        self.norm = layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.norm(x, training=training) if training else x
+
+
+class Scaled(layers.Layer):
+    """Uses the weights of a layer that it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(3)
+        self.dense.build((None, 8))
+
+    def call(self, x: Any) -> Any:
+        return x * ops.mean(self.dense.kernel)
+
+
 class Random(layers.Layer):
     def call(self, x: Any) -> Any:
         return x * keras.random.uniform(())
@@ -284,6 +337,8 @@ class Normed(layers.Conv2D):
 CLOSED: dict[str, Callable[[], Any]] = {
     "own_weight": OwnWeight,
     "only_in_training": OnlyInTraining,
+    "a_layer_that_infers_in_training_alone": UsedInTraining,
+    "weights_of_a_layer_that_is_not_called": Scaled,
     "random": Random,
     "counting": Counting,
     "other_numbers": OtherNumbers,

@@ -188,9 +188,9 @@ def _graph_macs(network: keras.Model, resolution: int) -> int:
 
 def _operation_macs(operation: Any) -> int:
     if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
-        return math.prod(operation.outputs[0].shape[1:3]) * math.prod(operation.inputs[1].shape)
+        return math.prod(operation.outputs[0].shape[:3]) * math.prod(operation.inputs[1].shape)
     if operation.type == "Conv2DBackpropInput":
-        return math.prod(operation.inputs[2].shape[1:3]) * math.prod(operation.inputs[1].shape)
+        return math.prod(operation.inputs[2].shape[:3]) * math.prod(operation.inputs[1].shape)
     if operation.type in ("MatMul", "BatchMatMulV2"):
         return math.prod(operation.inputs[0].shape) * operation.inputs[1].shape[-1]
     return 0

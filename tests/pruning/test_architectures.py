@@ -293,6 +293,15 @@ def _padded_shortcut(x: Any) -> Any:
     return ops.relu(y + ops.pad(x, [[0, 0], [0, 0], [0, 0], [2, 2]]))
 
 
+def _windows(x: Any) -> Any:
+    """As attention in windows has them: positions become images, of which a kernel makes others, and come back."""
+    half = SIZE // 2
+    x = ops.transpose(ops.reshape(x, (-1, 2, half, 2, half, 8)), (0, 1, 3, 2, 4, 5))
+    x = _relu(ops.reshape(x, (-1, half, half, 8)), 6)
+    x = ops.transpose(ops.reshape(x, (-1, 2, 2, half, half * 6)), (0, 1, 3, 2, 4))
+    return ops.reshape(x, (-1, SIZE, SIZE, 6))
+
+
 def _res_net(x: Any) -> Any:
     for filters in (8, 12):
         shortcut = x if filters == x.shape[-1] else _norm(x, filters, 1)
@@ -325,6 +334,7 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], list[int], list[int]]] = {
     "glu": (lambda x: keras.activations.glu(_norm(x, 12, 1)), [8, 6, 4], [8, 6, 4]),
     "max_feature_map": (_max_feature_map, [8, 6, 4], [8, 6, 4]),
     "space_to_depth": (_space_to_depth, [8, 8, 4], [8, 8, 4]),
+    "windows": (_windows, [8, 6, 4], [8, 6, 4]),
     # Each half keeps some channels, though both are read by one kernel.
     "halves": (_halves, [8, 3, 3, 4], [8, 3, 3, 4]),
     # Norms without a scale.

@@ -62,6 +62,13 @@ class CoupledInTraining(Of):
         return self.function(x) if training else x
 
 
+def _grid(x: Any) -> Any:
+    """Coordinates as CoordConv has them, at sizes that are known when it runs."""
+    count, height, width = (tf.shape(x)[axis] for axis in range(3))
+    rows, columns = (tf.linspace(-1.0, 1.0, size) for size in (height, width))
+    return tf.tile(tf.stack(tf.meshgrid(rows, columns, indexing="ij"), axis=-1)[None], [count, 1, 1, 1])
+
+
 def _block(x: Any, filters: int) -> Any:
     return layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x)))
 
@@ -78,6 +85,8 @@ FOLLOWED = {
     "seeded": lambda: StochasticDepth(seeded=True),
     "that_hardly_draws": lambda: StochasticDepth(0.01),
     "activation": lambda: Of(lambda x: tf.math.asinh(x) + 1.0),
+    "coordinates": lambda: Of(lambda x: tf.concat([x, _grid(x)], axis=-1)),
+    "coordinates_in_front": lambda: Of(lambda x: tf.concat([_grid(x), x], axis=-1)),
     "pool": lambda: Of(lambda x: tf.reduce_mean(tf.math.cumsum(x, axis=1), axis=[1, 2])),
 }
 
@@ -107,6 +116,8 @@ KEPT = {
     "positions_of_channels": lambda: Of(lambda x: x * tf.constant([1.0, 2.0] * 4)),
     "neighbours": lambda: Of(lambda x: tf.roll(x, 1, axis=-1)),
     "more_channels": lambda: Of(lambda x: tf.tile(x, [1, 1, 1, 2])),
+    "a_mean_beside_them": lambda: Of(lambda x: tf.concat([x, tf.reduce_mean(x, axis=-1, keepdims=True)], axis=-1)),
+    "their_number_beside_them": lambda: Of(lambda x: tf.pad(x, [[0, 0]] * 3 + [[0, 1]], constant_values=x.shape[-1])),
     "coupled_in_training": CoupledInTraining,
     "no_slope": lambda: Of(lambda x: tf.sqrt(tf.abs(x))),
     "a_kernel": lambda: Of(lambda x: tf.nn.depthwise_conv2d(x, tf.ones((3, 3, x.shape[-1], 1)), [1, 1, 1, 1], "SAME")),
