@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.einsum import as_products, is_einsum
+from ofar_tf.models.fixed_kernels import fixed_depthwise, has_fixed_kernel, is_depthwise
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional, takes_training
 from ofar_tf.models.gray_images import RGB_TO_GRAY, rgb_to_gray
@@ -23,7 +24,7 @@ from ofar_tf.models.user_code import one_line
 def is_flat(model: keras.Model) -> bool:
     """Returns whether a model needs no flattening.
 
-    It is one level of float32 layers, none of which could be opened, without einsums, takes and gives plain tensors and
+    It is one level of float32 layers, none of which could be opened, without what is written otherwise, takes and gives plain tensors and
     batches of any size, and TensorFlow can use its names.
     """
     if isinstance(model, keras.Sequential) or any(is_functional(layer) or is_closed(layer) for layer in model.layers):
@@ -34,7 +35,7 @@ def is_flat(model: keras.Model) -> bool:
         return False
     if model.inputs[0].dtype != "float32" or not computes_in_float32(model):
         return False
-    if any(is_free_reshape(each) or is_einsum(each) for each in model.operations):
+    if any(is_free_reshape(each) or is_einsum(each) or is_depthwise(each) for each in model.operations):
         return False
     if any(each.name != _plain(each.name) for each in (model, *model.operations)):
         return False
@@ -93,9 +94,9 @@ class _Flattening:
             if _is_idle_cast(operation, args):
                 return args[0]
             if is_free_reshape(operation):
-                name = self._free_name(operation.name, prefix)
-                self._taken.add(name)
-                return free_reshape(operation, args[0], name=name)
+                return free_reshape(operation, args[0], name=self._new_name(operation, prefix))
+            if has_fixed_kernel(operation, args):
+                return fixed_depthwise(operation, args, name=self._new_name(operation, prefix))
             outputs = self._layer(operation, prefix)(*args, **kwargs)
             self._check_formats(operation, outputs)
             return outputs
@@ -119,6 +120,11 @@ class _Flattening:
             self._made[id(operation)] = self._as_it_must_be(operation, name)
             self._taken.add(name)
         return self._made[id(operation)]
+
+    def _new_name(self, operation: Any, prefix: str) -> str:
+        name = self._free_name(operation.name, prefix)
+        self._taken.add(name)
+        return name
 
     def _free_name(self, name: str, prefix: str) -> str:
         plain, longer = _plain(name), _plain(f"{prefix}{name}")

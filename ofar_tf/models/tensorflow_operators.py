@@ -130,6 +130,15 @@ def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
     return pooled
 
 
+def _depthwise(operator: Any, value: Any, kernel: Any) -> Any:
+    padding, steps = operator.get_attr("padding").decode().lower(), operator.get_attr("strides")
+    is_known = operator.get_attr("data_format") == b"NHWC" and padding in ("same", "valid")
+    if not is_known or isinstance(kernel, keras.KerasTensor):
+        raise NotImplementedError("DepthwiseConv2dNative with a kernel that is computed, or borders")
+    dilation = tuple(operator.get_attr("dilations")[1:3])
+    return ops.depthwise_conv(value, kernel, strides=tuple(steps[1:3]), padding=padding, dilation_rate=dilation)
+
+
 def _resized(interpolation: str) -> Callable[..., Any]:
     def resized(operator: Any, value: Any, size: Any) -> Any:
         if operator.get_attr("align_corners") or not operator.get_attr("half_pixel_centers"):
@@ -179,6 +188,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "BatchMatMulV2": _product,
     "BatchMatMulV3": _product,
     "Einsum": lambda operator, *inputs: ops.einsum(operator.get_attr("equation").decode(), *inputs),
+    "DepthwiseConv2dNative": _depthwise,
     "MaxPool": _pool(ops.max_pool),
     "AvgPool": _pool(ops.average_pool),
     "ResizeBilinear": _resized("bilinear"),

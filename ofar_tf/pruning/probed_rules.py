@@ -97,7 +97,7 @@ def _passes(layer: Any, values: np.ndarray, before: int) -> bool:
     """Returns whether a layer gives what it gets, in training too, behind some channels."""
     end = before + values.shape[-1]
     runs = [np.asarray(copy_of(layer)(values, training=training)) for training in (False, True)]
-    return np.array_equal(*runs) and np.array_equal(runs[0][..., before:end], values)
+    return np.array_equal(runs[0], runs[1]) and np.array_equal(runs[0][..., before:end], values)
 
 
 def _others(layer: Any, values: np.ndarray, before: int) -> np.ndarray:

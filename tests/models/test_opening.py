@@ -152,6 +152,19 @@ class Told(layers.Layer):
         return self.drop(x, training=training) if training else x
 
 
+KERNEL = np.random.default_rng(2).uniform(size=(3, 3, 8, 1)).astype("float32")
+
+
+class Blur(layers.Layer):
+    """Its kernel, made for as many channels as there are, is a number and no weight."""
+
+    def build(self, shape: Any) -> None:
+        self.kernel = KERNEL[:, :, : shape[-1]]
+
+    def call(self, x: Any) -> Any:
+        return tf.nn.depthwise_conv2d(x, self.kernel, strides=[1, 2, 2, 1], padding="SAME")
+
+
 def images(batch: int = 3) -> Any:
     return np.random.default_rng(0).uniform(0, 255, (batch, SIZE, SIZE, 3)).astype("float32")
 
@@ -226,6 +239,21 @@ def test_a_layer_that_asks_for_shapes_as_tensorflow_has_them_trains_and_infers_a
         for weight, value in zip(model.weights, before, strict=True):
             weight.assign(value)
         np.testing.assert_allclose(flat(images(), training=training), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "blur", [lambda x: Blur()(x), lambda x: ops.depthwise_conv(x, KERNEL, strides=2, padding="same")]
+)
+def test_a_kernel_of_each_channel_that_is_a_number_is_a_frozen_weight_that_can_be_narrower(blur: Any) -> None:
+    model = network(blur)
+    flat = as_classifier(model, reference="it")
+    np.testing.assert_allclose(flat(images()), model(images()), rtol=1e-5, atol=1e-5)
+    groups = find_channel_groups(flat)
+    assert groups.size == 8 + 10 and len(flat.trainable_weights) == len(model.trainable_weights)
+    keep = np.arange(groups.size) % 3 > 0
+    narrow = extract_subnet(flat, groups, ChannelMask(groups.groups, keep))
+    (layer,) = [each for each in narrow.layers if isinstance(each, layers.DepthwiseConv2D)]
+    np.testing.assert_array_equal(layer.kernel, KERNEL[:, :, keep[:8]])
 
 
 def test_layers_that_are_called_in_training_alone_are_called_then_and_those_that_never_are_are_none() -> None:
