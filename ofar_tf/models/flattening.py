@@ -24,8 +24,8 @@ from ofar_tf.models.user_code import one_line
 def is_flat(model: keras.Model) -> bool:
     """Returns whether a model needs no flattening.
 
-    It is one level of float32 layers, none of which could be opened, without what is written otherwise, takes and gives plain tensors and
-    batches of any size, and TensorFlow can use its names.
+    It is one level of float32 layers, none of which could be opened, without what would be written otherwise (einsums,
+    kernels that are numbers), takes and gives plain tensors and batches of any size, and TensorFlow can use its names.
     """
     if isinstance(model, keras.Sequential) or any(is_functional(layer) or is_closed(layer) for layer in model.layers):
         return False
