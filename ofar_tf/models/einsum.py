@@ -43,7 +43,7 @@ def as_products(operation: Any, tensors: Sequence[Any]) -> keras.Model | None:
 
 def _named(subscripts: str, tensors: Sequence[Any]) -> tuple[list[tuple[Any, Names]], Names]:
     """Returns each tensor with the names of its axes, and those of the result; `...` stands for numbered ones."""
-    given, arrow, result = subscripts.partition("->")
+    given, arrow, result = subscripts.replace(" ", "").partition("->")
     parts = given.split(",")
     more = [len(tensor.shape) - len(part.replace("...", "")) for part, tensor in zip(parts, tensors, strict=True)]
     if not arrow:

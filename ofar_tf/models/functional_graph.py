@@ -134,17 +134,24 @@ def replay(model: keras.Model, inputs: Sequence[Any], *, call: Callable[..., Any
     Args:
         model: A functional model, or a Sequential one with a known input.
         inputs: One Keras input for each of its inputs.
-        call: Stands in for every call: gets the layer and its arguments, and returns what the layer would.
+        call: Stands in for every call: gets the layer and its arguments, and returns what the layer would. A layer that
+            takes no `training` is told none, as Keras tells it none.
 
     Returns:
         A model of the same layers, from `inputs` to what `call` made of them.
     """
+
+    def told(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if "training" in kwargs and not takes_training(operation):
+            del kwargs["training"]
+        return call(operation, *args, **kwargs)
+
     functional = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
     return keras.models.clone_model(
         functional,
         input_tensors=keras.tree.pack_sequence_as(functional.input, list(inputs)),
         clone_function=lambda layer: layer,
-        call_function=call,
+        call_function=told,
     )
 
 

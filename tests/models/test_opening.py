@@ -142,13 +142,14 @@ class Told(layers.Layer):
         super().__init__()
         self.noise, self.drop, self.never = layers.GaussianNoise(1.0), layers.Dropout(0.5), layers.Dropout(0.5)
         self.conv, self.norm, self.built = layers.Conv2D(6, 1), layers.BatchNormalization(), layers.Dense(5)
+        self.act = layers.Activation("relu")
         self.built.build((None, 4))
         self.temperature = self.add_weight(shape=(), initializer="ones")
 
     def call(self, x: Any, training: bool = False) -> Any:
         if training:
             x = self.noise(x)
-        x = ops.relu(self.norm(self.conv(x), training=training))
+        x = self.act(self.norm(self.conv(x), training=training), training=training)  # Which takes none.
         return self.drop(x, training=training) if training else x
 
 
