@@ -17,6 +17,9 @@ def open_streams() -> None:
 
     Python leaves such a stream out, and prints on the output what is for an error stream that is not there; the next
     files that are opened, a lock or a checkpoint, would get its number, and what libraries print would land in them.
+
+    What an output's encoding has no letters for is shown by its number, as Python does with errors: the name of a class
+    must end no command whose work is done.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < len(_NAMES):
         os.set_inheritable(descriptor, True)
@@ -26,6 +29,8 @@ def open_streams() -> None:
             raw = io.FileIO(number, "w" if number else "r", closefd=False)
             buffered = io.BufferedWriter(raw) if number else io.BufferedReader(raw)
             setattr(sys, name, io.TextIOWrapper(buffered, encoding="utf-8", errors="backslashreplace"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def is_about_output(error: OSError) -> bool:

@@ -26,12 +26,12 @@ flags.run(main, SelectConfig)
 """
 
 
-def run(redirections, *, path, program=("-c", COMMAND)):
+def run(redirections, *, path, program=("-c", COMMAND), **variables):
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirections}', "sh", sys.executable, *program, f"--export_dir={path}"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **variables},
         check=False,
     )
 
@@ -61,3 +61,10 @@ def test_a_full_disk_behind_the_output_is_one_line(tmp_path, program):
         "Error: Expected room for what is printed and for temporary files, whose place TMPDIR may name. "
     )
     assert said.endswith(" Received: No space left on device.\n") and said.count("\n") == 1
+
+
+def test_a_name_that_the_encoding_of_the_output_has_no_letters_for_ends_no_command(tmp_path):
+    program = ("-c", COMMAND.replace("the path", "Größe, 大"))
+    for encoding, said in (("ascii", r"Gr\xf6\xdfe, \u5927"), ("utf-8", "Größe, 大")):
+        ended = run("2>&-", path=tmp_path / "file", program=program, PYTHONIOENCODING=encoding)
+        assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, said)
