@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class ResultsLog(keras.callbacks.Callback):
             phase=self._phase,
             learning_rate=self._learning_rate,
             teacher_loss=float(logs["teacher_loss"]),
-            student_loss=float(logs["student_loss"]),
+            student_loss=float(logs.get("student_loss", math.nan)),
         )
         results = self.measure(self.model)
         self.rows += [{**dataclasses.asdict(common), **_cells(result)} for result in results]

@@ -128,7 +128,8 @@ class SandwichStep:
     @property
     def roles(self) -> list[str]:
         """Names the networks of a step, largest first; those of a search's step have the names of joint training."""
-        return (self._rules.alone if self.finetuning else self._rules.joint).roles
+        rule = self._rules.alone if self.finetuning else self._rules.joint
+        return rule.roles[: self.networks]
 
     @property
     def all_roles(self) -> list[str]:

@@ -29,7 +29,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class StepSpec:
-    """The settings of a step. The defaults are the paper's.
+    """The settings of a step. The defaults are the paper's, but that its search trains four networks (DESIGN D23).
 
     Attributes:
         search_resolutions: What networks may see during the search; only the largest by default (DESIGN D23). Numbers
@@ -37,8 +37,8 @@ class StepSpec:
         training_resolutions: What joint training draws from; all by default.
         networks_per_step: `sandwich`, the largest, two drawn and the smallest; or `all` structures.
         assistants: Out of which structures the two are drawn, see `SandwichRule`.
-        search_networks: What a step of the search runs: the `sandwich`, or the `largest` network alone, which costs a
-            quarter.
+        search_networks: What a step of the search runs: the `largest` network alone, or the `sandwich`, which costs
+            four times as much.
         distillation: Who teaches: `chain`, `star` or `none`, see `DISTILLATIONS`.
         weights: `shared`, or `separate`: each structure has weights of its own, as if trained alone. The search then
             trains the whole network alone, as Network Slimming does.
@@ -83,7 +83,7 @@ class StepSpec:
     training_resolutions: Sequence[Resolution] = ()
     networks_per_step: str = "sandwich"
     assistants: str = "middle"
-    search_networks: str = "sandwich"
+    search_networks: str = "largest"
     distillation: str = "chain"
     weights: str = "shared"
     batch_norm: str = "calibrated"

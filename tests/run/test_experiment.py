@@ -79,7 +79,7 @@ def test_the_options_of_training_reach_the_trainer() -> None:
 def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shrinks_gammas_as_wanted() -> None:
     made = experiment(
         assistants="all",
-        search_networks="largest",
+        search_networks="sandwich",
         student_labels=0.25,
         gamma_init=0.5,
         gamma_shrink=0.3,
@@ -91,7 +91,7 @@ def test_the_options_of_the_search_reach_the_trainer_and_the_penalty_is_what_shr
         class_weight="balanced",
     )
     trainer = made.build_trainer(made.build_supernet())
-    assert (trainer.step.assistants, trainer.step.search_networks) == ("all", "largest")
+    assert (trainer.step.assistants, trainer.step.search_networks) == ("all", "sandwich")
     assert trainer.task.student_labels == 0.25
     ranked = {index for group in trainer.groups.groups for index in group.gammas}
     assert ranked

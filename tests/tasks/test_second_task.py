@@ -135,7 +135,8 @@ SIZES = {"numbers": [16, 12, 8], "map": [(16, 24), (12, 16), (8, 12)]}
 
 def build(kind: str) -> OnceForAll:
     pool = PoolSpec.of(pruning_rates=[0.0, 0.25, 0.5], resolutions=SIZES[kind], rules=MaskRules(2, 2))
-    model = OnceForAll(build_network(kind), pool=pool, step=StepSpec(networks_at_once=2), task=Regression())
+    step = StepSpec(search_networks="sandwich", networks_at_once=2)
+    model = OnceForAll(build_network(kind), pool=pool, step=step, task=Regression())
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9))
     return model
 

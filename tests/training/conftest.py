@@ -53,7 +53,7 @@ def build_trainer(supernet: keras.Model | None = None, **arguments: Any) -> Once
         return {name: arguments.pop(name) for name in inspect.signature(kind).parameters if name in arguments}
 
     pool = {"pruning_rates": [0.0, 0.25, 0.4, 0.6], "resolutions": [8, 12], "rules": MaskRules(1, 1)}
-    step = {"weight_decay": 0.0, "gamma_l1": 0.0}
+    step = {"weight_decay": 0.0, "gamma_l1": 0.0, "search_networks": "sandwich"}
     return OnceForAll(
         supernet,
         pool=PoolSpec.of(**{**pool, **taken(PoolSpec.of)}),

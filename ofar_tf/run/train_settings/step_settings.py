@@ -43,8 +43,8 @@ class StepSettings(Settings):
         choices=("middle", "all"),
     )
     search_networks: str = setting(
-        "sandwich",
-        "What a step of the search trains: the sandwich, or the largest network alone, which costs a quarter.",
+        "largest",
+        "What a step of the search trains: the largest network alone, or the sandwich, which costs four times as much.",
         choices=("sandwich", "largest"),
     )
     student_labels: float | None = setting(
