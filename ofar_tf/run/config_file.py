@@ -33,7 +33,9 @@ def read_config(path: Path) -> TrainConfig:
     kinds = {field.name: kind_of(field) for field in dataclasses.fields(TrainConfig)}
     try:
         stored: dict[str, Any] = read_json(path)
-        stored.setdefault("student_labels", 0.0)  # Runs of 0.1.0 could not write it down, and have no half.
+        # Runs of 0.1.0 could not write these down: students learned no labels, and learned in the search too.
+        stored.setdefault("student_labels", 0.0)
+        stored.setdefault("search_networks", "sandwich")
         return TrainConfig(**{name: _value(kinds.get(name), value) for name, value in stored.items()})
     except (TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())

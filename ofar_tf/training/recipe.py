@@ -31,6 +31,7 @@ class Recipe:
         head_epochs: Epochs at the start in which the head learns alone.
         warmup_epochs: Epochs over which the rate rises after that.
         search_epochs: Most epochs of the search; None for a third of those behind the head's, at most 10.
+        search_networks: What a step of the search trains, see `StepSpec`.
         ema_momentum: Of the moving averages of the weights; None for none.
         importance: What ranks channels; None for what the method has.
         gamma_l1: L1 penalty on ranked gammas during the search; criteria that do not rank by gammas have none.
@@ -47,6 +48,7 @@ class Recipe:
     head_epochs: int = 0
     warmup_epochs: float = 0.0
     search_epochs: int | None = None
+    search_networks: str = "largest"
     ema_momentum: float | None = None
     importance: str | None = None
     gamma_l1: float = 1e-4
@@ -85,7 +87,7 @@ class Recipe:
             body_learning_rate=self.body_learning_rate,
             decoupled_weight_decay=self.optimizer == "adamw",
             gamma_l1=self.gamma_l1,
-            **more,
+            **{"search_networks": self.search_networks, **more},
         )
 
     def optimizer_of(self, model: OnceForAll, *, steps_per_epoch: int) -> Any:
@@ -166,7 +168,8 @@ class Recipe:
         The head learns alone for an epoch, since its random weights would spoil the body. Then everything learns, by
         AdamW, whose steps do not depend on how large the sum of the networks' gradients is; the body at a third of the
         head's rate, after a warm-up of an epoch. The search is short and ranks by `taylor_adaptive`: no penalty had
-        the time to push the gammas apart. Moving averages over about an epoch take the place of a long decay.
+        the time to push the gammas apart. It trains the sandwich: of so few epochs the smallest network misses each.
+        Moving averages over about an epoch take the place of a long decay.
 
         Args:
             images: As in `usual`.
@@ -184,6 +187,7 @@ class Recipe:
             "head_epochs": head_epochs,
             "warmup_epochs": min(1.0, basis.epochs - head_epochs),
             "search_epochs": min(max(2, round(basis.epochs / 6)), max(basis.epochs - head_epochs - 1, 0)),
+            "search_networks": "sandwich",
             "ema_momentum": round(min(max(1.0 - 1.0 / steps, 0.9), 0.9999), 4),
             "importance": "taylor_adaptive",
         }

@@ -49,11 +49,13 @@ def test_a_recipe_sets_what_is_not_given_and_nothing_else():
         head_epochs=1,
         warmup_epochs=1.0,
         search_epochs=2,
+        search_networks="sandwich",
         gamma_l1=1e-4,
     )
     assert done.notes == (
         "Chosen for 3,000 images, pretrained weights, --recipe=finetune: --batch_size=32 --optimizer=adamw "
-        "--body_learning_rate=0.3 --head_epochs=1 --warmup_epochs=1 --search_epochs=2",
+        "--body_learning_rate=0.3 --head_epochs=1 --warmup_epochs=1 --search_epochs=2 "
+        "--search_networks=sandwich",
     )
     assert completed(done.config, images=_not_counted) == dataclasses.replace(done, notes=())
 

@@ -38,6 +38,7 @@ def test_fine_tuning_begins_with_the_head_and_has_a_short_search():
         head_epochs=1,
         warmup_epochs=1.0,
         search_epochs=3,
+        search_networks="sandwich",
         # 93 steps in an epoch.
         ema_momentum=0.9892,
         importance="taylor_adaptive",

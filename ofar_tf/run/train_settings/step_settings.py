@@ -43,9 +43,11 @@ class StepSettings(Settings):
         choices=("middle", "all"),
     )
     search_networks: str = setting(
-        "largest",
-        "What a step of the search trains: the largest network alone, or the sandwich, which costs four times as much.",
+        None,
+        "What a step of the search trains: the largest network alone, or the sandwich, which costs four times as much; "
+        "by default the largest, with --recipe=finetune the sandwich.",
         choices=("sandwich", "largest"),
+        suggested=True,
     )
     student_labels: float | None = setting(
         None,
