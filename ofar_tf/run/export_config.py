@@ -35,8 +35,8 @@ class ExportConfig(Settings):
     )
     mixed_algorithm: str = setting(
         DEFAULT_ALGORITHM,
-        "How mixed files round weights: to the largest (min_max), to a range that cuts outliers off (octav), or those "
-        "of dense layers so that each makes up for those before it (gptq).",
+        "How mixed files round weights: over their whole range (min_max), over a range without outliers (octav), or, "
+        "in dense layers, so that each weight corrects the error of those before it (gptq).",
         choices=ALGORITHMS,
     )
     eval_images: int | None = setting(None, "Measure on this many images only; by default on the whole split.", low=1)
@@ -46,12 +46,12 @@ class ExportConfig(Settings):
     author: str = setting("", "Who made the files; each file holds it.")
     workers: int | None = setting(None, "Conversions at once; by default one for each core.", low=1)
     latency_threads: int = setting(
-        1, "Time every file on this machine, with so many threads, one file after the other; 0 to time none.", low=0
+        1, "Threads with which every file is timed on this machine, one after the other; 0 to time none.", low=0
     )
     report_images: int = setting(
         8,
         "How many images of the evaluation split report.html shows, with what the most accurate and the smallest file "
-        "say of them; 0 for none, where images must not leave the house.",
+        "say of them; 0 for none, if the images are confidential.",
         low=0,
     )
     import_latency: str | None = setting(

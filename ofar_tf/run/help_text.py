@@ -25,7 +25,7 @@ def settings_in_groups(kind: type[Any]) -> Iterator[tuple[str, list[Any]]]:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     first = getattr(kind, "FIRST", ())
     if first:
-        yield "The first ones to know", [fields.pop(name) for name in first]
+        yield "The most important ones", [fields.pop(name) for name in first]
     own = [
         base
         for base in reversed(kind.__mro__[1:])

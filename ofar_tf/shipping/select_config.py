@@ -14,12 +14,15 @@ class SelectConfig(Settings):
     max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")
     max_bytes: str | None = setting(None, "Largest file: 500K.")
     min_top1: float | None = setting(
-        None, "Least top-1 accuracy on the images of choice, in [0, 1]; of classifiers.", low=0.0, high=1.0
+        None,
+        "Least top-1 accuracy, in [0, 1], on the images that choices are made on; for classifiers.",
+        low=0.0,
+        high=1.0,
     )
     min_score: float | None = setting(
         None,
-        "What --min_top1 is for any task: the worst value of the number that files are compared by (top1, ap, ...), "
-        "the largest where less is better.",
+        "Like --min_top1, for any task: the worst accepted value of the number that files are compared by (top1, ap, "
+        "...); the largest accepted one if less is better.",
     )
     max_latency_ms: float | None = setting(
         None,
@@ -29,7 +32,7 @@ class SelectConfig(Settings):
     device: str | None = setting(None, "The device whose latency counts, as it is named in the manifest.")
     quantization: str | None = setting(None, "Only this kind of file: float32, int8, ...")
     form: str | None = setting(
-        None, "What files return, where that is not the usual: raw, of detectors that leave the decoding to others."
+        None, "What files return, if not the usual: raw, for detectors that leave the decoding to the program."
     )
     prefer: str = setting(
         "size",

@@ -16,7 +16,7 @@ def test_every_setting_is_in_one_group(kind):
 
 def test_the_ten_that_matter_come_first_and_the_others_by_topic():
     (title, first), *topics = settings_in_groups(TrainConfig)
-    assert title == "The first ones to know"
+    assert title == "The most important ones"
     assert [field.name for field in first] == list(TrainConfig.FIRST) and len(first) == 10
     assert len(topics) > 5 and all(title.strip() and "\n" not in title for title, _ in topics)
 

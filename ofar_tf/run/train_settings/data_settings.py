@@ -25,8 +25,8 @@ class DataSettings(Settings):
     eval_split: str | None = setting(None, "Split to measure accuracy on; by default validation or test.")
     selection_split: str | None = setting(
         None,
-        "Split whose accuracy decides what is exported and shipped, so that the figures of --eval_split stay those of "
-        "images that had no part in it: train[90%:] with --train_split=train[:90%]; by default the evaluation split.",
+        "Split whose accuracy decides what is exported and shipped: train[90%:] with --train_split=train[:90%]. Then "
+        "the accuracy on --eval_split is of images that had no part in the choice. By default the evaluation split.",
     )
     calibration_split: str | None = setting(
         None, "Split to calibrate BatchNorm and quantization on; by default the training split."
@@ -57,8 +57,7 @@ class DataSettings(Settings):
     )
     class_weight: str = setting(
         "none",
-        "How much an image of each class counts: all alike (none), or so that classes do, whatever their images are "
-        "(balanced).",
+        "What counts the same in training: every image (none), or every class, however many images it has (balanced).",
         choices=("none", "balanced"),
     )
     eval_resize: int | None = setting(

@@ -7,7 +7,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class DetectionSettings(Settings):
-    """What a detector is made of and learns; without meaning for other tasks."""
+    """What a detector is made of and how it learns; for --task=detection only."""
 
     features: tuple[str, ...] = setting(
         (),
@@ -40,7 +40,7 @@ class DetectionSettings(Settings):
     )
     box_loss: str = setting("giou", "Detection: what boxes learn by.", choices=("smooth_l1", "giou", "ciou"))
     neck_floor: float = setting(
-        0.25, "Detection: least share of its channels that a layer keeps which the neck reads.", low=0.0, high=1.0
+        0.25, "Detection: least share of its channels that a layer keeps if the neck reads it.", low=0.0, high=1.0
     )
     scale_jitter: tuple[float, ...] = setting(
         (0.8, 1.25),
@@ -49,5 +49,5 @@ class DetectionSettings(Settings):
         high=10.0,
     )
     mosaic: float = setting(
-        0.0, "Detection: share of the training images that are put together of four.", low=0.0, high=1.0
+        0.0, "Detection: share of the training images that are mosaics of four images.", low=0.0, high=1.0
     )

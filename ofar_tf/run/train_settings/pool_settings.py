@@ -1,4 +1,4 @@
-"""What the pool is to be, and how its structures are found."""
+"""Which structures a pool has, and how they are found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ofar_tf.text.size import LARGEST_SIDE, Size
 
 @dataclass(frozen=True)
 class PoolSettings(Settings):
-    """What the pool is to be, and how its structures are found."""
+    """Which structures a pool has, and how they are found."""
 
     method: str = setting(
         "ofar",
         "What is trained: sets --importance, --distillation, --student_labels, --batch_norm, --networks_per_step, "
-        "--weights and --training_resolutions, as far as they are not given.",
+        "--weights and --training_resolutions, except those that are given.",
         choices=tuple(METHODS),
     )
     pruning_rates: tuple[float, ...] = setting((), "Shares of prunable channels to remove, one for each structure.")

@@ -11,7 +11,7 @@ class ScheduleSettings(Settings):
 
     recipe: str = setting(
         "none",
-        "finetune sets what suits a pretrained network, as far as it is not given: --optimizer, --body_learning_rate, "
+        "finetune sets what suits a pretrained network, except what is given: --optimizer, --body_learning_rate, "
         "--head_epochs, --warmup_epochs, --search_epochs, --search_networks, --ema_momentum and --importance.",
         choices=("none", "finetune"),
     )
