@@ -15,7 +15,7 @@ class AccuracyCheck:
     The verdict errs about once in twenty times at most, in either way. `failed`: the drop is beyond the limit, since
     the lower bound of its interval is, and so many losses would be rare (McNemar's exact test) if the two were equally
     good. `passed`: it is within the limit, since the upper bound is. `cannot_tell`: neither is shown, for there are too
-    few images; such a file is not refused, but whoever ships it is told.
+    few images; such a file is not refused, but the export warns of it.
 
     Attributes:
         verdict: `passed`, `failed` or `cannot_tell`.

@@ -1,4 +1,4 @@
-"""What lies in a folder of images, but for what is hidden and what systems leave there."""
+"""What lies in a folder of images, without hidden files and what systems leave there."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _CLUTTER = (
 
 
 def visible(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    """Returns what lies in a folder, sorted by name, but for what is hidden and clutter."""
+    """Returns what lies in a folder, sorted by name, without hidden files and clutter."""
     with os.scandir(folder) as entries:
         return sorted((entry for entry in entries if _is_visible(entry)), key=lambda entry: entry.name)
 

@@ -16,7 +16,7 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor, *, layers: int, magnitude: f
     """Applies random operations, one after the other.
 
     Cubuk et al. 2020, *RandAugment*, with its fourteen operations, each as likely in each layer. Where the paper leaves
-    ranges open they are such that magnitude 0 changes nothing (but for `auto_contrast` and `equalize`, which have no
+    ranges open they are such that magnitude 0 changes nothing (except `auto_contrast` and `equalize`, which have no
     strength): factors of colour reach 1 +- 0.9, rotations 30 degrees, shears 0.3, shifts 0.45 of the side, posterize
     keeps 4 bits and solarize inverts everything. Directions are drawn evenly.
 

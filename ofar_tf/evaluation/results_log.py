@@ -99,7 +99,7 @@ class ResultsLog(keras.callbacks.Callback):
 
 
 def _cells(row: SubnetRow) -> dict[str, Any]:
-    """Returns a row's cells but for the front, which one resolution alone does not have."""
+    """Returns a row's cells except the front, which one resolution alone does not have."""
     return {name: value for name, value in row.cells().items() if name != "pareto"}
 
 

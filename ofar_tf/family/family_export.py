@@ -141,7 +141,7 @@ def export_family(
             promises.
     """
     labels = labels if task.has_classes else ()
-    _refuse_nonsense(members, labels=labels, has_classes=task.has_classes)
+    _check_members(members, labels=labels, has_classes=task.has_classes)
     header = replace(header, task=task.name, metric=task.metric)
     spec.check_task(task)
     images.refuse_missing(spec.precisions)
@@ -271,7 +271,7 @@ class _Stages:
         )
 
 
-def _refuse_nonsense(members: Sequence[FamilyMember], *, labels: Sequence[str], has_classes: bool) -> None:
+def _check_members(members: Sequence[FamilyMember], *, labels: Sequence[str], has_classes: bool) -> None:
     ids = [member.id for member in members]
     if not ids or len(set(ids)) < len(ids):
         raise ValueError(f"Expected at least one member and no id twice. Received: {ids}.")

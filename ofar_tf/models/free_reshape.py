@@ -23,7 +23,7 @@ def free_reshape(operation: Any, tensor: Any, *, name: str) -> Any:
     """
     if operation.newshape[0] is not None or None in operation.newshape[1:]:
         raise ValueError(
-            "Expected a reshape to sizes that are known, but for the number of images, or -1 for one of them. "
+            "Expected a reshape to sizes that are known, except the number of images, or -1 for one of them. "
             f"Received: operation {operation.name!r} to {tuple(operation.newshape)}, which Keras cannot run."
         )
     return keras.layers.Reshape(operation.newshape[1:], name=name)(tensor)

@@ -26,7 +26,7 @@ class NewHead:
     """A network with another head.
 
     Attributes:
-        model: From images to float32 logits; its layers, but for the head, are those of the old network.
+        model: From images to float32 logits; its layers, except the head, are those of the old network.
         change: What was replaced by what, in a few words for the user.
     """
 

@@ -66,5 +66,5 @@ class MobileBlocks:
 
 
 def released_mobilenets() -> MobileBlocks:
-    """The blocks of both MobileNets, as their authors' code has them but for V1's momentum, see `mobilenet_v1`."""
+    """The blocks of both MobileNets, as their authors' code has them, except V1's momentum; see `mobilenet_v1`."""
     return MobileBlocks(momentum=0.997, initializer=lambda: keras.initializers.TruncatedNormal(stddev=0.09))

@@ -14,9 +14,9 @@ Moments = tuple[Any, Any]
 
 
 class BatchStatistics:
-    """Runs a network in inference, but for BatchNorm, which normalizes by the batch, and notes what it normalized by.
+    """Runs a network in inference, except that BatchNorm normalizes by the batch, and notes what it normalized by.
 
-    So dropout, noise and augmentation inside of a network are off, whatever they are called and whoever wrote them. A
+    So dropout, noise and augmentation inside a network are off, whoever wrote these layers. A
     frozen BatchNorm (`trainable=False`) runs in inference too, as in training.
 
     Args:

@@ -60,7 +60,7 @@ class _Found:
         entering: The axes of each weight, by its position, that the channels which enter lie along.
         leaving: The same of those that leave, where they are others.
         dropped: What dropped channels may be behind the layer.
-        is_affine: Whether it is a linear function, but for what it adds.
+        is_affine: Whether it is a linear function, apart from what it adds.
     """
 
     way: _Way
@@ -133,7 +133,7 @@ def _rank(found: Propagation, layer: Any, weights: Sequence[Any], known: _Found)
 
 
 def is_affine(call: Call) -> bool:
-    """Returns whether such a layer is a linear function, but for what it adds."""
+    """Returns whether such a layer is a linear function, apart from what it adds."""
     known = _known(call)
     return known is not None and known.is_affine
 

@@ -49,7 +49,7 @@ def kernels_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> Iterator[t
 
 
 def calls_within(groups: ChannelGroups, *, everything: bool) -> list[GraphCall]:
-    """Returns the calls of a supernet but for those of layers outside, or all; see `sized_calls`."""
+    """Returns the calls of a supernet, all or those of layers inside only; see `sized_calls`."""
     return [call for call in groups.calls if everything or not groups.is_outside(call.operation.name)]
 
 

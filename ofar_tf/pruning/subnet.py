@@ -61,7 +61,7 @@ def build_subnet(
             what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
-        A functional model of the supernet's kinds of layers (but for those that are swapped), with its layer names.
+        A functional model of the supernet's kinds of layers (except those that are swapped), with its layer names.
 
     Raises:
         ValueError: If the supernet's input has another size than the resolution.

@@ -51,7 +51,7 @@ def tried_once(call: Call, trial: Callable[[Call], Found | None]) -> Found | Non
 
 
 def arguments_with(call: Call, values: Mapping[int, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Returns the arguments of a call, but for whether it trains, with other values for its tensors.
+    """Returns the arguments of a call without `training`, with other values for its tensors.
 
     Args:
         call: The call.

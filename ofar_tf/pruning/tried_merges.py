@@ -46,7 +46,7 @@ class _Merge:
     Attributes:
         axes: Those of its weights that channels lie along.
         dropped: What dropped channels may be behind it.
-        is_linear: Whether it is a linear function of all its tensors together, but for what it adds.
+        is_linear: Whether it is a linear function of all its tensors together, apart from what it adds.
         is_gate: Whether it gives twice as much of twice as much of one tensor alone.
     """
 
@@ -178,7 +178,7 @@ class _Trial:
         return finite_values(run, list(given.values())) is not None
 
     def _grows(self, keys: Sequence[int], *, but_for: bool = False) -> bool:
-        """Returns whether the layer gives as many times more as some of its tensors are; but for what it adds."""
+        """Returns whether its result grows by the same factor as some of its tensors, apart from what it adds."""
 
         def given(factor: float) -> np.ndarray:
             return self._run(self._whole, {**self._values, **{key: factor * self._values[key] for key in keys}})

@@ -1,4 +1,4 @@
-"""Which weights each structure of a pool runs on: the supernet's, but for those that it owns."""
+"""Which weights each structure of a pool runs on: the supernet's, except those that it owns."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -19,8 +19,8 @@ class WorkProgress:
 
     Args:
         total: How many parts the work has, at least 1.
-        console: Where to; standard output by default. Not a terminal, it gets lines: at least a minute apart, but for
-            the last one. A notebook is no terminal here: rich would ask for ipywidgets.
+        console: Where to print; standard output by default. What is not a terminal gets lines, at least a minute apart
+            except the last one. A notebook counts as no terminal: rich would ask for ipywidgets.
         clock: Returns seconds.
     """
 

@@ -102,7 +102,7 @@ class PredictedLatency:
     error: float
 
     def __post_init__(self) -> None:
-        Latency(self.device, self.threads, self.ms)  # The same is nonsense.
+        Latency(self.device, self.threads, self.ms)  # The same values are refused.
         if not 0 <= self.error < math.inf:
             raise ValueError(f"Expected an error from 0. Received: error={self.error}.")
 

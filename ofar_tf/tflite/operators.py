@@ -33,7 +33,7 @@ def unconvertible(network: keras.Model, *, size: Size) -> list[str]:
 
     Returns:
         TensorFlow's names of operations that no builtin operator computes, in order; what is known before an image
-        comes is none of them, but for random numbers.
+        comes is none of them, except random numbers.
     """
     image = tf.TensorSpec([1, size.height, size.width, 3], tf.float32)
     graph = (

@@ -10,9 +10,9 @@ _OF_THE_FAMILY = ("joint", "finetune")
 class AfterSearch(keras.callbacks.Callback):
     """Lets a callback that waits for a number to improve see it from joint training on only.
 
-    In a search the numbers are those of other networks, and the losses of students are zero before there are masks:
-    what is best then is best for ever, and training would end before there is a family. Where each structure trains
-    alone at last, the callback begins anew.
+    During the search the numbers are those of other networks, and the losses of students are zero before there are
+    masks. No later loss would be better, and training would end before there is a family. When each structure begins to
+    train alone, the callback starts again.
 
     Args:
         watching: One of Keras' own, which looks at the ends of epochs.

@@ -26,8 +26,8 @@ class Given(NamedTuple):
         x: Images, or what gives batches.
         y: Labels of images that are arrays, else none.
         weights: Their weights, or none.
-        form: What a step is traced for: the shapes of an image, of a label and of a weight. Of a second form TensorFlow
-            would trace a step for both, of which nothing is known.
+        form: What a step is traced for: the shapes of an image, of a label and of a weight. Given a second form,
+            TensorFlow would trace one step for both, with unknown shapes.
     """
 
     x: Any
@@ -96,7 +96,7 @@ def checked_data(
 
 
 def _form(batch: Any) -> str:
-    """Returns the shapes of the tensors of a batch, but for its length."""
+    """Returns the shapes of the tensors of a batch, without its length."""
     return str(tf.nest.map_structure(lambda each: str(each.shape[1:] if hasattr(each, "shape") else each), batch))
 
 

@@ -207,7 +207,7 @@ class OnceForAll(keras.Model):
                 a data set of (images, labels) or (images, labels, weights), which may be a distributed one.
             y: Labels, int `[N]` or probabilities `[N, K]`; none with a data set.
             trusted: Whether the data need no check, as those of this package; distributed ones are never checked.
-            **kwargs: The other arguments of `keras.Model.fit`, but for those of validation: the moving statistics of
+            **kwargs: The other arguments of `keras.Model.fit`, except those of validation: the moving statistics of
                 BatchNorm are not trained, so each network is calibrated before it is measured (`evaluate_pool`).
 
         Returns:

@@ -57,7 +57,7 @@ class StepMetrics:
     def _updated(self, outcome: Outcome, *, roles: Sequence[str], strategy: tf.distribute.Strategy) -> dict[str, Any]:
         metrics = self.of(roles)
         for metric, loss in zip(metrics, tf.unstack(outcome.losses), strict=False):
-            # The divergence of networks that agree is zero but for rounding, on either side of it.
+            # The divergence of networks that agree is zero except for rounding, on either side of it.
             metric.update_state(tf.where(loss < _ROUNDING, 0.0, loss))
         self._progress.update_state(outcome.progress)
         logs = {metric.name: metric.result() for metric in metrics}

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 OWN_AREA = -1.0
-"""The area of an object of which nothing but its box is known: the box's own."""
+"""Stands for the area of an object if only its box is known: that of the box."""
 
 NO_CLASS = -1
 """The class of the rows that fill an image's boxes up to the number that all images have."""

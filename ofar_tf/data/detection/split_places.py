@@ -30,7 +30,7 @@ def require_folder(data_dir: Path, *, layouts: str) -> None:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Returns the folders in a folder but for hidden ones, macOS's own and runs, sorted; none if it is no folder."""
+    """Returns the folders in a folder, without hidden ones, macOS's own and runs, sorted; none if it is no folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -63,7 +63,7 @@ def nested(data_dir: Path) -> list[Path]:
 
 
 def visible_files(folder: Path, pattern: str) -> list[Path]:
-    """Returns the files that fit a pattern, sorted, but for hidden ones and those in hidden folders.
+    """Returns the files that fit a pattern, sorted, without hidden ones and those in hidden folders.
 
     Other systems leave such beside the files of a user: `._name` of macOS, `.ipynb_checkpoints` of notebooks.
 

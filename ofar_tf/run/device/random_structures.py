@@ -91,7 +91,7 @@ def random_network(supernet: keras.Model, groups: ChannelGroups, drawn: DrawnStr
 
 
 def _like(weight: keras.Variable, random: np.random.Generator, *, by_channel: bool) -> np.ndarray:
-    """Draws a kernel by He's rule; all else stays what fresh layers have, but for differences that keep it apart."""
+    """Draws a kernel by He's rule; all else stays as in fresh layers, plus small differences that keep it apart."""
     if len(weight.shape) < 2 or "kernel" not in weight.name:
         return np.asarray(weight) + random.uniform(0.0, 0.01, weight.shape)
     fan_in = np.prod(weight.shape[:2] if by_channel else weight.shape[:-1])

@@ -12,10 +12,10 @@ from ofar_tf.text.size import Size
 
 # RetinaNet's first, which is for things of 32 pixels and more; then finer ones.
 SCALES = (4.0, 3.0, 2.0, 1.5, 1.0)
-# A coarser scale is as good if it suits as many boxes but for this share: its anchors lie closer, for their size, and
-# tell apart what stands side by side.
+# A coarser scale is as good if the share of boxes that it suits is less by at most this: its anchors lie closer, for
+# their size, and separate things that stand side by side.
 _AS_GOOD = 0.05
-# Fewer boxes with an anchor are worth a word.
+# If fewer boxes have an anchor, the user is told.
 _FEW = 0.5
 # So many boxes say what all of them would.
 _MOST_BOXES = 20_000
@@ -29,7 +29,7 @@ class FittingScale:
         scale: See `Anchors`.
         share: Share of the boxes that have an anchor of about their size, in the mean over the classes, in [0, 1].
         usual: The same with the first of `SCALES`.
-        middle: The median height and width of the boxes on the canvas, in pixels; zeros where nobody asks.
+        middle: The median height and width of the boxes on the canvas, in pixels; zeros if there are none.
     """
 
     scale: float
@@ -52,8 +52,8 @@ class FittingScale:
         return (
             *chosen,
             f"Only {self.share:.0%} of the training boxes have an anchor of about their size, in the mean over the "
-            f"classes, whatever --anchor_scale: in the middle they are {height:.3g} pixels high and {width:.3g} wide. "
-            "Larger --resolutions help where they are small.",
+            f"classes, with any --anchor_scale: half of them are less than {height:.3g} pixels high and {width:.3g} "
+            "wide. Larger --resolutions help if they are small.",
         )
 
     def __str__(self) -> str:

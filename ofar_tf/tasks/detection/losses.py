@@ -41,7 +41,7 @@ def smooth_l1(wanted: Any, deltas: Any, anchors: Any) -> tf.Tensor:
     Args:
         wanted: Deltas, float32 `[..., 4]`.
         deltas: Of the same shape.
-        anchors: Without meaning here.
+        anchors: Not used.
 
     Returns:
         The losses, `[...]`.

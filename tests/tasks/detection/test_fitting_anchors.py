@@ -52,7 +52,7 @@ def test_boxes_that_no_scale_suits_are_spoken_of():
     fitting = fitting_scale(boxes(*sides), np.zeros(4, int), canvas=CANVAS)
     assert fitting.share == 0.25 and fitting.middle == pytest.approx((4.5, 4.5))
     assert fitting.notes[-1].startswith("Only 25% of the training boxes have an anchor of about their size, ")
-    assert "in the middle they are 4.5 pixels high and 4.5 wide. Larger --resolutions help" in fitting.notes[-1]
+    assert "half of them are less than 4.5 pixels high and 4.5 wide. Larger --resolutions help" in fitting.notes[-1]
     assert fitting_scale(boxes(12, 60), np.array([0, 1]), canvas=CANVAS).notes == (
         "Chosen for the training boxes: --anchor_scale=2: 100% of them have an anchor of about their size, in the mean "
         "over the classes; with 4, 50%",
