@@ -44,9 +44,7 @@ class Latency:
     spread_ms: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not self.device.strip() or len(self.device.splitlines()) != 1:
-            raise ValueError(f"Expected the name of a device. Received: device={self.device!r}.")
-        if not self.device.isprintable():
+        if not self.device.strip() or not self.device.isprintable():
             raise ValueError(f"Expected the name of a device. Received: device={self.device!r:.80}.")
         if min(count for count in (self.threads, self.runs, self.rounds) if count is not None) < 1:
             raise ValueError(f"Expected at least one thread and one run. Received: {self}.")
@@ -56,7 +54,6 @@ class Latency:
                 "Expected positive milliseconds, the median not above p90 and p90 not above p95. "
                 f"Received: median_ms={self.median_ms}, p90_ms={self.p90_ms}, p95_ms={self.p95_ms}."
             )
-
         least, most = self.spread_ms or (self.median_ms, self.median_ms)
         if not 0 < least <= self.median_ms <= most < math.inf:
             raise ValueError(
