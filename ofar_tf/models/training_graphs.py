@@ -50,16 +50,27 @@ def _steps(graph: Graph, *, idle: bool = False) -> list[tuple[Any, list[Any], An
     return [*steps, ("outputs", outputs, None)]
 
 
-def _is_idle(call: GraphCall) -> bool:
-    """Returns whether a call of a layer that is told whether it trains gives in inference what it gets."""
-    layer, told = call.operation, {name for name, value in call.kwargs.items() if value is not None}
+def is_idle(layer: Any, given: Sequence[int | None], made: Sequence[int | None]) -> bool:
+    """Returns whether a layer without weights gives in inference what it gets, as dropout and random images do.
+
+    Args:
+        layer: Anything that is called in a graph.
+        given: Shape of the tensor that it gets there, the batch first.
+        made: Shape of what it gives there.
+    """
     if not isinstance(layer, keras.layers.Layer) or layer.weights or not takes_training(layer):
         return False
+    random, shape = np.random.default_rng(0), [2, *(size or _UNKNOWN_SIZE for size in given[1:])]
+    # Small and large, so that no limit is missed, and the same in all number formats.
+    values = (random.integers(-9, 9, shape) * 2.0 ** random.integers(-8, 12, shape)).astype("float32")
+    return tuple(given) == tuple(made) and np.array_equal(layer(values, training=False), values)
+
+
+def _is_idle(call: GraphCall) -> bool:
+    told = {name for name, value in call.kwargs.items() if value is not None}
     if len(call.args) != 1 or told - {"training"} or not isinstance(call.args[0], keras.KerasTensor):
         return False
-    shape = [2, *(size or _UNKNOWN_SIZE for size in call.args[0].shape[1:])]
-    values = np.random.default_rng(0).integers(-9, 9, shape).astype("float32")  # The same in all number formats.
-    return np.array_equal(layer(values, training=False), values)
+    return is_idle(call.operation, call.args[0].shape, call.outputs.shape)
 
 
 def _identity(operation: Any) -> Any:

@@ -7,15 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from ofar_tf.models.training_graphs import is_idle
+
 KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 """The kinds of steps that have weights: a kernel and a bias."""
 
 AFFINE = "Affine"
 """The kind of a step that scales and shifts each channel: scale and offset for kernel and bias."""
 
-_DROPPED = {"Identity", "ActivityRegularization", "GaussianNoise"} | {
-    f"{kind}Dropout{rank}" for kind in ("", "Gaussian", "Alpha", "Spatial") for rank in ("", "2D")
-}
+_DROPPED = ("Identity", "ActivityRegularization")
 _STOCK: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Add", "Multiply", "Flatten"), ()),
     "Concatenate": ("axis",),
@@ -90,7 +90,7 @@ def read_operation(
             yield Step(operation.name, kernel_kind, (), options, (kernel, bias), constant=kind in _CONSTANT)
     elif kind in _STOCK:
         yield Step(operation.name, kind, (), {name: getattr(operation, name) for name in _STOCK[kind]})
-    elif kind not in (*_DROPPED, *_ACTIVATION_LAYERS, *_FUNCTIONS):
+    elif kind not in (*_DROPPED, *_ACTIVATION_LAYERS, *_FUNCTIONS) and not is_idle(operation, shape, output_shape):
         raise refusal(operation)
     yield from _read_activation(operation, kind, output_shape)
 

@@ -77,7 +77,10 @@ def test_a_sum_of_three_is_two_sums():
 
 
 def test_what_does_nothing_at_inference_is_left_out():
-    model = network(layers.Dropout(0.5), layers.SpatialDropout2D(0.5), layers.GaussianNoise(1.0), layers.Identity())
+    model = network(
+        *(layers.RandomFlip(), layers.RandomBrightness(0.2), layers.RandomCrop(8, 8)),
+        *(layers.Dropout(0.5), layers.SpatialDropout2D(0.5), layers.GaussianNoise(1.0), layers.Identity()),
+    )
     assert kinds(model) == ["GlobalAveragePooling2D", "Dense"]
 
 
@@ -153,7 +156,8 @@ class Doubled(keras.layers.Layer):
 @pytest.mark.parametrize(
     ("layer", "title"),
     [
-        (layers.Lambda(lambda x: x, name="odd"), "Lambda 'odd'."),
+        (layers.Lambda(lambda x: keras.ops.minimum(x, 255.0), name="odd"), "Lambda 'odd'."),
+        (layers.RandomCrop(4, 4, name="odd"), "RandomCrop 'odd'."),
         (Doubled(name="odd"), "Doubled 'odd'."),
         (layers.ReLU(max_value=4, name="odd"), "ReLU 'odd', which is neither ReLU nor ReLU6 nor LeakyReLU."),
         (layers.ReLU(threshold=1, name="odd"), "ReLU 'odd', which is neither ReLU nor ReLU6 nor LeakyReLU."),
