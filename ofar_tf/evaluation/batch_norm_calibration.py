@@ -6,8 +6,12 @@ if all images had been one batch. For the first BatchNorm of a network that is e
 statistics of each batch made of the images, so the size of the batches moves them a little, and is a fact of a run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, product, repeat
 from typing import Any
 
 import keras
@@ -15,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data import resize_batch
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.replicas import Replicas
 from ofar_tf.pruning.batch_statistics import BatchStatistics
 from ofar_tf.pruning.channel_groups import ChannelGroups
@@ -243,11 +248,14 @@ def calibrate(
         batches: (images float32 `[B, H, W, 3]`, labels); labels are ignored. Of several processes each gives its own.
         resolutions: What they are resized to.
     """
-    pairs = list(product(networks, resolutions))
-    for group in networks[0].replicas.groups(batches):
-        images = [batch[0] for batch in group]
-        for network, resolution in pairs:
-            network.observe(images, resolution=resolution)
+    pairs, replicas = list(product(networks, resolutions)), networks[0].replicas
+
+    def observe(images: Sequence[Any], pair: tuple[CalibratedNetwork, Resolution]) -> None:
+        pair[0].observe(images, resolution=pair[1])
+
+    with _overlapping(replicas) as each:
+        for group in replicas.groups(batches):
+            deque(each(partial(observe, [batch[0] for batch in group]), pairs), maxlen=0)
     for network, resolution in pairs:
         network.share_statistics(resolution=resolution)
 
@@ -276,15 +284,32 @@ def evaluate(
     """
     replicas = networks[0].replicas
     judges = {(index, size): judge(size) for index, size in product(range(len(networks)), map(Size.of, resolutions))}
-    for group in replicas.groups(batches):
-        images = [batch[0] for batch in group]
-        for (index, resolution), evaluator in judges.items():
-            outputs = networks[index].all_outputs(images, resolution=resolution)
-            for output, batch in zip(outputs, group, strict=True):
-                evaluator.update(output, keras.tree.map_structure(np.asarray, batch[1]))
+
+    def outputs_of(images: Sequence[Any], place: tuple[int, Size]) -> list[Any]:
+        return networks[place[0]].all_outputs(images, resolution=place[1])
+
+    with _overlapping(replicas) as each:
+        for group in replicas.groups(batches):
+            found = each(partial(outputs_of, [batch[0] for batch in group]), judges)
+            for evaluator, outputs in zip(judges.values(), found, strict=True):
+                for output, batch in zip(outputs, group, strict=True):
+                    evaluator.update(output, keras.tree.map_structure(np.asarray, batch[1]))
     for evaluator in judges.values():
         evaluator.share(replicas.total)
     return {key: evaluator.result() for key, evaluator in judges.items()}
+
+
+@contextmanager
+def _overlapping(replicas: Replicas) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Yields a `map` of which each call must be used up before the next: two networks run at a time on a processor.
+
+    One has work for cores that another leaves idle. Accelerators have no such cores, and several devices have their own
+    order of things. The first call runs one network after the other, since that traces them.
+    """
+    at_once = 1 if is_accelerated() or replicas.strategy.num_replicas_in_sync > 1 else 2
+    with ThreadPoolExecutor(at_once) as threads:
+        maps: Iterator[Callable[..., Iterable[Any]]] = chain([map], repeat(threads.map))
+        yield lambda function, values: next(maps)(function, values)
 
 
 def _pixels(resolution: Resolution) -> tf.Tensor:

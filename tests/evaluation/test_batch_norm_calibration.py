@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ofar_tf.devices.replicas import Replicas
+from ofar_tf.evaluation import batch_norm_calibration
 from ofar_tf.evaluation.batch_norm_calibration import CalibratedNetwork, PooledStatistics, calibrate, evaluate
 from ofar_tf.evaluation.pool_accuracy import PoolAccuracy, PoolImages
 from ofar_tf.pruning.channel_groups import find_channel_groups
@@ -120,6 +121,22 @@ def test_a_strategy_of_one_device_measures_the_same(whole, batches):
     ]
     assert measured[0] == measured[1]
     assert [(index, str(size)) for index, size in measured[0]] == [(0, "8"), (0, "4")]
+
+
+def test_networks_that_run_two_at_a_time_are_measured_as_one_by_one(whole, batches, monkeypatch):
+    supernet, groups = whole
+    keep = np.arange(groups.size) % 2 == 0
+    masks = [ChannelMask.full(groups), ChannelMask(groups.groups, keep)]
+    found = []
+    for accelerated in (True, False):
+        monkeypatch.setattr(batch_norm_calibration, "is_accelerated", lambda accelerated=accelerated: accelerated)
+        networks = [CalibratedNetwork(supernet, groups, mask) for mask in masks]
+        calibrate(networks, batches, resolutions=[8, 4])
+        scores = evaluate(networks, batches, resolutions=[8, 4], judge=lambda size: AccuracyEvaluator())
+        statistics = [network.statistics(resolution) for network in networks for resolution in (8, 4)]
+        found.append((scores, np.concatenate([mean for each in statistics for mean, _ in each])))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
 def test_one_device_takes_one_batch_at_a_time():
