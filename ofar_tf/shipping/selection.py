@@ -1,4 +1,4 @@
-"""Which file to ship under given limits.
+"""Which file to ship under given limits, and why.
 
 A difference of accuracy that the images cannot tell from noise is no reason to ship a larger file. So with
 `prefer="size"`, the default, the choice is the smallest of the files whose accuracy is within the noise of the most
@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from ofar_tf.family.manifest import Manifest, ModelEntry
 from ofar_tf.family.measured_latency import times_of
 from ofar_tf.shipping.limits import Limits
+from ofar_tf.shipping.reasons import reasons
 
-__all__ = ["PREFERENCES", "Limits", "best_of", "choose", "rank"]
+__all__ = ["PREFERENCES", "Limits", "best_of", "choose", "explain", "rank"]
 
 
 PREFERENCES = ("size", "accuracy")
@@ -105,6 +106,24 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
         f"Expected a file with {limits}. Received: none of {len(candidates)} files; nearest is {nearest.path} "
         f"(macs={nearest.macs}, bytes={nearest.bytes}, {manifest.metric.key}={score:.4f}{latency})."
     )
+
+
+def explain(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> str:
+    """Says why a file is chosen: what it costs, what the runner-up would change, and what was left out.
+
+    Args:
+        manifest: The files of an export.
+        limits: What a file may cost and must reach.
+        prefer: `size` or `accuracy`, see `best_of`.
+
+    Returns:
+        A few lines for people.
+
+    Raises:
+        ValueError: If nothing fits (`choose`).
+    """
+    winner, *others = choose(manifest, limits, prefer=prefer)
+    return "\n".join(reasons(manifest, limits, winner=winner, others=others))
 
 
 def _candidates(manifest: Manifest, limits: Limits) -> list[ModelEntry]:

@@ -5,7 +5,7 @@ import pytest
 
 from ofar_tf.checks.accuracy_check import AccuracyCheck
 from ofar_tf.family.manifest import Latency, Manifest
-from ofar_tf.shipping.reasons import reasons
+from ofar_tf.shipping import selection
 from ofar_tf.shipping.selection import Limits, choose, rank
 from ofar_tf.tasks.classification.accuracy import accuracy
 from ofar_tf.tasks.scores import FileScores
@@ -17,8 +17,7 @@ def select(manifest, prefer="size", **limits):
 
 
 def explain(manifest, **limits):
-    winner, *others = choose(manifest, Limits(**limits))
-    return list(reasons(manifest, Limits(**limits), winner=winner, others=others))
+    return selection.explain(manifest, Limits(**limits)).splitlines()
 
 
 @pytest.fixture(scope="module")
