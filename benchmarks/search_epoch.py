@@ -1,4 +1,4 @@
-"""An epoch of the search with masks and with compact networks, and which of the two is chosen."""
+"""An epoch of a search of all networks, with masks and with compact networks, and which of the two is chosen."""
 
 import argparse
 from pathlib import Path
@@ -28,7 +28,7 @@ def searching(network: str, execution: str, resolution: int) -> networks.OnceFor
     model = networks.OnceForAll(
         networks.NETWORKS[network](),
         pool=PoolSpec.of(pruning_rates=RATES, resolutions=[resolution], rules=networks.RULES.get(network)),
-        step=StepSpec(search_execution=execution),
+        step=StepSpec(search_networks="sandwich", search_execution=execution),
     )
     model.compile(networks.sgd())
     model.set_masks(networks.random_masks(model, RATES), frozen=[False] * len(RATES))

@@ -83,7 +83,7 @@ def masks(network: str, *, target: str, repetitions: int) -> list[Row]:
     resolutions, runs = (224, 192, 160, 128), {}
     images, labels = networks.batch(8, resolutions[0])
     for execution in ("masked", "sliced"):
-        model = networks.frozen_trainer(network, PAPER, resolutions)
+        model = networks.frozen_trainer(network, PAPER, resolutions, search_networks="sandwich")
         if execution == "masked":
             model.pool, pool = None, model.pool
             step = model._sandwich
