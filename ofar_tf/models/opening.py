@@ -7,6 +7,7 @@ in training and in inference but for what these do, it draws no random numbers, 
 layer gave.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,7 +18,6 @@ import numpy as np
 from ofar_tf.devices.full_float32 import full_float32
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import (
-    Graph,
     graph_of,
     inner_layers,
     is_functional,
@@ -25,7 +25,9 @@ from ofar_tf.models.functional_graph import (
     replay,
     takes_training,
 )
-from ofar_tf.models.tensorflow_graph import run_in_tensorflow, touches
+from ofar_tf.models.obstacles import ClosedLayerError, first_obstacle
+from ofar_tf.models.own_weights import check_unused, check_weights
+from ofar_tf.models.tensorflow_graph import run_in_tensorflow
 from ofar_tf.models.training_graphs import is_one
 
 _Caller = Callable[[Callable[..., Any], Sequence[Any]], Any]  # Calls a function on Keras tensors, or as if on these.
@@ -45,30 +47,70 @@ def opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.
         A functional model that computes the same on `tensors_of(args, kwargs)`. `None` for a layer of Keras' own, but
         for Lambda and TimeDistributed, and where the graph would not say all.
     """
-    if not is_closed(layer):
+    try:
+        return _opened(layer, args, kwargs) if is_closed(layer) else None
+    except ClosedLayerError:
         return None
+
+
+def obstacle(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Says why `opened` does not open a layer of the user's.
+
+    Args:
+        layer: Any layer or operation; one that was never called is built.
+        args: The positional arguments of a call of it, Keras tensors included.
+        kwargs: Its keyword arguments.
+
+    Returns:
+        A clause such as `its call draws random numbers`; empty where it opens the layer, and for layers that
+        are not of a kind to be opened.
+    """
+    if not is_closed(layer):
+        return ""
+    try:
+        _opened(layer, args, kwargs)
+    except ClosedLayerError as closed:
+        return str(closed)
+    return ""
+
+
+def _opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
     kwargs = {name: value for name, value in kwargs.items() if name != "training"}
     attempts = [_run_symbolically, _run_in_tensorflow, _shuffled]
     if type(layer) is keras.layers.TimeDistributed:
         attempts = [_at_each_step]
+    errors: list[Exception] = []
+    if not layer.built:
+        with contextlib.suppress(Exception):  # What it raises is told by the attempts.
+            layer(*args, **kwargs)
     for attempt in attempts:
         try:
             graph = attempt(layer, args, kwargs)
-            if graph is not None and _gives_the_same(layer, graph, args, kwargs):
+            if _gives_the_same(layer, graph, args, kwargs):
                 return graph
-        except Exception:  # The user's code may raise anything on symbolic tensors; the layer stays as it is.
-            continue
-    return None
+            raise ClosedLayerError("the graph of its call gives other numbers")
+        except Exception as error:  # The user's code may raise anything on symbolic tensors; the layer stays as it is.
+            errors.append(error)
+    errors = errors[:2]  # The last attempt only tells channels by their numbers, and has nothing to tell.
+    try:
+        within = [each for each in inner_layers(layer) if each is not layer]
+        check_unused(layer, tensors_of(args, kwargs), within=within, runs=_runs(layer, args, kwargs))
+    except Exception as error:
+        errors.insert(0, error)
+    raise first_obstacle(errors, layer)
 
 
-def opened_model(model: Any) -> keras.Model | None:
+def opened_model(model: Any) -> keras.Model:
     """Makes a functional model of one that has only a `call`.
 
     Args:
         model: A model that is not functional. One that was never built gets images of any size.
 
     Returns:
-        A functional model of the same layers, `None` where `opened` does not open it or it has several inputs.
+        A functional model of the same layers.
+
+    Raises:
+        ClosedLayerError: Where `opened` does not open it, or it does not take one tensor of a known shape.
     """
     shape: Any = (None, None, None, 3)
     if len(getattr(model, "inputs", None) or ()) == 1:
@@ -76,10 +118,10 @@ def opened_model(model: Any) -> keras.Model | None:
     elif model.built:
         shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (tuple, list)) or any(not isinstance(size, (int, type(None))) for size in shape):
-        return None
+        raise ClosedLayerError("it takes something else than one tensor of images")
     image = keras.Input(batch_shape=(None, *shape[1:]), name="images")
-    graph = opened(model, (image,), {})
-    return None if graph is None else keras.Model(graph.inputs, graph.outputs, name=model.name)
+    graph = _opened(model, (image,), {})
+    return keras.Model(graph.inputs, graph.outputs, name=model.name)
 
 
 def is_closed(layer: Any) -> bool:
@@ -109,23 +151,27 @@ def tensors_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
     return list({id(leaf): leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)}.values())
 
 
-def _run_symbolically(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+def _run_symbolically(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
     return _run(layer, args, kwargs, call=lambda function, tensors: function(*tensors))
 
 
-def _run_in_tensorflow(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+def _run_in_tensorflow(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
     inside = [each for each in inner_layers(layer) if each is not layer]
     if not all(each.built for each in inside):
         layer(*args, **kwargs)  # Builds them where no graph of TensorFlow's is made.
     return _run(layer, args, kwargs, call=partial(run_in_tensorflow, inside=inside))
 
 
-def _run(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, call: _Caller) -> keras.Model | None:
+def _run(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, call: _Caller) -> keras.Model:
     models = [_traced(layer, args, kwargs, training=training, call=call) for training in (None, True, False)]
     graphs = [graph_of(model) for model in models]
     most = int(len(graphs[1].calls) > len(graphs[0].calls))  # That of training has what is called there alone.
-    if not is_one(graphs) or not _holds_all_weights(layer, graphs[most], args, kwargs):
-        return None
+    check_weights(layer, graphs[most], runs=_runs(layer, args, kwargs))
+    if not is_one(graphs):
+        again = graph_of(_traced(layer, args, kwargs, training=False, call=call))
+        if not is_one([again, again, graphs[2]]):
+            raise ClosedLayerError("its call gives other numbers each time")
+        raise ClosedLayerError("its call does something else in training than in inference")
     return replay(models[1], models[1].inputs, call=_as_told) if most else models[0]
 
 
@@ -134,47 +180,29 @@ def _as_told(operation: Any, *args: Any, **kwargs: Any) -> Any:
     return operation(*args, **{name: value for name, value in kwargs.items() if (name, value) != ("training", True)})
 
 
-def _holds_all_weights(layer: Any, graph: Graph, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Returns whether a graph has all weights of a layer but those of which its `call` makes nothing."""
-    own = {id(variable): variable for variable in layer.variables}
-    inside = {
-        id(variable)
-        for call in graph.calls
-        if isinstance(call.operation, keras.layers.Layer)
-        for variable in call.operation.variables
-    }
-    if not inside <= own.keys() or layer.activity_regularizer is not None:
-        return False
-    others = [variable for key, variable in own.items() if key not in inside]
-    return not others or not any(
-        touches(partial(_called, layer, args, kwargs, training=training), graph.inputs, others)
-        for training in (True, False)
-    )
-
-
-def _at_each_step(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+def _at_each_step(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
     """Takes a dense layer out of TimeDistributed: it works on the last axis at every step as it is."""
     if type(layer.layer) is not keras.layers.Dense or kwargs.get("mask") is not None:
-        return None
+        raise ClosedLayerError("it applies another layer than Dense, or takes a mask")
     image = keras.Input(batch_shape=args[0].shape, dtype=args[0].dtype)
     return keras.Model(image, layer.layer(image))
 
 
-def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model | None:
+def _shuffled(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
     """Says by their numbers what channels a layer without weights gives, where it gives nothing but some of its own.
 
     So does the usual shuffle of channels, whose reshapes to sizes of any image no graph of Keras' can hold.
     """
     (tensor,) = tensors_of(args, kwargs)
     if layer.variables or any(value is not None for value in kwargs.values()) or len(args) > 1:
-        return None
+        raise ClosedLayerError("it has weights, or is told more than one tensor")
     values = _numbers(tensor, np.random.default_rng(1))
     told = [{"training": flag} for flag in (True, False)] if takes_training(layer) else [{}]
     given = [np.asarray(layer(values, **each)) for each in told]
     before, after = (np.moveaxis(np.asarray(each), -1, 0) for each in (values, given[0]))
     channels = [next(iter(np.flatnonzero((before == one).reshape(len(before), -1).all(axis=1)))) for one in after]
     if not all((each == given[0]).all() for each in given):
-        return None
+        raise ClosedLayerError("its call does something else in training than in inference")
     image = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
     return keras.Model(image, keras.ops.take(image, [int(number) for number in channels], axis=-1))
 
@@ -193,6 +221,11 @@ def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *tensors
     """Runs what a layer does in a call, on other tensors."""
     positional, named = _with(args, kwargs, tensors_of(args, kwargs), tensors)
     return layer.call(*positional, **({**named, "training": training} if takes_training(layer) else named))
+
+
+def _runs(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Callable[..., Any]]:
+    """Its `call` on other tensors, as it trains and as it infers."""
+    return [partial(_called, layer, args, kwargs, training=training) for training in (True, False)]
 
 
 def _with(args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Any], others: Sequence[Any]) -> Any:

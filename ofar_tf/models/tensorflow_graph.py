@@ -128,8 +128,10 @@ class _Reading:
         self._known.update(zip(map(id, tensors), made, strict=True))
 
     def _made(self, operator: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-        if operator.op_def.is_stateful or any(each is None for each in inputs):
-            raise NotImplementedError(f"{operator.type}, which draws numbers or is made of a weight")
+        if any(each is None for each in inputs):
+            raise NotImplementedError(f"{operator.type} of a weight")
+        if operator.op_def.is_stateful:
+            raise NotImplementedError(f"{operator.type}, which gives other numbers each time")
         if any(isinstance(each, keras.KerasTensor) for each in inputs):
             return operation_for(operator, inputs)
         with tf.compat.v1.Session(graph=self._graph) as session:

@@ -11,6 +11,7 @@ from ofar_tf.models.free_size import with_free_size
 from ofar_tf.models.functional_graph import flat_layers, inner_layers, is_functional, is_stock
 from ofar_tf.models.gray_images import RGB_TO_GRAY
 from ofar_tf.models.logits import final_activation
+from ofar_tf.models.obstacles import ClosedLayerError
 from ofar_tf.models.older_file import load_saved
 from ofar_tf.models.opening import opened_model
 from ofar_tf.models.precision import computes_in_float32
@@ -158,14 +159,17 @@ def _functional(model: Any, reference: str) -> keras.Model:
         return model
     if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
         return _built_for_any_size(model, reference)
-    graph = opened_model(model) if isinstance(model, keras.Model) else None
-    if graph is None:
-        raise ValueError(
-            "Expected a functional Keras model, made by keras.Model(inputs, outputs), or one whose call applies layers "
-            "and keras.ops alone, with all its weights in these layers. "
-            f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}."
-        )
-    return graph
+    try:
+        if isinstance(model, keras.Model):
+            return opened_model(model)
+        why = ""
+    except ClosedLayerError as closed:
+        why = f": {closed}"
+    raise ValueError(
+        "Expected a functional Keras model, made by keras.Model(inputs, outputs), or one whose call applies layers "
+        "and keras.ops alone, with all its weights in these layers. "
+        f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}{why}."
+    )
 
 
 def _built_for_any_size(model: keras.Sequential, reference: str) -> keras.Model:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import prod
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ofar_tf.models.layer_copy import copy_of
+from ofar_tf.models.opening import is_closed, obstacle
 from ofar_tf.pruning.channel_group import ChannelGroup
 from ofar_tf.pruning.channel_groups import ChannelGroups, WeightChannels
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -99,8 +102,22 @@ def explain_rest(groups: ChannelGroups, *, resolution: Resolution) -> list[KeptC
         for entry, kept in zip(groups.unprunable, macs, strict=True)
     ]
     if unknown:
-        rest.append(KeptChannels("layers unknown to the library", 0, float(unknown), "what they compute is not known"))
+        reason = "what they compute is not known"
+        rest.append(KeptChannels("layers unknown to the library", 0, float(unknown), reason, _closed_layers(groups)))
     return sorted(rest, key=lambda entry: -entry.macs)
+
+
+def _closed_layers(groups: ChannelGroups) -> tuple[str, ...]:
+    """Says of each class of the user's with weights, of the first layer of it, why it could not be opened."""
+    first: dict[type, Any] = {}
+    for call in groups.calls:
+        if is_closed(call.operation) and call.operation.weights:
+            first.setdefault(type(call.operation), call)
+    told = {
+        f"{kind.__name__} {call.operation.name!r}": obstacle(copy_of(call.operation), call.args, call.kwargs)
+        for kind, call in first.items()
+    }
+    return tuple(f"{title} stays closed: {why}" for title, why in told.items() if why)
 
 
 def _kept_entries(weight: WeightChannels, count: int) -> np.ndarray:

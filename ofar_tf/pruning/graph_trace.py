@@ -9,12 +9,14 @@ import numpy as np
 
 from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functional, replay
 from ofar_tf.models.layer_copy import copy_of
+from ofar_tf.models.opening import is_closed, obstacle
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
 from ofar_tf.pruning.layer_rules import bends, is_product, picks_extremes, rule_for
 from ofar_tf.pruning.lineage import Descent, Lineage, descend, without
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
+from ofar_tf.pruning.trials import tried_once
 from ofar_tf.text.patterns import matches
 
 
@@ -146,12 +148,19 @@ class GraphTrace:
 
     def _lose(self, call: Call, *, reason: str) -> list[Flow]:
         """Gives up on a layer: its input stays, and so does whatever comes out of it."""
-        for tensor in call.inputs:
-            self.found.block(tensor.ids, reason)
         flows = [Flow(self.found.new((shape[-1] if shape else None) or 1)) for shape in call.shapes]
-        for flow in flows:
-            self.found.block(flow.ids, reason)
+        why = tried_once(call, _obstacle) if is_closed(call.layer) else None
+        for ids in [each.ids for each in (*call.inputs, *flows)]:
+            self.found.block(ids, reason)
+            if why:
+                self.found.note(ids, f"{call.title} stays closed: {why}")
+        if why:
+            self.found.obstacles[reason] = why
         return flows
+
+
+def _obstacle(call: Call) -> str:
+    return obstacle(copy_of(call.layer), call.args, call.kwargs)
 
 
 def _left(known: Channels, ids: Ids) -> Lineage:

@@ -70,6 +70,7 @@ class Propagation:
         pieces: Channels that were cut out of a tensor; of each such piece some must be left.
         fixed: Channels that must stay, each with the reason.
         blocked: Channels that stay only because of a layer the library cannot follow, each with the reason.
+        obstacles: Why a layer of the user's could not be opened, by the reason in `blocked`, where that is known.
         stream: Channels of the residual stream.
         reads: Channels that kernels read, each with whether a non-linearity was applied since the last kernel.
         notes: What was found out about channels on the way, for people to read.
@@ -85,6 +86,7 @@ class Propagation:
     pieces: list[Ids] = field(default_factory=list)
     fixed: list[tuple[Ids, str]] = field(default_factory=list)
     blocked: list[tuple[Ids, str]] = field(default_factory=list)
+    obstacles: dict[str, str] = field(default_factory=dict)
     stream: list[Ids] = field(default_factory=list)
     reads: list[tuple[Ids, bool]] = field(default_factory=list)
     notes: list[tuple[Ids, str]] = field(default_factory=list)

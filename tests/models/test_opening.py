@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from ofar_tf.models.functional_graph import is_stock
-from ofar_tf.models.opening import opened
+from ofar_tf.models.opening import obstacle, opened
 from ofar_tf.models.user_model import as_classifier, as_supernet
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -329,7 +329,7 @@ class Scaled(layers.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dense = layers.Dense(3)
+        self.dense = layers.Dense(3, name="taken")
         self.dense.build((None, 8))
 
     def call(self, x: Any) -> Any:
@@ -361,6 +361,75 @@ class OtherNumbers(layers.Layer):
 class Normed(layers.Conv2D):
     def call(self, x: Any) -> Any:
         return ops.conv(x, self.kernel - ops.mean(self.kernel), padding=self.padding)
+
+
+class Accumulated(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return tf.cumsum(x, axis=1)
+
+
+class Faulty(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return tf.no_such_function(x)
+
+
+class Drawn(layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(0)
+
+    def call(self, x: Any) -> Any:
+        return x * keras.random.uniform((ops.shape(x)[0], 1, 1, 1), seed=self.seed)
+
+
+class Global(layers.Layer):
+    """Calls a layer that is none of its own."""
+
+    def call(self, x: Any) -> Any:
+        return OUTSIDE(x)
+
+
+OUTSIDE = layers.Dense(8, name="outside")
+
+# What stays closed, and what stands in the way.
+OBSTACLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "own_weight": (OwnWeight, "its call itself uses weight 'scale', which no layer inside applies"),
+    "kernel": (lambda: Normed(8, 3, padding="same"), "its call itself uses weight 'kernel', which no layer inside a"),
+    "of_another": (Scaled, "its call itself uses weight 'taken.kernel', which no layer inside applies"),
+    "training": (UsedInTraining, "its call does something else in training than in inference"),
+    "random": (Random, "its call gives other numbers each time"),
+    "seed": (Drawn, "its call draws random numbers"),
+    "numbers": (OtherNumbers, "the graph of its call gives other numbers"),
+    "operator": (Accumulated, "Keras has no operation for Cumsum"),
+    "fault": (
+        Faulty,
+        "AttributeError: module 'tensorflow' has no attribute 'no_such_function', at `return tf.no_such_",
+    ),
+    "global": (Global, "its call uses layer 'outside', which is no attribute of it"),
+    "none": (lambda: Conv(8), ""),
+    "stock": (layers.ReLU, ""),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_what_stands_in_the_way_is_said_in_one_clause(name: str) -> None:
+    make, why = OBSTACLES[name]
+    told = obstacle(make(), (keras.Input((SIZE, SIZE, 8)),), {})
+    assert told.startswith(why)
+    assert bool(told) == bool(why)
+    assert "\n" not in told
+
+
+class BuiltLater(keras.Model):
+    def build(self, shape: Any) -> None:
+        self.block, self.pool, self.head = Conv(8), layers.GlobalMaxPooling2D(), layers.Dense(3)
+
+    def call(self, images: Any) -> Any:
+        return self.head(self.pool(self.block(images)))
+
+
+def test_a_model_that_makes_its_layers_in_build_and_was_never_called_is_opened() -> None:
+    assert find_channel_groups(as_classifier(BuiltLater(), reference="it")).size == 8
 
 
 CLOSED: dict[str, Callable[[], Any]] = {

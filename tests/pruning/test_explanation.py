@@ -49,6 +49,37 @@ def test_the_share_of_macs_that_can_be_pruned_is_printed(groups: ChannelGroups) 
     assert "80.0% of the 34.6K MACs at 8 px can be pruned." in str(explain(groups, resolution=8))
 
 
+class Scaled(layers.Layer):
+    """Computes with all channels, and scales its branch by a weight of its own."""
+
+    def __init__(self, channels: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.channels, self.wide, self.narrow = channels, layers.Dense(4 * channels, "gelu"), layers.Dense(channels)
+        self.norm = layers.LayerNormalization()
+
+    def build(self, shape: Any) -> None:
+        self.gamma = self.add_weight(shape=(self.channels,), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x + self.gamma * self.narrow(self.wide(self.norm(x)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "channels": self.channels}
+
+
+def test_what_stays_closed_says_what_stands_in_the_way(caplog: pytest.LogCaptureFixture) -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = Scaled(4, name="two")(Scaled(4, name="one")(_block(inputs, 4, "stem")))
+    found = find_channel_groups(keras.Model(inputs, layers.Dense(2)(_block(x, 4, "last"))))
+    why = "its call itself uses weight 'gamma', which no layer inside applies"
+    (message,) = caplog.messages
+    assert message.endswith(f" ({why}): 4 channels cannot be pruned.")
+    rest = {entry.name: entry for entry in explain_rest(found, resolution=8)}
+    assert rest["layers unknown to the library"].macs == 64 * 2 * (4 * 16 + 16 * 4)
+    assert rest["layers unknown to the library"].why == (f"Scaled 'one' stays closed: {why}",)
+    assert f"Scaled 'two' stays closed: {why}" in rest["two"].why
+
+
 def test_layers_that_the_library_does_not_know_keep_what_they_compute() -> None:
     inputs = keras.Input((8, 8, 3))
     x = layers.SpectralNormalization(layers.Conv2D(4, 1, use_bias=False))(_block(inputs, 4, "stem"))
