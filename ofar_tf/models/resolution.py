@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import is_functional
-from ofar_tf.models.layer_copy import CopyError, copy_of
+from ofar_tf.models.layer_copy import CopyError, copy_of, copying
 from ofar_tf.text.patterns import matches
 from ofar_tf.text.size import Resolution, Size
 
@@ -142,6 +142,6 @@ def _feature_maps(
         model = keras.Model(model.inputs, model.outputs)
     inputs = keras.tree.pack_sequence_as(model.input, [keras.Input(shape) for shape in input_shapes])
     # Cloning is the public way to see every layer call; in this scope the clone's weights are never allocated.
-    with keras.StatelessScope(initialize_variables=False):
+    with copying(model), keras.StatelessScope(initialize_variables=False):
         keras.models.clone_model(model, input_tensors=inputs, clone_function=copy_of, call_function=record)
     return shapes

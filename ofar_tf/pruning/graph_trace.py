@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ofar_tf.models.functional_graph import GraphCall, flat_layers, is_functional, replay
-from ofar_tf.models.layer_copy import copy_of
+from ofar_tf.models.layer_copy import copy_of, copying
 from ofar_tf.models.opening import is_closed, obstacle
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
@@ -182,7 +182,7 @@ def trace_graph(model: keras.Model, *, outside: tuple[str, ...] = ()) -> GraphTr
         What was found.
     """
     # In this scope neither the copy's weights nor those of anything in it are allocated.
-    with keras.StatelessScope(initialize_variables=False):
+    with copying(model), keras.StatelessScope(initialize_variables=False):
         trace = GraphTrace(keras.models.clone_model(model, clone_function=copy_of, recursive=True), outside)
         for tensor in trace.inputs:
             ids = trace.found.new(tensor.shape[-1] or 1)

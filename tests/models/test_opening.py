@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from ofar_tf.models.functional_graph import is_stock
 from ofar_tf.models.opening import obstacle, opened
+from ofar_tf.models.resolution import smallest_resolution
 from ofar_tf.models.user_model import as_classifier, as_supernet
 from ofar_tf.pruning.channel_groups import find_channel_groups
 from ofar_tf.pruning.channel_mask import ChannelMask
@@ -418,6 +419,19 @@ def test_what_stands_in_the_way_is_said_in_one_clause(name: str) -> None:
     assert told.startswith(why)
     assert bool(told) == bool(why)
     assert "\n" not in told
+
+
+class Unsaved(OwnWeight):
+    def __init__(self, channels: int):
+        super().__init__()
+
+
+@pytest.mark.parametrize("look", [smallest_resolution, find_channel_groups])
+def test_a_closed_layer_that_cannot_be_copied_says_both(look: Callable[[Any], Any]) -> None:
+    flat = as_classifier(network(Unsaved(8)), reference="it")
+    with pytest.raises(ValueError, match=r"__init__.* cannot be opened: its call itself uses weight 'scale'") as error:
+        look(flat)
+    assert "\n" not in str(error.value)
 
 
 class BuiltLater(keras.Model):
