@@ -139,8 +139,8 @@ def find_channel_groups(
             "No BatchNormalization ranks the channels of %s: the norms of their filters do.", model.name
         )
     for reason, channels in lost.items():
-        why = f" ({trace.found.obstacles[reason]})" if reason in trace.found.obstacles else ""
-        logging.getLogger(__name__).warning("%s%s: %d channels cannot be pruned.", reason, why, channels)
+        why = f" It stays closed: {trace.found.obstacles[reason]}." if reason in trace.found.obstacles else ""
+        logging.getLogger(__name__).warning("%s: %d channels cannot be pruned.%s", reason, channels, why)
     return groups
 
 

@@ -73,7 +73,7 @@ def test_what_stays_closed_says_what_stands_in_the_way(caplog: pytest.LogCapture
     found = find_channel_groups(keras.Model(inputs, layers.Dense(2)(_block(x, 4, "last"))))
     why = "its call itself uses weight 'gamma', which no layer inside applies"
     (message,) = caplog.messages
-    assert message.endswith(f" ({why}): 4 channels cannot be pruned.")
+    assert message.endswith(f": 4 channels cannot be pruned. It stays closed: {why}.")
     rest = {entry.name: entry for entry in explain_rest(found, resolution=8)}
     assert rest["layers unknown to the library"].macs == 64 * 2 * (4 * 16 + 16 * 4)
     assert rest["layers unknown to the library"].why == (f"Scaled 'one' stays closed: {why}",)

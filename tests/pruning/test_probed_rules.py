@@ -125,7 +125,7 @@ KEPT = {
 }
 
 
-WHY = {"coupled_in_training": " (its call does something else in training than in inference)"}  # Others can be opened.
+WHY = {"coupled_in_training": " It stays closed: its call does something else in training than in inference."}
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -135,7 +135,7 @@ def test_what_does_not_is_kept_with_a_warning(name: str, caplog: pytest.LogCaptu
     layer = next(call.operation for call in groups.calls if isinstance(call.operation, Of))
     title = f"{type(layer).__name__} {layer.name!r}"
     why = WHY.get(name, "")
-    assert caplog.messages == [f"{title} is unknown to the library{why}: 8 channels cannot be pruned."]
+    assert caplog.messages == [f"{title} is unknown to the library: 8 channels cannot be pruned.{why}"]
 
 
 def test_the_multiply_adds_of_a_layer_that_is_kept_are_counted() -> None:
