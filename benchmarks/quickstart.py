@@ -61,7 +61,7 @@ def phases(folder: Path) -> list[Row]:
         Row("quick start, seconds: joint training", sum(epochs) - search),
         Row("quick start, seconds: evaluation", total["evaluate"]),
         Row("quick start, seconds: export of 16 files", total["export"], "<= 60"),
-        # The first epoch of the search trains one network only, and the first of each phase builds graphs.
+        # The first epoch of each phase builds graphs.
         Row(
             "quick start: search epoch / joint epoch",
             statistics.median(epochs[1:SEARCH_EPOCHS]) / statistics.median(epochs[SEARCH_EPOCHS + 1 :]),
