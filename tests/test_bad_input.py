@@ -54,8 +54,8 @@ MISTAKES = [
      "exist."),
     (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs), "
      "or one whose call applies layers and keras.ops alone, with all its weights in these layers. "
-     "Received: {files}/subclassed.keras, which gives a {module}.Subclassed: its call itself uses weight 'scale', which "
-     "no layer inside applies."),
+     "Received: {files}/subclassed.keras, which gives a {module}.Subclassed: its call itself uses weight 'scale', "
+     "which no layer inside applies."),
     (["--model={files}/seven.keras"], "Expected a model with one output [batch, 10], a logit for each class of the "
      "data set. Received: {files}/seven.keras with output shapes [(None, 7)]; new_head=True (--new_head) gives it a "
      "head for these classes."),
