@@ -97,7 +97,10 @@ def _opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras
         check_unused(layer, tensors_of(args, kwargs), within=within, runs=_runs(layer, args, kwargs))
     except Exception as error:
         errors.insert(0, error)
-    raise first_obstacle(errors, layer)
+    try:
+        raise first_obstacle(errors, layer)
+    finally:
+        errors.clear()  # Each holds this frame, and by it all that callers hold: a run would keep its folder locked.
 
 
 def opened_model(model: Any) -> keras.Model:

@@ -1,6 +1,8 @@
 """Layers and models that have a `call` become the graph of what is called, where that says all that they do."""
 
+import gc
 import importlib
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -483,3 +485,21 @@ def test_a_reshape_to_sizes_that_nobody_knows_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"to \(None, None, None, 2, 4\), which Keras cannot run\.$") as error:
         as_classifier(model, reference="it")
     assert "\n" not in str(error.value)
+
+
+def test_a_layer_that_stays_closed_keeps_nothing_alive_that_its_callers_hold():
+    class Held:
+        pass
+
+    def ask() -> weakref.ref:
+        held, layer = Held(), Scaled()
+        image = keras.Input((4, 4, 3))
+        layer(image)
+        assert opened(layer, (image,), {}) is None
+        return weakref.ref(held)
+
+    gc.disable()  # What only the collector of cycles would find holds locks for a while.
+    try:
+        assert ask()() is None
+    finally:
+        gc.enable()
