@@ -3,7 +3,7 @@
 import linecache
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from ofar_tf.models.functional_graph import inner_layers
 from ofar_tf.models.user_code import is_library, one_line
@@ -13,16 +13,32 @@ class ClosedLayerError(Exception):
     """A layer that cannot be opened; its message is a clause such as `its call draws random numbers`."""
 
 
-def first_obstacle(errors: Sequence[Exception], layer: Any) -> ClosedLayerError:
-    """Returns what is to be told of several attempts to open a layer.
+class Obstacle(NamedTuple):
+    """What an attempt to open a layer ended with: a text, since an error would hold what all its callers hold.
+
+    Attributes:
+        text: A clause.
+        is_known: Whether it is known of the layer, and is not only what its code raised.
+    """
+
+    text: str
+    is_known: bool
+
+    @classmethod
+    def of(cls, error: Exception, layer: Any) -> Self:
+        """Says what an error tells of a layer."""
+        is_known = isinstance(error, ClosedLayerError)
+        return cls(str(error) if is_known else _told(error, layer), is_known)
+
+
+def first_obstacle(found: Sequence[Obstacle]) -> str:
+    """Returns what is to be told of several attempts to open a layer, as a clause.
 
     Args:
-        errors: What each ended with, those that get further last. What is known of the layer comes before what its
+        found: What each ended with, those that get further last. What is known of the layer comes before what its
             code raised, which the next attempt may have been there for.
-        layer: The layer.
     """
-    known = [error for error in errors if isinstance(error, ClosedLayerError)]
-    return known[0] if known else ClosedLayerError(_told(errors[-1], layer))
+    return next((each.text for each in found if each.is_known), found[-1].text)
 
 
 def _told(error: Exception, layer: Any) -> str:

@@ -25,7 +25,7 @@ from ofar_tf.models.functional_graph import (
     replay,
     takes_training,
 )
-from ofar_tf.models.obstacles import ClosedLayerError, first_obstacle
+from ofar_tf.models.obstacles import ClosedLayerError, Obstacle, first_obstacle
 from ofar_tf.models.own_weights import check_unused, check_weights
 from ofar_tf.models.tensorflow_graph import run_in_tensorflow
 from ofar_tf.models.training_graphs import is_one
@@ -47,10 +47,7 @@ def opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.
         A functional model that computes the same on `tensors_of(args, kwargs)`. `None` for a layer of Keras' own, but
         for Lambda and TimeDistributed, and where the graph would not say all.
     """
-    try:
-        return _opened(layer, args, kwargs) if is_closed(layer) else None
-    except ClosedLayerError:
-        return None
+    return _attempted(layer, args, kwargs)[0] if is_closed(layer) else None
 
 
 def obstacle(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -67,19 +64,19 @@ def obstacle(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """
     if not is_closed(layer):
         return ""
-    try:
-        _opened(layer, args, kwargs)
-    except ClosedLayerError as closed:
-        return str(closed)
-    return ""
+    graph, obstacles = _attempted(layer, args, kwargs)
+    return _first_of(obstacles, layer, args, kwargs) if graph is None else ""
 
 
-def _opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras.Model:
+def _attempted(
+    layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[keras.Model | None, Sequence[Obstacle]]:
+    """Returns the graph of a layer; `None` where it cannot be opened, and what each attempt ended with."""
     kwargs = {name: value for name, value in kwargs.items() if name != "training"}
     attempts = [_run_symbolically, _run_in_tensorflow, _shuffled]
     if type(layer) is keras.layers.TimeDistributed:
         attempts = [_at_each_step]
-    errors: list[Exception] = []
+    obstacles: list[Obstacle] = []
     if not layer.built:
         with contextlib.suppress(Exception):  # What it raises is told by the attempts.
             layer(*args, **kwargs)
@@ -87,20 +84,22 @@ def _opened(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> keras
         try:
             graph = attempt(layer, args, kwargs)
             if _gives_the_same(layer, graph, args, kwargs):
-                return graph
+                return graph, ()
             raise ClosedLayerError("the graph of its call gives other numbers")
         except Exception as error:  # The user's code may raise anything on symbolic tensors; the layer stays as it is.
-            errors.append(error)
-    errors = errors[:2]  # The last attempt only tells channels by their numbers, and has nothing to tell.
+            obstacles.append(Obstacle.of(error, layer))
+    return None, obstacles[:2]  # The last attempt only tells channels by their numbers, and has nothing to tell.
+
+
+def _first_of(obstacles: Sequence[Obstacle], layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Returns what is to be told of a layer that stays closed."""
+    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
     try:
         within = [each for each in inner_layers(layer) if each is not layer]
         check_unused(layer, tensors_of(args, kwargs), within=within, runs=_runs(layer, args, kwargs))
     except Exception as error:
-        errors.insert(0, error)
-    try:
-        raise first_obstacle(errors, layer)
-    finally:
-        errors.clear()  # Each holds this frame, and by it all that callers hold: a run would keep its folder locked.
+        obstacles = [Obstacle.of(error, layer), *obstacles]
+    return first_obstacle(obstacles)
 
 
 def opened_model(model: Any) -> keras.Model:
@@ -123,7 +122,9 @@ def opened_model(model: Any) -> keras.Model:
     if not isinstance(shape, (tuple, list)) or any(not isinstance(size, (int, type(None))) for size in shape):
         raise ClosedLayerError("it takes something else than one tensor of images")
     image = keras.Input(batch_shape=(None, *shape[1:]), name="images")
-    graph = _opened(model, (image,), {})
+    graph, obstacles = _attempted(model, (image,), {})
+    if graph is None:
+        raise ClosedLayerError(_first_of(obstacles, model, (image,), {}))
     return keras.Model(graph.inputs, graph.outputs, name=model.name)
 
 
