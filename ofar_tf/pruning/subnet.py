@@ -61,7 +61,8 @@ def build_subnet(
             what scales pixels stays float32. With `float32`, layers of 16 bits become layers of 32.
 
     Returns:
-        A functional model of the supernet's kinds of layers (except those that are swapped), with its layer names.
+        A functional model of the supernet's kinds of layers (except those that are swapped), with its layer names and
+        in its order. It is for running: files go by the order that Keras gives, which a model around it has.
 
     Raises:
         ValueError: If the supernet's input has another size than the resolution.
@@ -79,6 +80,7 @@ def build_subnet(
         subnet = keras.models.clone_model(
             supernet, input_tensors=inputs, clone_function=narrower.clone, call_function=narrower.call
         )
+    narrower.put_in_order(subnet, supernet)
     _copy_normalization(supernet, subnet)
     for whole, narrow in zip(supernet.weights, subnet.weights, strict=True):
         narrow.trainable = whole.trainable  # A layer's configuration does not say what is frozen inside of it.
@@ -114,6 +116,18 @@ class _Narrower:
         for position, value in self._arguments.get(id(clone), {}).items():
             arguments[position] = value
         return self._coupling.get(id(clone), clone)(*arguments, **kwargs)
+
+    def put_in_order(self, subnet: keras.Model, model: keras.Model) -> None:
+        """Gives the layers of a copy the order of the model's, by which weights belong to each other.
+
+        Keras puts first what is farther from the end, and what computes among zeros makes ways longer.
+        """
+        inputs = dict(zip(map(id, input_layers(model)), input_layers(subnet), strict=True))
+        copies = [inputs.get(id(each), self._clones.get(id(each))) for each in model.operations]
+        place = {id(copy): number for number, copy in enumerate(copies)}
+        for name in ("_operations", "_layers"):  # Keras has no public way to put them in order.
+            ordered = sorted(getattr(subnet, name), key=lambda each: place.get(id(each), len(place)))
+            object.__setattr__(subnet, name, ordered)
 
     def _layer(self, layer: Any) -> Any:
         config = layer.get_config()
@@ -227,4 +241,4 @@ def extract_subnet(
     """
     subnet = build_subnet(supernet, groups, mask, resolution=resolution)
     copy_weights(supernet, subnet, groups, mask)
-    return subnet
+    return keras.Model(subnet.input, subnet.output, name=subnet.name)

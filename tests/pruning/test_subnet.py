@@ -1,5 +1,6 @@
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,23 @@ def test_an_initializer_for_the_shape_of_the_whole_weight_does_not_keep_it_from_
     kernel = keras.saving.load_model(tmp_path / "small.keras").layers[4].kernel
     assert kernel.shape[2] < 6
     np.testing.assert_allclose(kernel, 1 / 9, rtol=1e-6)
+
+
+def test_weights_stay_with_their_layers_where_what_computes_among_zeros_makes_ways_longer(
+    tmp_path: Path, random_mask: Any
+) -> None:
+    image, convolution = keras.Input((8, 8, 3)), partial(keras.layers.Conv2D, 8, 3)
+    normed = keras.layers.LayerNormalization()(convolution(name="normed")(image))
+    bent = keras.layers.ReLU()(keras.layers.ReLU()(convolution(name="bent")(image)))
+    pooled = keras.layers.GlobalMaxPooling2D()(keras.layers.Concatenate()([normed, bent]))
+    supernet = keras.Model(image, keras.layers.Dense(3)(pooled))
+    groups = find_channel_groups(supernet)
+    mask = random_mask(groups, 0.4)
+    subnet, kept = extract_subnet(supernet, groups, mask), np.append(mask.keep, True)
+    for name in ("normed", "bent"):
+        kernel = np.asarray(supernet.get_layer(name).kernel)
+        entry = next(each for each in groups.weights if each.path == f"{name}/kernel")
+        np.testing.assert_array_equal(subnet.get_layer(name).kernel, kernel[..., kept[entry.axes[3]]])
+    subnet.save(tmp_path / "small.keras")
+    again = keras.saving.load_model(tmp_path / "small.keras")
+    np.testing.assert_array_equal(again(_images(8)), subnet(_images(8)))
