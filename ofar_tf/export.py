@@ -3,7 +3,6 @@
 python -m ofar_tf.export --run_dir=RUN [--flagfile=export/int8.flagfile]
 """
 
-import os
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -77,6 +76,7 @@ def _unpredicted(config: ExportConfig, predictor: "LatencyPredictor | None") -> 
 
 def _spec(config: ExportConfig, *, seed: int) -> "ExportSpec":
     from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
+    from ofar_tf.devices.processors import usable_cores
     from ofar_tf.family.export_spec import ExportSpec
     from ofar_tf.tflite.metadata import Credits
 
@@ -89,7 +89,7 @@ def _spec(config: ExportConfig, *, seed: int) -> "ExportSpec":
         credits=Credits(
             description=config.description, version=config.model_version, license=config.license, author=config.author
         ),
-        workers=config.workers or os.cpu_count() or 1,
+        workers=config.workers or usable_cores(),
         latency_threads=config.latency_threads,
         forms=config.forms,
         report_images=config.report_images,

@@ -18,6 +18,7 @@ def main(config: TrainConfig) -> int:
     with quiet_start():
         from ofar_tf.data import DamagedImageError
         from ofar_tf.devices.distribution import LostProcessError
+        from ofar_tf.devices.processors import share_cores
         from ofar_tf.run.config_file import read_config
         from ofar_tf.run.look_ahead import look_ahead
         from ofar_tf.run.run_dir import RunDir
@@ -28,6 +29,7 @@ def main(config: TrainConfig) -> int:
         if config.only_looks:
             look_ahead(config)
             return 0
+        share_cores()
         run = prepare(config)
     if run is None:
         print(f"The run in {config.run_dir} is finished; nothing was changed.")

@@ -1,8 +1,8 @@
 """Batches that are made while others are used, and pipelines that end when they are told to."""
 
-import os
-
 import tensorflow as tf
+
+from ofar_tf.devices.processors import usable_cores
 
 
 def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
@@ -11,7 +11,7 @@ def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
     That thread sleeps ever longer, up to a minute, and sometimes misses that its iterator is deleted; whoever deletes
     it, at the end of `fit` or of a pass over the images, then waits until it wakes (TensorFlow 2.21: the thread is
     called before the flag is set that it looks for). What it would find is known: as many calls at once as there are
-    processors.
+    cores.
 
     Args:
         data: The data set.
@@ -23,7 +23,7 @@ def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
         return data
     options = tf.data.Options()
     options.autotune.enabled = False
-    options.autotune.initial_parallelism = os.cpu_count()
+    options.autotune.initial_parallelism = usable_cores()
     return data.with_options(options)
 
 

@@ -61,6 +61,7 @@ def note_session(path: Path, *, dtype_policy: str = "float32") -> None:
         dtype_policy: The number formats of training.
     """
     from ofar_tf.devices.accelerators import device_facts
+    from ofar_tf.devices.processors import core_facts
 
     sessions = _sessions(path)
     sessions.append(
@@ -69,6 +70,7 @@ def note_session(path: Path, *, dtype_policy: str = "float32") -> None:
             "versions": versions(),
             "git": git_commit(),
             "platform": platform.platform(),
+            **core_facts(),
             **device_facts(),
             "dtype_policy": dtype_policy,
         }

@@ -1,12 +1,12 @@
 """From a network to `device.json`: random structures are converted, timed here or on a phone, and fitted to."""
 
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ofar_tf import models
+from ofar_tf.devices.processors import usable_cores
 from ofar_tf.family.phone_benchmark import benchmark_commands, write_benchmark_script
 from ofar_tf.family.phone_latency import PhoneLatency, read_phone_latencies
 from ofar_tf.files.scratch_folder import scratch_folder
@@ -125,7 +125,7 @@ def _convert(config: DeviceConfig, folder: Path) -> TimedStructures:
             folder,
             precision=config.precision,
             seed=config.seed,
-            workers=config.workers or os.cpu_count() or 1,
+            workers=config.workers or usable_cores(),
             on_done=progress.advance,
         )
 
