@@ -12,8 +12,6 @@ for each other, a hundred times as long where others hold a core. Not part of `m
 import argparse
 import json
 import statistics
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -22,59 +20,34 @@ from benchmarks import networks
 from benchmarks.step_time import SANDWICH
 from benchmarks.table import Row, print_rows
 from benchmarks.timing import seconds_of
+from benchmarks.worker import Worker
+from ofar_tf.devices.processors import share_cores
 from ofar_tf.pruning.costs import Costs
 
 RESOLUTIONS, BATCH = (96, 80, 64, 48), 32
-
-
-class Theirs:
-    """Their network in its process.
-
-    Args:
-        python: A Python that has PyTorch.
-        repository: A clone of theirs.
-        macs: Multiply-adds of the networks, the largest first.
-    """
-
-    def __init__(self, python: str, *, repository: Path, macs: Sequence[float]):
-        settings = json.dumps({"macs": macs, "size": RESOLUTIONS[0], "batch": BATCH})
-        worker = Path(__file__).with_name("mutual_net_worker.py")
-        self._process = subprocess.Popen(
-            [python, worker, repository, settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def step(self, sizes: list[int]) -> dict[str, float]:
-        """Has it train for a step; returns what it says of that."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(sizes) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def end(self) -> None:
-        """Lets the process end."""
-        self._process.communicate()
 
 
 def measure(python: str, repository: Path, *, repetitions: int) -> list[Row]:
     """Times both in turn, step by step.
 
     Args:
-        python: As in `Theirs`.
-        repository: As there.
+        python: A Python that has PyTorch.
+        repository: A clone of theirs.
         repetitions: Steps of each that are counted.
     """
+    share_cores()
     model = networks.frozen_trainer("MobileNetV2", SANDWICH, RESOLUTIONS, networks_per_step="all", weight_decay=0.0)
     batch = networks.batch(BATCH, RESOLUTIONS[0])
     step = tf.function(model.train_step, autograph=False)
     macs = [Costs(model.groups).macs(mask, RESOLUTIONS[0]) for mask in model.pool.masks]
-    theirs = Theirs(python, repository=repository, macs=macs)
+    settings = json.dumps({"macs": macs, "size": RESOLUTIONS[0], "batch": BATCH})
+    theirs = Worker([python, Path(__file__).with_name("mutual_net_worker.py"), repository, settings])
     ratios, work = [], []
     for index in range(repetitions + 2):
         _, drawn = model._sandwich.rule.draw(tf.constant(index))
         sizes = [int(pixels[0]) for pixels in drawn]
         seconds = seconds_of(lambda: step(batch)["teacher_loss"].numpy())
-        answer = theirs.step(sizes)
+        answer = theirs.ask(sizes)
         if index >= 2:  # Traced, and their kernels chosen.
             ours = sum(each * (size / RESOLUTIONS[0]) ** 2 for each, size in zip(macs, sizes, strict=True))
             work.append(ours / answer["macs"])

@@ -8,6 +8,7 @@ import tensorflow as tf
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import seconds_of, time_in_turn
+from ofar_tf.devices.processors import share_cores
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.training.search_execution import faster_execution
@@ -37,6 +38,7 @@ def searching(network: str, execution: str, resolution: int) -> networks.OnceFor
 
 def measure(repetitions: int) -> list[Row]:
     """Times steps and traces of both, and adds them up for epochs of several lengths."""
+    share_cores()
     rows, timed = [], {}
     for network, resolution, size, images in EPOCHS:
         key = network, resolution, size

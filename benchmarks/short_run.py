@@ -13,6 +13,7 @@ from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import seconds_of
 from ofar_tf import models
+from ofar_tf.devices.processors import share_cores
 from ofar_tf.pruning.channel_mask import ChannelMask
 from ofar_tf.search.mask_search import MaskSearch
 from ofar_tf.search.pool_spec import PoolSpec
@@ -42,6 +43,7 @@ def train(model: OnceForAll) -> None:
 
 def measure(name: str) -> list[Row]:
     """Trains once in each way."""
+    share_cores()
     seconds = {way: seconds_of(partial(train, trainer(name, way))) for way in ("masked", "sliced")}
     model = trainer(name, "masked")
     macs = model.costs.macs(ChannelMask.full(model.groups), RESOLUTIONS[0])

@@ -1,6 +1,9 @@
 """Step times against the physical limit: the same compact networks, written natively, with the same fused BatchNorm."""
 
 import argparse
+import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +13,8 @@ import tensorflow as tf
 from benchmarks import networks
 from benchmarks.table import RESULTS, Row, print_rows, write_rows
 from benchmarks.timing import time_in_turn
+from benchmarks.worker import Worker
+from ofar_tf.devices.processors import share_cores
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.training.network_functions import NetworkFunctions
 
@@ -50,21 +55,22 @@ def sandwich(
 ) -> list[Row]:
     """A whole step against four native training steps at the same resolutions, each with its own update.
 
-    All networks at once is what training does on a CPU whose memory allows it.
+    All networks at once is what training does on a CPU whose memory allows it. Native steps run in another process,
+    whose threads are those that TensorFlow gives a program that trains one network.
     """
-    images, labels = networks.batch(size, resolutions[0])
-    target = tf.one_hot(labels, networks.CLASSES)
-    runs = {}
+    batch = networks.batch(size, resolutions[0])
+    settings = json.dumps({"rates": SANDWICH, "resolutions": resolutions, "size": size})
+    native = Worker([sys.executable, "-m", "benchmarks.native_worker", network, settings])
+    runs: dict[str, Callable[[], object]] = {name: partial(native.ask, name) for name in ("native", "stock")}
     for at_once in (1, len(SANDWICH)) if one_at_once else (len(SANDWICH),):
         model = networks.frozen_trainer(
             network, SANDWICH, resolutions, networks_per_step="all", weight_decay=0.0, networks_at_once=at_once
         )
         step = tf.function(model.train_step, autograph=False)
         name = "sandwich, one by one" if at_once == 1 else "sandwich"
-        runs[name] = lambda step=step: step((images, labels))["teacher_loss"].numpy()
-    for name, fused in (("native", True), ("stock", False)):
-        runs[name] = partial(networks.NativeSteps(model, fused=fused).run, images, target)
+        runs[name] = lambda step=step: step(batch)["teacher_loss"].numpy()
     rounds = time_in_turn(runs, repetitions=repetitions)
+    native.end()
     title = f"{network} {resolutions[0]}-{resolutions[-1]} px, batch {size}: sandwich step"
     limit, stock_limit = ("<= 0.85", "<= 0.65") if network == "MobileNetV2" else ("<= 0.9", None)
     rows = [
@@ -137,7 +143,8 @@ def small_images(network: str, *, resolutions: tuple[int, ...], repetitions: int
 
 
 def measure(repetitions: int) -> list[Row]:
-    """Runs everything, and prints each part when it is done."""
+    """Runs everything with the threads of a training, and prints each part when it is done."""
+    share_cores()
     parts = (
         partial(slicing, "MobileNetV2", resolution=96, size=32),
         partial(slicing, "ResNet-20", resolution=32, size=128),
