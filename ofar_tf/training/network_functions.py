@@ -179,6 +179,7 @@ class NetworkFunctions:
         lesson: Nest = None,
         loss_scale: Any = None,
         collect: Collect | None = None,
+        among: range | None = None,
     ) -> NetworkPass:
         """Runs one network forward and backward.
 
@@ -191,6 +192,7 @@ class NetworkFunctions:
             lesson: What its teacher's `NetworkPass` holds; `None` to learn from the targets.
             loss_scale: Scalar float32, factor of the gradients; 1 if `None`.
             collect: What to make of the gradients where it is known whose they are; nothing by default.
+            among: Out of which structures `index` is, all by default: TensorFlow optimizes a graph for each.
 
         Returns:
             The network's loss, lesson, gradients and targets.
@@ -204,7 +206,7 @@ class NetworkFunctions:
         def run_at(size: Any) -> tuple[Any, ...]:
             seen = self._task.targets_at(targets, size)
             viewed = resize_batch(images, size)
-            return seen, *self._choose(index, collect, noise, viewed, seen, learned, from_labels, scale)
+            return seen, *self._choose(index, among, collect, noise, viewed, seen, learned, from_labels, scale)
 
         known = tf.get_static_value(size) if self._compiled_for else None
         if not self._compiled_for:
@@ -241,7 +243,7 @@ class NetworkFunctions:
             self._lesson_form = keras.tree.map_structure(_any_size, lesson.structured_outputs)
         return self._lesson_form
 
-    def _choose(self, index: Any, collect: Collect, *arguments: Any) -> tuple[Any, ...]:
+    def _choose(self, index: Any, among: range | None, collect: Collect, *arguments: Any) -> tuple[Any, ...]:
         def branch(structure: int) -> tuple[Any, ...]:
             loss, lesson, *gradients = self._branches[structure](*arguments)
             return loss, lesson, *collect(structure, gradients)
@@ -251,7 +253,8 @@ class NetworkFunctions:
             return loss, lesson, *collect(None, gradients)
         if tf.get_static_value(index) is not None:
             return branch(int(tf.get_static_value(index)))
-        return tf.switch_case(index, [partial(branch, structure) for structure in range(len(self._branches))])
+        among = among or range(len(self._branches))
+        return tf.switch_case(index - among.start, [partial(branch, structure) for structure in among])
 
     def _pass(
         self,

@@ -59,6 +59,12 @@ class SandwichRule:
         """What the networks of a step are called, largest first."""
         return ["teacher", *(f"assistant_{index}" for index in range(1, self.networks - 1)), "student"]
 
+    @property
+    def students(self) -> range:
+        """Which structures the networks after a step's first are drawn from."""
+        first_again = not self.every_structure and (self.assistants == "all" or self.structures == 2)
+        return range(0 if first_again else 1, self.structures)
+
     def draw(self, step: tf.Tensor) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
         """Draws a step's networks.
 

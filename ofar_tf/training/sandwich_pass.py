@@ -68,6 +68,7 @@ class SandwichPass:
         noise: Any,
         loss_scale: Any,
         searching: bool,
+        students: range,
         running: Any = None,
         taught: Nest | None = None,
     ) -> Outcome:
@@ -81,6 +82,7 @@ class SandwichPass:
             noise: Scalar int, feeds the seeds of dropout.
             loss_scale: Scalar float32, factor of the gradients; `None` for 1.
             searching: Whether structures are still searched.
+            students: Out of which structures all but the first are.
             running: Scalar int32, how many of the networks run; what the others lose is 0. All by default.
             taught: What the largest network learns in the place of `targets`; these by default.
 
@@ -108,6 +110,7 @@ class SandwichPass:
         def teach(network: Any, lesson: Nest, losses: Any, gradients: Any) -> tuple[Any, ...]:
             student = run(
                 drawn[network],
+                among=students,
                 images=images,
                 targets=targets,
                 size=sizes[network],

@@ -258,6 +258,7 @@ class SandwichStep:
             loss_scale=scale,
             running=self._running.value if self.searching else None,
             searching=self.searching,
+            students=self.rule.students,
             taught=self._teach(images, targets) if self._teach else None,
         )
 

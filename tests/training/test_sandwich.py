@@ -98,6 +98,23 @@ def test_with_fewer_than_five_structures_there_are_still_four_networks(structure
     assert (drawn[:, 3] == structures - 1).all()
 
 
+@pytest.mark.parametrize(
+    ("structures", "settings", "students"),
+    [
+        (2, {}, {0, 1}),
+        (2, {"every_structure": True}, {1}),
+        (3, {}, {1, 2}),
+        (5, {}, {1, 2, 3, 4}),
+        (5, {"every_structure": True, "largest_first": False}, {1, 2, 3, 4}),
+        (5, {"assistants": "all"}, {0, 1, 2, 3, 4}),
+    ],
+)
+def test_students_are_the_structures_that_the_networks_after_the_first_are_drawn_from(structures, settings, students):
+    rule = SandwichRule(structures, squares(16), seed=0, **settings)
+    drawn, _ = draw_many(rule, steps=200)
+    assert set(drawn[:, 1:].ravel().tolist()) == students == set(rule.students)
+
+
 def test_fewer_than_two_structures_are_refused():
     with pytest.raises(ValueError, match="at least two structures"):
         SandwichRule(1, squares(16), seed=0)

@@ -41,9 +41,15 @@ def test_networks_that_run_at_the_same_time_learn_what_they_learn_one_by_one(fro
             np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("networks", ["sandwich", "all"])
-def test_a_step_holds_each_structure_once_besides_the_teacher(frozen, batch, networks):
-    model = frozen(pruning_rates=[0.0, 0.2, 0.3, 0.4, 0.5], networks_per_step=networks)
+@pytest.mark.parametrize(
+    ("networks", "assistants", "places"),
+    [("sandwich", "middle", [1, 1, 1, 1, 1]), ("all", "middle", [1, 1, 1, 1, 1]), ("sandwich", "all", [1, 1, 1, 1, 2])],
+)
+def test_a_step_holds_each_structure_once_and_the_largest_twice_only_if_it_may_be_an_assistant(
+    frozen, batch, networks, assistants, places
+):
+    settings = {"networks_per_step": networks, "assistants": assistants}
+    model = frozen(pruning_rates=[0.0, 0.2, 0.3, 0.4, 0.5], **settings)
     step = tf.function(model.train_step, autograph=False)
     traced = step.get_concrete_function((tf.constant(batch[0]), tf.constant(batch[1])))
-    assert sorted(calls_in(traced.graph.as_graph_def()).values()) == [1, 1, 1, 1, 2]
+    assert sorted(calls_in(traced.graph.as_graph_def()).values()) == places
