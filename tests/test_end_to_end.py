@@ -1,5 +1,7 @@
 import csv
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ofar_tf
+from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.export import _choose
 from ofar_tf.run.finished_run import FinishedRun
 
@@ -34,9 +37,10 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def process(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"ofar_tf.{name}", *arguments], capture_output=True, text=True, check=False
-    )
+    # The suite gives each operator one thread, since several of its processes run at once.
+    environment = {key: value for key, value in os.environ.items() if key != "TF_NUM_INTRAOP_THREADS"}
+    command = [sys.executable, "-m", f"ofar_tf.{name}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,11 @@ def test_a_run_directory_holds_everything_about_the_run_under_fixed_names(run_di
         "export",
     }
     assert names <= {path.name for path in run_dir.iterdir()}
+
+
+def test_a_start_notes_its_cores_and_how_many_an_operator_takes(run_dir: Path) -> None:
+    (start,) = json.loads((run_dir / "environment.json").read_text())
+    assert start["operator_threads"] == (0 if is_accelerated() else math.ceil(start["cores"] / 2))
 
 
 def test_results_have_a_row_per_epoch_and_subnet(run_dir: Path) -> None:
