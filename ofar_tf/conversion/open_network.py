@@ -8,6 +8,7 @@ import keras
 from ofar_tf.conversion.converter import saved_network
 from ofar_tf.conversion.jobs import ConversionJob
 from ofar_tf.conversion.network_parts import in_parts
+from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.user_model import read_file
 
 Prepare = Callable[[keras.Model, ConversionJob], AbstractContextManager[Callable[[ConversionJob], bytes]]]
@@ -40,6 +41,7 @@ def open_network(
     Yields:
         What makes the content of the file of each job.
     """
+    use_standard_keras()
     # Names that Keras has given to earlier networks of this process would be counted on.
     keras.backend.clear_session()
     with prepare(read_file(str(jobs[0].keras_path)), jobs[0]) as convert_job:

@@ -14,9 +14,13 @@ Value = TypeVar("Value")
 
 
 def cache_folder() -> Path:
-    """Returns the folder: `ofar_tf` below `XDG_CACHE_HOME` or `~/.cache`; it need not exist."""
-    # Unlike Path.home, this raises nothing where there is no home.
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "ofar_tf"  # noqa: PTH111
+    """Returns the folder: `ofar_tf` below `XDG_CACHE_HOME` or `~/.cache`; it need not exist, and may be none.
+
+    A user without a home, as in a container that is run with any number, has a path where nothing can be: as it stands,
+    `~` would be a folder of that name wherever a command is run.
+    """
+    given = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111, Path.home raises.
+    return Path(os.devnull if given.startswith("~") else given) / "ofar_tf"
 
 
 def remembered(

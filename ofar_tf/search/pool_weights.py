@@ -175,7 +175,7 @@ def _copies(supernet: keras.Model, owned: str, *, name: str) -> dict[int, Any]:
     )
     wanted = {id(variable) for variable in chosen}
     return {
-        position: keras.Variable(np.asarray(weight), name=f"{name}_{weight.path.replace('/', '_')}")
+        position: keras.Variable(np.asarray(weight), dtype=weight.dtype, name=f"{name}_{weight.path.replace('/', '_')}")
         for position, weight in enumerate(supernet.weights)
         if id(weight) in wanted
     }

@@ -47,7 +47,7 @@ class PartRates:
         self._spec = spec
         self._decay = decay if spec.decoupled_weight_decay else None
         self._originals = originals
-        self._body_rate = keras.Variable(spec.body_learning_rate, trainable=False, name="body_rate")
+        self._body_rate = keras.Variable(spec.body_learning_rate, dtype="float32", trainable=False, name="body_rate")
 
     def learn_head_alone(self, alone: bool) -> None:
         """Keeps the body as it is, or lets it learn."""

@@ -103,7 +103,8 @@ class SandwichStep:
             supernet, spec, decay=self._regularization.decay_of, originals=originals, outside=groups.outside
         )
         self._update = WeightUpdate(supernet, self.weights, self._regularization, clip_norm=spec.clip_norm)
-        self.gates = keras.Variable(gates_of([ChannelMask.full(groups)] * structures), trainable=False, name="gates")
+        whole = gates_of([ChannelMask.full(groups)] * structures)
+        self.gates = keras.Variable(whole, dtype="float32", trainable=False, name="gates")
         self._functions = NetworkFunctions(
             supernet, groups, task=task, seed=seed, spec=spec, sizes=self._rules.all_sizes
         )
@@ -264,4 +265,6 @@ class SandwichStep:
 
 
 def _sum_over_steps(channels: int) -> keras.Variable:
-    return keras.Variable(np.zeros(channels), trainable=False, aggregation="mean", name="sensitivity")
+    return keras.Variable(
+        np.zeros(channels), dtype="float32", trainable=False, aggregation="mean", name="sensitivity"
+    )

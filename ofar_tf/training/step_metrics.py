@@ -22,8 +22,8 @@ class StepMetrics:
     """
 
     def __init__(self, roles: Sequence[str], *, progress: str):
-        self._losses = {role: keras.metrics.Mean(name=f"{role}_loss") for role in roles}
-        self._progress = keras.metrics.Mean(name=progress)
+        self._losses = {role: keras.metrics.Mean(name=f"{role}_loss", dtype="float32") for role in roles}
+        self._progress = keras.metrics.Mean(name=progress, dtype="float32")
 
     @property
     def losses(self) -> list[str]:

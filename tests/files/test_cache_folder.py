@@ -44,3 +44,12 @@ def test_without_a_place_for_it_nothing_is_remembered(tmp_path, monkeypatch):
     made = []
     assert [total(made), total(made)] == [3, 3]
     assert made == [1, 1]
+
+
+def test_a_user_without_a_home_gets_no_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # As it does for a number that no name belongs to.
+    monkeypatch.chdir(tmp_path)
+    made = []
+    assert [total(made), total(made)] == [3, 3]
+    assert made == [1, 1] and not list(tmp_path.iterdir())

@@ -201,6 +201,18 @@ def test_a_model_of_another_format_trains_in_float32_while_its_policy_is_in_forc
     assert {weight.dtype for weight in model.supernet.weights} == {"float32"}
 
 
+def test_what_is_kept_beside_the_supernet_is_float32_whatever_keras_is_set_to(settings: None) -> None:
+    keras.config.set_floatx("float16")
+    pool = PoolSpec.of(pruning_rates=(0.0, 0.5), resolutions=(8,), importance="taylor")
+    model = OnceForAll(classifier(), pool=pool, step=StepSpec(batch_norm="switchable"))
+    model.compile(keras.optimizers.SGD(0.01))
+    images, labels = np.random.default_rng(0).uniform(0, 255, (8, 8, 8, 3)).astype("uint8"), np.arange(8) % 3
+    model.fit(images, labels, batch_size=4, epochs=2, callbacks=[MaskSearch(epochs=1)], verbose=0)
+    assert model.own_variables and model.sensitivity is not None
+    kept = [*model.own_variables, model.sensitivity, *(each for metric in model.metrics for each in metric.variables)]
+    assert {variable.dtype for variable in kept} == {"float32"}
+
+
 class Passed(layers.Layer):
     def call(self, x: Any, training: bool | None = None) -> Any:  # Two ways, so that it is not opened.
         return x + 0.0 if training else x

@@ -15,6 +15,13 @@ from ofar_tf.conversion.quantization_aware.folded_network import FIXED_RANGES, o
 from ofar_tf.conversion.quantization_aware.layer_steps import KERNELS, Step
 
 
+def use_standard_keras_2() -> None:
+    """Does to Keras 2 what `models.keras_settings` does to Keras 3: each reads `keras.json` itself."""
+    tf_keras.backend.set_floatx("float32")
+    tf_keras.backend.set_image_data_format("channels_last")
+    tf_keras.backend.set_epsilon(1e-7)
+
+
 def build(steps: Sequence[Step], *, shape: tuple[int, ...], dtype: str = "float32") -> tf_keras.Model:
     """Builds the float network.
 

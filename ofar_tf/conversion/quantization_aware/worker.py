@@ -19,7 +19,7 @@ from ofar_tf.conversion.open_network import open_network
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.conversion.quantization_aware.folded_network import fold
 from ofar_tf.conversion.quantization_aware.layer_steps import Step
-from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized
+from ofar_tf.conversion.quantization_aware.legacy_network import build, build_quantized, use_standard_keras_2
 from ofar_tf.conversion.worker import serve
 from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.tflite.file_graph import read_graph
@@ -106,6 +106,7 @@ def _in_float64(model: keras.Model) -> keras.Model:
 
 
 def _be_repeatable(seed: int) -> None:
+    use_standard_keras_2()
     tf_keras.utils.set_random_seed(seed)
     # On GPUs, TensorFloat-32 would hide a wrong twin, and the gradients of rounding have no deterministic form.
     tf.config.experimental.enable_tensor_float_32_execution(False)
