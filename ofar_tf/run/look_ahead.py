@@ -31,6 +31,7 @@ def look_ahead(config: TrainConfig) -> None:
         OSError: If a file is missing or cannot be written.
     """
     experiment = Experiment(config)
+    experiment.images.check_data_dir()
     supernet = experiment.build_supernet()
     if config.explain:
         groups = experiment.find_groups(supernet)

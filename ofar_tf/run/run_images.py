@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ofar_tf import data
 from ofar_tf.data import detection
+from ofar_tf.data.detection.folder_kinds import named_where_another
 from ofar_tf.data.file_names import readable
 from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, Part
@@ -18,6 +19,9 @@ from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.tasks.detection.average_precision import require_coco_tools
 from ofar_tf.tasks.detection.fitting_anchors import FittingScale, fitting_scale
 from ofar_tf.text.size import Size
+
+
+_BUNDLED = ("fashion_mnist_mini", "fashion_mnist_scenes")
 
 
 class RunImages:
@@ -110,6 +114,20 @@ class RunImages:
         self.dataset.check_disjoint(**splits)
         if isinstance(self.dataset, detection.DetectionDataset):
             self.dataset.check_boxes(**splits)
+
+    def check_data_dir(self) -> None:
+        """Refuses a folder that nothing would read: who leaves out the name of the data set would train on another.
+
+        Raises:
+            ValueError: If there is one beside a data set that is part of the package.
+        """
+        config = self._given
+        if config.dataset in _BUNDLED and config.data_dir:
+            with named_where_another(config.data_dir, taken_for=config.dataset):
+                raise ValueError(
+                    f"Expected --dataset beside --data_dir: {config.dataset} is part of the package, and lies in no "
+                    f"folder. Received: data_dir={readable(config.data_dir)}."
+                )
 
     def check_place(self, run_dir: Path) -> None:
         """Refuses the folder of a run among folders of classes: later commands would take it for one of them.

@@ -200,6 +200,7 @@ def _prepare(run_dir: RunDir, config: TrainConfig, distribution: Distribution) -
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     experiment = Experiment(config, distribution=distribution)
+    experiment.images.check_data_dir()
     experiment.images.check_place(run_dir.path)
     # What is written down is what is done, not what other versions may take for the method's default.
     config = experiment.config
