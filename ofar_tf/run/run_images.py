@@ -20,7 +20,6 @@ from ofar_tf.tasks.detection.average_precision import require_coco_tools
 from ofar_tf.tasks.detection.fitting_anchors import FittingScale, fitting_scale
 from ofar_tf.text.size import Size
 
-
 _BUNDLED = ("fashion_mnist_mini", "fashion_mnist_scenes")
 
 

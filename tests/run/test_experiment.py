@@ -174,8 +174,8 @@ def test_a_folder_without_splits_is_trained_on_four_fifths_and_measured_on_the_r
 
 def test_a_folder_without_the_name_of_its_data_set_is_not_passed_over(tmp_path: Path) -> None:
     photos = image_folder(tmp_path, "train", "test")
-    line = rf"^Expected --dataset beside --data_dir: fashion_mnist_mini .*\. Received: data_dir={photos}; it is a folder "
-    with pytest.raises(ValueError, match=f"{line}for --dataset=image_folder without --task=detection\\.$"):
+    line = rf"^Expected --dataset beside --data_dir: fashion_mnist_mini .*\. Received: data_dir={photos}; it is a "
+    with pytest.raises(ValueError, match=f"{line}folder for --dataset=image_folder without --task=detection\\.$"):
         experiment(data_dir=str(photos)).images.check_data_dir()
     with pytest.raises(ValueError, match=r"Received: data_dir=/gone\.$"):
         experiment(data_dir="/gone").images.check_data_dir()
