@@ -5,6 +5,7 @@ import shutil
 from unittest.mock import Mock
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -126,6 +127,22 @@ def test_an_export_takes_the_table_calibrates_nothing_again_and_adds_to_the_last
     assert {entry.path for entry in manifest.models} < {entry.path for entry in second.models}
     with pytest.raises(ValueError, match=r"the table of evaluate_pool for this model as it is now\. Received: that of"):
         export(tmp_path / "other", validation, table=dataclasses.replace(table, networks="0" * 64))
+
+
+def test_images_that_come_in_another_order_each_time_give_the_files_of_those_that_do_not(
+    trained, images, export, exported, tmp_path
+):
+    # `keras.utils.image_dataset_from_directory` shuffles, the images to validate on as well.
+    shuffled = images[2].unbatch().shuffle(40, seed=1).batch(25)
+    table = ofar_tf.evaluate_pool(trained, shuffled, calibration=images[1], calibration_images=64)
+    given = {"selection": shuffled, "table": table.of([row for row in table if row.pareto][-1:])}
+    (alone,) = export(tmp_path / "export", shuffled, **given).manifest.models
+    both = export(tmp_path / "export", shuffled, precisions=["int8"], **given).manifest.models
+    assert [entry.quantization for entry in both] == ["float32", "int8"]  # That of the first call has not left.
+    assert alone.checks.argmax_agreement == 1.0 and both[1].checks.accuracy is not None
+    assert alone.metrics in [entry.metrics for entry in exported[1].manifest.models]
+    (labels,) = {tuple(np.load(path)["labels"]) for path in tmp_path.rglob("*.predictions.npz")}
+    assert sorted(labels) == sorted(np.concatenate([each for _, each in images[2].as_numpy_iterator()]))
 
 
 def test_data_of_another_form_are_refused_in_one_line(trained, images):

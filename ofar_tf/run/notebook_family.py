@@ -16,6 +16,7 @@ from ofar_tf.family.manifest import ManifestHeader
 from ofar_tf.models.shared_code import shared_code
 from ofar_tf.run.environment import git_commit, versions
 from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, required
+from ofar_tf.run.steady_order import in_one_order
 from ofar_tf.run.trained_family import Family, export_options
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.text.lists import listed
@@ -54,7 +55,7 @@ def export_given(
         ValueError: If an argument makes no sense, or the folder is in use.
     """
     folder = FamilyFolder(export_dir, training=trained.training, overwrite=overwrite)
-    with folder, shared_code(trained.supernet), explained():
+    with folder, shared_code(trained.supernet), explained(), in_one_order(trained) as trained:
         dataset = described(trained, table)
         return export_pool(
             trained,

@@ -265,6 +265,4 @@ class SandwichStep:
 
 
 def _sum_over_steps(channels: int) -> keras.Variable:
-    return keras.Variable(
-        np.zeros(channels), dtype="float32", trainable=False, aggregation="mean", name="sensitivity"
-    )
+    return keras.Variable(np.zeros(channels), dtype="float32", trainable=False, aggregation="mean", name="sensitivity")
