@@ -1,6 +1,6 @@
 """Says what this machine has and what will not work on it; a report of a fault should have its output.
 
-python -m ofar_tf.doctor
+ofar doctor
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Calibrates and measures every structure of a finished run at every resolution.
 
-python -m ofar_tf.evaluate --run_dir=RUN
+ofar evaluate --run_dir=RUN
 """
 
 from ofar_tf import flags

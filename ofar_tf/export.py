@@ -1,6 +1,6 @@
 """Writes the family of TFLite files of an evaluated run, each one checked.
 
-python -m ofar_tf.export --run_dir=RUN [--flagfile=export/int8.flagfile]
+ofar export --run_dir=RUN [--flagfile=export/int8.flagfile]
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """Times random structures of a network on this machine, or on a phone, and writes what predicts the others' latency.
 
-python -m ofar_tf.measure_device --model=mobilenet_v2 --resolutions=224,192 --output=device.json
+ofar measure_device --model=mobilenet_v2 --resolutions=224,192 --output=device.json
 """
 
 import shlex
@@ -16,7 +16,7 @@ from ofar_tf.text.quiet import quiet_start
 def main(config: DeviceConfig) -> None:
     """Runs the command."""
     with quiet_start():
-        from ofar_tf.data.file_names import readable
+        from ofar_tf.files.file_names import readable
         from ofar_tf.models.keras_settings import use_standard_keras
         from ofar_tf.run.device.measured_device import measure_here, read_phone_folder, write_phone_folder
         from ofar_tf.run.device.timed_structures import read_structures

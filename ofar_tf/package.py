@@ -1,6 +1,6 @@
 r"""Lays the chosen files of an export out for Google Play, which gives each device those of its tier.
 
-python -m ofar_tf.package --export_dir=RUN/export --package_dir=OUT \
+ofar package --export_dir=RUN/export --package_dir=OUT \
     --tiers=high:min_ram=6G:max_macs=300M:budget_ms=33,low:max_macs=50M
 """
 

@@ -1,6 +1,6 @@
 """Runs an exported file on images, or on all images of a folder: prints labels and scores, of a detector also boxes.
 
-python -m ofar_tf.predict --file=RUN/export/NAME/NAME_int8.tflite photo.jpg
+ofar predict --file=RUN/export/NAME/NAME_int8.tflite photo.jpg
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Runs many trainings and evaluations one after another, and collects their means over seeds in one table.
 
-python -m ofar_tf.run_matrix experiments/methods.toml
+ofar run_matrix experiments/methods.toml
 
 The same command again skips what is finished and continues what was killed.
 """

@@ -1,6 +1,6 @@
 """Prints the path of the file to ship for a budget, and nothing else on standard output; why, on standard error.
 
-python -m ofar_tf.select --export_dir=RUN/export --max_macs=120M
+ofar select --export_dir=RUN/export --max_macs=120M
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Searches the structures of a supernet and trains them all at once.
 
-python -m ofar_tf.train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
+ofar train --flagfile=experiments/NAME.flagfile --run_dir=RUN [other flags, which win]
 """
 
 import sys

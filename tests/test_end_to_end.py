@@ -55,10 +55,10 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("end_to_end") / "run"
     trained = process("train", *TRAIN, f"--run_dir={path}")
     assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.evaluate --run_dir={path}"
+    assert trained.stdout.splitlines()[-1] == f"Next: {sys.executable} -m ofar_tf evaluate --run_dir={path}"
     evaluated = process("evaluate", f"--run_dir={path}")
     assert evaluated.returncode == 0, evaluated.stderr
-    assert evaluated.stdout.splitlines()[-1] == f"Next: python -m ofar_tf.export --run_dir={path}"
+    assert evaluated.stdout.splitlines()[-1] == f"Next: {sys.executable} -m ofar_tf export --run_dir={path}"
     # With a hundred images, one point of int8 accuracy is one image: whether files pass is not the question here.
     exported = process("export", f"--run_dir={path}", "--only=rate50@16", "--representative_images=64")
     assert exported.returncode in (0, 1), exported.stderr

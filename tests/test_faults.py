@@ -77,7 +77,7 @@ def test_the_command_that_is_next_has_the_place_to_which_the_data_has_moved(tmp_
     (tmp_path / "run" / "supernet.keras").write_bytes(b"finished")
     for now, flags in (("/now", f"--run_dir={tmp_path}/run --data_dir=/now"), ("/before", f"--run_dir={tmp_path}/run")):
         assert train.main(dataclasses.replace(config, data_dir=now)) == 0
-        assert capsys.readouterr().out.splitlines()[-1] == f"Next: python -m ofar_tf.evaluate {flags}"
+        assert capsys.readouterr().out.splitlines()[-1] == f"Next: ofar evaluate {flags}"
 
 
 def test_a_second_process_in_one_folder_ends_with_one_line_and_changes_nothing(begun, capsys):

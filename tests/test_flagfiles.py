@@ -121,7 +121,7 @@ def test_a_recipe_opens_with_its_claim_command_and_cost(name: str) -> None:
     text = HEADERS[name]
     assert all(line.startswith("#") and len(line) <= 120 for line in text.splitlines())
     assert text.index("# Claim: ") < text.index("# Command: ") < text.index("# Cost: ") < text.index("# Expected: ")
-    assert f"python -m ofar_tf.train --flagfile=experiments/{name}.flagfile " in text
+    assert f"ofar train --flagfile=experiments/{name}.flagfile " in text
 
 
 def test_the_index_has_a_row_for_every_recipe() -> None:
@@ -194,7 +194,7 @@ def training_macs(planned: Plan, config: TrainConfig) -> float:
 def test_an_export_recipe_is_understood_and_says_its_command(
     path: Path, parse_command: Callable[..., ExportConfig]
 ) -> None:
-    assert f"# Command:  python -m ofar_tf.export --run_dir=RUN --flagfile=export/{path.name}\n" in path.read_text()
+    assert f"# Command:  ofar export --run_dir=RUN --flagfile=export/{path.name}\n" in path.read_text()
     config = parse_command(ExportConfig, "--run_dir=r", f"--flagfile={path}")
     assert config.run_dir == "r"
     assert config.precisions == (path.stem,)

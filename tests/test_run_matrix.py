@@ -49,7 +49,7 @@ ONE_ARGUMENT = "Expected flags, as --name=value, and one argument for --matrix. 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Expected a file of runs, as in python -m ofar_tf.run_matrix FILE. Received: none."),
+        ([], "Expected a file of runs, as in ofar run_matrix FILE. Received: none."),
         (["a.toml", "b.toml"], ONE_ARGUMENT),
         (["--matrix=a.toml", "b.toml"], ONE_ARGUMENT),
         (["a.toml", "--lst"], "Expected a flag that --help lists. Received: --lst. Did you mean --list?"),
@@ -73,7 +73,7 @@ def test_the_command_runs_lists_and_refuses(tmp_path: Path, run_command: Any) ->
         expected = [[row[key] for key in keys] for row in csv.DictReader(measured)]
         assert [[row[key] for key in keys] for row in csv.DictReader(means)] == expected
     assert (out / "matrix.png").stat().st_size > 0
-    assert "Next: python -m ofar_tf.export" in (out / "tiny/seed_0.log").read_text()
+    assert f"Next: {sys.executable} -m ofar_tf export" in (out / "tiny/seed_0.log").read_text()
 
     listed = run_command("run_matrix", f"--matrix={file}", f"--matrix_dir={out}", "--list")
     assert listed.returncode == 0 and "0 of 1 runs are left" in listed.stdout

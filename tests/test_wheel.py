@@ -138,7 +138,7 @@ def test_the_installed_door_lists_the_commands(installed: Path, tmp_path: Path) 
 @pytest.mark.slow
 def test_the_installed_script_trains(installed: Path, tmp_path: Path) -> None:
     printed = run(installed / "ofar-train", *SMALL_RUN, folder=tmp_path)
-    assert printed.splitlines()[-1] == "Next: python -m ofar_tf.evaluate --run_dir=run"
+    assert printed.splitlines()[-1] == f"Next: {installed}/ofar evaluate --run_dir=run"
     assert {"config.json", "pool.json", "run.flagfile", "supernet.keras"} <= {
         path.name for path in (tmp_path / "run").iterdir()
     }

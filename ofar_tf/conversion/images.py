@@ -23,7 +23,7 @@ class FamilyImages:
     Attributes:
         evaluation: Gives the evaluation images and labels at a resolution, from the start each time.
         training: Gives the first so many unaugmented training images [N, h, w, 3] at a resolution, values in 0..255,
-            uint8 or float: `training(resolution, images)`. None where no precision needs them.
+            uint8 or float: `training(resolution, images)`. Called for precisions that need them alone.
         selection: Gives the images that files are chosen by, as `evaluation` does; None where they are the same.
         canvas: The size at which images are made, before they are resized to what a network sees; None where it is not
             known.
@@ -31,7 +31,7 @@ class FamilyImages:
     """
 
     evaluation: Callable[[Size], Batches]
-    training: Callable[[Size, int], np.ndarray] | None = None
+    training: Callable[[Size, int], np.ndarray]
     selection: Callable[[Size], Batches] | None = None
     canvas: Size | None = None
     depth: int = 8
@@ -41,7 +41,7 @@ class FamilyImages:
         cls,
         images: PoolImages,
         *,
-        training: Callable[[int], Iterable[Any]] | None = None,
+        training: Callable[[int], Iterable[Any]],
         canvas: Size | None = None,
         depth: int = 8,
     ) -> Self:
@@ -59,29 +59,15 @@ class FamilyImages:
                 yield np.asarray(resize_batch(images, resolution)), keras.tree.map_structure(np.asarray, labels)
 
         def training_at(resolution: Size, count: int) -> np.ndarray:
-            batches = training(count) if training else ()
-            return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in batches])
+            return np.concatenate([np.asarray(resize_batch(batch, resolution)) for batch, _ in training(count)])
 
         return cls(
             partial(at, source=images.evaluation),
-            training_at if training else None,
+            training_at,
             partial(at, source=images.selection) if images.selection else None,
             canvas,
             depth,
         )
-
-    def refuse_missing(self, precisions: Sequence[str]) -> None:
-        """Checks that there are images for each precision that needs them.
-
-        Args:
-            precisions: Keys of `ofar_tf.conversion.precision.PRECISIONS`.
-
-        Raises:
-            ValueError: If there are none, or a precision is unknown.
-        """
-        needed = [name for name in precisions if precision_named(name).calibrated]
-        if needed and self.training is None:
-            raise ValueError(f"Expected training images for the precisions {needed}. Received: none.")
 
     def write(
         self,
@@ -108,7 +94,7 @@ class FamilyImages:
         paths = {}
         for resolution in sorted(set(resolutions)):
             for settings in map(precision_named, precisions):
-                if not settings.calibrated or self.training is None:
+                if not settings.calibrated:
                     continue
                 kind = "fine_tuning" if settings.fine_tuned else "representative"
                 path = paths[settings.name, resolution] = folder / f"{kind}_r{resolution}.npy"

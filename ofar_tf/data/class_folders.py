@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ofar_tf.data.class_names import check_class_names
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_listing import (
     SUFFIXES,
     files_below,
@@ -22,6 +21,7 @@ from ofar_tf.data.folder_listing import (
 )
 from ofar_tf.data.refused_files import require_none
 from ofar_tf.data.split_names import is_split
+from ofar_tf.files.file_names import readable
 
 LAYOUTS = "data_dir/<split>/<class>/*.jpg or data_dir/<class>/*.jpg (.png, .bmp, .webp, .gif as well)"
 WHOLE = "all"

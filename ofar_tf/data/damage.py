@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.splits import SplitPart
+from ofar_tf.files.file_names import readable
 
 # What TensorFlow raises for a file that cannot be decoded, a record whose checksum is wrong, and a file that is gone or
 # locked.

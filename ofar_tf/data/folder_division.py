@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ofar_tf.data.class_folders import WHOLE
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.splits import SplitPart
+from ofar_tf.files.file_names import readable
 
 _TRAINING_PERCENT = 80
 

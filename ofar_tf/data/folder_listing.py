@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ofar_tf.data.file_names import is_text, readable
+from ofar_tf.files.file_names import is_text, readable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".jfif")
 """What image files are called that TensorFlow decodes."""

@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from ofar_tf.data.class_folders import ClassFolder
 from ofar_tf.data.decoding import decode_any, decode_seen, decode_stored, depth_of
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_header import ImageHeader, read_header
 from ofar_tf.data.orientation import UPRIGHT
 from ofar_tf.data.refused_files import require_none
 from ofar_tf.data.unread_kinds import unread_kind
 from ofar_tf.files import atomic_file
 from ofar_tf.files.cache_folder import cache_folder
+from ofar_tf.files.file_names import readable
 
 _FIRST_AND_LAST_BYTES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))  # JPEG and PNG.
 MANY = 20_000

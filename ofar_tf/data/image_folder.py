@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from ofar_tf.data.class_folders import ClassFolder, find_class_folders
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
 from ofar_tf.data.image_check import check_images, file_decoder
 from ofar_tf.data.image_dataset import ImageDataset
 from ofar_tf.data.split_names import is_split, split_named
 from ofar_tf.data.splits import SplitPart
+from ofar_tf.files.file_names import readable
 
 
 def image_folder(data_dir: Path, *, split_seed: int = 0) -> ImageDataset:

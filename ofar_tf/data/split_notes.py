@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ofar_tf.data.file_copies import copies_among
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.image_check import MANY
 from ofar_tf.data.image_dataset import ImageDataset
+from ofar_tf.files.file_names import readable
 
 _MOST_NAMES = 3
 

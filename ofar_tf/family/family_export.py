@@ -87,7 +87,7 @@ def export_pool(
         The manifest and what failed.
 
     Raises:
-        ValueError: If labels make no sense, or images are missing.
+        ValueError: If labels make no sense.
     """
     members = family_members(trained, chosen, origin=header.dataset["origin"])
     return export_family(
@@ -137,14 +137,12 @@ def export_family(
         The manifest and what failed. A file that fails is a result, not an exception.
 
     Raises:
-        ValueError: If members or labels make no sense, images are missing, or a model is not of the shape its member
-            promises.
+        ValueError: If members or labels make no sense, or a model is not of the shape its member promises.
     """
     labels = labels if task.has_classes else ()
     _check_members(members, labels=labels, has_classes=task.has_classes)
     header = replace(header, task=task.name, metric=task.metric)
     spec.check_task(task)
-    images.refuse_missing(spec.precisions)
     stages = _Stages(members, task=task, folder=folder, labels=labels, header=header, images=images, spec=spec)
     previous = folder.begin(header)
     steps = 3 if spec.latency_threads else 2

@@ -52,16 +52,17 @@ class FamilyFolder:
     def __init__(self, path: str | Path, *, training: str | None = None, overwrite: bool = False):
         self.path = Path(path)
         self._training = training
-        if not overwrite:
-            self._refuse_other_training()
-        if self._exported:
-            refuse_changed(self._documents, record=self._written)
-        else:
-            refuse_foreign((*self._documents, self.manifest))
-        self._lock = FolderLock(self.path)
+        self._refuse_others(overwrite=overwrite)
         self._imported: list[_Imported] = []
         self._left_out: list[str] = []
-        atomic_file.remove_unfinished(self.path)
+        self._lock = FolderLock(self.path)
+        try:
+            # Again: an export that held the folder during the first check may have ended since.
+            self._refuse_others(overwrite=overwrite)
+            atomic_file.remove_unfinished(self.path)
+        except BaseException:
+            self.release()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +187,14 @@ class FamilyFolder:
     @property
     def _record_of_training(self) -> Path:
         return self.path / ".training.json"
+
+    def _refuse_others(self, *, overwrite: bool) -> None:
+        if not overwrite:
+            self._refuse_other_training()
+        if self._exported:
+            refuse_changed(self._documents, record=self._written)
+        else:
+            refuse_foreign((*self._documents, self.manifest))
 
     def _refuse_other_training(self) -> None:
         """Networks of another training have the same names: their files would be lost one by one."""

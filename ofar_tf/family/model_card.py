@@ -144,7 +144,7 @@ def _choice(manifest: Manifest) -> str:
         [
             *lines,
             *_NOISE[manifest.metric.counts_images],
-            "`python -m ofar_tf.select --export_dir=. --max_macs=120M`.",
+            "`ofar select --export_dir=. --max_macs=120M`.",
             "",
             "",
         ]
@@ -192,7 +192,7 @@ def _speed(manifest: Manifest) -> str:
         "```",
         f"curl -LO {BINARY}",
         f"sh {SCRIPT} benchmark_model > phone.csv",
-        "python -m ofar_tf.export --run_dir=RUN --import_latency=phone.csv",
+        "ofar export --run_dir=RUN --import_latency=phone.csv",
         "```",
         "",
         "",

@@ -56,7 +56,7 @@ def write_phone_benchmark(folder: Path, manifest: Manifest) -> None:
         manifest: The files.
     """
     files = {model.path: model.sha256 for model in manifest.models if model.checks.runs}
-    write_benchmark_script(folder, files, reader="python -m ofar_tf.export --import_latency=phone.csv")
+    write_benchmark_script(folder, files, reader="ofar export --import_latency=phone.csv")
 
 
 def write_benchmark_script(folder: Path, files: Mapping[str, str], *, reader: str) -> None:

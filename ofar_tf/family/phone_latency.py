@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ofar_tf.data.text_file import read_text
 from ofar_tf.family.manifest import Manifest, ModelEntry
+from ofar_tf.files.text_file import read_text
 from ofar_tf.tflite.latency import Latency
 
 _NAMES = ("file", "sha256", "id", "quantization")

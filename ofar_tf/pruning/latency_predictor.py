@@ -144,13 +144,13 @@ def read_predictor(path: str | Path) -> LatencyPredictor:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(
-            f"Expected a device, as python -m ofar_tf.measure_device writes it. Received: {source}, which does not "
+            f"Expected a device, as ofar measure_device writes it. Received: {source}, which does not "
             "exist or is no file."
         )
     try:
         found: LatencyPredictor = from_json(LatencyPredictor, read_json(source), where=source.name)
     except ValueError as error:
         raise ValueError(
-            f"Expected a device, as python -m ofar_tf.measure_device writes it, in {source}. Received: {error}"
+            f"Expected a device, as ofar measure_device writes it, in {source}. Received: {error}"
         ) from error
     return found

@@ -52,7 +52,7 @@ def _value(kind: Any, value: Any) -> Any:
 
 def to_flagfile(config: TrainConfig) -> str:
     """Returns a flagfile that repeats a run exactly: every setting but the folder, which is the new run's own."""
-    lines = ["# Every setting of this run: python -m ofar_tf.train --flagfile=THIS_FILE --run_dir=NEW_DIR"]
+    lines = ["# Every setting of this run: ofar train --flagfile=THIS_FILE --run_dir=NEW_DIR"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if isinstance(value, bool):

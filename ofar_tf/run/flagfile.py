@@ -1,30 +1,21 @@
 """Flagfiles as people write them: read in any editor's encoding, with quotes where a value needs them."""
 
-import codecs
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ofar_tf.files.given_path import given_path
+from ofar_tf.files.text_file import read_lines
 
 FLAGFILE_OF_A_RUN = "run.flagfile"
 """The name of the one in a run's folder, which repeats the run."""
 
 _NAMES = ("--flagfile", "-flagfile")
 _COMMENTS = ("#", "//")
-_LONGEST = 10_000_000
 # What a shell does not take as it stands: variables; without quotes also comments, other flags, a line that goes on.
 _VARIABLE = re.compile(r"\$(\w+|[({])")
 _OF_A_SHELL = re.compile(rf" #| --?[A-Za-z]\w*|{_VARIABLE.pattern}|\\$")
-# UTF-16's mark is how UTF-32's begins.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
@@ -66,28 +57,13 @@ def _expanded(arguments: list[str], *, inside: tuple[Path, ...]) -> Iterator[str
 
 
 def _lines(path: Path) -> list[str]:
-    lines = (line.strip() for line in _text(path).splitlines())
-    return [one_flag(line) for line in lines if line and not line.startswith(_COMMENTS)]
-
-
-def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST + 1)
+        lines = read_lines(path)
     except OSError as error:
         raise FileNotFoundError(
             f"Expected a flagfile that can be read. Received: {error.strerror}: '{path}'."
         ) from error
-    if len(content) > _LONGEST:
-        raise ValueError(f"Expected a flagfile of at most {_LONGEST:,} bytes. Received: {path}, which is longer.")
-    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Expected a flagfile that is text in UTF-8 or UTF-16. Received: {path}.") from error
-    if "\0" in text:  # UTF-16 without its mark, or no text at all.
-        raise ValueError(f"Expected a flagfile that is text in UTF-8, or UTF-16 with its mark. Received: {path}.")
-    return text
+    return [one_flag(line) for line in lines if not line.startswith(_COMMENTS)]
 
 
 def one_flag(line: str) -> str:

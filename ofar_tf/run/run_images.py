@@ -10,9 +10,9 @@ import tensorflow as tf
 from ofar_tf import data
 from ofar_tf.data import detection
 from ofar_tf.data.detection.folder_kinds import named_where_another
-from ofar_tf.data.file_names import readable
 from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution, Part
+from ofar_tf.files.file_names import readable
 from ofar_tf.files.given_path import given_path
 from ofar_tf.run.completion import Completion, completed
 from ofar_tf.run.train_config import TrainConfig

@@ -11,7 +11,7 @@ import numpy as np
 
 from ofar_tf.data.detection.views import on_canvas
 from ofar_tf.data.preprocessing import resize_batch
-from ofar_tf.data.text_file import read_text
+from ofar_tf.files.text_file import read_text
 from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found

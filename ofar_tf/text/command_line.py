@@ -1,17 +1,38 @@
 """Commands as they are printed for people: what can be copied into a shell as it is."""
 
 import shlex
+import shutil
+import sys
+from pathlib import Path
+
+_SCRIPT = "ofar"
 
 
 def command_line(command: str, **flags: object) -> str:
     """Writes a command of this package with its flags, quoted for a shell.
+
+    It begins as the command that runs now: what found this package once finds it again, also in an environment that is
+    not activated. Where no command runs, it begins as in the documents.
 
     Args:
         command: Its name: `evaluate`.
         **flags: Values by the names of the flags; those that are `None` are left out.
 
     Returns:
-        For instance `python -m ofar_tf.evaluate --run_dir='my runs/one'`.
+        For instance `ofar evaluate --run_dir='my runs/one'`.
     """
     given = [f"--{name}={shlex.quote(str(value))}" for name, value in flags.items() if value is not None]
-    return " ".join(["python", "-m", f"ofar_tf.{command}", *given])
+    return " ".join([shlex.join(_program(sys.orig_argv)), command, *given])
+
+
+def _program(started: list[str]) -> list[str]:
+    """Finds the words before a command's name in a command line: those of Python too, as `-m` wants them."""
+    for at, word in enumerate(started):
+        if word.partition(".")[0] == "ofar_tf" and started[at - 1] == "-m":
+            return [*started[:at], "ofar_tf"]
+    script = Path(started[1]) if len(started) > 1 else Path(_SCRIPT)
+    if script.name.partition("-")[0] != _SCRIPT:
+        return [_SCRIPT]
+    # Python is given the whole path of a script, however it was called.
+    path = str(script.with_name(_SCRIPT))
+    return [_SCRIPT if shutil.which(_SCRIPT) == path else path]

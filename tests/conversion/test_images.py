@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.evaluation.pool_accuracy import PoolImages
@@ -8,7 +7,7 @@ PRECISIONS = ("float32", "int8", "int16x8", "qat")
 COUNTS = {"representative": 3, "fine_tuning": 5}
 
 
-def images_with(training=None):
+def images_with(training):
     return FamilyImages(evaluation=lambda resolution: (), training=training)
 
 
@@ -37,15 +36,6 @@ def test_images_to_learn_from_are_bytes(tmp_path):
     assert learned.dtype == np.uint8 and learned.ravel().tolist() == [0, 8, 255]
 
 
-def test_missing_images_are_refused():
-    with pytest.raises(ValueError, match=r"Expected training images for the precisions \['int8', 'int16x8', 'qat'\]\."):
-        images_with().refuse_missing(PRECISIONS)
-
-
-def test_images_that_no_precision_needs_may_be_missing():
-    images_with().refuse_missing(["float32", "float16", "dynamic"])
-
-
 def test_batches_at_the_largest_resolution_are_resized_for_each_network():
     batches = [(np.full((2, 4, 4, 3), value, np.float32), np.array([value, 0])) for value in (1, 2)]
     pool = PoolImages(calibration=list, evaluation=lambda: batches)
@@ -57,4 +47,4 @@ def test_batches_at_the_largest_resolution_are_resized_for_each_network():
             ((2, 2, 2, 3), [2, 0]),
         ]
     assert images.training(2, 1).shape == (2, 2, 2, 3)
-    assert FamilyImages.resized(pool).training is images.selection is None
+    assert images.selection is None

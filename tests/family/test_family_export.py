@@ -238,7 +238,6 @@ def test_a_conversion_that_fails_is_reported_and_has_no_entry(members, settings,
         ({"precisions": ()}, "Expected at least one precision and none twice."),
         ({"precisions": ("int8", "int8")}, "Expected at least one precision and none twice."),
         ({"precisions": ("int4",)}, "Expected one of the precisions"),
-        ({"images": FamilyImages(len)}, r"Expected training images for the precisions \['int8'\]. Received: none."),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, message, members, settings, tmp_path):

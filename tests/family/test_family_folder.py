@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from ofar_tf.family import family_folder
 from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import Manifest, read_manifest, write_manifest
 from ofar_tf.family.phone_latency import PhoneLatency
@@ -54,6 +55,22 @@ def test_what_was_left_half_written_is_removed_and_the_users_files_stay(tmp_path
     (tmp_path / "notes.txt").write_text("mine")
     FamilyFolder(tmp_path).release()
     assert {path.name for path in tmp_path.rglob("*")} == {".lock", "net", "notes.txt"}
+
+
+def test_what_another_process_finished_before_the_folder_was_taken_is_refused_too(tmp_path, header, monkeypatch):
+    def lock_after_another_export(path):
+        with monkeypatch.context() as unchanged:
+            unchanged.setattr(family_folder, "FolderLock", FolderLock)
+            with FamilyFolder(path, training="a") as other:
+                other.begin(header)
+                other.keras_path("net").parent.mkdir()
+                other.keras_path("net").write_bytes(b"of a")
+        return FolderLock(path)
+
+    monkeypatch.setattr(family_folder, "FolderLock", lock_after_another_export)
+    with pytest.raises(ValueError, match="files of another training"):
+        FamilyFolder(tmp_path, training="b")
+    FolderLock(tmp_path)
 
 
 def test_files_lie_where_the_design_says(folder, tmp_path):

@@ -153,8 +153,8 @@ def test_the_script_says_what_it_needs(manifest, tmp_path):
 
 
 def test_the_commands_end_with_the_import():
-    commands = phone_commands("run/export", export="python -m ofar_tf.export --run_dir=run").splitlines()
+    commands = phone_commands("run/export", export="ofar export --run_dir=run").splitlines()
     assert commands[1:] == [
         "sh run/export/benchmark_on_phone.sh benchmark_model > phone.csv",
-        "python -m ofar_tf.export --run_dir=run --import_latency=phone.csv",
+        "ofar export --run_dir=run --import_latency=phone.csv",
     ]

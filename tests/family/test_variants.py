@@ -33,7 +33,7 @@ def test_every_document_tells_the_forms_of_a_precision_apart(manifest, tmp_path,
     drawn = []
     monkeypatch.setattr(documents, "plot_pareto", lambda path, points, **keywords: drawn.extend(points))
     with FamilyFolder(tmp_path) as folder:
-        nothing = {"images": FamilyImages(lambda size: []), "report_images": 0}
+        nothing = {"images": FamilyImages(lambda size: [], lambda size, images: ()), "report_images": 0}
         documents.describe(folder, manifest, task=Classification(3), labels=("a", "b", "c"), **nothing)
     assert {(point.structure, point.resolution, point.macs, point.variant) for point in drawn} == {
         ("small", "16", macs, variant) for macs in (100, 300) for variant in ("int8", "int8 raw")

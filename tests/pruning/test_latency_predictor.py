@@ -120,7 +120,7 @@ def test_a_device_is_written_and_read_back(tmp_path):
 def test_a_damaged_device_is_refused_in_one_line(tmp_path, change):
     path = tmp_path / "device.json"
     path.write_text(json.dumps({**json.loads(PREDICTOR.to_json()), **change}))
-    with pytest.raises(ValueError, match=r"Expected a device, as python -m ofar_tf.measure_device writes it") as caught:
+    with pytest.raises(ValueError, match=r"Expected a device, as ofar measure_device writes it") as caught:
         read_predictor(path)
     assert "\n" not in str(caught.value)
 

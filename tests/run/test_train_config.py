@@ -41,7 +41,7 @@ CONFIG = TrainConfig(run_dir="r", pruning_rates=(0.1, 0.5), epochs=90)
          "[0.1, 0.5] and [5, 3]."),
         ({"pruning_rates": (), "budgets": (8.0, 5.5)}, "Expected whole, positive --budgets in macs. Received: 5.5."),
         ({"pruning_rates": (), "budgets": (8.0, 5.5), "budget_unit": "ms"}, "Expected --device, whose milliseconds "
-         "--budgets are, as python -m ofar_tf.measure_device writes it. Received: none."),
+         "--budgets are, as ofar measure_device writes it. Received: none."),
         ({"pruning_rates": (), "budgets": (8.0, 0.0), "budget_unit": "ms", "device": "d.json"},
          "Expected positive --budgets in ms. Received: 0."),
         ({"resolutions": ()}, "Expected different --resolutions, at least one. Received: []."),

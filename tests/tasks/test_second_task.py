@@ -204,7 +204,7 @@ def test_a_task_of_ones_own_searches_trains_resumes_is_measured_and_becomes_a_fi
             folder=folder,
             labels=(),
             header=ManifestHeader.now(versions={}, git=None, dataset={"name": "colours", "origin": "here"}, seed=0),
-            images=FamilyImages.resized(images),
+            images=FamilyImages.resized(images, training=lambda images: ()),
             spec=ExportSpec(precisions=("float32", "float16"), workers=1),
             console=Console(quiet=True),
         )

@@ -15,7 +15,7 @@ from ofar_tf.data.detection.coco_files import images_of, read_annotations
 from ofar_tf.data.detection.dataset import DetectionDataset
 from ofar_tf.data.detection.folder import annotated_folder
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.file_names import readable
+from ofar_tf.files.file_names import readable
 
 _LARGEST = 2**63
 

@@ -20,9 +20,9 @@ from ofar_tf.data.detection.split_places import (
     visible_files,
     visible_names,
 )
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.split_names import is_split, split_within, splits_of
-from ofar_tf.data.text_file import read_text
+from ofar_tf.files.file_names import readable
+from ofar_tf.files.text_file import read_text
 
 LAYOUTS = (
     "data_dir/instances_<split>.json or data_dir/annotations/instances_<split>.json, with images in "

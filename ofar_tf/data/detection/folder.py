@@ -15,12 +15,12 @@ from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.dataset import DetectionDataset, first_rows
 from ofar_tf.data.detection.found_split import BoxNotes, FoundSplit, believed
 from ofar_tf.data.detection.turned_boxes import sizes_seen, turned_with_images, upright_sizes
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_division import said_of_division, scattered_by, train_and_validation
 from ofar_tf.data.image_check import MANY, file_decoder, findings_of, try_image
 from ofar_tf.data.image_header import ImageHeader
 from ofar_tf.data.refused_files import require_none
 from ofar_tf.files.cache_folder import remembered
+from ofar_tf.files.file_names import readable
 
 
 def annotated_folder(

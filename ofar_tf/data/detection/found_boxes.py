@@ -11,8 +11,8 @@ import numpy as np
 from ofar_tf.data.detection.annotations import OWN_AREA
 from ofar_tf.data.detection.found_split import FoundSplit
 from ofar_tf.data.detection.split_places import visible_names
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_listing import SUFFIXES
+from ofar_tf.files.file_names import readable
 
 
 class FoundImage(NamedTuple):

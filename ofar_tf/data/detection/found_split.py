@@ -9,7 +9,7 @@ import numpy as np
 
 from ofar_tf.data.detection.annotations import Annotations
 from ofar_tf.data.detection.box_readings import are_shares, other_reading
-from ofar_tf.data.file_names import readable
+from ofar_tf.files.file_names import readable
 
 
 @dataclass(frozen=True, eq=False)

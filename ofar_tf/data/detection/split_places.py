@@ -6,8 +6,8 @@ from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.split_names import is_split
+from ofar_tf.files.file_names import readable
 
 Value = TypeVar("Value")
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from ofar_tf.data.detection.annotations import OWN_AREA, Annotations
 from ofar_tf.data.detection.found_split import FoundSplit
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.orientation import upright_boxes
+from ofar_tf.files.file_names import readable
 
 # The first of the orientation tags that make rows of columns.
 _LYING = 5

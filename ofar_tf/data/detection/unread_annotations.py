@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from ofar_tf.data.detection.split_places import visible_files
-from ofar_tf.data.file_names import readable
+from ofar_tf.files.file_names import readable
 
 _TABLE = "a table"
 # Those of whole sets lie higher than those of single images.

@@ -1,7 +1,7 @@
 """Folders of images with annotations in Pascal VOC's XML."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -22,10 +22,10 @@ from ofar_tf.data.detection.split_places import (
     visible_files,
     visible_names,
 )
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_listing import SUFFIXES
 from ofar_tf.data.split_names import LISTS, is_split, split_named, splits_of
-from ofar_tf.data.text_file import read_lines
+from ofar_tf.files.file_names import readable
+from ofar_tf.files.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/Annotations/*.xml with data_dir/JPEGImages (and lists in data_dir/ImageSets/Main/<split>.txt), "
@@ -51,8 +51,8 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     """Returns the images of a folder with boxes from files in Pascal VOC's format, one for each image.
 
     The images are those with an XML file; one without any `object` shows nothing. What is `difficult` need not be
-    found, as in VOC's own figures. Corners count pixels from 1 on, the last included. Classes are the names that occur,
-    sorted.
+    found, as in VOC's own figures. Corners count pixels from 1 on, the last included, as VOC's do; where one is at 0,
+    which VOC has not, all are distances from the image's edges. Classes are the names that occur, sorted.
 
     Args:
         data_dir: The folder. Splits are the lists `train`, `val` and `test` in `ImageSets/Main`, or folders; without
@@ -70,9 +70,10 @@ def voc_folder(data_dir: Path, *, split_seed: int = 0) -> DetectionDataset:
     kinds = {kind for said in read.values() for _, image in said for kind in image.classes}
     names = check_class_names(sorted(kinds), where=readable(data_dir), least=1)
     labels = {name: label for label, name in enumerate(names)}
+    first = _first_pixel(image for images in read.values() for _, image in images)
     found = {
         split: gathered(
-            [(_image_of(part, stem, image.file_name), image) for stem, image in read[split]],
+            [(_image_of(part, stem, image.file_name), _counted_from(first, image)) for stem, image in read[split]],
             source=part.source,
             root=part.root,
             label_of=labels.__getitem__,
@@ -204,6 +205,17 @@ def _read(path: Path) -> FoundImage:
         raise ValueError(f"Expected annotations in VOC's XML in {readable(path)}. Received: {reason:.200}.") from error
 
 
+def _first_pixel(images: Iterable[FoundImage]) -> int:
+    """Returns what the first pixel's number is: many programs that are not VOC's count from 0."""
+    return 0 if any(0 <= edge < 1 for image in images for box in image.boxes for edge in box[:2]) else 1
+
+
+def _counted_from(first: int, image: FoundImage) -> FoundImage:
+    """Returns an image whose boxes are between edges, not pixels."""
+    boxes = [(top - first, left - first, bottom, right) for top, left, bottom, right in image.boxes]
+    return image._replace(boxes=boxes)
+
+
 def _side(root: ElementTree.Element, name: str) -> int:
     # Some tools write no size, or zeros.
     side = round(float(root.findtext(f"size/{name}") or 0))
@@ -214,7 +226,7 @@ def _side(root: ElementTree.Element, name: str) -> int:
 
 def _box(element: ElementTree.Element) -> tuple[float, float, float, float]:
     left, top, right, bottom = (float(_text(element, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax"))
-    return top - 1.0, left - 1.0, bottom, right
+    return top, left, bottom, right
 
 
 def _text(element: ElementTree.Element, name: str) -> str:

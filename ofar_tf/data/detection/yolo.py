@@ -12,8 +12,8 @@ from ofar_tf.data.detection.found_boxes import FoundImage, gathered
 from ofar_tf.data.detection.split_places import require_folder
 from ofar_tf.data.detection.yolo_description import described
 from ofar_tf.data.detection.yolo_files import LAYOUTS, Part, class_names, parts_of
-from ofar_tf.data.file_names import readable
-from ofar_tf.data.text_file import read_text
+from ofar_tf.files.file_names import readable
+from ofar_tf.files.text_file import read_text
 
 _BOX, _LEAST_POLYGON = 4, 6
 # Boxes may leave their image, but shares beyond this one are pixels.

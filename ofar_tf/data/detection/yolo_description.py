@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ofar_tf.data.detection.split_places import nested, visible_files
-from ofar_tf.data.file_names import readable
-from ofar_tf.data.text_file import read_text
+from ofar_tf.files.file_names import readable
+from ofar_tf.files.text_file import read_text
 
 
 class Description(NamedTuple):

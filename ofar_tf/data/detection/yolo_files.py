@@ -17,10 +17,10 @@ from ofar_tf.data.detection.split_places import (
     visible_names,
 )
 from ofar_tf.data.detection.yolo_description import Description
-from ofar_tf.data.file_names import readable
 from ofar_tf.data.folder_listing import SUFFIXES
 from ofar_tf.data.split_names import LISTS, is_split, split_named, split_within, splits_of
-from ofar_tf.data.text_file import read_lines
+from ofar_tf.files.file_names import readable
+from ofar_tf.files.text_file import read_lines
 
 LAYOUTS = (
     "data_dir/images/<split> with data_dir/labels/<split>, data_dir/<split>/images with data_dir/<split>/labels, or "

@@ -19,7 +19,7 @@ class RunMatrixConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.matrix:
-            raise ValueError("Expected a file of runs, as in python -m ofar_tf.run_matrix FILE. Received: none.")
+            raise ValueError("Expected a file of runs, as in ofar run_matrix FILE. Received: none.")
 
     @property
     def file(self) -> Path:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofar_tf.data.text_file import read_text
 from ofar_tf.files.given_path import given_path
+from ofar_tf.files.text_file import read_text
 from ofar_tf.run.flagfile import one_flag
 from ofar_tf.run.matrix.matrix_run import MatrixRun
 from ofar_tf.run.train_config import TrainConfig

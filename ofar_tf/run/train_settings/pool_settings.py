@@ -115,7 +115,7 @@ class PoolSettings(Settings):
         if self.budget_unit == "ms":
             if self.budgets and not self.device:
                 raise ValueError(
-                    "Expected --device, whose milliseconds --budgets are, as python -m ofar_tf.measure_device writes "
+                    "Expected --device, whose milliseconds --budgets are, as ofar measure_device writes "
                     "it. Received: none."
                 )
             wrong = [budget for budget in self.budgets if budget <= 0]

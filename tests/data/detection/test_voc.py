@@ -44,6 +44,13 @@ def test_corners_count_pixels_from_one_on_and_classes_are_the_names_that_occur(t
     assert sorted(known.counts) == [0, 1, 1]
 
 
+def test_corners_are_distances_where_one_is_at_zero_which_voc_has_not(tmp_path):
+    write(tmp_path, "Annotations", "JPEGImages", a=xml(BEE), b=xml(("bee", 10.5, 0, 40, 20)))
+    known = load(tmp_path).annotations("all")
+    expected = [[0, 10.5 / 40, 1, 1], [5 / 20, 3 / 40, 18 / 20, 20 / 40]]
+    np.testing.assert_allclose(sorted(known.boxes.tolist()), expected, rtol=1e-6)
+
+
 def test_what_is_difficult_need_not_be_found(tmp_path):
     write(tmp_path, ".", ".", a=xml(BEE, difficult=1), b=xml(BEE))
     assert sorted(load(tmp_path).annotations("all").crowd) == [False, True]

@@ -74,7 +74,7 @@ def test_a_phone_folder_has_what_its_script_times_and_the_commands(model, tmp_pa
     measure_device.main(config)
     printed = capsys.readouterr().out.splitlines()
     assert f"sh {folder}/benchmark_on_phone.sh benchmark_model 4 > {folder}/phone.csv" in printed
-    assert printed[-1] == f"python -m ofar_tf.measure_device --read={folder} --output=device.json"
+    assert printed[-1] == f"ofar measure_device --read={folder} --output=device.json"
     script = (folder / "benchmark_on_phone.sh").read_text()
     stored = json.loads((folder / "structures.json").read_text())
     assert len(stored["files"]) == 12
@@ -94,7 +94,7 @@ def test_what_the_phone_measured_is_read_back(phone_dir, model, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "Pixel 8, 2 threads, float32: " in printed
     timed = f"--model={model} --resolutions=16,8 --min_channels=1 --channel_round_to=1"
-    assert f"Next: python -m ofar_tf.train {timed} --budget_unit=ms --device={output} --budgets=" in printed
+    assert f"Next: ofar train {timed} --budget_unit=ms --device={output} --budgets=" in printed
     predictor = read_predictor(output)
     works = [file["work"] for file in json.loads((phone_dir / "structures.json").read_text())["files"]]
     assert [predictor.milliseconds(work) for work in works] == pytest.approx([milliseconds(work) for work in works])

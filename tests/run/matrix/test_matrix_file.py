@@ -127,7 +127,7 @@ def test_an_example_is_sound_and_opens_with_its_claim_command_and_cost(path: Pat
     header = path.read_text().split("\n\n", 1)[0]
     assert all(line.startswith("#") for line in header.splitlines())
     assert header.index("# Claim: ") < header.index("# Command: ") < header.index("# Cost: ")
-    assert f"python -m ofar_tf.run_matrix experiments/{path.name}\n" in header
+    assert f"ofar run_matrix experiments/{path.name}\n" in header
 
 
 def test_there_are_examples() -> None:

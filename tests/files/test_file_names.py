@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ofar_tf.data.file_names import is_text, readable
+from ofar_tf.files.file_names import is_text, readable
 
 
 @pytest.mark.parametrize(
