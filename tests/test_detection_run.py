@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ofar_tf.text.command_line import command_line
-from ofar_tf.tflite.metadata import read_canvas
+from ofar_tf.tflite.metadata import read_training_images
 from ofar_tf.training.callbacks import SaveCheckpoint
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -141,7 +141,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_and_its_file_says_what_it_found
     (model,) = json.loads((run / "export" / "manifest.json").read_text())["models"]
     assert model["checks"]["passed"] and model["metrics"]["images"] == 3
     assert 0 <= model["metrics"]["ap"] == pytest.approx(model["metrics"]["keras_ap"], abs=0.01)
-    assert read_canvas(run / "export" / model["path"]) == SIDE
+    assert read_training_images(run / "export" / model["path"]).canvas == SIDE
     page = (run / "export" / "report.html").read_text()
     assert page.count("<img ") == 3 and "0 there, " in page
 

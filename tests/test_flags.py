@@ -74,7 +74,7 @@ def test_an_export_is_repeated_by_the_command_that_names_all_that_it_was_given(p
     )
     given = given_settings(config)
     assert list(given) == ["run_dir", "export_dir", "precisions", "only", "qat_epochs"]
-    _, _, _, *arguments = shlex.split(command_line("export", **given))
+    _, _, *arguments = shlex.split(command_line("export", **given))
     assert parse_command(ExportConfig, *arguments) == config
 
 

@@ -1,14 +1,11 @@
 """A configuration brought to life: its images, its supernet and its trainer."""
 
-import dataclasses
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from ofar_tf import models
-from ofar_tf.devices.accelerators import is_accelerated
 from ofar_tf.devices.distribution import Distribution
 from ofar_tf.models.keras_settings import use_standard_keras
 from ofar_tf.models.resolution import fixed_size
@@ -24,18 +21,14 @@ from ofar_tf.run.given_budgets import given_budgets
 from ofar_tf.run.initial_weights import load_initial_weights
 from ofar_tf.run.rehearsal import rehearse_saving
 from ofar_tf.run.run_images import RunImages
+from ofar_tf.run.run_steps import RunSteps
 from ofar_tf.run.suggested_budgets import with_neighbours
 from ofar_tf.run.tasks.run_task import RunTask, run_task_of
 from ofar_tf.run.train_config import TrainConfig
 from ofar_tf.search.pool_spec import PoolSpec
 from ofar_tf.tasks.task import Task
 from ofar_tf.text.size import Size
-from ofar_tf.training.epoch_steps import steps_at_once
 from ofar_tf.training.once_for_all import OnceForAll
-from ofar_tf.training.optimizer_state import build_optimizer
-from ofar_tf.training.schedules import SearchThenDecay
-from ofar_tf.training.search_execution import faster_execution
-from ofar_tf.training.step_spec import StepSpec
 
 
 class Experiment:
@@ -51,6 +44,7 @@ class Experiment:
     Attributes:
         distribution: The devices.
         images: The images of the run.
+        steps: What its steps do.
     """
 
     def __init__(
@@ -65,6 +59,7 @@ class Experiment:
         use_standard_keras()
         self.distribution = distribution or Distribution()
         self.images = RunImages(config, data_dir=data_dir, distribution=self.distribution)
+        self.steps = RunSteps(self.images)
         self._found: tuple[keras.Model, ChannelGroups] | None = None
         self._groups = groups or (Path(config.groups) if config.groups else None)
         self._device = device or (Path(config.device) if config.device else None)
@@ -151,33 +146,6 @@ class Experiment:
             predictor=self.predictor,
         )
 
-    def step_spec(self, supernet: keras.Model) -> StepSpec:
-        """Says what a step does: the settings of the same names, where they leave a choice the one that suits."""
-        config = self.config
-        found: dict[str, Any] = {
-            "gamma_l1": self.gamma_l1,
-            "decoupled_weight_decay": config.optimizer == "adamw",
-            "search_execution": self._search_execution(supernet),
-        }
-        same: dict[str, Any] = {
-            field.name: getattr(config, field.name) for field in dataclasses.fields(StepSpec) if field.name not in found
-        }
-        return StepSpec(**same, **found)
-
-    @property
-    def gamma_l1(self) -> float:
-        """The L1 penalty on gammas: as given, or such that the longest search shrinks them by what is wanted."""
-        shrink = self.config.gamma_shrink
-        return self.config.gamma_l1 if shrink is None else shrink / self._shift_of_gammas
-
-    @property
-    def _shift_of_gammas(self) -> float:
-        """How far a constant gradient of 1 moves a weight over the longest search, by SGD with momentum (D27)."""
-        config = self.config
-        rate = config.search_learning_rate or config.learning_rate
-        steps = max(1, config.epochs_of_search * self.images.steps_per_epoch)
-        return rate * config.body_learning_rate * steps / (1.0 - config.momentum)
-
     def build_trainer(self, supernet: keras.Model) -> OnceForAll:
         """Builds the compiled trainer of a supernet.
 
@@ -185,18 +153,19 @@ class Experiment:
             ValueError: If a budget cannot be met, or devices cannot share a batch equally.
         """
         self.distribution.check_batch(self.config.batch_size, parts=self.config.gradient_accumulation)
-        pool, step = self.pool_spec(supernet), self.step_spec(supernet)
+        pool, groups = self.pool_spec(supernet), self.find_groups(supernet)
+        macs = Costs(groups).macs(ChannelMask.full(groups), self.images.resolution)
         with self.distribution.strategy.scope():
             trainer = OnceForAll(
                 supernet,
                 pool=pool,
-                step=step,
+                step=self.steps.spec(macs=macs),
                 task=self.task,
-                groups=self.find_groups(supernet),
+                groups=groups,
                 seed=self.config.seed,
                 teacher=self._teacher(),
             )
-            self._compile(trainer)
+            self.steps.compile(trainer)
             return trainer
 
     def _teacher(self) -> keras.Model | None:
@@ -206,30 +175,6 @@ class Experiment:
         size = fixed_size(teacher) or self.images.resolution
         models.check_resolutions(teacher, {"--teacher": [Size.of(size)]})
         return teacher
-
-    def _compile(self, trainer: OnceForAll) -> None:
-        config = self.config
-        schedule = SearchThenDecay(
-            config.learning_rate,
-            search=config.search_learning_rate or config.learning_rate,
-            search_steps=trainer.search_steps,
-            total_steps=config.epochs * self.images.steps_per_epoch,
-            decay=config.learning_rate_decay,
-            warmup_steps=round(config.warmup_epochs * self.images.steps_per_epoch),
-            head_steps=config.head_epochs * self.images.steps_per_epoch,
-            finetune=config.finetune_learning_rate or config.learning_rate / 10,
-            finetune_steps=config.finetune_structures * self.images.steps_per_epoch,
-        )
-        trainer.compile(
-            build_optimizer(config.optimizer, schedule, momentum=config.momentum, ema_momentum=config.ema_momentum),
-            steps_per_execution=min(self.steps_per_execution, self.images.steps_per_epoch),
-        )
-
-    @property
-    def steps_per_execution(self) -> int:
-        """How many steps run at once: as given, or what suits the device."""
-        usual = steps_at_once(self.images.steps_per_epoch) if is_accelerated() else 1
-        return self.config.steps_per_execution or usual
 
     def notes(self, trainer: OnceForAll) -> list[str]:
         """Returns what a user should know of a run that is about to begin, a line each."""
@@ -243,24 +188,14 @@ class Experiment:
                 f"A single budget is trained among neighbours, 5 % of the whole network apart (Section 4.3): {names}. "
                 f"--only={wanted} exports it alone."
             )
-        penalized = self.gamma_l1 and self.config.epochs_of_search and trainer.importance in BY_GAMMA
-        if penalized and self.config.optimizer == "sgd":
-            shift = self.gamma_l1 * self._shift_of_gammas
-            notes.append(f"The L1 penalty can shrink a gamma by {shift:.2g} over the longest search (--gamma_shrink).")
+        shrinkage = self.steps.shrinkage if self.config.epochs_of_search and trainer.importance in BY_GAMMA else 0.0
+        if shrinkage and self.config.optimizer == "sgd":
+            notes.append(
+                f"The L1 penalty can shrink a gamma by {shrinkage:.2g} over the longest search (--gamma_shrink)."
+            )
         if networks := self.config.networks_to_compile:
             notes.append(f"XLA compiles {networks} networks as they first run: {networks} minutes at ImageNet's size.")
         return notes
-
-    def _search_execution(self, supernet: keras.Model) -> str:
-        config = self.config
-        if config.search_execution != "auto":
-            return config.search_execution
-        groups = self.find_groups(supernet)
-        return faster_execution(
-            Costs(groups).macs(ChannelMask.full(groups), self.images.resolution),
-            images=self.images.steps_per_epoch * config.batch_size,
-            accelerated=is_accelerated(),
-        )
 
     def find_groups(self, supernet: keras.Model) -> ChannelGroups:
         """Finds the channel groups of a supernet, less those that the user excluded; those of the last one are known.

@@ -16,7 +16,7 @@ from ofar_tf.models.user_model import read_file
 from ofar_tf.shipping.photographs import read_image, read_pixels
 from ofar_tf.tasks.detection.pictures import plot_found
 from ofar_tf.text.size import LARGEST_SIDE, Size
-from ofar_tf.tflite.metadata import LABELS_FILE, read_canvas, read_depth, read_metadata
+from ofar_tf.tflite.metadata import LABELS_FILE, read_metadata, read_training_images
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from ofar_tf.tflite.trial import try_file
 
@@ -125,8 +125,8 @@ class Detector:
 
 
 class _TFLiteClassifier:
-    def __init__(self, network: TFLiteNetwork, path: Path):
-        self._network, self.depth = network, read_depth(path)
+    def __init__(self, network: TFLiteNetwork, path: Path, *, depth: int):
+        self._network, self.depth = network, depth
         self.resolution = _side(network.input.shape, path)
         shapes = [info.shape for info in network.outputs]
         self.classes = _count(shapes[0] if len(shapes) == 1 else shapes, path)
@@ -173,9 +173,10 @@ def open_network(path: Path) -> Network | Detector:
             network = TFLiteNetwork(path)
             outputs = {info.name for info in network.outputs}
             _refuse_raw(outputs, path)
+            canvas, depth = read_training_images(path)
             if outputs == set(DETECTIONS):
-                return Detector(network, path, canvas=read_canvas(path), depth=read_depth(path))
-            return _TFLiteClassifier(network, path)
+                return Detector(network, path, canvas=canvas, depth=depth)
+            return _TFLiteClassifier(network, path, depth=depth)
     except RuntimeError as error:
         raise ValueError(f"Expected a file that LiteRT can run. Received: {path}: {error}.") from error
     raise ValueError(f"Expected a .tflite or .keras file. Received: {path}.")

@@ -7,12 +7,13 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ofar_tf.files.scratch_folder import scratch_folder
 
 _BENCHMARK = "ofar_tf.tflite.litert_benchmark"
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
@@ -185,8 +186,8 @@ def _one_round(paths: Sequence[str | Path], threads: int, seconds: float) -> lis
     """Times files once; where one ends the process, the next process goes on behind it."""
     results: list[dict[str, Any]] = []
     while len(results) < len(paths):
-        with tempfile.TemporaryDirectory(prefix="ofar_tf_latency_") as folder:
-            result = Path(folder) / "result.jsonl"
+        with scratch_folder("latency") as folder:
+            result = folder / "result.jsonl"
             left = [str(path) for path in paths[len(results) :]]
             process = subprocess.run(
                 [sys.executable, "-m", _BENCHMARK, str(threads), str(seconds), str(result), *left],

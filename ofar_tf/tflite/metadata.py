@@ -4,7 +4,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -114,26 +114,28 @@ def read_metadata(path: str | Path) -> FileMetadata:
     """
     content = Path(path).read_bytes()
     try:
-        fields = read_tables(content)
+        model = read_model(content)
+        fields = read_tables(model)
         files = [output["files"] for output in fields["subgraphs"][0]["outputs"] if "files" in output]
         label_file = files[0][0]["name"]
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if archive.getinfo(label_file).file_size > _MOST_LABELS:
                 raise ValueError(f"Expected labels of at most {_MOST_LABELS:,} bytes in {path}. Received: more.")
             labels = archive.read(label_file).decode().splitlines()
+        depth = _training_images(model).depth
     except Exception as error:  # A flipped byte can make the readers of tables and archives raise almost anything.
         if str(error).startswith("Expected"):
             raise
         raise ValueError(f"Expected a file with labels for its output. Received: {path}, without.") from error
     texts = {name: fields.get(name, "") for name in _TEXTS}
-    return FileMetadata(**texts, labels=tuple(labels), depth=read_depth(path))
+    return FileMetadata(**texts, labels=tuple(labels), depth=depth)
 
 
-def read_tables(content: bytes) -> dict[str, Any]:
+def read_tables(model: schema.ModelT) -> dict[str, Any]:
     """Reads the metadata tables of a TFLite file.
 
     Args:
-        content: The whole file.
+        model: The file, as `read_model` reads it.
 
     Returns:
         The fields as `metadata_tables` names them: model, then `subgraphs`, then `inputs` and `outputs`.
@@ -141,32 +143,27 @@ def read_tables(content: bytes) -> dict[str, Any]:
     Raises:
         ValueError: If the file holds no metadata.
     """
-    model = read_model(content)
     entry = _entry(model)
     if entry is None:
         raise ValueError("Expected a TFLite file with metadata. Received: a file without.")
-    return tables.decode_metadata(bytes(model.buffers[entry.buffer].data))
+    return tables.decode_metadata(_content(model, entry))
 
 
-def read_canvas(path: str | Path) -> Size | None:
-    """Reads the size of what a detector's images are put on, before it is resized to what the file sees.
+class TrainingImages(NamedTuple):
+    """What a file says of the images that its network was trained on.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The size; None for a file that does not say, whose own it is.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no TFLite file, or says something else.
+    Attributes:
+        canvas: The size of what a detector's images are put on, before it is resized to what the file sees; None for a
+            file that does not say, whose own it is.
+        depth: How many bits the values of 16-bit images were taken for; 8 for a file that does not say.
     """
-    said = _said(path, _CANVAS)
-    return None if said is None else Size.parse(said)
+
+    canvas: Size | None
+    depth: int
 
 
-def read_depth(path: str | Path) -> int:
-    """Reads how many bits the values of 16-bit images were taken for in training; 8 for a file that does not say.
+def read_training_images(path: str | Path) -> TrainingImages:
+    """Reads what a TFLite file says of the images that its network was trained on.
 
     Args:
         path: The file.
@@ -175,16 +172,24 @@ def read_depth(path: str | Path) -> int:
         OSError: If it cannot be read.
         ValueError: If it is no TFLite file, or says something else.
     """
-    said = _said(path, _DEPTH) or "8"
-    if said not in map(str, range(8, 17)):
-        raise ValueError(f"Expected a file for images of 8 to 16 bits. Received: {path} with {said!r:.20}.")
-    return int(said)
+    content = Path(path).read_bytes()
+    try:
+        return _training_images(read_model(content))
+    except Exception as error:  # As in `read_metadata`.
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Expected an exported file. Received: {path} ({reason:.200}).") from error
 
 
-def _said(path: str | Path, name: str) -> str | None:
-    model = read_model(Path(path).read_bytes())
-    entry = _entry(model, name=name)
-    return bytes(model.buffers[entry.buffer].data).decode("latin-1") if entry else None
+def _training_images(model: schema.ModelT) -> TrainingImages:
+    said = {name: _content(model, entry).decode() for name in (_CANVAS, _DEPTH) if (entry := _entry(model, name=name))}
+    depth = said.get(_DEPTH, "8")
+    if depth not in map(str, range(8, 17)):
+        raise ValueError(f"Expected images of 8 to 16 bits. Received: {depth!r:.20}.")
+    return TrainingImages(Size.parse(said[_CANVAS]) if _CANVAS in said else None, int(depth))
+
+
+def _content(model: schema.ModelT, entry: schema.MetadataT) -> bytes:
+    return bytes(model.buffers[entry.buffer].data)
 
 
 def _entry(model: schema.ModelT, *, name: str = _BUFFER) -> schema.MetadataT | None:

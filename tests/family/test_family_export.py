@@ -22,7 +22,7 @@ from ofar_tf.family.family_folder import FamilyFolder
 from ofar_tf.family.manifest import read_manifest
 from ofar_tf.files.atomic_file import sha256_of
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.tflite.metadata import Credits, FileMetadata, read_depth, read_metadata
+from ofar_tf.tflite.metadata import Credits, FileMetadata, read_metadata, read_training_images
 
 LABELS = ("red", "green", "blue")
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -154,7 +154,7 @@ def test_each_file_names_its_classes_its_makers_and_its_licence(exported):
             labels=LABELS,
             depth=12,
         )
-        assert read_depth(folder / entry.path) == 12
+        assert read_training_images(folder / entry.path) == (None, 12)
 
 
 def test_progress_ends_with_every_step_done(exported):

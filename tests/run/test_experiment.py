@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from ofar_tf.run import experiment as experiment_module
+from ofar_tf.run import run_steps
 from ofar_tf.run.experiment import Experiment
 from ofar_tf.run.train_config import TrainConfig
 
@@ -51,10 +51,10 @@ def test_the_settings_reach_the_trainer() -> None:
 
 def test_an_accelerator_runs_several_steps_at_once_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for accelerated, steps in ((False, 1), (True, 3)):  # An epoch has three.
-        monkeypatch.setattr(experiment_module, "is_accelerated", lambda now=accelerated: now)
-        assert experiment().steps_per_execution == steps
-    assert experiment(train_split="train[:1280]").steps_per_execution == 10
-    assert experiment(steps_per_execution=3).steps_per_execution == 3
+        monkeypatch.setattr(run_steps, "is_accelerated", lambda now=accelerated: now)
+        assert experiment().steps.per_execution == steps
+    assert experiment(train_split="train[:1280]").steps.per_execution == 10
+    assert experiment(steps_per_execution=3).steps.per_execution == 3
 
 
 def test_the_options_of_training_reach_the_trainer() -> None:

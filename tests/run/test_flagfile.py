@@ -32,9 +32,7 @@ def test_a_flagfile_of_any_editor_is_read(tmp_path: Path, encoded: bytes) -> Non
 @pytest.mark.parametrize("encoded", [b"--model=caf\xe9", "--model=a".encode("utf-16-le"), b"\x93NUMPY\0\xff"])
 def test_what_is_no_text_is_named(tmp_path: Path, encoded: bytes) -> None:
     (tmp_path / "a.flagfile").write_bytes(encoded)
-    with pytest.raises(
-        ValueError, match=rf"^Expected text in UTF-8 in {tmp_path}/a\.flagfile "
-    ):
+    with pytest.raises(ValueError, match=rf"^Expected text in UTF-8 in {tmp_path}/a\.flagfile "):
         expand_flagfiles([f"--flagfile={tmp_path / 'a.flagfile'}"])
 
 

@@ -4,8 +4,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from ofar_tf.tflite.metadata import FileMetadata, read_metadata, read_tables, with_metadata
+from ofar_tf.tflite.flatbuffer_file import read_model, write_model
+from ofar_tf.tflite.metadata import FileMetadata, read_metadata, read_tables, read_training_images, with_metadata
 from ofar_tf.tflite.network_file import TFLiteNetwork
 
 ABOUT = FileMetadata(
@@ -46,13 +48,13 @@ def test_what_the_makers_left_open_is_read_back_as_such(converted, tmp_path):
     (tmp_path / "net.tflite").write_bytes(with_metadata(converted("float32").read_bytes(), silent))
     assert read_metadata(tmp_path / "net.tflite") == silent
     assert silent.license == "Not stated" and not {"author", "description"} & set(
-        read_tables((tmp_path / "net.tflite").read_bytes())
+        read_tables(read_model((tmp_path / "net.tflite").read_bytes()))
     )
 
 
 def test_floats_go_in_unnormalized_and_bytes_need_no_word_about_it(labelled):
     def image_of(precision):
-        (subgraph,) = read_tables(labelled(precision).read_bytes())["subgraphs"]
+        (subgraph,) = read_tables(read_model(labelled(precision).read_bytes()))["subgraphs"]
         (image,) = subgraph["inputs"]
         return image
 
@@ -85,6 +87,19 @@ def test_a_file_without_metadata_or_without_labels_is_refused(converted, labelle
     path.write_bytes(content[: zipfile.ZipFile(io.BytesIO(content)).infolist()[0].header_offset])
     with pytest.raises(ValueError, match=r"Expected a file with labels for its output. Received: .*cut.tflite, "):
         read_metadata(path)
+
+
+@pytest.mark.parametrize("said", [b"7", b"x", b"\xff", None])
+def test_what_a_file_says_of_its_images_is_read_strictly(converted, tmp_path, said):
+    (tmp_path / "net.tflite").write_bytes(converted("float32").read_bytes())
+    assert read_training_images(tmp_path / "net.tflite") == (None, 8)
+    model = read_model(converted("float32").read_bytes())
+    model.metadata = [schema.MetadataT(name="OFAR_DEPTH", buffer=len(model.buffers))]
+    if said is not None:
+        model.buffers.append(schema.BufferT(data=np.frombuffer(said, np.uint8)))
+    (tmp_path / "net.tflite").write_bytes(write_model(model))
+    with pytest.raises(ValueError, match=r"^Expected an exported file\. Received: .*net\.tflite \("):
+        read_training_images(tmp_path / "net.tflite")
 
 
 def test_labels_for_other_classes_are_refused(converted):

@@ -1,13 +1,12 @@
 """Runs a matrix: what is finished is skipped, what was killed goes on, and the table grows with every run."""
 
-import tempfile
 import time
 from datetime import timedelta
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ofar_tf.files.scratch_folder import scratch_folder
 from ofar_tf.run.matrix.matrix import Matrix
 from ofar_tf.run.matrix.matrix_run import MatrixRun, RunState
 from ofar_tf.run.matrix.processes import Processes
@@ -35,8 +34,8 @@ def check_matrix(matrix: Matrix, processes: Processes, *, console: Console | Non
     matrix.collect()
     new = {run.name: run for run in reversed(matrix.runs) if run.state is RunState.NEW}
     for name, run in reversed(new.items()):
-        with tempfile.TemporaryDirectory() as folder, _clock(f"checking {name}", console or OutputConsole()):
-            failure = processes.call("train", [*run.arguments, "--plan"], log=Path(folder) / "plan.log")
+        with scratch_folder("matrix") as folder, _clock(f"checking {name}", console or OutputConsole()):
+            failure = processes.call("train", [*run.arguments, "--plan"], log=folder / "plan.log")
         if failure:
             raise ValueError(f"Expected runs that can begin. Received: {name}, of which {failure}")
 

@@ -111,7 +111,7 @@ def test_a_folder_that_does_not_say_its_network_is_read_too(phone_dir, tmp_path,
         (folder / "structures.json").write_text(json.dumps({**stored, "flags": flags}))
         output = tmp_path / f"{len(flags)}.json"
         measure_device.main(DeviceConfig(read=str(folder), output=str(output)))
-        assert f"ofar_tf.train {named} --budget_unit=ms" in capsys.readouterr().out
+        assert f"ofar train {named} --budget_unit=ms" in capsys.readouterr().out
 
 
 def test_of_times_with_several_numbers_of_threads_those_that_are_asked_for_count(phone_dir):

@@ -9,7 +9,8 @@ from ofar_tf.tasks.detection.anchors import Anchors
 from ofar_tf.tasks.detection.ending import DetectionEnding
 from ofar_tf.text.size import Size
 from ofar_tf.tflite import metadata_tables as tables
-from ofar_tf.tflite.metadata import read_canvas, read_metadata, read_tables
+from ofar_tf.tflite.flatbuffer_file import read_model
+from ofar_tf.tflite.metadata import read_metadata, read_tables, read_training_images
 from ofar_tf.tflite.network_file import TFLiteNetwork
 from tests.tasks.detection.small_detector import CANVAS, HEIGHT, NAMES, TASK, WIDTH, build, make_pictures, write_files
 
@@ -98,7 +99,9 @@ def test_the_anchors_of_the_metadata_are_those_of_the_task(size):
 
 def test_metadata_say_which_output_is_which(made):
     _, files = made
-    raw, decoded = (read_tables(files["float32", form].read_bytes())["subgraphs"][0] for form in ("raw", "detections"))
+    raw, decoded = (
+        read_tables(read_model(files["float32", form].read_bytes()))["subgraphs"][0] for form in ("raw", "detections")
+    )
     assert [output["name"] for output in decoded["outputs"]] == [
         "location",
         "category",
@@ -112,8 +115,8 @@ def test_metadata_say_which_output_is_which(made):
     assert custom["name"] == tables.DETECTOR_METADATA and custom["data"][4:8] == tables.DETECTOR_IDENTIFIER
     assert read_metadata(files["float32", "raw"]).labels == NAMES
     for path in files.values():
-        assert read_canvas(path) == CANVAS
-        said = read_tables(path.read_bytes())["subgraphs"][0]["inputs"][0]["description"]
+        assert read_training_images(path) == (CANVAS, 8)
+        said = read_tables(read_model(path.read_bytes()))["subgraphs"][0]["inputs"][0]["description"]
         assert said.endswith("values in 0..255. It is made on a canvas of 128x96 pixels, which is resized.")
 
 
