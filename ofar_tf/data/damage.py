@@ -19,8 +19,6 @@ _SYMPTOMS = (
     tf.errors.NotFoundError,
     tf.errors.PermissionDeniedError,
 )
-
-
 # Those of them that nothing but files causes.
 _OF_FILES = (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.PermissionDeniedError)
 # One of these is in every error of a data pipeline, wherever it comes to light.

@@ -136,6 +136,24 @@ class ImageDataset:
         """
         check_disjoint(splits, parts={role: self.parts(split) for role, split in splits.items()})
 
+    def check_labelled(self, **splits: str) -> None:
+        """Refuses splits without labels, as the test splits of competitions are: accuracy on them would mean nothing.
+
+        Args:
+            **splits: The split string of each role: `train_split`, `eval_split`, `selection_split`.
+
+        Raises:
+            ValueError: There is one.
+        """
+        for role, split in splits.items():
+            for name, start, _ in self.parts(split):
+                # One example tells; tensorflow-datasets has -1 for none.
+                if any(label < 0 for _, label in self.read(name, start, start + 1)):
+                    raise ValueError(
+                        f"Expected labels in the split of {role}. Received: {split!r} of {self.name}, part "
+                        "of which has none."
+                    )
+
     @property
     def fingerprint(self) -> Fingerprint:
         """What tells this data set from another of the same name; no image is read for it."""

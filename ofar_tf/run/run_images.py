@@ -103,7 +103,7 @@ class RunImages:
         return self.config.selection_split
 
     def check_splits(self) -> None:
-        """Refuses splits for training, evaluation and selection that share images (DESIGN D25), or have no box.
+        """Refuses splits for training, evaluation and selection that share images (DESIGN D25), or have no labels.
 
         Raises:
             ValueError: If they do, or there is no such split.
@@ -111,8 +111,8 @@ class RunImages:
         splits = {"train_split": self.config.train_split, "eval_split": self.eval_split}
         splits |= {"selection_split": self.selection_split} if self.selection_split else {}
         self.dataset.check_disjoint(**splits)
-        if isinstance(self.dataset, detection.DetectionDataset):
-            self.dataset.check_boxes(**splits)
+        with self.reading():
+            self.dataset.check_labelled(**splits)
 
     def check_data_dir(self) -> None:
         """Refuses a folder that nothing would read: who leaves out the name of the data set would train on another.

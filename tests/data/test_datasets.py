@@ -38,10 +38,18 @@ class TinyFloatSet(TinySet):
     IMAGE = tfds.features.Image(shape=(5, 4, 1), dtype=np.float32)
 
 
+class TinyCompetition(TinySet):
+    """A set whose test images have no labels."""
+
+    def _split_generators(self, dl_manager):
+        hidden = ((index, {**example, "label": -1}) for index, example in self._generate_examples(4))
+        return {"train": self._generate_examples(10), "test": hidden}
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tfds")
-    for builder in (TinySet, TinyFloatSet):
+    for builder in (TinySet, TinyFloatSet, TinyCompetition):
         builder(data_dir=folder).download_and_prepare()
     return folder
 
@@ -69,6 +77,17 @@ def test_a_prepared_set_is_read_in_a_fixed_order_as_rgb(prepared):
         assert np.unique(image).size == 1
         assert label == image[0, 0, 0] % 2
         np.testing.assert_array_equal(image, again)
+
+
+def test_splits_without_labels_are_refused(prepared):
+    dataset = load_dataset("tiny_competition", data_dir=prepared)
+    dataset.check_labelled(train_split="train[:5]", eval_split="train[5:]")
+    with pytest.raises(
+        ValueError,
+        match=r"^Expected labels in the split of eval_split. Received: 'train\[9:\]\+test' of tiny_competition, part "
+        r"of which has none\.$",
+    ):
+        dataset.check_labelled(train_split="train[:5]", eval_split="train[9:]+test")
 
 
 def test_slices_and_sums_of_splits_are_parts_of_the_whole(prepared):

@@ -66,7 +66,7 @@ class DetectionDataset(ImageDataset):
         """Returns how many boxes each class has in a split, int64 [K]."""
         return self.annotations_of(split).class_counts(len(self.class_names))
 
-    def check_boxes(self, **splits: str) -> None:
+    def check_labelled(self, **splits: str) -> None:
         """Refuses splits without any box that counts: nothing can be learned of them, nor measured on them.
 
         Args:
