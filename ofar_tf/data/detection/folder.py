@@ -127,13 +127,11 @@ def _headers(found: FoundSplit) -> dict[str, ImageHeader]:
         with ThreadPoolExecutor() as pool:
             tried = list(pool.map(try_image, paths))
         require_none([each for each in tried if isinstance(each, ValueError)])
-        read = (each for each in tried if isinstance(each, ImageHeader))
-        columns = np.array([(each.width, each.height, each.bits, each.orientation) for each in read], np.int64)
-        return {"headers": columns}
+        return {"headers": np.array([each for each in tried if isinstance(each, ImageHeader)], np.int64)}
 
     def read(arrays: Mapping[str, np.ndarray]) -> dict[str, ImageHeader]:
         rows = arrays["headers"].tolist()
-        headers = (ImageHeader(width, height, bits, usual=True, orientation=tag) for width, height, bits, tag in rows)
+        headers = (ImageHeader(width, height, bits, bool(usual), tag) for width, height, bits, usual, tag in rows)
         return dict(zip(map(str, paths), headers, strict=True))
 
     return read(make()) if len(paths) <= MANY else remembered(stamp, make, read=read)

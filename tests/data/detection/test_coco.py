@@ -341,6 +341,20 @@ def test_images_of_a_large_split_are_opened_again_only_where_one_has_changed(coc
         load(place)
 
 
+@pytest.mark.parametrize("many", [folder.MANY, 1], ids=["looked at", "remembered"])
+def test_images_of_unusual_kinds_are_read_as_they_are_without_boxes(coco_dir, tmp_path, monkeypatch, many):
+    image_module = pytest.importorskip("PIL.Image")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(folder, "MANY", many)
+    place = coco_dir(images=[{**each, "file_name": f"{index}.webp"} for index, each in enumerate(coco()["images"])])
+    for index in range(2):
+        seen = np.full([20, 40, 4], (90, 90, 90, 120), np.uint8)
+        image_module.fromarray(seen).save(place / "train" / f"{index}.webp", lossless=True)
+    for _ in range(2):
+        for image, _ in load(place).examples("all"):
+            np.testing.assert_array_equal(image, np.full([20, 40, 3], 90))
+
+
 @pytest.mark.parametrize("other", [None, -1, 2**70, 1e400, "x", True, [], {}], ids=repr)
 def test_whatever_stands_in_the_file_it_is_read_or_refused_in_one_line(coco_dir, other):
     original = coco()
