@@ -29,21 +29,17 @@ class RowLimits:
     def __post_init__(self) -> None:
         for limit in (self.max_macs, self.max_params):
             if limit is not None:
-                _count(limit)
+                parse_quantity(limit)
 
     def fits(self, row: SubnetRow) -> bool:
         """Tells whether a row keeps within the limits."""
         pairs = ((row.macs, self.max_macs), (row.params, self.max_params))
-        return all(limit is None or cost <= _count(limit) for cost, limit in pairs)
+        return all(limit is None or cost <= parse_quantity(limit) for cost, limit in pairs)
 
     def __str__(self) -> str:
         named = (("MACs", self.max_macs), ("weights", self.max_params))
-        given = [f"{format_quantity(_count(limit))} {name}" for name, limit in named if limit is not None]
+        given = [f"{format_quantity(parse_quantity(limit))} {name}" for name, limit in named if limit is not None]
         return "at most " + " and ".join(given) if given else "any cost"
-
-
-def _count(limit: Count) -> int:
-    return parse_quantity(limit if isinstance(limit, str) else int(limit))
 
 
 def best_row(rows: Sequence[SubnetRow], limits: RowLimits) -> SubnetRow:

@@ -100,7 +100,7 @@ class PoolSpec:
             ValueError: If one makes no sense.
         """
         rates = [_rate(each) for each in listed("pruning_rates", pruning_rates)]
-        counts = [_count(each) for each in listed("macs_budgets", macs_budgets)]
+        counts = [parse_quantity(each) for each in listed("macs_budgets", macs_budgets)]
         sizes = listed("resolutions", resolutions)
         return cls(
             budgets=check_budgets(budgets) if budgets else parse_budgets(pruning_rates=rates, macs_budgets=counts),
@@ -126,7 +126,3 @@ def _rate(given: Any) -> float:
         return float(given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Expected a pruning rate in [0, 1). Received: rate={given!r:.80}.") from error
-
-
-def _count(number: Any) -> int:
-    return parse_quantity(number) if isinstance(number, str) else int(number)

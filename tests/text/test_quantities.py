@@ -14,10 +14,12 @@ from ofar_tf.text.quantities import format_quantity, parse_quantity
         (" 32 ", 32),
         ("0.5K", 500),
         (504_600_000, 504_600_000),
+        (250e6, 250_000_000),
+        (0.5 * 1001, 500),
         ("9007199254740993", 9_007_199_254_740_993),
     ],
 )
-def test_quantities_are_read_exactly(text: str | int, count: int) -> None:
+def test_quantities_are_read_exactly(text: str | float, count: int) -> None:
     assert parse_quantity(text) == count
 
 
@@ -25,6 +27,12 @@ def test_quantities_are_read_exactly(text: str | int, count: int) -> None:
 def test_what_is_no_count_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^Expected a positive quantity such as 120M, 2.5G or 750K. Received: '"):
         parse_quantity(text)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 0.5, -3.0, 0])
+def test_numbers_that_are_no_counts_are_refused(number: float) -> None:
+    with pytest.raises(ValueError, match=r"^Expected a positive quantity such as 120M, 2.5G or 750K. Received: "):
+        parse_quantity(number)
 
 
 @pytest.mark.parametrize(
