@@ -195,8 +195,8 @@ def test_an_unknown_data_set_is_named_with_similar_ones(
         ("train", [*SOUND, "--run_dir={tmp}/run", "--dataset=cifar10", "--data_dir={tmp}"], "Expected cifar10 prepared "
          "in {tmp}/cifar10/3.0.2 (to prepare it: --download, or `tfds build cifar10 --data_dir={tmp}`). "
          "Received: no such data set there."),
-        ("evaluate", ["--run_dir={tmp}"], "Expected a run of ofar_tf.train in {tmp}. Received: no config.json there."),
-        ("export", ["--run_dir={tmp}"], "Expected a run of ofar_tf.train in {tmp}. Received: no config.json there."),
+        ("evaluate", ["--run_dir={tmp}"], "Expected a run of ofar train in {tmp}. Received: no config.json there."),
+        ("export", ["--run_dir={tmp}"], "Expected a run of ofar train in {tmp}. Received: no config.json there."),
         ("select", ["--run_dir={tmp}"], "Expected a flag that --help lists. Received: --run_dir."),
         ("select", ["--export_dir=e", "--max_macs=1X"], "Expected a positive quantity such as 120M, 2.5G or 750K. "
          "Received: '1X'."),

@@ -58,7 +58,7 @@ class PoolEvaluation(Sequence[SubnetRow]):
         return len(self.rows)
 
     def __str__(self) -> str:
-        """Draws the table as `ofar_tf.evaluate` prints it."""
+        """Draws the table as `ofar evaluate` prints it."""
         return table_text(drawn_table(self.rows))
 
     def __repr__(self) -> str:

@@ -120,7 +120,7 @@ def read_subnets(path: Path, metric: Metric) -> list[SubnetRow]:
         try:
             return [_parse(row, metric) for row in csv.DictReader(file)]
         except (TypeError, ValueError, KeyError, OverflowError, csv.Error) as error:
-            raise ValueError(f"Expected the table of ofar_tf.evaluate in {path}. Received: {error!r}.") from error
+            raise ValueError(f"Expected the table of ofar evaluate in {path}. Received: {error!r}.") from error
 
 
 def _parse(row: Mapping[str, str], metric: Metric) -> SubnetRow:

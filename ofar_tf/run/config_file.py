@@ -29,7 +29,7 @@ def read_config(path: Path) -> TrainConfig:
         ValueError: If it is not the configuration of a run.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"Expected a run of ofar_tf.train in {path.parent}. Received: no {path.name} there.")
+        raise FileNotFoundError(f"Expected a run of ofar train in {path.parent}. Received: no {path.name} there.")
     kinds = {field.name: kind_of(field) for field in dataclasses.fields(TrainConfig)}
     try:
         stored: dict[str, Any] = read_json(path)

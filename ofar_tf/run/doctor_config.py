@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.doctor`."""
+"""Every setting of `ofar doctor`."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,6 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class DoctorConfig(Settings):
-    """The settings of `ofar_tf.doctor`."""
+    """The settings of `ofar doctor`."""
 
     json: bool = setting(False, "Print JSON, for programs.")

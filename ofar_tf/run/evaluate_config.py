@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.evaluate`."""
+"""Every setting of `ofar evaluate`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class EvaluateConfig(Settings):
-    """The settings of `ofar_tf.evaluate`."""
+    """The settings of `ofar evaluate`."""
 
     run_dir: str = setting("", "Folder of a finished run.")
     data_dir: str | None = setting(None, "Where the data set lies now, if it has moved.")

@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.export`."""
+"""Every setting of `ofar export`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class ExportConfig(Settings):
-    """The settings of `ofar_tf.export`."""
+    """The settings of `ofar export`."""
 
     FIRST: ClassVar[tuple[str, ...]] = ("run_dir", "export_dir", "precisions", "only", "license", "author")
 

@@ -66,11 +66,11 @@ class RunFamily(Family):
 
     @property
     def table(self) -> PoolEvaluation:
-        """See `Family`: what `ofar_tf.evaluate` wrote."""
+        """See `Family`: what `ofar evaluate` wrote."""
         return self._run.evaluated()
 
     def evaluate(self, validation: Any = None, **given: Any) -> PoolEvaluation:
-        """See `Family`: as `ofar_tf.evaluate` does, with the run's own images."""
+        """See `Family`: as `ofar evaluate` does, with the run's own images."""
         _refuse_images(validation=validation, **given)
         return self._run.evaluate()
 
@@ -83,7 +83,7 @@ class RunFamily(Family):
         overwrite: bool = False,
         **options: Any,
     ) -> FamilyExport:
-        """See `Family`: as `ofar_tf.export` does, with the run's own images and class names."""
+        """See `Family`: as `ofar export` does, with the run's own images and class names."""
         images = {name: options.pop(name, None) for name in ("validation", "calibration", "selection")}
         _refuse_images(**images)
         if labels and tuple(labels) != self.class_names:

@@ -1,4 +1,4 @@
-"""What a run is: every setting of `ofar_tf.train`, checked on construction, without TensorFlow.
+"""What a run is: every setting of `ofar train`, checked on construction, without TensorFlow.
 
 Each field is one flag: its name, its default, its help and its bounds stand in `train_settings` and nowhere else.
 """
@@ -54,7 +54,7 @@ class TrainConfig(
     DataSettings,
     TaskSettings,
 ):
-    """The settings of `ofar_tf.train`; saved with the run, and read by every later command."""
+    """The settings of `ofar train`; saved with the run, and read by every later command."""
 
     FIRST: ClassVar[tuple[str, ...]] = (
         "run_dir",

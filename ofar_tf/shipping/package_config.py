@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.package`."""
+"""Every setting of `ofar package`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class PackageConfig(Settings):
-    """The settings of `ofar_tf.package`."""
+    """The settings of `ofar package`."""
 
     export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
     package_dir: str = setting("", "Folder to write: new, empty, or one that this command wrote.")

@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.predict`."""
+"""Every setting of `ofar predict`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class PredictConfig(Settings):
-    """The settings of `ofar_tf.predict`."""
+    """The settings of `ofar predict`."""
 
     file: str = setting("", "An exported .tflite or .keras file.")
     images: tuple[str, ...] = setting(

@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.select`."""
+"""Every setting of `ofar select`."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ofar_tf.text.quantities import parse_quantity
 
 @dataclass(frozen=True)
 class SelectConfig(Settings):
-    """The settings of `ofar_tf.select`."""
+    """The settings of `ofar select`."""
 
     export_dir: str = setting("", "Folder of an export, which holds manifest.json.")
     max_macs: str | None = setting(None, "Most multiply-adds of one image: 120M.")

@@ -97,7 +97,7 @@ def choose(manifest: Manifest, limits: Limits, *, prefer: str = "size") -> list[
     if limits.max_latency_ms is not None and not any(map(times_of, candidates)):
         raise ValueError(
             f"Expected a file with {limits}. Received: {len(candidates)} files whose latency is not known; "
-            "ofar_tf.export times them with --latency_threads."
+            "ofar export times them with --latency_threads."
         )
     nearest = min(candidates, key=lambda model: (limits.excess(model), -model.merit, model.macs))
     score = nearest.metrics.best if nearest.metrics else math.nan

@@ -75,7 +75,7 @@ def _check_kind(callback: Any) -> None:
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise ValueError(
             "Expected no BackupAndRestore: it keeps weights and not the structures, so training would go on as another "
-            "one; ofar_tf.train goes on where it stopped. Received: BackupAndRestore."
+            "one; ofar train goes on where it stopped. Received: BackupAndRestore."
         )
     if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
         raise ValueError(

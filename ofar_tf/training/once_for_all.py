@@ -266,7 +266,7 @@ class OnceForAll(keras.Model):
     def save(self, folder: str | Path, *, labels: Sequence[str] = (), overwrite: bool = False) -> None:
         """Keeps the trained family in a folder, for `ofar_tf.load`: the supernet, the structures, and how they fit.
 
-        The state of the optimizer is not kept; runs of `ofar_tf.train` have checkpoints to go on from.
+        The state of the optimizer is not kept; runs of `ofar train` have checkpoints to go on from.
 
         Args:
             folder: A new or empty folder.

@@ -78,7 +78,7 @@ def test_the_table_keeps_predicted_latencies_where_a_device_is_known(evaluated, 
     assert "~ms: predicted for the device of the run" in text
     text = (tmp_path / "subnets.csv").read_text().replace(",4.0", ",-4.0")
     (tmp_path / "subnets.csv").write_text(text)
-    with pytest.raises(ValueError, match=r"Expected the table of ofar_tf.evaluate in .*a time of -4.0 milliseconds"):
+    with pytest.raises(ValueError, match=r"Expected the table of ofar evaluate in .*a time of -4.0 milliseconds"):
         read_subnets(tmp_path / "subnets.csv", METRIC)
 
 

@@ -237,7 +237,7 @@ def test_only_differences_that_change_a_result_count() -> None:
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         read_config(tmp_path / "config.json")
-    assert str(caught.value) == f"Expected a run of ofar_tf.train in {tmp_path}. Received: no config.json there."
+    assert str(caught.value) == f"Expected a run of ofar train in {tmp_path}. Received: no config.json there."
 
 
 @pytest.mark.parametrize(

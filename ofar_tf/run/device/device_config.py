@@ -1,4 +1,4 @@
-"""Every setting of `ofar_tf.measure_device`."""
+"""Every setting of `ofar measure_device`."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _OF_STRUCTURES = (
 
 @dataclass(frozen=True)
 class DeviceConfig(Settings):
-    """The settings of `ofar_tf.measure_device`; those of the network are named as for training."""
+    """The settings of `ofar measure_device`; those of the network are named as for training."""
 
     model: str = setting(
         "mobilenet_v2",

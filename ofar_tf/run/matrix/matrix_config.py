@@ -1,4 +1,4 @@
-"""The settings of `ofar_tf.run_matrix`."""
+"""The settings of `ofar run_matrix`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from ofar_tf.run.settings import Settings, setting
 
 @dataclass(frozen=True)
 class RunMatrixConfig(Settings):
-    """The settings of `ofar_tf.run_matrix`."""
+    """The settings of `ofar run_matrix`."""
 
     matrix: str = setting("", "The file of runs, see experiments/methods.toml; the name of the flag may be left out.")
     matrix_dir: str | None = setting(

@@ -9,7 +9,7 @@ name = "ofar"
 
 [[run]]
 name = "us_net"
-overrides = ["--method=us_net"]          # Flags of ofar_tf.train, as on the command line.
+overrides = ["--method=us_net"]          # Flags of ofar train, as on the command line.
 """
 
 import re
@@ -39,7 +39,7 @@ class MatrixEntry:
         name: What it is called.
         seeds: Its seeds, at least one, all different.
         flagfile: Its flagfile, if it has one.
-        overrides: Flags of `ofar_tf.train` after it.
+        overrides: Flags of `ofar train` after it.
 
     Raises:
         ValueError: If one of them is something else.
@@ -80,7 +80,7 @@ def read_matrix(path: Path, *, folder: Path, parse: Callable[[Sequence[str]], Tr
     Args:
         path: The file.
         folder: Where the runs go, each into NAME/seed_SEED.
-        parse: Turns flags of `ofar_tf.train` into its configuration.
+        parse: Turns flags of `ofar train` into its configuration.
 
     Returns:
         The runs in the order of the file: all seeds of one name, then the next.
@@ -102,7 +102,7 @@ def read_matrix(path: Path, *, folder: Path, parse: Callable[[Sequence[str]], Tr
         try:
             runs += _runs_of(_entry(table, entry, start=path.parent), folder=folder, parse=parse)
         except (ValueError, OSError) as error:
-            raise ValueError(f"Expected a run of ofar_tf.train in {where}. Received: {error}") from error
+            raise ValueError(f"Expected a run of ofar train in {where}. Received: {error}") from error
     names = [entry["name"] for entry in tables]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

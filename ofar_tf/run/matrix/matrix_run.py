@@ -27,7 +27,7 @@ class MatrixRun:
     Attributes:
         name: What it is called; the runs of one name differ in their seed only.
         seed: Its seed.
-        arguments: The flags of `ofar_tf.train` that make it.
+        arguments: The flags of `ofar train` that make it.
         config: What these flags say.
     """
 

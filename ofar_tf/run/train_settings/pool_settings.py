@@ -31,7 +31,7 @@ class PoolSettings(Settings):
     )
     device: str | None = setting(
         None,
-        "What is known of a device, as ofar_tf.measure_device writes it: device.json. The latency of every structure "
+        "What is known of a device, as ofar measure_device writes it: device.json. The latency of every structure "
         "is predicted from it.",
     )
     resolutions: tuple[int | Size, ...] = setting(

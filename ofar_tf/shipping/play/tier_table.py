@@ -1,4 +1,4 @@
-"""The table that `ofar_tf.package` prints: which devices receive which files."""
+"""The table that `ofar package` prints: which devices receive which files."""
 
 from collections.abc import Sequence
 

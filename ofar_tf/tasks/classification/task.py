@@ -26,7 +26,7 @@ _OUTPUTS_NOTE = """\
   `scale * (value - zero_point)` with the numbers in `manifest.json`. Line i of `labels.txt` names class i, counted
   from 0."""
 _METADATA_NOTE = """\
-Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+Each file carries metadata: the scale of its input, the class names, and what `ofar export` was told of author and
 licence. MediaPipe's ImageClassifier therefore takes each one as it is, with `float32` and with `uint8` input alike."""
 
 

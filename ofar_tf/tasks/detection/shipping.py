@@ -27,7 +27,7 @@ _CLEAR = 0.05
 # Of the logit: the least float32 probabilities that are told apart from 0 and 1.
 _LEAST = 1e-7
 _METADATA_NOTE = """\
-Each file carries metadata: the scale of its input, the class names, and what `ofar_tf.export` was told of author and
+Each file carries metadata: the scale of its input, the class names, and what `ofar export` was told of author and
 licence; raw files have the anchors too. MediaPipe's ObjectDetector takes both kinds as they are. It stretches images to
 what a file sees: put those of another aspect on the canvas first."""
 

@@ -102,7 +102,7 @@ def test_nonsense_is_refused_in_one_line(
         matrix_of(text)
     if sentence.startswith("RUN "):
         run, _, rest = sentence.removeprefix("RUN ").partition(": ")
-        sentence = f"Expected a run of ofar_tf.train in run {run} of FILE. Received: {rest}"
+        sentence = f"Expected a run of ofar train in run {run} of FILE. Received: {rest}"
     assert str(caught.value) == sentence.replace("FILE", f"{tmp_path}/some.toml").replace("FOLDER", str(tmp_path))
 
 
