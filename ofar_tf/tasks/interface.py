@@ -84,8 +84,7 @@ class Shipped(Protocol):
     def metadata_note(self) -> str:
         """What a file says of itself and which programs read that, a paragraph for the model card."""
         return (
-            "Each file carries metadata: the scale of its input, and what `ofar export` was told of author and "
-            "licence."
+            "Each file carries metadata: the scale of its input, and what `ofar export` was told of author and licence."
         )
 
     @property
