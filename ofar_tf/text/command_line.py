@@ -1,9 +1,10 @@
 """Commands as they are printed for people: what can be copied into a shell as it is."""
 
+import os
 import shlex
 import shutil
 import sys
-from pathlib import Path
+from itertools import pairwise
 
 _SCRIPT = "ofar"
 
@@ -27,12 +28,10 @@ def command_line(command: str, **flags: object) -> str:
 
 def _program(started: list[str]) -> list[str]:
     """Finds the words before a command's name in a command line: those of Python too, as `-m` wants them."""
-    for at, word in enumerate(started):
-        if word.partition(".")[0] == "ofar_tf" and started[at - 1] == "-m":
+    for at, (before, word) in enumerate(pairwise(started), start=1):
+        if before == "-m" and word.partition(".")[0] == "ofar_tf":
             return [*started[:at], "ofar_tf"]
-    script = Path(started[1]) if len(started) > 1 else Path(_SCRIPT)
-    if script.name.partition("-")[0] != _SCRIPT:
-        return [_SCRIPT]
-    # Python is given the whole path of a script, however it was called.
-    path = str(script.with_name(_SCRIPT))
-    return [_SCRIPT if shutil.which(_SCRIPT) == path else path]
+    folder, name = os.path.split(started[1] if len(started) > 1 else "")
+    # Python is given the whole path of a script that was found on the PATH. A Path would lose the dot of `./ofar`.
+    path = os.path.join(folder, _SCRIPT)  # noqa: PTH118
+    return [path if name.partition("-")[0] == _SCRIPT and shutil.which(_SCRIPT) != path else _SCRIPT]

@@ -42,6 +42,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("/usr/bin/python3 SCRIPTS/ofar train", "ofar"),
         ("/usr/bin/python3 SCRIPTS/ofar-train", "ofar"),
         ("/other/bin/python /other/bin/ofar train", "/other/bin/ofar"),
+        ("/other/bin/python ./ofar train", "./ofar"),
         ("/other/bin/python /other/bin/ofar-run-matrix a.toml", "/other/bin/ofar"),
         ("python -m ipykernel_launcher -f kernel.json", "ofar"),
         ("python mine.py -m ofar", "ofar"),
