@@ -134,7 +134,7 @@ def kinds(tmp_path_factory, network, converted, make_entry, header) -> dict[str,
     found["table"] = Kind(table, partial(read_subnets, metric=METRIC))
     found["evaluation"] = Kind(
         folder / "evaluation.npz",
-        lambda path: read_evaluation(path, table=table, metric=METRIC, origin="o"),
+        lambda path: read_evaluation(path, table=table, metric=METRIC, origin="o", again="evaluate()"),
         lambda value: value.rows == rows,
     )
     pixels = np.full((9, 7, 3), 99, np.uint8)

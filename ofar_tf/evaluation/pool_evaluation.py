@@ -22,7 +22,6 @@ from ofar_tf.evaluation.subnet_table import (
 )
 from ofar_tf.files import atomic_file
 from ofar_tf.tasks.task import Metric
-from ofar_tf.text.command_line import command_line
 from ofar_tf.text.html_tables import html_table
 from ofar_tf.text.size import Size
 from ofar_tf.text.tables import table_text
@@ -117,7 +116,7 @@ def write_evaluation(path: Path, evaluation: PoolEvaluation, *, table: Path, ori
         np.savez(temporary, allow_pickle=False, seal=np.array(json.dumps(seal)), **arrays)
 
 
-def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> PoolEvaluation:
+def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str, again: str) -> PoolEvaluation:
     """Reads what `write_evaluation` wrote, and refuses a table of another training or one that was edited.
 
     Args:
@@ -125,6 +124,7 @@ def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> 
         table: `subnets.csv`.
         metric: That of the run's task.
         origin: A digest of all that the networks are made from now.
+        again: What makes the table anew, for messages.
 
     Returns:
         The evaluation.
@@ -143,10 +143,7 @@ def read_evaluation(path: Path, *, table: Path, metric: Metric, origin: str) -> 
         (seal["table_sha256"] == atomic_file.sha256_of(table), "one that was changed since"),
     ):
         if not is_same:
-            raise ValueError(
-                f"Expected {table} as {command_line('evaluate', run_dir=table.parent)} writes it; repeat that. "
-                f"Received: {received}."
-            )
+            raise ValueError(f"Expected {table} as {again} writes it; repeat that. Received: {received}.")
     return PoolEvaluation(rows, statistics)
 
 

@@ -250,7 +250,12 @@ class FinishedRun:
             ValueError: If the table was changed since, or belongs to another training.
         """
         table = self.run_dir.subnets
-        metric = self.experiment.task.metric
-        evaluation = read_evaluation(self.run_dir.evaluation, table=table, metric=metric, origin=self.origin)
+        evaluation = read_evaluation(
+            self.run_dir.evaluation,
+            table=table,
+            metric=self.experiment.task.metric,
+            origin=self.origin,
+            again=command_line("evaluate", run_dir=self.run_dir.path),
+        )
         self.trained_pool.check_costs(evaluation.rows, table=table)
         return evaluation

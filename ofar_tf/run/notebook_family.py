@@ -22,6 +22,8 @@ from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.text.lists import listed
 from ofar_tf.training.saved_family import FamilyFiles, read_family
 
+_EVALUATE = "evaluate(validation, calibration=train)"
+
 
 def export_given(
     trained: TrainedPool,
@@ -100,14 +102,14 @@ class NotebookFamily(Family):
         """See `Family`: what `evaluate` found."""
         if not self._files.subnets.is_file():
             raise FileNotFoundError(
-                "Expected a family that was measured, by evaluate(validation, calibration=train). "
-                f"Received: {self.path}, which was not."
+                f"Expected a family that was measured, by {_EVALUATE}. Received: {self.path}, which was not."
             )
         return read_evaluation(
             self._files.evaluation,
             table=self._files.subnets,
             metric=self._trained.task.metric,
             origin=self._trained.training,
+            again=_EVALUATE,
         )
 
     def evaluate(

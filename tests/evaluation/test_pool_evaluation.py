@@ -27,7 +27,7 @@ def written(places):
 
 
 def read(places, *, origin="this training"):
-    return read_evaluation(places["path"], table=places["table"], metric=METRIC, origin=origin)
+    return read_evaluation(places["path"], table=places["table"], metric=METRIC, origin=origin, again="evaluate()")
 
 
 def test_an_evaluation_is_read_as_it_was_written_to_the_last_bit(written, places):
@@ -47,7 +47,7 @@ def test_a_table_that_was_edited_is_recognised_in_one_line(written, places):
         ValueError, match=r"writes it; repeat that\. Received: one that was changed since\.$"
     ) as refusal:
         read(places)
-    assert "\n" not in str(refusal.value) and "ofar_tf.evaluate" in str(refusal.value)
+    assert "\n" not in str(refusal.value) and "as evaluate() writes it" in str(refusal.value)
 
 
 def test_a_table_of_another_training_is_recognised_in_one_line(written, places):
