@@ -11,6 +11,7 @@ from ofar_tf.pruning.channel_groups import ChannelGroups
 from ofar_tf.pruning.channel_mask import MaskRules, mask_without
 from ofar_tf.pruning.costs import Costs
 from ofar_tf.pruning.subnet import build_subnet
+from ofar_tf.text.size import Resolution
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class FileSize:
 
 
 def measure_file_size(
-    supernet: keras.Model, groups: ChannelGroups, *, resolution: int, rules: MaskRules, precision: str = "int8"
+    supernet: keras.Model, groups: ChannelGroups, *, resolution: Resolution, rules: MaskRules, precision: str = "int8"
 ) -> FileSize:
     """Converts the whole network, half of it and the smallest one that the rules allow, and draws a line above them.
 
     Args:
         supernet: The functional model; its weights do not matter.
         groups: Its channel groups.
-        resolution: Pixels.
+        resolution: What files of it see.
         rules: Floor and rounding.
         precision: The kind of file, see `ofar_tf.conversion.precision.PRECISIONS`.
 
@@ -69,4 +70,8 @@ def _random_model(subnet: keras.Model) -> keras.Model:
     """Fills a network with random weights: equal ones, such as fresh biases, would be stored in a file only once."""
     random = np.random.default_rng(0)
     subnet.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in subnet.weights])
-    return keras.Model(subnet.input, keras.layers.Softmax(dtype="float32")(subnet.output))
+    outputs = subnet.output
+    # A classifier's file ends in a softmax, a detector's `raw` one as its network does.
+    return keras.Model(
+        subnet.input, outputs if isinstance(outputs, dict) else keras.layers.Softmax(dtype="float32")(outputs)
+    )

@@ -45,5 +45,5 @@ def given_budgets(
         return [Budget(macs=count) for count in counts]
     if config.budget_unit == "params":
         return [Budget(params=count) for count in counts]
-    file_size = measure_file_size(supernet, groups, resolution=size.height, rules=rules)
+    file_size = measure_file_size(supernet, groups, resolution=size, rules=rules)
     return [Budget(params=file_size.params_within(count), file_bytes=count) for count in counts]
