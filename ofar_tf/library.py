@@ -10,6 +10,7 @@ import tensorflow as tf
 from ofar_tf.conversion.precision import DEFAULT_ALGORITHM
 from ofar_tf.conversion.quantization_aware.fine_tuning import FineTuning
 from ofar_tf.data.batch_contract import explained
+from ofar_tf.data.class_names import names_in_order
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, check_only
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
@@ -26,7 +27,7 @@ from ofar_tf.run.run_dir import RunDir
 from ofar_tf.run.run_facts import read_facts
 from ofar_tf.run.run_family import RunFamily
 from ofar_tf.run.trained_family import Family
-from ofar_tf.text.lists import listed
+from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tflite.metadata import Credits
 from ofar_tf.training.once_for_all import OnceForAll
 from ofar_tf.training.saved_family import FamilyFiles
@@ -116,7 +117,7 @@ def export_family(
             sense.
     """
     check_only(only)
-    labels = listed("labels", labels)
+    labels = names_in_order(labels, classes=model.task.classes if isinstance(model.task, Classification) else None)
     spec = ExportSpec(
         precisions=precisions,
         representative_images=representative_images,

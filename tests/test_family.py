@@ -64,7 +64,13 @@ def test_what_other_pages_show_of_a_family_runs(shown, page, run, here, capsys):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [("ant", "Expected labels as a list"), ([1, 2], "class names of one visible line"), (["a", "A"], "distinct")],
+    [
+        ("ant", "Expected labels as a list"),
+        ([*range(10)], "class names of one visible line"),
+        ([*"aAbcdefghi"], "distinct"),
+        (["a", "b"], r"^Expected 10 labels, one for each class\. Received: 2\.$"),
+        ({*"abcdefghij"}, r"in the order of the outputs\. Received: set\.$"),
+    ],
 )
 def test_labels_that_are_no_names_are_refused_before_anything_is_written(shown, tmp_path, labels, message):
     with pytest.raises(ValueError, match=message):

@@ -2,7 +2,10 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from ofar_tf.text.lists import listed
 
 # Controls, line and paragraph separators, and the halves of characters that stand for bytes that are no text.
 _FORBIDDEN = {
@@ -13,6 +16,34 @@ _FORBIDDEN = {
 }
 # Letters and a symbol by their category, but nothing is to be seen of them: Hangul's fillers and Braille's blank.
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0\u2800"
+
+
+def names_in_order(given: Any, *, classes: int | None = None) -> list[str]:
+    """Returns the class names that a program gives, in the order of the outputs.
+
+    Args:
+        given: A list, tuple or array of texts; or a dict of their places, as `class_indices` of Keras' generators, or
+            of the names by their places.
+        classes: How many there must be, or none; None for any number.
+
+    Raises:
+        ValueError: If they are in no order, as those of a set, which has another one in each process; no texts; or more
+            or fewer.
+    """
+    if isinstance(given, Set):
+        raise ValueError(f"Expected labels as a list, in the order of the outputs. Received: {type(given).__name__}.")
+    if isinstance(given, Mapping):
+        places = given if any(isinstance(each, str) for each in given) else {given[each]: each for each in given}
+        if set(places.values()) != set(range(len(given))):
+            raise ValueError(f"Expected labels with their places from 0 to {len(given) - 1}. Received: {given!r:.200}.")
+        given = sorted(places, key=places.__getitem__)
+    names = listed("labels", given)
+    unknown = next((name for name in names if not isinstance(name, str)), "")
+    if not isinstance(unknown, str):
+        raise ValueError(f"Expected class names of one visible line each. Received: {unknown!r:.200}.")
+    if names and classes not in (None, len(names)):
+        raise ValueError(f"Expected {classes} labels, one for each class. Received: {len(names)}.")
+    return names
 
 
 def check_class_names(names: Sequence[str], *, where: str = "", least: int = 2) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from ofar_tf.data.batch_contract import explained
+from ofar_tf.data.class_names import names_in_order
 from ofar_tf.evaluation.pool_evaluation import PoolEvaluation, read_evaluation, write_evaluation
 from ofar_tf.evaluation.trained_pool import TrainedPool
 from ofar_tf.family.export_spec import ExportSpec
@@ -19,7 +20,6 @@ from ofar_tf.run.given_images import NO_IMAGES, GivenImages, described, required
 from ofar_tf.run.steady_order import in_one_order
 from ofar_tf.run.trained_family import Family, export_options
 from ofar_tf.tasks.classification.task import Classification
-from ofar_tf.text.lists import listed
 from ofar_tf.training.saved_family import FamilyFiles, read_family
 
 _EVALUATE = "evaluate(validation, calibration=train)"
@@ -140,6 +140,7 @@ class NotebookFamily(Family):
         **options: Any,
     ) -> FamilyExport:
         """See `Family`."""
+        names = names_in_order(labels, classes=self._trained.supernet.output_shape[-1])
         images = required(validation, calibration, selection)
         spec, table = export_options(options), self.table
         return export_given(
@@ -147,7 +148,7 @@ class NotebookFamily(Family):
             table.chosen(only),
             export_dir=export_dir,
             images=images,
-            labels=listed("labels", labels) or self.class_names,
+            labels=names or self.class_names,
             spec=spec,
             seed=self._seed,
             table=table,

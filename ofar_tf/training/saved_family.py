@@ -8,7 +8,7 @@ from typing import Protocol
 
 import keras
 
-from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.class_names import check_class_names, names_in_order
 from ofar_tf.files import atomic_file
 from ofar_tf.files.json_values import from_json, read_json
 from ofar_tf.models.user_model import read_file
@@ -19,7 +19,6 @@ from ofar_tf.search.pool_weights import PoolWeights
 from ofar_tf.search.pruned_network_pool import PrunedNetworkPool, read_pool
 from ofar_tf.tasks.classification.task import Classification
 from ofar_tf.tasks.task import Task
-from ofar_tf.text.lists import listed
 from ofar_tf.text.size import Size
 from ofar_tf.training.trained_files import TrainedFiles
 
@@ -142,12 +141,13 @@ def save_family(model: Trained, folder: str | Path, *, labels: Sequence[str], ov
         ValueError: If the structures are not frozen yet, the networks are no classifiers, the folder holds something
             else, or the labels are no names.
     """
-    files, pool, names = FamilyFiles(Path(folder)), model.frozen_pool, listed("labels", labels)
+    files, pool = FamilyFiles(Path(folder)), model.frozen_pool
     if not isinstance(model.task, Classification):
         raise ValueError(
             "Expected a family of classifiers, for which ofar_tf.load would take any other. "
             f"Received: a family of {type(model.task).__name__}; ofar_tf.export_family writes its files."
         )
+    names = names_in_order(labels, classes=model.task.classes)
     if names:
         check_class_names(names, least=1)
     if files.path.suffix in (".keras", ".h5", ".hdf5"):

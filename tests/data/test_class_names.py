@@ -1,6 +1,9 @@
+from typing import Any
+
+import numpy as np
 import pytest
 
-from ofar_tf.data.class_names import check_class_names
+from ofar_tf.data.class_names import check_class_names, names_in_order
 
 GOOD = ("cat", "dog")
 
@@ -81,3 +84,26 @@ def test_one_class_is_no_classification(names):
         ValueError, match=r"Expected two or more distinct class names in photos. Received: class_names="
     ):
         check_class_names(names, where="photos")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["b", "a", "c"], np.array(["b", "a", "c"]), {"a": 1, "b": 0, "c": 2}, {2: "c", 0: "b", 1: "a"}, iter("bac")],
+)
+def test_names_that_a_program_gives_are_in_the_order_of_their_places(given: Any) -> None:
+    assert names_in_order(given, classes=3) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"a", "b"}, r"^Expected labels as a list, in the order of the outputs\. Received: set\.$"),
+        ({"a": 1, "b": 2}, r"^Expected labels with their places from 0 to 1\. Received: \{'a': 1, 'b': 2\}\.$"),
+        ({"a": 0, "b": 0}, "^Expected labels with their places from 0 to 1"),
+        ([0, 1], r"^Expected class names of one visible line each\. Received: 0\.$"),
+        (["a"], r"^Expected 2 labels, one for each class\. Received: 1\.$"),
+    ],
+)
+def test_names_in_no_order_or_of_other_classes_are_refused(given: Any, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        names_in_order(given, classes=2)
