@@ -14,7 +14,7 @@ from ofar_tf.conversion import lanes
 from ofar_tf.conversion.images import FamilyImages
 from ofar_tf.conversion.jobs import ConversionResult
 from ofar_tf.conversion.member import FamilyMember
-from ofar_tf.family import examples, family_export
+from ofar_tf.family import examples, stages
 from ofar_tf.family.examples import draw_examples
 from ofar_tf.family.export_spec import ExportSpec
 from ofar_tf.family.family_export import export_family
@@ -193,7 +193,7 @@ def test_pictures_that_are_not_wanted_any_more_are_forgotten(exported, settings,
 
 
 def test_an_export_that_stops_halfway_has_no_manifest(exported, members, settings, monkeypatch, tmp_path):
-    monkeypatch.setattr(family_export, "convert_files", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(stages, "convert_files", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     (tmp_path / "manifest.json").write_bytes((exported[0] / "manifest.json").read_bytes())
     with pytest.raises(KeyboardInterrupt):
         export(members, tmp_path, **settings)
@@ -222,7 +222,7 @@ def test_a_conversion_that_fails_is_reported_and_has_no_entry(members, settings,
     def convert_all_but_int8(wanted, **_):
         return [ConversionResult(job, error="ConverterError: no") for job in wanted]
 
-    monkeypatch.setattr(family_export, "convert_files", convert_all_but_int8)
+    monkeypatch.setattr(stages, "convert_files", convert_all_but_int8)
     result = export(members[:1], tmp_path, precisions=("int8",), **settings)
     assert result.failures == ("net_ofar_half_r12_int8: ConverterError: no",)
     assert result.manifest.models == ()
