@@ -263,6 +263,18 @@ class OnceForAll(keras.Model):
             "network of the family. Received: model.evaluate."
         )
 
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Refuses, and with it `predict`: without its statistics a network hardly answers better than by chance.
+
+        Raises:
+            ValueError: Always, with what gives a network that may be asked.
+        """
+        raise ValueError(
+            "Expected predict of a network of the family, which save(folder) and ofar_tf.load(folder) keep: "
+            "family.evaluate calibrates, and family.best() is a plain keras.Model. Received: predict of OnceForAll, "
+            "whose BatchNormalization has no statistics."
+        )
+
     def save(self, folder: str | Path, *, labels: Sequence[str] = (), overwrite: bool = False) -> None:
         """Keeps the trained family in a folder, for `ofar_tf.load`: the supernet, the structures, and how they fit.
 

@@ -163,6 +163,14 @@ def test_validation_data_is_refused_before_an_epoch_is_spent(trainer_builder, ba
         model.fit(*batch, callbacks=MaskSearch(), validation_split=0.1)
 
 
+@pytest.mark.parametrize("ask", ["predict", "predict_on_batch", "evaluate"])
+def test_what_has_no_statistics_of_its_own_is_not_asked(trainer_builder, batch, ask):
+    model = trainer_builder()
+    model.compile(keras.optimizers.SGD(0.0))
+    with pytest.raises(ValueError, match=r"^Expected .*calibrates.* Received: "):
+        getattr(model, ask)(np.asarray(batch[0]))
+
+
 def test_class_weights_without_numbers_are_refused_with_what_makes_them(trainer_builder, batch):
     model = trainer_builder()
     model.compile(keras.optimizers.SGD(0.0))
