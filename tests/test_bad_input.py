@@ -53,7 +53,7 @@ MISTAKES = [
     (["--model={files}/none.keras"], "Expected a saved Keras model. Received: {files}/none.keras, which does not "
      "exist."),
     (["--model={files}/subclassed.keras"], "Expected a functional Keras model, made by keras.Model(inputs, outputs), "
-     "or one whose call applies layers and keras.ops alone, with all its weights in these layers. "
+     "or one whose call applies layers and keras.ops alone, with all its kernels in these layers. "
      "Received: {files}/subclassed.keras, which gives a {module}.Subclassed: its call itself uses weight 'scale', "
      "which no layer inside applies."),
     (["--model={files}/seven.keras"], "Expected a model with one output [batch, 10], a logit for each class of the "
@@ -118,13 +118,13 @@ class Subclassed(keras.Model):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.head = keras.layers.Dense(10)
-        self.scale = self.add_weight(shape=())
+        self.scale = self.add_weight(shape=(10,))
 
     def build(self, shape: Any) -> None:
         self.head.build((None, 3))
 
     def call(self, images: Any) -> Any:
-        return self.head(keras.ops.mean(images, axis=(1, 2))) * self.scale
+        return self.head(keras.ops.mean(images, axis=(1, 2))) * keras.ops.cumsum(self.scale)
 
 
 @pytest.fixture(scope="module")

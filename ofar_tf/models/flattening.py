@@ -16,6 +16,7 @@ from ofar_tf.models.fixed_kernels import fixed_depthwise, has_fixed_kernel, is_d
 from ofar_tf.models.free_reshape import free_reshape, is_free_reshape
 from ofar_tf.models.functional_graph import graph_of, inner_layers, is_functional, takes_training
 from ofar_tf.models.gray_images import RGB_TO_GRAY, rgb_to_gray
+from ofar_tf.models.held_weights import OwnWeight, given_by, minus_one
 from ofar_tf.models.opening import is_closed, opened, stock_kind, tensors_of
 from ofar_tf.models.precision import computes_in_float32, default_policy, is_float, with_policy
 from ofar_tf.models.user_code import one_line
@@ -62,7 +63,7 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
     with default_policy("float32"):
         image = keras.Input(shape, name=_plain(model.inputs[0].name))
         is_gray = (shape[-1], model.inputs[0].shape[-1]) == (3, 1)
-        flattening = _Flattening(reference, taken={image.name, RGB_TO_GRAY} if is_gray else {image.name})
+        flattening = _Flattening(reference, image, taken={image.name, RGB_TO_GRAY} if is_gray else {image.name})
         outputs = flattening.run(model, [rgb_to_gray(image) if is_gray else image], prefix="", training=None)
     flattening.copy_weights()
     return keras.Model(image, outputs[0] if len(outputs) == 1 else outputs, name=_plain(model.name))
@@ -71,8 +72,9 @@ def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str
 class _Flattening:
     """The layers of the flat model, each made once however often it is called."""
 
-    def __init__(self, reference: str, *, taken: set[str]):
-        self._reference = reference
+    def __init__(self, reference: str, image: Any, *, taken: set[str]):
+        self._reference, self._image = reference, image
+        self._own: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
         self._originals: list[Any] = []
         self._taken = taken
@@ -85,10 +87,13 @@ class _Flattening:
             if training is not None and kwargs.get("training") is None and takes_training(operation):
                 kwargs = {**kwargs, "training": training}
             longer = f"{prefix}{operation.name}_"
+            if isinstance(operation, OwnWeight):
+                return self._own_weight(operation, prefix)
             if is_functional(operation):
                 nested = _arguments_of(operation, args, kwargs)
                 return self.run(operation, nested, prefix=longer, training=kwargs.get("training"))
-            inside = opened(operation, args, kwargs) or as_products(operation, args)
+            inside = None if stock_kind(operation) else opened(operation, args, kwargs)
+            inside = inside or as_products(operation, args)
             if inside is not None:
                 return self.run(inside, tensors_of(args, kwargs), prefix=longer, training=training)
             if _is_idle_cast(operation, args):
@@ -102,6 +107,15 @@ class _Flattening:
             return outputs
 
         return graph_of(model).run(inputs, call=call)
+
+    def _own_weight(self, own: OwnWeight, prefix: str) -> Any:
+        """Returns what a layer of Keras' gives that holds a weight, one layer however many use it."""
+        if not self._own:
+            self._own[id(self)] = self, self.run(minus_one(), [self._image], prefix=prefix, training=None)
+        if id(own.weight) not in self._own:
+            graph = given_by(own.weight, name=self._free_name(f"{prefix}{own.told}", prefix))
+            self._own[id(own.weight)] = own, self.run(graph, self._own[id(self)][1], prefix=prefix, training=None)
+        return self._own[id(own.weight)][1][0]
 
     def copy_weights(self) -> None:
         """Gives the layers that had to be copied the weights, and the frozen weights, of their originals."""

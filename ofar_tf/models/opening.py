@@ -2,9 +2,9 @@
 
 Most people write their blocks, and many their whole networks, as classes with a `call`. Run once on symbolic tensors it
 leaves the layers and operations that it applies, which can be traced, pruned and exported like all others. A layer is
-opened only where that says all that it does: the weights that it uses are those of the layers inside, it does the same
-in training and in inference but for what these do, it draws no random numbers, and the graph gives the numbers that the
-layer gave.
+opened only where that says all that it does: the weights that it uses are those of the layers inside, or can be held by
+others (`held_weights`), it does the same in training and in inference but for what these do, it draws no random
+numbers, and the graph gives the numbers that the layer gave.
 """
 
 import contextlib
@@ -25,9 +25,10 @@ from ofar_tf.models.functional_graph import (
     replay,
     takes_training,
 )
+from ofar_tf.models.held_weights import OwnWeight, held_by
 from ofar_tf.models.obstacles import ClosedLayerError, Obstacle, first_obstacle
 from ofar_tf.models.own_weights import check_unused, check_weights
-from ofar_tf.models.tensorflow_graph import run_in_tensorflow
+from ofar_tf.models.tensorflow_graph import free_variables, run_in_tensorflow
 from ofar_tf.models.training_graphs import is_one
 
 _Caller = Callable[[Callable[..., Any], Sequence[Any]], Any]  # Calls a function on Keras tensors, or as if on these.
@@ -163,7 +164,8 @@ def _run_in_tensorflow(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any
     inside = [each for each in inner_layers(layer) if each is not layer]
     if not all(each.built for each in inside):
         layer(*args, **kwargs)  # Builds them where no graph of TensorFlow's is made.
-    return _run(layer, args, kwargs, call=partial(run_in_tensorflow, inside=inside))
+    call = partial(run_in_tensorflow, inside=inside, own=held_by(layer), free=free_variables(layer))
+    return _run(layer, args, kwargs, call=call)
 
 
 def _run(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, call: _Caller) -> keras.Model:
@@ -263,8 +265,12 @@ def _gives_the_same(layer: Any, graph: keras.Model, args: Sequence[Any], kwargs:
     random = np.random.default_rng(0)
     values = [_numbers(tensor, random) for tensor in graph.inputs]
     positional, named = _with(args, kwargs, tensors_of(args, kwargs), values)
-    expected = _InInference(lambda: layer(*positional, **named))(training=False)
-    actual = graph(_alone(values), training=False)
+    own = [each.weight for each in graph.layers if isinstance(each, OwnWeight)]
+    # Scales that begin at zero would hide what they scale.
+    others = [(each, keras.ops.convert_to_tensor(random.uniform(0.5, 1.5, each.shape), each.dtype)) for each in own]
+    with keras.StatelessScope(state_mapping=others) if own else contextlib.nullcontext():
+        expected = _InInference(lambda: layer(*positional, **named))(training=False)
+        actual = graph(_alone(values), training=False)
     tolerance = 1e-4 if layer.compute_dtype == "float32" else 2e-2
     return all(
         np.allclose(np.asarray(one), np.asarray(other), rtol=tolerance, atol=tolerance)

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from ofar_tf.models.functional_graph import Graph, inner_layers
+from ofar_tf.models.functional_graph import Graph
+from ofar_tf.models.held_weights import name_of
 from ofar_tf.models.obstacles import ClosedLayerError
 from ofar_tf.models.tensorflow_graph import touches
 
@@ -52,11 +53,4 @@ def check_unused(
     used = next(each for each in others if any(touches(run, tensors, [each]) for run in runs))
     if used.name == "seed_generator_state":
         raise ClosedLayerError("its call draws random numbers")
-    raise ClosedLayerError(f"its call itself uses weight {_name_of(used, layer)!r}, which no layer inside applies")
-
-
-def _name_of(weight: Any, layer: Any) -> str:
-    """Returns the attribute that a weight is, which says more than the name that Keras gives to one without."""
-    attributes = [(each, name) for each in inner_layers(layer) for name, value in vars(each).items() if value is weight]
-    owner, name = next(iter(attributes), (layer, weight.name))
-    return name.lstrip("_") if owner is layer else f"{owner.name}.{name.lstrip('_')}"
+    raise ClosedLayerError(f"its call itself uses weight {name_of(used, layer)!r}, which no layer inside applies")

@@ -10,18 +10,31 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from ofar_tf.models.functional_graph import inner_layers
+from ofar_tf.models.held_weights import Held, OwnWeight, applied, read
+from ofar_tf.models.obstacles import ClosedLayerError
 from ofar_tf.models.tensorflow_operators import BATCH, is_gelu, operation_for
 
 
-def run_in_tensorflow(function: Callable[..., Any], tensors: Sequence[Any], *, inside: Sequence[Any]) -> Any:
+def run_in_tensorflow(
+    function: Callable[..., Any],
+    tensors: Sequence[Any],
+    *,
+    inside: Sequence[Any],
+    own: Sequence[OwnWeight] = (),
+    free: Sequence[Any] = (),
+) -> Any:
     """Runs a function on TensorFlow's tensors, and on Keras tensors what it did to them.
 
     Args:
         function: Takes one TensorFlow tensor for each of `tensors`.
         tensors: Keras tensors, of batches of any size.
         inside: The layers that are called on Keras tensors where the function calls them; they are built.
+        own: The weights that the function may read besides.
+        free: See `free_variables`.
 
     Returns:
         What the function returned, of Keras tensors.
@@ -40,7 +53,7 @@ def run_in_tensorflow(function: Callable[..., Any], tensors: Sequence[Any], *, i
     specs = [tf.TensorSpec([BATCH, *tensor.shape[1:]], tensor.dtype) for tensor in tensors]
     with _recorded(inside) as calls:
         graph = tf.function(traced, autograph=False).get_concrete_function(*specs).graph
-    reading = _Reading(graph, calls, dict(zip(map(id, given), tensors, strict=True)))
+    reading = _Reading(graph, calls, dict(zip(map(id, given), tensors, strict=True)), [*own, *free])
     reading.read([leaf for leaf in keras.tree.flatten(results[0]) if tf.is_tensor(leaf)])
     return keras.tree.map_structure(reading.value, results[0])
 
@@ -57,6 +70,12 @@ def touches(function: Callable[..., Any], tensors: Sequence[Any], variables: Seq
     graph = tf.function(lambda *given: function(*given), autograph=False).get_concrete_function(*specs).graph
     captured = {id(outside) for outside, _ in graph.captures}
     return any(id(variable.value.handle) in captured for variable in variables)
+
+
+def free_variables(layer: Any) -> list[Any]:
+    """Returns the variables of TensorFlow's that a layer, or one inside of it, has: they are no weights to Keras."""
+    attributes = [value for each in inner_layers(layer) for value in vars(each).values()]
+    return [value for value in attributes if isinstance(value, tf.Variable)]
 
 
 @contextlib.contextmanager
@@ -82,21 +101,31 @@ def _recorded(layers: Sequence[Any]) -> Iterator[list[Any]]:
 class _Reading:
     """What is known of the tensors of a graph: Keras tensors, or numbers where they depend on no input."""
 
-    def __init__(self, graph: Any, calls: Sequence[Any], known: dict[int, Any]):
+    def __init__(self, graph: Any, calls: Sequence[Any], known: dict[int, Any], own: Sequence[Any]):
         self._graph = graph
         self._calls = {id(leaf): call for call in calls for leaf in keras.tree.flatten(call[3])}
-        self._known = known
-        self._known |= {id(inside): _number(outside) for outside, inside in graph.captures}
+        self._anchor = next(iter(known.values()))
+        handles = {id((each.weight.value if isinstance(each, OwnWeight) else each).handle): each for each in own}
+        held = {id(inside): handles.get(id(outside)) for outside, inside in graph.captures}
+        numbers = {id(inside): _number(outside) for outside, inside in graph.captures if held[id(inside)] is None}
+        self._own = held
+        self._given = {inside.name: numbers[id(inside)] for _, inside in graph.captures if inside.dtype != tf.resource}
+        self._known = {**known, **held, **numbers}
 
     def read(self, outputs: Sequence[Any]) -> None:
         """Reads all that some tensors are made of, in the order in which it was made."""
+        for operator in self._graph.get_operations():  # Tensors are made of none that write.
+            own = any(isinstance(self._own.get(id(tensor)), OwnWeight) for tensor in operator.inputs)
+            if own and operator.type != "ReadVariableOp":
+                raise NotImplementedError(f"{operator.type} of a weight")
         needed = self._needed(outputs)
         for operator in self._graph.get_operations():
             if operator.name in needed and not all(id(output) in self._known for output in operator.outputs):
                 self._follow(operator)
 
     def value(self, leaf: Any) -> Any:
-        return self._known[id(leaf)] if tf.is_tensor(leaf) else leaf
+        known = self._known[id(leaf)] if tf.is_tensor(leaf) else leaf
+        return known.alone() if isinstance(known, Held) else known
 
     def _needed(self, outputs: Sequence[Any]) -> set[str]:
         pending, needed = list(outputs), set()
@@ -124,18 +153,26 @@ class _Reading:
             args, kwargs = keras.tree.map_structure(self.value, (args, kwargs))
             tensors, made = keras.tree.flatten(outputs), keras.tree.flatten(layer(*args, **kwargs))
         else:
-            tensors, made = operator.outputs, self._made(operator, [self.value(each) for each in _inputs(operator)])
+            inputs = [self._known[id(each)] for each in _inputs(operator)]
+            tensors, made = operator.outputs, self._made(operator, inputs)
         self._known.update(zip(map(id, tensors), made, strict=True))
 
     def _made(self, operator: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         if any(each is None for each in inputs):
             raise NotImplementedError(f"{operator.type} of a weight")
+        if operator.type == "ReadVariableOp":
+            if isinstance(inputs[0], OwnWeight):
+                return [read(inputs[0], self._anchor)]
+            self._given[operator.outputs[0].name] = _table(inputs[0])
+            return [self._given[operator.outputs[0].name]]
         if operator.op_def.is_stateful:
             raise NotImplementedError(f"{operator.type}, which gives other numbers each time")
+        if any(isinstance(each, Held) for each in inputs):
+            return applied(operator, inputs)
         if any(isinstance(each, keras.KerasTensor) for each in inputs):
             return operation_for(operator, inputs)
         with tf.compat.v1.Session(graph=self._graph) as session:
-            return list(map(_plain, session.run(list(operator.outputs))))
+            return list(map(_plain, session.run(list(operator.outputs), self._given)))
 
 
 def _inputs(operator: Any) -> list[Any]:
@@ -154,6 +191,14 @@ def _plain(number: Any) -> Any:
     if len(number) == BATCH and (number == number[:1]).all():
         return number[:1]
     return number
+
+
+def _table(variable: Any) -> np.ndarray:
+    """What is known of a variable that Keras never changes: of a table of places that it stays."""
+    if not variable.dtype.is_integer or not variable.shape.rank:
+        name = variable.name.split(":")[0]
+        raise ClosedLayerError(f"its call reads tf.Variable {name!r}, which is no weight to Keras (add_weight)")
+    return variable.numpy()
 
 
 def _number(captured: Any) -> Any:

@@ -31,11 +31,11 @@ def operation_for(operator: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         return list(inputs)
     if is_gelu(operator):
         return [ops.gelu(inputs[0], approximate=False)]
-    if kind in _FUNCTIONS:
-        return [getattr(ops, _FUNCTIONS[kind])(*inputs)]
-    if kind in _REDUCTIONS:
+    if kind in FUNCTIONS:
+        return [getattr(ops, FUNCTIONS[kind])(*inputs)]
+    if kind in REDUCTIONS:
         axes = tuple(int(axis) for axis in np.atleast_1d(inputs[1]))
-        return [getattr(ops, _REDUCTIONS[kind])(inputs[0], axis=axes, keepdims=operator.get_attr("keep_dims"))]
+        return [getattr(ops, REDUCTIONS[kind])(inputs[0], axis=axes, keepdims=operator.get_attr("keep_dims"))]
     if kind not in _OPERATORS:
         raise NotImplementedError(kind)
     outputs = _OPERATORS[kind](operator, *inputs)
@@ -70,25 +70,32 @@ def _split(operator: Any, value: Any, sizes: Any, axis: Any) -> Any:
     return ops.split(value, _integers(np.cumsum(sizes)[:-1]), axis=int(axis))
 
 
-def _item(operator: Any, value: Any, begin: Any, end: Any, strides: Any) -> Any:
-    """`value[...]`; masks say in bits which entries are no numbers from and to."""
+def item(operator: Any, begin: Any, end: Any, strides: Any) -> tuple[Any, ...]:
+    """Returns what stands in the brackets of a slice; masks say in bits which entries are no numbers from and to.
+
+    Args:
+        operator: A `StridedSlice`.
+        begin: Its numbers, as those that follow.
+        end: See there.
+        strides: See there.
+    """
 
     def has(mask: str, position: int) -> bool:
         return bool(operator.get_attr(f"{mask}_mask") >> position & 1)
 
-    item: list[Any] = []
+    entries: list[Any] = []
     for position, limits in enumerate(zip(_integers(begin), _integers(end), _integers(strides), strict=True)):
         if has("ellipsis", position):
-            item.append(Ellipsis)
+            entries.append(Ellipsis)
         elif has("new_axis", position):
-            item.append(None)
+            entries.append(None)
         elif has("shrink_axis", position):
-            item.append(limits[0])
+            entries.append(limits[0])
         else:
             first = None if has("begin", position) else limits[0]
             last = None if has("end", position) or (position == 0 and limits[1] == BATCH) else limits[1]
-            item.append(slice(first, last, limits[2]))
-    return value[tuple(item)]
+            entries.append(slice(first, last, limits[2]))
+    return tuple(entries)
 
 
 def _box(operator: Any, value: Any, begin: Any, size: Any) -> Any:
@@ -148,7 +155,7 @@ def _resized(interpolation: str) -> Callable[..., Any]:
     return resized
 
 
-_FUNCTIONS = {
+FUNCTIONS = {
     **{kind: kind.lower() for kind in ("Relu", "Relu6", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid", "Tanh")},
     **{kind: kind.lower() for kind in ("Exp", "Log", "Log1p", "Expm1", "Sqrt", "Rsqrt", "Square", "Abs", "Sign")},
     **{kind: kind.lower() for kind in ("Erf", "Sin", "Cos", "Floor", "Ceil", "Round", "Softmax", "Reciprocal")},
@@ -158,7 +165,8 @@ _FUNCTIONS = {
     **{"AddV2": "add", "Add": "add", "BiasAdd": "add", "Sub": "subtract", "Mul": "multiply", "Pow": "power"},
     **{"RealDiv": "divide", "DivNoNan": "divide_no_nan", "GreaterEqual": "greater_equal", "LessEqual": "less_equal"},
 }
-_REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
+REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
+ELEMENTWISE = ("Identity", "Cast", "LeakyRelu", "SquaredDifference", *FUNCTIONS)
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "AddN": lambda operator, *inputs: sum(inputs[1:], inputs[0]),
     "SquaredDifference": lambda operator, one, other: ops.square(ops.subtract(one, other)),
@@ -173,7 +181,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "Unpack": _unstacked,
     "Split": lambda operator, axis, value: ops.split(value, operator.get_attr("num_split"), axis=int(axis)),
     "SplitV": _split,
-    "StridedSlice": _item,
+    "StridedSlice": lambda operator, value, *limits: value[item(operator, *limits)],
     "Slice": _box,
     "GatherV2": _taken,
     "Tile": lambda operator, value, times: ops.tile(value, _integers(times)),

@@ -167,7 +167,7 @@ def _functional(model: Any, reference: str) -> keras.Model:
         why = f": {closed}"
     raise ValueError(
         "Expected a functional Keras model, made by keras.Model(inputs, outputs), or one whose call applies layers "
-        "and keras.ops alone, with all its weights in these layers. "
+        "and keras.ops alone, with all its kernels in these layers. "
         f"Received: {reference}, which gives a {type(model).__module__}.{type(model).__qualname__}{why}."
     )
 

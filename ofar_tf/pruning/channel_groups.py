@@ -250,7 +250,7 @@ def _by_places(
 
 def _first_producers(trace: GraphTrace, merged: Ids) -> dict[int, str]:
     names: dict[int, str] = {}
-    for name, ids in trace.producers:
+    for name, ids in [*trace.producers, *trace.constants]:
         for channel in np.unique(merged[ids]):
             names.setdefault(int(channel), name)
     return names

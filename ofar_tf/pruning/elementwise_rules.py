@@ -79,7 +79,7 @@ def bends(call: Call) -> bool:
     if kind in BENT_LAYERS or name in BENT_FUNCTIONS or name in OTHER_MERGES:
         return True
     if name in PRODUCTS:
-        return len(call.inputs) > 1
+        return len(_of_images(call)) > 1
     return name in ("Maximum", "Minimum", "Fmax", "Fmin", "Glu", "Softmax", "LogSoftmax")
 
 
@@ -121,7 +121,7 @@ def product(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def gate(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
     """Says of what a product gives that nothing runs past a block there."""
-    if len(call.inputs) > 1:
+    if len(_of_images(call)) > 1:
         found.note(flow.ids, f"{call.title} is a gate")
     return [flow]
 
@@ -138,9 +138,9 @@ def total(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def joined(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
     """Says of what a sum gives whether a stream begins or goes on there."""
-    if len(call.inputs) < 2:  # `x + 1.0` has no second branch.
+    if len(_of_images(call)) < 2:  # `x + 1.0` has no second branch.
         return [flow]
-    branches = [tensor for tensor in call.inputs if not _is_spread(tensor, call.shape)]
+    branches = [tensor for tensor in _of_images(call) if not _is_spread(tensor, call.shape)]
     fork = passed_block([tensor.lineage for tensor in branches]) if len(branches) > 1 else None
     if fork is None:
         found.note(flow.ids, f"{call.title} joins no branch that runs past a block")
@@ -150,6 +150,10 @@ def joined(found: Propagation, call: Call, flow: Channels) -> Sequence[Flow]:
         found.stream.append(ids)
         found.note(ids, f"{call.title} joins what comes through a block with what runs past it")
     return [flow]
+
+
+def _of_images(call: Call) -> list[Channels]:
+    return [tensor for tensor in call.inputs if not tensor.is_constant]
 
 
 def merge(found: Propagation, call: Call) -> Channels:
@@ -163,7 +167,7 @@ def met(found: Propagation, call: Call, *, dropped: np.ndarray) -> Channels:
     for tensor in call.inputs:
         if len(tensor.ids) == len(widest.ids) and tensor.axis == widest.axis:
             found.tie(widest.ids, tensor.ids)
-        elif len(tensor.ids) > 1:
+        elif len(tensor.ids) > 1 or tensor.shape[widest.axis :][:1] not in ((), (1,)):
             raise NotImplementedError("meets channels along different axes")
         else:
             found.fix(tensor.ids, "it is broadcast over all channels of a merge")

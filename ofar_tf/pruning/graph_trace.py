@@ -12,7 +12,7 @@ from ofar_tf.models.layer_copy import copy_of, copying
 from ofar_tf.models.opening import is_closed, obstacle
 from ofar_tf.pruning.call import Call
 from ofar_tf.pruning.functional_model import input_layers
-from ofar_tf.pruning.layer_rules import bends, is_product, picks_extremes, rule_for
+from ofar_tf.pruning.layer_rules import bends, is_constant, is_product, picks_extremes, rule_for
 from ofar_tf.pruning.lineage import Descent, Lineage, descend, without
 from ofar_tf.pruning.narrowing import flat_operations
 from ofar_tf.pruning.propagation import Channels, Flow, Ids, Propagation, Setting
@@ -32,6 +32,7 @@ class GraphTrace:
         tensors: What is known of each tensor, by `id`.
         outputs: The channels that leave each layer or operation, by `id`; at its first call, if it is shared.
         producers: The names of layers with the channels they are the first to have.
+        constants: The same of layers that give the same for all images.
     """
 
     model: keras.Model
@@ -41,6 +42,7 @@ class GraphTrace:
     tensors: dict[int, Channels] = field(default_factory=dict)
     outputs: dict[int, Ids] = field(default_factory=dict)
     producers: list[tuple[str, Ids]] = field(default_factory=list)
+    constants: list[tuple[str, Ids]] = field(default_factory=list)
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -115,7 +117,8 @@ class GraphTrace:
         for tensor, flow in zip(flat, flows, strict=True):
             self._note(call, tensor, flow)
         self.outputs.setdefault(id(operation), flows[0].ids)
-        self.producers.append((operation.name, np.arange(count, self.found.count)))
+        named = self.constants if is_constant(call) else self.producers
+        named.append((operation.name, np.arange(count, self.found.count)))
         return outputs
 
     def _note(self, call: Call, tensor: Any, flow: Flow) -> None:
@@ -123,15 +126,18 @@ class GraphTrace:
         entered = np.concatenate([known.ids for known in call.inputs]) if call.inputs else np.zeros(0, int)
         renewed = not np.isin(flow.ids, entered).any()
         is_bent = bends(call)
-        parents = [_left(known, flow.ids) for known in call.inputs]
-        lineage = descend(parents, is_product=is_product(call), kernels=int(renewed), bends=is_bent)
-        lineage[len(self.tensors)] = Descent(flow.ids)
+        images = [known for known in call.inputs if not known.is_constant]
+        parents = [_left(known, flow.ids) for known in images]
+        lineage: Lineage = {}
+        if not is_constant(call):
+            lineage = descend(parents, is_product=is_product(call), kernels=int(renewed), bends=is_bent)
+            lineage[len(self.tensors)] = Descent(flow.ids)
         before = [known.dropped for known in call.inputs] or [np.zeros(1)]
         self.tensors[id(tensor)] = Channels(
             flow.ids,
             flow.axis,
             shape=tuple(tensor.shape),
-            activated=is_bent or picks_extremes(call) or (not renewed and any(each.activated for each in call.inputs)),
+            activated=is_bent or picks_extremes(call) or (not renewed and any(each.activated for each in images)),
             dropped=flow.dropped if isinstance(flow, Channels) else np.unique(np.concatenate(before)),
             lineage=lineage,
         )

@@ -144,6 +144,8 @@ def rescaling(found: Propagation, call: Call) -> Sequence[Flow]:
 
 def prelu(found: Propagation, call: Call) -> Sequence[Flow]:
     """PReLU; with `shared_axes` one slope may serve all channels, and then the weight holds none of them."""
-    if call.layer.alpha.shape[-1] == len(call.ids):
-        found.own(call.layer.alpha, -1, call.ids)
-    return [call.inputs[0]]
+    axis = call.inputs[0].axis
+    if call.layer.alpha.shape[axis] != len(call.ids):
+        return [call.inputs[0]]
+    found.own(call.layer.alpha, axis, call.ids)
+    return [Channels(call.ids, axis, dropped=np.maximum(call.inputs[0].dropped, 0.0))]

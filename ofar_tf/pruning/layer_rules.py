@@ -61,6 +61,11 @@ def picks_extremes(call: Call) -> bool:
     return type(call.layer) in _EXTREMES or type(call.layer).__name__ in _EXTREME_FUNCTIONS
 
 
+def is_constant(call: Call) -> bool:
+    """Returns whether an operation gives the same for all images."""
+    return type(call.layer).__name__ in _CONSTANTS or (bool(call.inputs) and all(t.is_constant for t in call.inputs))
+
+
 def is_product(call: Call) -> bool:
     """Returns whether an operation scales one of its inputs by the others."""
     if _is_tried(call):
@@ -88,6 +93,7 @@ _EXTREMES = (
     *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.AdaptiveMaxPooling2D),
     *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
 )
+_CONSTANTS = ("OnesLike", "ZerosLike")
 _EXTREME_FUNCTIONS = ("MaxPool", "AdaptiveMaxPool", "Max", "Min", "Amax", "Amin", "Logsumexp")
 # They find channels on the last axis.
 _ON_LAST_AXIS: dict[type, Rule] = {
@@ -95,7 +101,6 @@ _ON_LAST_AXIS: dict[type, Rule] = {
     layers.DepthwiseConv2D: kernels.depthwise_convolution,
     layers.Normalization: kernels.normalization,
     layers.Rescaling: kernels.rescaling,
-    layers.PReLU: kernels.prelu,
     **dict.fromkeys((layers.Dropout, layers.AlphaDropout), _dropout),
     **dict.fromkeys((layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D), unchanged),
     **dict.fromkeys((layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D), unchanged),
@@ -118,6 +123,7 @@ _RULES: dict[type, Rule] = {
     layers.GroupNormalization: kernels.group_norm,
     layers.Activation: elementwise.activation,
     **dict.fromkeys((layers.ReLU, layers.LeakyReLU, layers.ELU), elementwise.function),
+    layers.PReLU: kernels.prelu,
     layers.Softmax: shapes.over_positions,
     layers.UnitNormalization: shapes.of_length_one,
     layers.Multiply: elementwise.product,
@@ -131,7 +137,7 @@ _RULES: dict[type, Rule] = {
     **dict.fromkeys((layers.ActivityRegularization, layers.Identity), unchanged),
 }
 _OPERATION_RULES: dict[str, Rule] = {
-    **dict.fromkeys((*elementwise.LINEAR_FUNCTIONS, *elementwise.BENT_FUNCTIONS), elementwise.function),
+    **dict.fromkeys((*elementwise.LINEAR_FUNCTIONS, *elementwise.BENT_FUNCTIONS, *_CONSTANTS), elementwise.function),
     **dict.fromkeys(elementwise.SUMS, elementwise.total),
     **dict.fromkeys(elementwise.PRODUCTS, elementwise.product),
     **dict.fromkeys(elementwise.OTHER_MERGES, elementwise.selection),

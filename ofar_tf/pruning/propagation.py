@@ -49,13 +49,18 @@ class Channels(Flow):
         activated: Whether a non-linearity was applied since the last kernel.
         dropped: float `[values]`: what dropped channels may be here when weights are only masked, as samples. Right
             behind a kernel it is zero.
-        lineage: The tensors that this one was made from, by number in the order of the graph.
+        lineage: The tensors that this one was made from, by number in the order of the graph; none if it is constant.
     """
 
     shape: tuple[int | None, ...] = ()
     activated: bool = False
     dropped: np.ndarray = field(default_factory=lambda: np.zeros(1))
     lineage: Lineage = field(default_factory=dict)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the same for all images: made of weights alone, or of ones."""
+        return not self.lineage
 
 
 @dataclass

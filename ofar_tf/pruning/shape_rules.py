@@ -270,13 +270,17 @@ def depth_to_space(found: Propagation, call: Call) -> Sequence[Flow]:
 
 
 def broadcast(found: Propagation, call: Call) -> Sequence[Flow]:
-    """Spreads a tensor over a larger shape, which states the channels."""
+    """Spreads a tensor over a larger shape, which states the channels; those of a constant are new ones."""
     shape: list[Any] = list(call.layer.shape)
-    if shape[call.inputs[0].axis] != len(call.ids):
+    axis, ids = call.inputs[0].axis, call.ids
+    if call.inputs[0].is_constant and len(ids) == 1:
+        axis = max((each for each in range(1 - len(shape), 0) if shape[each] > 1), default=-1)
+        ids = found.new(shape[axis])
+    elif shape[axis] != len(ids):
         raise NotImplementedError("spreads a single channel over many")
-    shape[call.inputs[0].axis] = call.ids
+    shape[axis] = ids
     found.state(call.layer, "shape", tuple(shape))
-    return [Flow(call.ids, call.inputs[0].axis)]
+    return [Flow(ids, axis)]
 
 
 def gated_half(found: Propagation, call: Call) -> Sequence[Flow]:

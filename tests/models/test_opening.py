@@ -304,11 +304,13 @@ def test_layers_inside_may_have_the_names_that_operations_get_in_a_new_process()
 
 
 class OwnWeight(layers.Layer):
+    """Makes of its weight what nothing that Keras has makes of one."""
+
     def build(self, shape: Any) -> None:
         self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
 
     def call(self, x: Any) -> Any:
-        return x * self.scale
+        return x * ops.cumsum(self.scale)
 
 
 class OnlyInTraining(layers.Layer):

@@ -61,7 +61,7 @@ class Scaled(layers.Layer):
         self.gamma = self.add_weight(shape=(self.channels,), initializer="ones")
 
     def call(self, x: Any) -> Any:
-        return x + self.gamma * self.narrow(self.wide(self.norm(x)))
+        return x + keras.ops.cumsum(self.gamma) * self.narrow(self.wide(self.norm(x)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "channels": self.channels}
