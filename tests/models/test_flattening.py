@@ -202,10 +202,10 @@ def test_a_layer_that_insists_on_another_format_is_refused_in_one_line() -> None
     class Stubborn(layers.Layer):
         def __init__(self, **kwargs: Any):
             super().__init__(**{**kwargs, "dtype": "bfloat16"})
-            self.scale = self.add_weight(shape=(), initializer="ones")
+            self.scale = self.add_weight(shape=(1,), initializer="ones")
 
         def call(self, inputs: Any) -> Any:
-            return inputs * self.scale
+            return inputs * ops.cumsum(self.scale)
 
     image, x = scaled_input()
     message = r"^Expected a model that can be made to compute in float32\. Received: it, layer 'odd'.*bfloat16\.$"
@@ -218,10 +218,10 @@ def test_a_layer_that_cannot_be_copied_is_named_in_one_line() -> None:
         def __init__(self, factor: Any, **kwargs: Any):
             super().__init__(**kwargs)
             self.factor = factor
-            self.scale = self.add_weight(shape=(), initializer="ones")
+            self.scale = self.add_weight(shape=(1,), initializer="ones")
 
         def call(self, inputs: Any) -> Any:
-            return inputs * self.factor * self.scale
+            return inputs * self.factor * ops.cumsum(self.scale)
 
     image, x = scaled_input()
     model = top(image, Positional(np.float32(2.0), name="odd", dtype="mixed_bfloat16")(x))
