@@ -22,6 +22,8 @@ _FUSES_RELU = (*KERNELS, "Add")
 # TFLite gives these the scale of what they read, or one of its own that depends on nothing.
 _SCALE_IS_GIVEN = ("MaxPooling2D", "AveragePooling2D", "ZeroPadding2D", "Cropping2D", "Flatten", "Reshape")
 _PAIRWISE = ("Add", "Multiply")
+# What weights that a class of the user's uses itself begin with, in the graph that is made of it: a shape alone.
+_FILLED = {"OnesLike": 1.0, "ZerosLike": 0.0}
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 """The least and the largest value that TFLite gives these activations, whatever they compute."""
 
@@ -79,12 +81,15 @@ class _Reader:
         self._model = model
         self._steps: list[Step] = []
         self._sources: dict[int, int] = {}
+        self._values: dict[int, np.ndarray] = {}  # Of tensors that are the same for all images, made of weights alone.
+        self._refused: dict[int, ValueError] = {}  # Tensors that cannot be read, as long as only their shape is.
         self._alive: list[Any] = []  # Tensors are known by their `id`.
 
     def read(self) -> list[Step]:
         image = keras.Input(batch_shape=self._model.inputs[0].shape)
         self._note(image, 0)
-        self._run(self._model, [image])
+        (output,) = self._run(self._model, [image])
+        self._check_read([output])
         return self._steps
 
     def _run(self, model: keras.Model, inputs: list[Any]) -> list[Any]:
@@ -98,7 +103,28 @@ class _Reader:
         if is_functional(operation):
             return keras.tree.pack_sequence_as(operation.output, self._run(operation, keras.tree.flatten(args[0])))
         output = operation(*args, **kwargs)
-        operands = keras.tree.flatten(args)
+        self._alive.append(output)
+        operands = [self._values.get(id(operand), operand) for operand in keras.tree.flatten(args)]
+        read = [operand for operand in operands if keras.backend.is_keras_tensor(operand)]
+        if type(operation).__name__ in _FILLED:
+            self._values[id(output)] = np.full([size or 1 for size in output.shape], _FILLED[type(operation).__name__])
+        elif operands and not read:
+            args = keras.tree.map_structure(lambda operand: self._values.get(id(operand), operand), args)
+            self._values[id(output)] = np.asarray(operation(*args, **kwargs))
+        else:
+            self._check_read(read)
+            try:
+                self._note(output, self._read(operation, operands, output))
+            except ValueError as error:
+                self._refused.update(dict.fromkeys(map(id, keras.tree.flatten(output)), error))
+        return output
+
+    def _check_read(self, tensors: Sequence[Any]) -> None:
+        for tensor in tensors:
+            if id(tensor) in self._refused:
+                raise self._refused[id(tensor)]
+
+    def _read(self, operation: Any, operands: Sequence[Any], output: Any) -> int:
         inputs = tuple(self._sources[id(operand)] for operand in operands if id(operand) in self._sources)
         if not operands or keras.tree.is_nested(output):
             raise refusal(operation, "which gives several tensors or reads none")
@@ -107,10 +133,9 @@ class _Reader:
             if len(inputs) == len(operands)
             else [read_arithmetic(operation, operands)]
         )
-        for step in steps:
+        for step in list(steps):
             inputs = (self._append(step, inputs),)
-        self._note(output, inputs[0])
-        return output
+        return inputs[0]
 
     def _append(self, step: Step, inputs: tuple[int, ...]) -> int:
         """Appends a step, a sum or product of many as several of two: what lies between must be rounded as well."""

@@ -1,7 +1,7 @@
 """What each kind of Keras layer is made of, for networks that run in 8-bit integers: one reader per kind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -32,7 +32,7 @@ _FUNCTIONS = {
     for name in ("relu", "relu6", "sigmoid", "tanh", "silu", "hard_silu", "hard_sigmoid")
 }
 # What scales and shifts in `x + 3` and its like, by the class and by whether the tensor comes first.
-_WITH_A_NUMBER: dict[tuple[str, bool], Callable[[float], tuple[float, float]]] = {
+_WITH_A_NUMBER: dict[tuple[str, bool], Callable[[Any], tuple[Any, Any]]] = {
     **dict.fromkeys((("Add", True), ("Add", False)), lambda number: (1.0, number)),
     **dict.fromkeys((("Multiply", True), ("Multiply", False)), lambda number: (number, 0.0)),
     **dict.fromkeys((("Divide", True), ("TrueDivide", True)), lambda number: (1.0 / number, 0.0)),
@@ -96,25 +96,32 @@ def read_operation(
 
 
 def read_arithmetic(operation: Any, operands: Sequence[Any]) -> Step:
-    """Reads an operation of a tensor and a number, as in `x + 3` or `x / 6`.
+    """Reads an operation of a tensor and a number, as in `x + 3` or `x / 6`, or a number for each channel.
 
     Args:
         operation: What the expression leaves in a graph.
-        operands: Its tensors and numbers, in order.
+        operands: Its tensors and numbers, in order; weights that scale or shift are arrays of one image.
 
     Returns:
         A step whose `inputs` are still empty: it reads the tensor.
 
     Raises:
-        ValueError: If it is not of one tensor and one number, or does not scale or shift.
+        ValueError: If it is not of one tensor and such numbers, or does not scale or shift.
     """
-    numbers = [operand for operand in operands if np.ndim(operand) == 0 and not keras.backend.is_keras_tensor(operand)]
-    tensor_first = keras.backend.is_keras_tensor(operands[0])
-    meaning = _WITH_A_NUMBER.get((type(operation).__name__, tensor_first))
-    if len(operands) != 2 or len(numbers) != 1 or meaning is None:
+    tensors = [operand for operand in operands if keras.backend.is_keras_tensor(operand)]
+    others = [operand for operand in operands if not keras.backend.is_keras_tensor(operand)]
+    meaning = _WITH_A_NUMBER.get((type(operation).__name__, keras.backend.is_keras_tensor(operands[0])))
+    if len(tensors) != 1 or len(others) != 1 or meaning is None or not _is_by_channel(others[0], tensors[0].shape):
         raise refusal(operation, "which combines a tensor with constants")
-    shape = operands[0 if tensor_first else 1].shape
-    return _affine_step(operation.name, *meaning(float(numbers[0])), shape=shape)
+    numbers = np.asarray(others[0], np.float64)
+    step = _affine_step(operation.name, *meaning(numbers.ravel()), shape=tensors[0].shape)
+    return replace(step, constant=numbers.ndim == 0)
+
+
+def _is_by_channel(numbers: Any, shape: tuple[int | None, ...]) -> bool:
+    """Returns whether there is one number in all or one for each channel, which is the last axis."""
+    own = np.shape(numbers) or (1,)
+    return len(own) <= len(shape) and np.size(numbers) == own[-1] and own[-1] in (1, shape[-1])
 
 
 def refusal(operation: Any, why: str = "") -> ValueError:
@@ -220,7 +227,7 @@ def _bias(layer: Any) -> np.ndarray:
     return np.zeros(width or layer.kernel.shape[2] * layer.kernel.shape[3], np.float32)
 
 
-def _affine_step(name: str, scale: float, offset: float, *, shape: tuple[int | None, ...]) -> Step:
+def _affine_step(name: str, scale: Any, offset: Any, *, shape: tuple[int | None, ...]) -> Step:
     kind, options, *weights = _affine(scale, offset, shape)
     return Step(name, kind, (), options, (weights[0], weights[1]), constant=True)
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from ofar_tf.conversion.quantization_aware.folded_network import fold, own_ranges
+from ofar_tf.models.user_model import as_supernet
 
 layers = keras.layers
 
@@ -139,6 +140,39 @@ def test_arithmetic_with_a_number_scales_and_shifts(expression, scale, offset):
     np.testing.assert_array_equal(step.weights[1], [offset] * 3)
 
 
+def test_arithmetic_with_a_number_for_each_channel_scales_and_shifts_it():
+    image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(image / np.array([1.0, 2.0, 4.0], "float32") + np.ones((1, 1, 3), "float32"))
+    step = fold(keras.Model(image, layers.Dense(2, activation="softmax")(x)))[0]
+    np.testing.assert_array_equal(step.weights[0].ravel(), [1, 0.5, 0.25])
+    np.testing.assert_array_equal(step.weights[1], [1, 1, 1])
+
+
+class OwnScale(keras.Layer):
+    """Scales and shifts what its convolution gives by weights of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = layers.Conv2D(2, 1)
+        self.scale, self.shift = self.add_weight(shape=(2,), name="scale"), self.add_weight(shape=(), name="shift")
+
+    def call(self, x):
+        return self.convolution(x) * keras.ops.exp(self.scale) + self.shift
+
+
+def test_weights_that_a_class_of_the_users_uses_itself_are_folded_into_the_kernel_before_them():
+    block = OwnScale()
+    model = as_supernet(network(block), reference="net")
+    block.convolution.set_weights([np.full((1, 1, 3, 2), 2.0), np.array([5.0, 6.0])])
+    block.scale.assign(np.log([3.0, 0.5]))
+    by_name = {weight.path.split("/")[-2]: weight for weight in model.weights}
+    by_name["own_scale_shift"].assign(np.reshape(7.0, by_name["own_scale_shift"].shape))
+    steps = fold(model)
+    assert [step.kind for step in steps] == ["Conv2D", "GlobalAveragePooling2D", "Dense"]
+    np.testing.assert_allclose(steps[0].weights[0][0, 0], np.full((3, 2), [6, 1]), rtol=1e-6)
+    np.testing.assert_allclose(steps[0].weights[1], [5 * 3 + 7, 6 * 0.5 + 7], rtol=1e-6)
+
+
 def test_a_kernel_that_something_besides_its_relu_reads_has_a_range():
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 1)(image)
@@ -181,7 +215,14 @@ def test_grouped_convolutions_are_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "expression", [lambda x: x + np.ones(3, "float32"), lambda x: 6.0 / x, lambda x: keras.ops.maximum(x, 0.5)]
+    "expression",
+    [
+        lambda x: x + np.ones((8, 8, 3), "float32"),
+        lambda x: x + np.ones((8, 1), "float32"),
+        lambda x: 6.0 / x,
+        lambda x: keras.ops.maximum(x, 0.5),
+        lambda x: x[:, :4],
+    ],
 )
 def test_other_arithmetic_with_constants_is_refused(expression):
     image = keras.Input((8, 8, 3))
