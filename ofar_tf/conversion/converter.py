@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ofar_tf.conversion.calibration import true_ranges
+from ofar_tf.conversion.calibration import careful_quantizers
 from ofar_tf.conversion.mixed_precision import mixed_precision
 from ofar_tf.conversion.precision import DEFAULT_ALGORITHM, Precision, precision_named
 from ofar_tf.files.scratch_folder import scratch_folder
@@ -83,7 +83,7 @@ class SavedNetwork:
         if settings.calibrated:
             images = _checked_images(representative_images, shape=self._shape)
             converter.representative_dataset = lambda: _samples(images)
-        with warnings.catch_warnings(), true_ranges():
+        with warnings.catch_warnings(), careful_quantizers():
             # TensorFlow's own calibrator constructs the interpreter that TensorFlow deprecates.
             warnings.filterwarnings(
                 "ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated", category=UserWarning
@@ -137,7 +137,7 @@ def _write_saved_model(model: keras.Model, *, shape: tuple[int, ...], folder: st
 
 
 def _apply(settings: Precision, *, converter: tf.lite.TFLiteConverter) -> None:
-    converter.target_spec.supported_ops = [tf.lite.OpsSet[settings.operators]]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet[name] for name in settings.operators]
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(settings.io_type)
     if settings.optimized:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

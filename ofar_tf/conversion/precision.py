@@ -16,6 +16,9 @@ error is least (OCTAV, arXiv 2206.06501), or, those of dense layers, so that eac
 arXiv 2210.17323)."""
 DEFAULT_ALGORITHM = "min_max"
 
+_FLOATS, _INT8 = "TFLITE_BUILTINS", "TFLITE_BUILTINS_INT8"
+_INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -26,7 +29,7 @@ class Precision:
         summary: What it is, for people.
         optimized: Whether weights are stored with fewer bits.
         calibrated: Whether representative images are needed to fix the ranges of the activations.
-        operators: Name of the `tf.lite.OpsSet`; all of them are builtin sets.
+        operators: Names of `tf.lite.OpsSet`s; all of them are builtin sets.
         weights_type: Name of the TensorFlow type that the weights are stored in, or None for the converter's choice.
         io_type: Name of the type of input and output.
         tolerance: Largest accepted difference of a probability from Keras; None where the file is judged by its
@@ -40,7 +43,7 @@ class Precision:
     summary: str
     optimized: bool = True
     calibrated: bool = False
-    operators: str = "TFLITE_BUILTINS"
+    operators: tuple[str, ...] = (_FLOATS,)
     weights_type: str | None = None
     io_type: str = "float32"
     tolerance: float | None = None
@@ -53,31 +56,31 @@ class Precision:
         return self.fine_tuned or self.searched
 
 
-_INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
-
 PRECISIONS = {
     precision.name: precision
     for precision in (
         Precision("float32", "32-bit floats", optimized=False, tolerance=FLOAT32_TOLERANCE),
         Precision("float16", "weights stored in 16-bit floats", weights_type="float16"),
         Precision("dynamic", "8-bit weights, float input, output and activations"),
-        Precision(
-            "int8", "8-bit integers throughout", calibrated=True, operators="TFLITE_BUILTINS_INT8", io_type="uint8"
-        ),
+        Precision("int8", "8-bit integers throughout", calibrated=True, operators=(_INT8,), io_type="uint8"),
         Precision(
             "int8_float_io",
             "8-bit integers inside, float input and output",
             calibrated=True,
-            operators="TFLITE_BUILTINS_INT8",
+            operators=(_INT8,),
         ),
         Precision(
-            "int16x8", "16-bit activations, 8-bit weights, float input and output", calibrated=True, operators=_INT16X8
+            "int16x8",
+            "16-bit activations, 8-bit weights, float input and output",
+            calibrated=True,
+            # HARD_SWISH, ELU, NEG and others have no 16-bit form: they stay in floats.
+            operators=(_INT16X8, _FLOATS),
         ),
         Precision(
             "qat",
             "8-bit integers throughout, after fine-tuning with rounding",
             calibrated=True,
-            operators="TFLITE_BUILTINS_INT8",
+            operators=(_INT8,),
             io_type="uint8",
             fine_tuned=True,
         ),

@@ -6,6 +6,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 BUFFER_ALIGNMENT = 16
 """Bytes; what the public schema demands of a buffer's content (`force_align`)."""
 
@@ -39,6 +40,20 @@ def write_model(model: schema.ModelT) -> bytes:
     builder = _AlignedBuilder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def kinds_of(model: schema.ModelT) -> list[str]:
+    """Names the operators of a model's first graph, in order.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Names of the schema.
+    """
+    codes = [model.operatorCodes[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
+    # Old files hold the code in a byte, new ones in an int: the schema says to take the larger.
+    return [_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in codes]
 
 
 class _AlignedBuilder(flatbuffers.Builder):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
+from tensorflow.lite.python import lite
 from tensorflow.lite.python.optimize import calibrator
 
-from ofar_tf.conversion.calibration import true_ranges
+from ofar_tf.conversion.calibration import careful_quantizers
 from ofar_tf.conversion.converter import convert
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.float32)
@@ -36,8 +37,11 @@ def test_a_network_that_turns_channels_and_subtracts_means_takes_image_bytes_as_
 
 
 def test_other_converters_of_the_process_are_left_as_they_were():
-    before = calibrator.Calibrator.calibrate
-    with pytest.raises(KeyError), true_ranges():
-        assert calibrator.Calibrator.calibrate is not before
+    def used():
+        return calibrator.Calibrator.calibrate, calibrator.Calibrator.calibrate_and_quantize, lite._mlir_quantize
+
+    before = used()
+    with pytest.raises(KeyError), careful_quantizers():
+        assert not set(before) & set(used())
         raise KeyError
-    assert calibrator.Calibrator.calibrate is before
+    assert used() == before
