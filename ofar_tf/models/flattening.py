@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ofar_tf.models.einsum import as_products, is_einsum
 from ofar_tf.models.fixed_kernels import fixed_depthwise, has_fixed_kernel, is_depthwise
@@ -40,7 +41,7 @@ def is_flat(model: keras.Model) -> bool:
         return False
     if any(each.name != _plain(each.name) for each in (model, *model.operations)):
         return False
-    return all(isinstance(each, keras.layers.Layer) or not is_float(_format_of(each)) for each in model.operations)
+    return all(isinstance(each, keras.layers.Layer) or _makes_float32(each) for each in model.operations)
 
 
 def flattened(model: keras.Model, *, shape: Sequence[int | None], reference: str) -> keras.Model:
@@ -83,6 +84,7 @@ class _Flattening:
         """Calls the layers of a model, and those of the models in it, on new tensors."""
 
         def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = keras.tree.map_structure(_in_float32, (args, kwargs))
             # What a nested model is told by its caller, its layers are told.
             if training is not None and kwargs.get("training") is None and takes_training(operation):
                 kwargs = {**kwargs, "training": training}
@@ -152,7 +154,7 @@ class _Flattening:
         if isinstance(operation, keras.layers.Layer):
             fits, kind = computes_in_float32(operation), stock_kind(operation) or type(operation)
         else:
-            fits, kind = not is_float(_format_of(operation)), type(operation)
+            fits, kind = _makes_float32(operation), type(operation)
         if fits and name == operation.name and kind is type(operation):
             return operation
         try:
@@ -191,6 +193,20 @@ def _is_idle_cast(operation: Any, args: Sequence[Any]) -> bool:
         return False
     to = _format_of(operation)
     return args[0].dtype == "float32" and (to == "float32" or is_float(to))
+
+
+def _makes_float32(operation: Any) -> bool:
+    """Returns whether an operation is told to make no other floats, and has met no number of others."""
+    made = [_format_of(operation), *(tensor.dtype for tensor in keras.tree.flatten(operation.output))]
+    return not any(map(is_float, made))
+
+
+def _in_float32(argument: Any) -> Any:
+    """Returns an argument, numbers of NumPy's in float32: `x / np.sqrt(16)` makes float64 of x."""
+    is_number = isinstance(argument, (np.generic, np.ndarray)) or tf.is_tensor(argument)
+    if not is_number or not is_float(keras.backend.standardize_dtype(argument.dtype)):
+        return argument
+    return np.asarray(argument, np.float32) if np.ndim(argument) else float(argument)
 
 
 def _format_of(operation: Any) -> str:

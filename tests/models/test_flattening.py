@@ -198,6 +198,18 @@ def test_whatever_the_policy_every_layer_and_weight_becomes_float32(policy: str,
     np.testing.assert_allclose(outputs(flat), outputs(model), rtol=0.05, atol=0.05 * np.abs(outputs(model)).max())
 
 
+@pytest.mark.parametrize(
+    "number", [np.sqrt(16), np.float16(0.5), np.full((1, 1, 1, 3), 0.5), tf.constant(2.0, "float64")]
+)
+def test_numbers_of_other_formats_become_float32(number: Any) -> None:
+    image, x = scaled_input()
+    model = drawn(top(image, ops.add(x, layers.Conv2D(3, 1)(x) / number)))
+    flat = as_supernet(model, reference="it")
+    assert {tensor.dtype for each in flat.operations for tensor in keras.tree.flatten(each.output)} == {"float32"}
+    assert as_supernet(flat, reference="it") is flat
+    np.testing.assert_allclose(outputs(flat), outputs(model), rtol=1e-5)
+
+
 def test_a_layer_that_insists_on_another_format_is_refused_in_one_line() -> None:
     class Stubborn(layers.Layer):
         def __init__(self, **kwargs: Any):
