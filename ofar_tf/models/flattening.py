@@ -75,7 +75,8 @@ class _Flattening:
 
     def __init__(self, reference: str, image: Any, *, taken: set[str]):
         self._reference, self._image = reference, image
-        self._own: dict[int, Any] = {}
+        self._minus_one: list[Any] = []
+        self._own: dict[int, tuple[OwnWeight, Any]] = {}  # Weights are known by their `id`.
         self._made: dict[int, Any] = {}
         self._originals: list[Any] = []
         self._taken = taken
@@ -112,12 +113,13 @@ class _Flattening:
 
     def _own_weight(self, own: OwnWeight, prefix: str) -> Any:
         """Returns what a layer of Keras' gives that holds a weight, one layer however many use it."""
-        if not self._own:
-            self._own[id(self)] = self, self.run(minus_one(), [self._image], prefix=prefix, training=None)
+        if not self._minus_one:
+            self._minus_one = self.run(minus_one(), [self._image], prefix=prefix, training=None)
         if id(own.weight) not in self._own:
             graph = given_by(own.weight, name=self._free_name(f"{prefix}{own.told}", prefix))
-            self._own[id(own.weight)] = own, self.run(graph, self._own[id(self)][1], prefix=prefix, training=None)
-        return self._own[id(own.weight)][1][0]
+            (given,) = self.run(graph, self._minus_one, prefix=prefix, training=None)
+            self._own[id(own.weight)] = own, given
+        return self._own[id(own.weight)][1]
 
     def copy_weights(self) -> None:
         """Gives the layers that had to be copied the weights, and the frozen weights, of their originals."""

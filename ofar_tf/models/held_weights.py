@@ -17,6 +17,9 @@ from ofar_tf.models.tensorflow_operators import ELEMENTWISE, REDUCTIONS, item, o
 
 ops = keras.ops
 
+SAME_FOR_ALL = {"OnesLike": 1.0, "ZerosLike": 0.0}
+"""Operations that give the same for all images, by their class, and what: `given_by` starts from one."""
+
 
 class OwnWeight(keras.layers.Layer):
     """Gives a weight, whatever images it gets, as if of one image. It has no configuration, see `given_by`.

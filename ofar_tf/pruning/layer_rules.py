@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ofar_tf.models.functional_graph import is_stock
+from ofar_tf.models.held_weights import SAME_FOR_ALL
 from ofar_tf.pruning import contraction_rules as contractions
 from ofar_tf.pruning import elementwise_rules as elementwise
 from ofar_tf.pruning import kernel_rules as kernels
@@ -63,7 +64,7 @@ def picks_extremes(call: Call) -> bool:
 
 def is_constant(call: Call) -> bool:
     """Returns whether an operation gives the same for all images."""
-    return type(call.layer).__name__ in _CONSTANTS or (bool(call.inputs) and all(t.is_constant for t in call.inputs))
+    return type(call.layer).__name__ in SAME_FOR_ALL or (bool(call.inputs) and all(t.is_constant for t in call.inputs))
 
 
 def is_product(call: Call) -> bool:
@@ -93,7 +94,6 @@ _EXTREMES = (
     *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.AdaptiveMaxPooling2D),
     *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
 )
-_CONSTANTS = ("OnesLike", "ZerosLike")
 _EXTREME_FUNCTIONS = ("MaxPool", "AdaptiveMaxPool", "Max", "Min", "Amax", "Amin", "Logsumexp")
 # They find channels on the last axis.
 _ON_LAST_AXIS: dict[type, Rule] = {
@@ -137,7 +137,7 @@ _RULES: dict[type, Rule] = {
     **dict.fromkeys((layers.ActivityRegularization, layers.Identity), unchanged),
 }
 _OPERATION_RULES: dict[str, Rule] = {
-    **dict.fromkeys((*elementwise.LINEAR_FUNCTIONS, *elementwise.BENT_FUNCTIONS, *_CONSTANTS), elementwise.function),
+    **dict.fromkeys((*elementwise.LINEAR_FUNCTIONS, *elementwise.BENT_FUNCTIONS, *SAME_FOR_ALL), elementwise.function),
     **dict.fromkeys(elementwise.SUMS, elementwise.total),
     **dict.fromkeys(elementwise.PRODUCTS, elementwise.product),
     **dict.fromkeys(elementwise.OTHER_MERGES, elementwise.selection),

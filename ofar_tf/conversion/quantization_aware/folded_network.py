@@ -17,13 +17,12 @@ from ofar_tf.conversion.quantization_aware.layer_steps import (
     refusal,
 )
 from ofar_tf.models.functional_graph import is_functional, replay
+from ofar_tf.models.held_weights import SAME_FOR_ALL
 
 _FUSES_RELU = (*KERNELS, "Add")
 # TFLite gives these the scale of what they read, or one of its own that depends on nothing.
 _SCALE_IS_GIVEN = ("MaxPooling2D", "AveragePooling2D", "ZeroPadding2D", "Cropping2D", "Flatten", "Reshape")
 _PAIRWISE = ("Add", "Multiply")
-# What weights that a class of the user's uses itself begin with, in the graph that is made of it: a shape alone.
-_FILLED = {"OnesLike": 1.0, "ZerosLike": 0.0}
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 """The least and the largest value that TFLite gives these activations, whatever they compute."""
 
@@ -104,12 +103,13 @@ class _Reader:
             return keras.tree.pack_sequence_as(operation.output, self._run(operation, keras.tree.flatten(args[0])))
         output = operation(*args, **kwargs)
         self._alive.append(output)
-        operands = [self._values.get(id(operand), operand) for operand in keras.tree.flatten(args)]
+        args = keras.tree.map_structure(lambda operand: self._values.get(id(operand), operand), args)
+        operands = keras.tree.flatten(args)
         read = [operand for operand in operands if keras.backend.is_keras_tensor(operand)]
-        if type(operation).__name__ in _FILLED:
-            self._values[id(output)] = np.full([size or 1 for size in output.shape], _FILLED[type(operation).__name__])
+        kind = type(operation).__name__
+        if kind in SAME_FOR_ALL:
+            self._values[id(output)] = np.full([size or 1 for size in output.shape], SAME_FOR_ALL[kind])
         elif operands and not read:
-            args = keras.tree.map_structure(lambda operand: self._values.get(id(operand), operand), args)
             self._values[id(output)] = np.asarray(operation(*args, **kwargs))
         else:
             self._check_read(read)

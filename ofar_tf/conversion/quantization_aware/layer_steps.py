@@ -1,7 +1,7 @@
 """What each kind of Keras layer is made of, for networks that run in 8-bit integers: one reader per kind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -114,8 +114,8 @@ def read_arithmetic(operation: Any, operands: Sequence[Any]) -> Step:
     if len(tensors) != 1 or len(others) != 1 or meaning is None or not _is_by_channel(others[0], tensors[0].shape):
         raise refusal(operation, "which combines a tensor with constants")
     numbers = np.asarray(others[0], np.float64)
-    step = _affine_step(operation.name, *meaning(numbers.ravel()), shape=tensors[0].shape)
-    return replace(step, constant=numbers.ndim == 0)
+    is_formula = numbers.ndim == 0
+    return _affine_step(operation.name, *meaning(numbers.ravel()), shape=tensors[0].shape, constant=is_formula)
 
 
 def _is_by_channel(numbers: Any, shape: tuple[int | None, ...]) -> bool:
@@ -227,9 +227,9 @@ def _bias(layer: Any) -> np.ndarray:
     return np.zeros(width or layer.kernel.shape[2] * layer.kernel.shape[3], np.float32)
 
 
-def _affine_step(name: str, scale: Any, offset: Any, *, shape: tuple[int | None, ...]) -> Step:
+def _affine_step(name: str, scale: Any, offset: Any, *, shape: tuple[int | None, ...], constant: bool = True) -> Step:
     kind, options, *weights = _affine(scale, offset, shape)
-    return Step(name, kind, (), options, (weights[0], weights[1]), constant=True)
+    return Step(name, kind, (), options, (weights[0], weights[1]), constant=constant)
 
 
 _ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "Softmax")
